@@ -1,0 +1,47 @@
+# make run    install, bring the local stack up, run the main job on real data (ARGS="--once --json FILE")
+# make test   install, then everything that CI runs: check and the tests
+# make check  ruff, mypy --strict, import contracts
+# make lock   write requirements.lock anew from pyproject.toml's ranges
+# make clean  take the local stack down, remove its state, .venv and caches
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+TORCH  := $(shell sed -n 's/^\(torch==.*\)/\1/p' requirements.lock)
+ARGS   ?=
+
+.PHONY: run test check lock clean
+.DEFAULT_GOAL := run
+
+$(READY): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed; make PYTHON=/path/to/python3.11 run")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+run: $(READY)
+	@$(BIN)/python -m jobs.run $(ARGS)
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/python -m pytest $(ARGS)
+
+lock:
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools | sed 's/^\(torch==[^+]*\)+.*/\1/' > requirements.lock
+
+clean:
+	@test ! -x $(BIN)/python || $(BIN)/python -m cluster local down --purge
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	find app cluster jobs tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,75 @@
+"""What can go wrong with a request, and the HTTP status of each. Handlers raise; nobody builds a reply by hand.
+
+GatewayError                500
+├── InputError              400   body, column, type or shape
+│   └── TooLargeError       413   body or batch over the limit
+├── NotAllowedError         401   no key, or a wrong one
+├── UnknownModelError       404   model or version not served here
+├── ConflictingChangeError  409   a change that the route table's state forbids
+├── NoAnswerError           503   nobody to ask, or nobody answered (Retry-After)
+│   └── TooBusyError        503   backpressure (Retry-After)
+├── LateAnswerError         504   the deadline passed
+└── BrokenModelError        500   the model's own code raised
+"""
+
+from __future__ import annotations
+
+RETRY_AFTER_S = 1
+
+
+class GatewayError(Exception):
+    """Base. ``status`` is the HTTP status; ``str(error)`` the sentence that the caller reads."""
+
+    status = 500
+    retry_after_s: int | None = None
+
+
+class InputError(GatewayError):
+    """The request's own mistake; the message names the field, the value and what is accepted."""
+
+    status = 400
+
+
+class TooLargeError(InputError):
+    """Body or batch over the configured limit."""
+
+    status = 413
+
+
+class NotAllowedError(GatewayError):
+    """No key with the needed scope."""
+
+    status = 401
+
+
+class UnknownModelError(GatewayError):
+    """The model or version is not served here."""
+
+    status = 404
+
+
+class ConflictingChangeError(GatewayError):
+    """A change of the route table that its present state forbids."""
+
+    status = 409
+
+
+class NoAnswerError(GatewayError):
+    """No version could be asked, or none answered."""
+
+    status = 503
+    retry_after_s = RETRY_AFTER_S
+
+
+class TooBusyError(NoAnswerError):
+    """Every version that could answer refuses further requests for now."""
+
+
+class LateAnswerError(GatewayError):
+    """No version answered before the deadline."""
+
+    status = 504
+
+
+class BrokenModelError(GatewayError):
+    """The model's own code raised, in every version that could answer."""

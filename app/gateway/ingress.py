@@ -1,0 +1,132 @@
+"""The gateway as a Serve application: one FastAPI app per replica over one data plane."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from ray import serve
+from ray.serve import Application
+from ray.serve.config import AutoscalingConfig
+from redis.exceptions import RedisError
+from starlette.exceptions import HTTPException
+
+from app.gateway import routes_api, v2_routes
+from app.gateway.dataplane import DataPlane
+from app.gateway.errors import GatewayError
+from app.gateway.versions import Versions
+from app.routing.readback import GATEWAY_DEPLOYMENT, gateway_handle
+from app.routing.store import RouteStore, RouteWatch, connect
+from app.settings import Settings, get_settings
+
+log = logging.getLogger(__name__)
+
+
+class GatewayReplica:
+    """One gateway replica: watches the route tables and answers HTTP."""
+
+    def __init__(self) -> None:
+        self._settings = get_settings()
+        redis = connect(self._settings.redis)
+        self._store = RouteStore(redis)
+        self._watch = RouteWatch(connect(self._settings.redis), self._settings.routing.refresh_s)
+        self._plane = DataPlane(self._settings, self._watch.tables, Versions())
+        self._redis = redis
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        return build_api(self._settings, self._plane, self._store, self._watch)
+
+    async def route_revision(self, model: str) -> int:
+        """The revision of a model's table that this replica follows (read back by broadcast)."""
+        return self._plane.revision(model)
+
+
+def build_api(settings: Settings, plane: DataPlane, store: RouteStore, watch: RouteWatch) -> FastAPI:
+    """The HTTP face of one replica."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        with suppress(RedisError, OSError):  # Redis away: the watch keeps trying, readiness says so
+            await watch.refresh()
+            await plane.warm_up()
+        watch.start()
+        warming = asyncio.create_task(_keep_warm(plane, settings.routing.refresh_s))
+        yield
+        warming.cancel()
+        with suppress(asyncio.CancelledError):
+            await warming
+        await watch.stop()
+
+    release = version("tidegate")
+    api = FastAPI(
+        title="Tidegate",
+        version=release,
+        description="Inference by the Open Inference Protocol, split by weight between the versions of a model.",
+        lifespan=lifespan,
+    )
+    handle = cache(lambda: gateway_handle(settings.gateway.app_name))
+    api.include_router(
+        v2_routes.router(plane, lambda: watch.age_s is not None, release, settings.gateway.max_body_bytes)
+    )
+    api.include_router(routes_api.router(store, handle, settings.gateway.admin_key_hash))
+    api.add_exception_handler(GatewayError, _on_gateway_error)
+    api.add_exception_handler(RequestValidationError, _on_invalid)
+    api.add_exception_handler(HTTPException, _on_http_error)
+    return api
+
+
+async def _keep_warm(plane: DataPlane, interval_s: float) -> None:
+    while True:
+        await asyncio.sleep(interval_s)
+        try:
+            await plane.warm_up()
+        except Exception:
+            log.exception("reading what the deployed versions take failed; the next try is in %g s", interval_s)
+
+
+def _error(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"error": message}, status_code=status, headers=headers)
+
+
+async def _on_gateway_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, GatewayError)
+    headers = {"retry-after": str(error.retry_after_s)} if error.retry_after_s is not None else None
+    return _error(error.status, str(error), headers)
+
+
+async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    problems = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+    return _error(400, "; ".join(problems))
+
+
+async def _on_http_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return _error(error.status_code, str(error.detail), dict(error.headers or {}))
+
+
+def build(args: dict[str, Any] | None = None) -> Application:
+    """What Serve's declarative configuration imports: ``app.gateway.ingress:build``."""
+    gateway = get_settings().gateway
+    deployment = serve.deployment(
+        name=GATEWAY_DEPLOYMENT,
+        autoscaling_config=AutoscalingConfig(
+            min_replicas=gateway.min_replicas,
+            max_replicas=max(gateway.max_replicas, gateway.min_replicas),
+            target_ongoing_requests=gateway.target_ongoing_requests,
+        ),
+        max_ongoing_requests=gateway.max_ongoing_requests,
+        max_queued_requests=gateway.max_queued_requests,
+        max_surge_percent=100,  # a new replica before an old one goes
+        ray_actor_options={"num_cpus": gateway.num_cpus, "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "1"}}},
+    )(serve.ingress()(GatewayReplica))
+    application: Application = deployment.bind()
+    return application

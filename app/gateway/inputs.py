@@ -1,0 +1,89 @@
+"""Does a request fit a version? Names, types, shapes, limits. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.gateway.errors import InputError, TooLargeError
+from app.registry import FieldSpec, ModelSpec
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def fit(spec: ModelSpec, inputs: Arrays, known: Collection[str], max_rows: int) -> dict[str, NDArray[Any]]:
+    """The inputs that ``spec`` takes, in its types.
+
+    Args:
+        inputs: arrays by input name; text as dtype object.
+        known: input names that some deployed version of the model takes: one that this version does not take is
+            left out, one that none takes is refused.
+        max_rows: most rows (first dimension) accepted.
+
+    Raises:
+        InputError: an input is unknown, missing, of a wrong type or shape.
+        TooLargeError: too many rows.
+    """
+    where = f"model {spec.model} version {spec.version}"
+    unknown = [name for name in inputs if name not in known]
+    if unknown:
+        accepted = ", ".join(field.name for field in spec.inputs)
+        raise InputError(f"{where} has no input {', '.join(map(repr, unknown))}; it takes {accepted}")
+    missing = [field.name for field in spec.inputs if field.required and field.name not in inputs]
+    if missing:
+        raise InputError(f"{where} needs the input{'s' * (len(missing) > 1)} {', '.join(missing)}")
+    found = {
+        field.name: _shaped(field, _typed(field, inputs[field.name]), spec.columns)
+        for field in spec.inputs
+        if field.name in inputs
+    }
+    rows = {name: len(array) for name, array in found.items() if array.ndim}
+    if spec.columns and len(set(rows.values())) > 1:
+        shown = ", ".join(f"{name}: {count}" for name, count in rows.items())
+        raise InputError(f"columns of {where} must have the same number of rows; got {shown}")
+    if rows and max(rows.values()) > max_rows:
+        raise TooLargeError(f"a request may carry {max_rows} rows; this one has {max(rows.values())}")
+    return found
+
+
+def _typed(field: FieldSpec, array: NDArray[Any]) -> NDArray[Any]:
+    text = array.dtype.kind == "O"
+    if field.dtype in ("str", "bytes"):
+        if not text:
+            raise InputError(f"input {field.name} takes text (BYTES); got {array.dtype}")
+        return array
+    wanted = np.dtype(field.dtype)
+    if text or not _convertible(array, wanted):
+        got = "text (BYTES)" if text else str(array.dtype)
+        raise InputError(f"input {field.name} takes {wanted}; got {got}")
+    return array.astype(wanted, copy=False)
+
+
+def _convertible(array: NDArray[Any], wanted: np.dtype[Any]) -> bool:
+    """Whether no value changes its meaning: wider types, integers as floats, floats as narrower floats, and
+    narrower integers if the values fit."""
+    have, want = array.dtype.kind, wanted.kind
+    if have == "b" or want == "b":
+        return have == want
+    if want == "f":
+        return True
+    if have == "f":
+        return False
+    limits = np.iinfo(wanted)
+    return not array.size or (int(array.min()) >= limits.min and int(array.max()) <= limits.max)
+
+
+def _shaped(field: FieldSpec, array: NDArray[Any], column: bool) -> NDArray[Any]:
+    if column:
+        if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1):
+            return array.reshape(-1)
+        raise InputError(f"column {field.name} takes the shape [rows] or [rows, 1]; got {list(array.shape)}")
+    fits = array.ndim == len(field.shape) and all(
+        want in (-1, got) for want, got in zip(field.shape, array.shape, strict=True)
+    )
+    if not fits:
+        raise InputError(f"input {field.name} takes the shape {list(field.shape)}; got {list(array.shape)}")
+    return array

@@ -1,0 +1,155 @@
+"""The Open Inference Protocol over REST: a thin front that translates between HTTP and the data plane."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from app.gateway import v2
+from app.gateway.dataplane import DataPlane
+from app.gateway.errors import InputError, NoAnswerError, TooLargeError
+from app.registry import ModelSpec
+
+STICKY_HEADER = "x-sticky-key"
+REQUEST_ID_HEADER = "x-request-id"
+VERSION_HEADER = "x-model-version"
+FAILED_HEADER = "x-failed-versions"
+PLATFORM = "mlflow_pyfunc"
+
+_INFER_DOC: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["inputs"],
+                    "properties": {
+                        "id": {"type": "string"},
+                        "inputs": {
+                            "type": "array",
+                            "items": {
+                                "type": "object",
+                                "required": ["name", "shape", "datatype", "data"],
+                                "properties": {
+                                    "name": {"type": "string"},
+                                    "shape": {"type": "array", "items": {"type": "integer"}},
+                                    "datatype": {"type": "string"},
+                                    "data": {"type": "array", "items": {}},
+                                },
+                            },
+                        },
+                        "outputs": {
+                            "type": "array",
+                            "items": {
+                                "type": "object",
+                                "required": ["name"],
+                                "properties": {"name": {"type": "string"}},
+                            },
+                        },
+                    },
+                }
+            }
+        },
+    },
+    "parameters": [
+        {
+            "name": STICKY_HEADER,
+            "in": "header",
+            "schema": {"type": "string"},
+            "description": "Requests with the same key meet the same version",
+        }
+    ],
+}
+
+
+def router(plane: DataPlane, ready: Any, version: str, max_body_bytes: int) -> APIRouter:
+    """The protocol's routes over ``plane``; ``ready()`` says whether this replica may take traffic."""
+    routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
+
+    @routes.get("")
+    async def server_metadata() -> dict[str, Any]:
+        return {"name": "tidegate", "version": version, "extensions": []}
+
+    @routes.get("/health/live")
+    async def server_live() -> dict[str, bool]:
+        return {"live": True}
+
+    @routes.get("/health/ready")
+    async def server_ready() -> dict[str, bool]:
+        if not ready():
+            raise NoAnswerError("route tables have not been read yet")
+        return {"ready": True}
+
+    @routes.get("/models/{model}")
+    async def model_metadata(model: str) -> dict[str, Any]:
+        return _metadata(await plane.spec(model), list(plane.table(model).apps))
+
+    @routes.get("/models/{model}/ready")
+    async def model_ready(model: str) -> dict[str, Any]:
+        spec = await plane.spec(model)
+        return {"name": model, "version": spec.version, "ready": True}
+
+    @routes.get("/models/{model}/versions/{version}")
+    async def version_metadata(model: str, version: str) -> dict[str, Any]:
+        return _metadata(await plane.spec(model, version), [version])
+
+    @routes.get("/models/{model}/versions/{version}/ready")
+    async def version_ready(model: str, version: str) -> dict[str, Any]:
+        await plane.spec(model, version)
+        return {"name": model, "version": version, "ready": True}
+
+    async def answer(request: Request, model: str, pinned: str | None) -> Response:
+        asked = v2.decode(await _body(request, max_body_bytes))
+        request_id = asked.id or request.headers.get(REQUEST_ID_HEADER) or uuid.uuid4().hex
+        reply = await plane.infer(
+            model,
+            asked.inputs,
+            pinned=pinned,
+            key=request.headers.get(STICKY_HEADER),
+            outputs=asked.outputs,
+        )
+        headers = {VERSION_HEADER: reply.version, REQUEST_ID_HEADER: request_id}
+        if reply.failed:
+            headers[FAILED_HEADER] = ", ".join(reply.failed)
+        return Response(
+            v2.encode(model, reply.version, request_id, reply.outputs), media_type="application/json", headers=headers
+        )
+
+    @routes.post("/models/{model}/infer", openapi_extra=_INFER_DOC)
+    async def infer(model: str, request: Request) -> Response:
+        """Answered by the version that the split picks for the sticky key or entity."""
+        return await answer(request, model, None)
+
+    @routes.post("/models/{model}/versions/{version}/infer", openapi_extra=_INFER_DOC)
+    async def infer_version(model: str, version: str, request: Request) -> Response:
+        """Answered by this deployed version and no other, whatever its weight."""
+        return await answer(request, model, version)
+
+    return routes
+
+
+def _metadata(spec: ModelSpec, versions: list[str]) -> dict[str, Any]:
+    return {
+        "name": spec.model,
+        "versions": versions,
+        "platform": PLATFORM,
+        "inputs": [v2.metadata(field) for field in spec.inputs],
+        "outputs": [v2.metadata(field) for field in spec.outputs],
+    }
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > limit:
+        raise TooLargeError(f"a body may have {limit} bytes; this one declares {declared}")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise TooLargeError(f"a body may have {limit} bytes; this one has more")
+    if not body:
+        raise InputError("the body is empty; send a V2 inference request as JSON")
+    return bytes(body)

@@ -1,0 +1,80 @@
+"""The versions as the gateway sees them: a handle each, and Serve's failures in the words of ``app.routing``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+from ray import serve
+from ray.exceptions import RayError, RayTaskError
+from ray.serve.exceptions import BackPressureError, RayServeException
+from ray.serve.handle import DeploymentHandle, DeploymentResponse
+
+from app.registry import ModelSpec
+from app.routing.attempts import ModelFailedError, OverloadedError, UnavailableError
+from app.serving.application import DEPLOYMENT, VersionReplica
+from app.serving.tensors import Tensors
+
+T = TypeVar("T")
+
+
+class Versions:
+    """Handles to version applications, and what each version takes and gives, kept by application name."""
+
+    def __init__(self) -> None:
+        self._handles: dict[str, DeploymentHandle[VersionReplica]] = {}
+        self._specs: dict[str, ModelSpec] = {}
+
+    def known_spec(self, app: str) -> ModelSpec | None:
+        """The specification, if it has been read before."""
+        return self._specs.get(app)
+
+    async def spec(self, app: str) -> ModelSpec:
+        """What the version behind ``app`` takes and gives; asked for once.
+
+        Raises:
+            VersionFailedError: it does not answer.
+        """
+        found = self._specs.get(app)
+        if found is None:
+            found = self._specs[app] = await self._ask(app, lambda handle: handle.describe.remote())
+        return found
+
+    async def infer(self, app: str, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        """Outputs of the version behind ``app``.
+
+        Raises:
+            VersionFailedError: it gave none.
+        """
+        answer: dict[str, NDArray[Any]] = await self._ask(app, lambda handle: handle.infer.remote(inputs))
+        return answer
+
+    def keep_only(self, apps: Collection[str]) -> None:
+        """Forget applications that are in no route table."""
+        for gone in self._handles.keys() - set(apps):
+            del self._handles[gone]
+            self._specs.pop(gone, None)
+
+    async def _ask(self, app: str, send: Callable[[Any], DeploymentResponse[Any]]) -> Any:
+        handle = self._handles.get(app)
+        if handle is None:
+            handle = self._handles[app] = serve.get_deployment_handle(DEPLOYMENT, app)
+        response = send(handle)
+        try:
+            return await _settled(response)
+        except asyncio.CancelledError:
+            # A handle call has no deadline of its own and would wait for a replica for ever.
+            response.cancel()  # type: ignore[no-untyped-call]
+            raise
+        except BackPressureError as error:
+            raise OverloadedError(f"{app} has too many requests waiting") from error
+        except RayTaskError as error:
+            raise ModelFailedError(f"the model raised {type(error.cause).__name__}: {error.cause}") from error
+        except (RayError, RayServeException) as error:
+            raise UnavailableError(f"{app} is not answering ({type(error).__name__})") from error
+
+
+async def _settled(response: Awaitable[T]) -> T:
+    return await response

@@ -1,0 +1,271 @@
+"""The model registry: what Tidegate asks of MLflow, and nothing else of the application does.
+
+A version is logged from files ("models from code", weights as safetensors): what MLflow stores needs no pickle to
+load. Loading executes the logged script, so whoever may write to the registry may run code in the replicas.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.pyfunc import PyFuncModel
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types import TensorSpec as MlflowTensorSpec
+
+from app.settings import MlflowSettings
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+SERVING_TAG = "tidegate.serving"
+FEATURES_KEY = "tidegate.features"
+
+
+class RegistryError(RuntimeError):
+    """MLflow is away, or does not hold what was asked for; the message says which."""
+
+
+class UnknownVersionError(RegistryError):
+    """No such model, version or alias."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPackage:
+    """A trained model as files, ready to be logged (MLflow "models from code": no pickle).
+
+    Attributes:
+        script: Python file that ends in ``mlflow.models.set_model(...)`` of a ``PythonModel``.
+        code: further Python files that the script imports as top-level modules.
+        artifacts: name -> file or folder, handed to ``PythonModel.load_context``.
+        signature: columns or tensors in and out.
+        example: a few valid input rows; a server warms itself with them.
+        features: names of the input columns that are features (looked up or computed), not part of the plain
+            request.
+        requirements: pip requirements of the script.
+        metadata: plain values that travel with the model.
+    """
+
+    script: Path
+    code: tuple[Path, ...]
+    artifacts: Mapping[str, Path]
+    signature: ModelSignature
+    example: pd.DataFrame
+    features: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """One input or output of a model.
+
+    Attributes:
+        name: column or tensor name.
+        dtype: numpy's name of the element type; ``str`` for text, ``bytes`` for binary.
+        shape: dimensions, -1 for one that varies; a column is ``(-1,)``.
+        required: whether a request must carry it.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...] = (-1,)
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """What a version takes and gives, as its signature says.
+
+    Attributes:
+        columns: whether the model takes a table (one column per input) or tensors as they are.
+        features: inputs that are features, not part of the plain request.
+    """
+
+    model: str
+    version: str
+    inputs: tuple[FieldSpec, ...]
+    outputs: tuple[FieldSpec, ...]
+    columns: bool
+    features: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A version in memory: its specification, its scoring function and an example request, if it has one."""
+
+    spec: ModelSpec
+    pyfunc: PyFuncModel
+    example: Any
+
+
+def connect(settings: MlflowSettings) -> MlflowClient:
+    """Point MLflow at the configured registry, with few and short retries, and return a client.
+
+    Raises:
+        RegistryError: it does not answer.
+    """
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    mlflow.set_tracking_uri(settings.tracking_uri)
+    mlflow.set_registry_uri(settings.tracking_uri)
+    client = MlflowClient(settings.tracking_uri, settings.tracking_uri)
+    try:
+        client.search_experiments(max_results=1)
+    except MlflowException as error:
+        raise RegistryError(
+            f"MLflow at TIDEGATE_MLFLOW_TRACKING_URI={settings.tracking_uri} does not answer ({_first_line(error)}); "
+            "start one with: python -m cluster local up"
+        ) from error
+    return client
+
+
+def log_version(package: ModelPackage, model: str, tags: Mapping[str, str]) -> str:
+    """Log ``package`` to the active run and register it as a new version of ``model``.
+
+    Returns:
+        The version's number, as MLflow writes it.
+    """
+    info = mlflow.pyfunc.log_model(
+        name="model",
+        python_model=str(package.script),
+        code_paths=[str(path) for path in package.code] or None,
+        artifacts={name: str(path) for name, path in package.artifacts.items()},
+        signature=package.signature,
+        input_example=package.example,
+        pip_requirements=list(package.requirements),
+        metadata={**package.metadata, FEATURES_KEY: list(package.features)},
+        registered_model_name=model,
+    )
+    version = str(info.registered_model_version)
+    client = MlflowClient()
+    for key, value in tags.items():
+        client.set_model_version_tag(model, version, key, value)
+    return version
+
+
+def find(client: MlflowClient, model: str, version_or_alias: str) -> ModelVersion:
+    """A version by number or alias.
+
+    Raises:
+        UnknownVersionError: there is none; the message names those there are.
+    """
+    try:
+        if version_or_alias.isdigit():
+            return client.get_model_version(model, version_or_alias)
+        return client.get_model_version_by_alias(model, version_or_alias)
+    except MlflowException as error:
+        found = [str(version.version) for version in client.search_model_versions(f"name='{model}'")]
+        if not found:
+            raise UnknownVersionError(f"the registry holds no model named {model}") from error
+        raise UnknownVersionError(
+            f"the registry holds no version {version_or_alias} of {model}; "
+            f"it holds {', '.join(sorted(found, key=int))}"
+        ) from error
+
+
+def alias(client: MlflowClient, model: str, name: str) -> str | None:
+    """The version that holds an alias, or None.
+
+    Raises:
+        RegistryError: MLflow is away.
+    """
+    try:
+        return str(client.get_model_version_by_alias(model, name).version)
+    except MlflowException as error:
+        absent = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
+        if error.error_code in absent:
+            return None
+        raise RegistryError(f"alias {name} of {model}: {_first_line(error)}") from error
+
+
+def serving_entry(client: MlflowClient, model: str) -> dict[str, Any]:
+    """The registered model's own serving settings: the JSON in its tag ``tidegate.serving``, or none.
+
+    Raises:
+        RegistryError: the tag does not hold a JSON object.
+    """
+    text = client.get_registered_model(model).tags.get(SERVING_TAG, "{}")
+    try:
+        entry = json.loads(text)
+    except ValueError:
+        entry = None
+    if not isinstance(entry, dict):
+        raise RegistryError(f"tag {SERVING_TAG} of {model} must hold a JSON object; it holds {text!r}")
+    return entry
+
+
+def load(client: MlflowClient, model: str, version: str) -> LoadedModel:
+    """Load a version, of whatever flavour, with its specification.
+
+    Raises:
+        UnknownVersionError: there is no such version.
+        RegistryError: it has no signature, or one that named tensors cannot express.
+    """
+    find(client, model, version)
+    pyfunc = mlflow.pyfunc.load_model(f"models:/{model}/{version}")
+    return LoadedModel(spec_of(model, version, pyfunc.metadata), pyfunc, pyfunc.input_example)
+
+
+def spec_of(model: str, version: str, metadata: Model) -> ModelSpec:
+    """The specification in a logged model's metadata.
+
+    Raises:
+        RegistryError: it has no signature, or one that named tensors cannot express.
+    """
+    signature = metadata.signature
+    if signature is None or signature.inputs is None:
+        raise RegistryError(f"version {version} of {model} was logged without a signature; log it with one")
+    where = f"version {version} of {model}"
+    features: Sequence[str] = (metadata.metadata or {}).get(FEATURES_KEY, ())
+    return ModelSpec(
+        model=model,
+        version=version,
+        inputs=_fields(signature.inputs, f"{where}, input", "input"),
+        outputs=_fields(signature.outputs, f"{where}, output", "output") if signature.outputs is not None else (),
+        columns=not signature.inputs.is_tensor_spec(),
+        features=tuple(features),
+    )
+
+
+def _fields(schema: Schema, where: str, default: str) -> tuple[FieldSpec, ...]:
+    found = []
+    for index, spec in enumerate(schema.inputs):
+        name = spec.name or (default if len(schema.inputs) == 1 else f"{default}-{index}")
+        if isinstance(spec, MlflowTensorSpec):
+            dtype = "str" if spec.type.kind in "UO" else spec.type.name
+            found.append(FieldSpec(name, dtype, tuple(spec.shape), spec.required))
+        elif isinstance(spec, ColSpec) and isinstance(spec.type, DataType) and spec.type != DataType.datetime:
+            found.append(FieldSpec(name, _COLUMN_DTYPES[spec.type], required=spec.required))
+        else:
+            raise RegistryError(
+                f"{where} {name} has type {spec.type}; accepted are tensors and columns of the types "
+                + ", ".join(dtype.name for dtype in _COLUMN_DTYPES)
+            )
+    return tuple(found)
+
+
+_COLUMN_DTYPES = {
+    DataType.boolean: "bool",
+    DataType.integer: np.dtype(np.int32).name,
+    DataType.long: np.dtype(np.int64).name,
+    DataType.float: np.dtype(np.float32).name,
+    DataType.double: np.dtype(np.float64).name,
+    DataType.string: "str",
+    DataType.binary: "bytes",
+}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

@@ -1,0 +1,1 @@
+"""A version's life, from deployed to deleted."""

@@ -1,0 +1,81 @@
+"""The life of a version on the cluster: deploy → healthy → warm → known to the gateway; and back again.
+
+Nothing here gives or takes weight. A version enters the route table at weight 0, and one that has weight cannot be
+removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+from mlflow import MlflowClient
+from ray.serve.handle import DeploymentHandle
+
+from app.routing.readback import Followed, await_followed
+from app.routing.store import RouteStore
+from app.routing.table import RouteError, RouteTable, with_version, without_version
+from app.serving.deploy import Deployed, delete, deploy, running
+from app.settings import ServingSettings
+
+FOLLOW_TIMEOUT_S = 10.0
+
+
+async def bring_up(
+    client: MlflowClient,
+    store: RouteStore,
+    gateway: DeploymentHandle[Any],
+    model: str,
+    version: str,
+    defaults: ServingSettings,
+    entity: str | None = None,
+) -> Deployed:
+    """Deploy ``version`` and enter it into the route table at weight 0, seen by every gateway replica.
+
+    Idempotent: a version that is in the table and runs is left as it is.
+
+    Args:
+        entity: input column whose value is the sticky key; set when given, else left as it is.
+
+    Raises:
+        RegistryError, DeployError: see ``app.serving.deploy.deploy``.
+        RouteError, NotFollowedError: the table could not be changed, or a gateway replica does not follow.
+    """
+    held = await store.read(model)
+    app = held.apps.get(version) if held else None
+    if app is not None and running().get(app) == "RUNNING":
+        return Deployed(model, version, app, 0.0)
+    if held is not None and app is not None:
+        raise RouteError(
+            f"version {version} of {model} is in the route table, but its application {app} does not run"
+        )
+    deployed = await asyncio.to_thread(deploy, client, model, version, defaults)
+
+    def enter(table: RouteTable, now_ms: int) -> RouteTable:
+        entered = with_version(table, version, deployed.app, now_ms)
+        return entered if entity is None else replace(entered, entity=entity)
+
+    try:
+        table = await store.change(model, enter)
+    except RouteError:
+        await asyncio.to_thread(delete, deployed.app)
+        raise
+    await await_followed(gateway, model, table.revision, FOLLOW_TIMEOUT_S)
+    return deployed
+
+
+async def take_down(store: RouteStore, gateway: DeploymentHandle[Any], model: str, version: str) -> Followed:
+    """Remove ``version`` from the route table, wait until every gateway replica follows, then delete it.
+
+    Raises:
+        RouteError: it has weight, or is not deployed; nothing was changed.
+    """
+    held = await store.read(model)
+    if held is None:
+        raise RouteError(f"model {model} has no route table; nothing of it is deployed")
+    app = held.apps.get(version, "")
+    table = await store.change(model, lambda table, now_ms: without_version(table, version, now_ms))
+    followed = await await_followed(gateway, model, table.revision, FOLLOW_TIMEOUT_S)
+    await asyncio.to_thread(delete, app)
+    return followed

@@ -1,0 +1,55 @@
+"""Read-back: which revision of a route table every gateway replica follows."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+GATEWAY_DEPLOYMENT = "Gateway"
+_POLL_S = 0.005
+
+
+class NotFollowedError(RuntimeError):
+    """Some gateway replica did not follow a revision in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Every one of ``replicas`` gateway replicas was seen at ``revision`` or later, after ``seconds``."""
+
+    revision: int
+    replicas: int
+    seconds: float
+
+
+def gateway_handle(app_name: str) -> DeploymentHandle[Any]:
+    """The gateway's own handle, for broadcasts."""
+    return serve.get_deployment_handle(GATEWAY_DEPLOYMENT, app_name)
+
+
+async def await_followed(gateway: DeploymentHandle[Any], model: str, revision: int, timeout_s: float) -> Followed:
+    """Wait until every running gateway replica follows ``revision`` of ``model``'s table.
+
+    Raises:
+        NotFollowedError: not all did in time; the message says how many.
+    """
+    started = time.monotonic()
+    deadline = started + timeout_s
+    seen: list[int] = []
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            seen = await gateway.broadcast("route_revision", model).results_async(timeout_s=left)
+        except TimeoutError:
+            break
+        if seen and min(seen) >= revision:
+            return Followed(revision, len(seen), time.monotonic() - started)
+        await asyncio.sleep(_POLL_S)
+    following = sum(found >= revision for found in seen)
+    raise NotFollowedError(
+        f"{following} of {len(seen)} gateway replicas follow revision {revision} of {model} after {timeout_s:g} s"
+    )

@@ -1,0 +1,192 @@
+"""Route tables in Redis: compare-and-set writes, and the watch that keeps a gateway replica up to date."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.routing.table import RouteError, RouteTable, decode, new_table, newest
+from app.settings import RedisSettings
+
+log = logging.getLogger(__name__)
+
+# One hash tag: every key of the store lives in one slot of a Redis Cluster, as the script needs.
+INDEX = "tidegate:{routes}"
+CHANNEL = "tidegate:{routes}:changed"
+
+# Writes the table only if the revision in Redis is still the one that the change was made from.
+_SWAP = """
+local held = redis.call('GET', KEYS[1])
+local revision = held and cjson.decode(held)['revision'] or 0
+if revision ~= tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+redis.call('SADD', KEYS[2], ARGV[3])
+redis.call('PUBLISH', KEYS[3], ARGV[3])
+return 1
+"""
+
+
+class ConflictError(RouteError):
+    """The table was changed by someone else in between."""
+
+
+def connect(settings: RedisSettings) -> Redis:
+    """A client whose commands end within the configured deadline."""
+    return Redis.from_url(
+        settings.url,
+        password=settings.password.get_secret_value() if settings.password else None,
+        socket_timeout=settings.timeout_s,
+        socket_connect_timeout=settings.timeout_s,
+        health_check_interval=15,
+    )
+
+
+def now_ms() -> int:
+    """Wall clock, milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def key_of(model: str) -> str:
+    """The Redis key of a model's table."""
+    return f"{INDEX}:{model}"
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+class RouteStore:
+    """Reads and writes route tables. Every method raises ``redis.RedisError`` when Redis is away."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._swap = redis.register_script(_SWAP)
+
+    async def read(self, model: str) -> RouteTable | None:
+        """A model's table, or None when it has none."""
+        document = await self._redis.get(key_of(model))
+        return decode(document) if document is not None else None
+
+    async def read_all(self) -> dict[str, RouteTable]:
+        """Every model's table."""
+        models = sorted(_text(name) for name in await self._redis.smembers(INDEX))
+        if not models:
+            return {}
+        documents = await self._redis.mget([key_of(model) for model in models])
+        return {model: decode(doc) for model, doc in zip(models, documents, strict=True) if doc is not None}
+
+    async def write(self, held_revision: int, table: RouteTable) -> None:
+        """Store ``table`` if the revision in Redis is ``held_revision`` (0: there is none), and announce it.
+
+        Raises:
+            ConflictError: the revision is another one.
+        """
+        done = await self._swap(
+            keys=[key_of(table.model), INDEX, CHANNEL], args=[held_revision, table.encode(), table.model]
+        )
+        if not done:
+            raise ConflictError(
+                f"the route table of {table.model} is no longer at revision {held_revision}; read it again"
+            )
+
+    async def change(self, model: str, change: Callable[[RouteTable, int], RouteTable], tries: int = 5) -> RouteTable:
+        """Read, apply ``change(table, now_ms)``, write; again when someone else was quicker.
+
+        Args:
+            change: pure; it sees an empty table when the model has none, and may raise :class:`RouteError`.
+
+        Returns:
+            The table as written.
+        """
+        for left in reversed(range(tries)):
+            held = await self.read(model)
+            table = change(held or new_table(model, now_ms()), now_ms())
+            try:
+                await self.write(held.revision if held else 0, table)
+            except ConflictError:
+                if not left:
+                    raise
+            else:
+                return table
+        raise AssertionError("unreachable")
+
+
+class RouteWatch:
+    """One gateway replica's tables: subscribed to changes, re-read every ``refresh_s``, never going back.
+
+    While Redis is away the last good tables stay in force; ``age_s`` says for how long.
+    """
+
+    def __init__(self, redis: Redis, refresh_s: float) -> None:
+        self._redis = redis
+        self._store = RouteStore(redis)
+        self._refresh_s = refresh_s
+        self._read_at: float | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self.tables: dict[str, RouteTable] = {}
+
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since the tables were last read from Redis; None before the first time."""
+        return None if self._read_at is None else time.monotonic() - self._read_at
+
+    def start(self) -> None:
+        """Begin to watch, on the running loop."""
+        self._tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._listen())]
+
+    async def stop(self) -> None:
+        """End the watch and close the connection."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        await self._redis.aclose()
+
+    async def refresh(self) -> None:
+        """Read every table now.
+
+        Raises:
+            redis.RedisError: Redis is away; the tables stay as they are.
+        """
+        for table in (await self._store.read_all()).values():
+            self._apply(table)
+        self._read_at = time.monotonic()
+
+    def _apply(self, table: RouteTable) -> None:
+        held = self.tables.get(table.model)
+        if newest(held, table) is not held:
+            self.tables[table.model] = table
+            log.info("routes of %s: revision %d, %s", table.model, table.revision, table.weights)
+
+    async def _poll(self) -> None:
+        away = False
+        while True:
+            try:
+                await self.refresh()
+                if away:
+                    log.warning("Redis answers again; route tables are current")
+                away = False
+            except (RedisError, OSError, RouteError) as error:
+                if not away:
+                    log.warning("route tables cannot be read (%s); the last good ones stay in force", error)
+                away = True
+            await asyncio.sleep(self._refresh_s)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
+                    await channel.subscribe(CHANNEL)
+                    while True:
+                        message = await channel.get_message(timeout=self._refresh_s)
+                        if message is not None and (table := await self._store.read(_text(message["data"]))):
+                            self._apply(table)
+            except (RedisError, OSError, RouteError):
+                await asyncio.sleep(self._refresh_s)  # the poll says what is wrong, once

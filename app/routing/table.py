@@ -1,0 +1,142 @@
+"""The route table: per model, which versions are deployed and what share of the traffic each one gets. Pure.
+
+Every change is a new table with a higher revision. Revisions grow with the wall clock (milliseconds), not by
+one: a Redis that lost its last second, or all its data, must not hand out again a revision that some gateway
+replica has already applied with other weights.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import msgspec
+
+WEIGHT_TOLERANCE = 1e-9
+
+
+class RouteError(ValueError):
+    """A change of the route table that cannot be honoured; the message says what would be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One deployed version: its Serve application and its share of the traffic, 0 to 1."""
+
+    version: str
+    app: str
+    weight: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTable:
+    """What every gateway replica follows for one model.
+
+    Attributes:
+        model: the registered model's name.
+        revision: grows with every change.
+        salt: key of the split's hash; kept for the model's life, so that keys stay with their versions.
+        entity: name of the input column whose value is the sticky key when the caller sends none.
+        routes: the deployed versions, oldest first. Weights sum to 1, or all are 0 (no version answers yet).
+    """
+
+    model: str
+    revision: int
+    salt: str
+    entity: str | None = None
+    routes: tuple[Route, ...] = ()
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Version -> weight, every deployed version."""
+        return {route.version: route.weight for route in self.routes}
+
+    @property
+    def apps(self) -> dict[str, str]:
+        """Version -> Serve application."""
+        return {route.version: route.app for route in self.routes}
+
+    def encode(self) -> bytes:
+        """The document as stored in Redis."""
+        return msgspec.json.encode(self)
+
+
+def decode(document: bytes | str) -> RouteTable:
+    """The inverse of :meth:`RouteTable.encode`.
+
+    Raises:
+        RouteError: the document is not a route table.
+    """
+    try:
+        return msgspec.json.decode(document, type=RouteTable)
+    except msgspec.MsgspecError as error:
+        raise RouteError(f"not a route table: {error}") from error
+
+
+def new_table(model: str, now_ms: int, entity: str | None = None) -> RouteTable:
+    """A model's first table: no versions yet."""
+    return RouteTable(model=model, revision=now_ms, salt=secrets.token_hex(8), entity=entity)
+
+
+def newest(held: RouteTable | None, seen: RouteTable) -> RouteTable:
+    """Which of two tables counts: ``seen`` only if its revision is higher."""
+    return seen if held is None or seen.revision > held.revision else held
+
+
+def with_version(table: RouteTable, version: str, app: str, now_ms: int) -> RouteTable:
+    """The table with ``version`` deployed as ``app``, at weight 0.
+
+    Raises:
+        RouteError: the version is deployed already.
+    """
+    if version in table.apps:
+        raise RouteError(f"version {version} of {table.model} is deployed already, as {table.apps[version]}")
+    return _changed(table, now_ms, (*table.routes, Route(version, app)))
+
+
+def without_version(table: RouteTable, version: str, now_ms: int) -> RouteTable:
+    """The table without ``version``.
+
+    Raises:
+        RouteError: the version is not there, or still has weight.
+    """
+    weight = table.weights.get(_known(table, version), 0.0)
+    if weight > 0:
+        others = ", ".join(v for v in table.weights if v != version) or "none"
+        raise RouteError(
+            f"version {version} of {table.model} has weight {weight:g} and cannot be removed; "
+            f"give its weight to another version first (deployed beside it: {others})"
+        )
+    return _changed(table, now_ms, (route for route in table.routes if route.version != version))
+
+
+def with_weights(table: RouteTable, weights: Mapping[str, float], now_ms: int) -> RouteTable:
+    """The table with these weights; a deployed version that is not named gets 0.
+
+    Raises:
+        RouteError: a version is not deployed, a weight is outside 0 to 1, or the weights do not sum to 1.
+    """
+    for version, weight in weights.items():
+        _known(table, version)
+        if not (math.isfinite(weight) and 0 <= weight <= 1):
+            raise RouteError(f"weight {weight} of version {version}: accepted is a number from 0 to 1")
+    total = math.fsum(weights.values())
+    if abs(total - 1) > WEIGHT_TOLERANCE:
+        shown = ", ".join(f"{version}: {weight:g}" for version, weight in weights.items()) or "none given"
+        raise RouteError(f"the weights of {table.model} sum to {total:g} ({shown}); they must sum to 1")
+    return _changed(
+        table, now_ms, (replace(route, weight=float(weights.get(route.version, 0.0))) for route in table.routes)
+    )
+
+
+def _known(table: RouteTable, version: str) -> str:
+    if version not in table.apps:
+        deployed = ", ".join(table.apps) or "none"
+        raise RouteError(f"version {version} of {table.model} is not deployed; deployed: {deployed}")
+    return version
+
+
+def _changed(table: RouteTable, now_ms: int, routes: Iterable[Route]) -> RouteTable:
+    return replace(table, revision=max(table.revision + 1, now_ms), routes=tuple(routes))

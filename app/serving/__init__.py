@@ -1,0 +1,1 @@
+"""Versions as Serve applications: load one, warm it, answer with it, deploy and delete it."""

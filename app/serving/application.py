@@ -1,0 +1,69 @@
+"""A version as a Serve application: it loads the version, warms it, and answers with it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from numpy.typing import NDArray
+from ray import serve
+
+from app.registry import LoadedModel, ModelSpec, RegistryError, connect, load
+from app.serving.tensors import Tensors, from_model, to_model
+from app.settings import get_settings
+
+log = logging.getLogger(__name__)
+
+DEPLOYMENT = "Version"
+
+
+class Scorer:
+    """A loaded version, ready to score. Blocking; one thread at a time per replica."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.spec = loaded.spec
+        self._pyfunc = loaded.pyfunc
+        self._example = loaded.example
+
+    def score(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        """Outputs for ``inputs``, arrays of the same number of rows."""
+        return from_model(self.spec, self._pyfunc.predict(to_model(self.spec, inputs)))
+
+    def warm(self) -> float | None:
+        """Score the input example; seconds taken, or None when the version was logged without one."""
+        if self._example is None:
+            return None
+        started = time.perf_counter()
+        from_model(self.spec, self._pyfunc.predict(self._example))
+        return time.perf_counter() - started
+
+
+class VersionReplica:
+    """One replica of one version. Serve counts it as healthy once ``__init__`` has returned: loaded and warm.
+
+    The model's code runs in a thread of its own, so that health checks and read-backs pass while it works.
+    """
+
+    def __init__(self, model: str, version: str) -> None:
+        try:
+            self._scorer = Scorer(load(connect(get_settings().mlflow), model, version))
+        except RegistryError as error:
+            raise RuntimeError(str(error)) from error  # a plain class: whoever deploys must be able to unpickle it
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+        warmed = self._scorer.warm()
+        shown = "no input example: not warmed" if warmed is None else f"warmed in {warmed * 1e3:.1f} ms"
+        log.info("%s version %s loaded; %s", model, version, shown)
+
+    async def infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        """Score named arrays. Whatever the model's code raises is raised."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._scorer.score, inputs)
+
+    async def describe(self) -> ModelSpec:
+        """What this version takes and gives."""
+        return self._scorer.spec
+
+
+Version = serve.deployment(name=DEPLOYMENT)(VersionReplica)

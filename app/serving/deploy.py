@@ -1,0 +1,135 @@
+"""Versions on the Ray cluster: deploy one under a fresh name, wait until it is healthy, delete it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mlflow import MlflowClient
+from pydantic import ValidationError
+from ray import serve
+from ray.serve.config import AutoscalingConfig
+from ray.serve.schema import ApplicationStatus
+
+from app.registry import RegistryError, find, serving_entry
+from app.serving.application import Version
+from app.settings import ServingSettings
+
+_POLL_S = 0.1
+
+
+class DeployError(RuntimeError):
+    """A version did not become healthy; the message carries what Serve said of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """A healthy version: the name of its Serve application and the seconds until it was healthy."""
+
+    model: str
+    version: str
+    app: str
+    seconds: float
+
+
+def fresh_name(model: str, version: str) -> str:
+    """``MODEL-vN-SUFFIX`` with a suffix never used before: Serve must not see a deleted name again."""
+    return f"{model}-v{version}-{secrets.token_hex(3)}"
+
+
+def settings_of(client: MlflowClient, model: str, defaults: ServingSettings) -> ServingSettings:
+    """The defaults, with the registered model's own entry laid over them.
+
+    Raises:
+        RegistryError: the entry names a setting that does not exist, or a value that is not accepted.
+    """
+    entry = serving_entry(client, model)
+    unknown = entry.keys() - ServingSettings.model_fields.keys()
+    if unknown:
+        known = ", ".join(ServingSettings.model_fields)
+        raise RegistryError(f"serving entry of {model}: unknown {', '.join(sorted(unknown))}; accepted are {known}")
+    try:
+        return ServingSettings.model_validate({**defaults.model_dump(), **entry})
+    except ValidationError as error:
+        raise RegistryError(f"serving entry of {model}: {error}") from error
+
+
+def deploy(client: MlflowClient, model: str, version: str, defaults: ServingSettings) -> Deployed:
+    """Start ``version`` as an application of its own and wait until it is loaded, warm and healthy.
+
+    Needs a connection to the Ray cluster whose driver has no working directory of its own: replicas outlive the
+    driver and must not depend on files that end with it.
+
+    Raises:
+        RegistryError: the registry holds no such version, or its serving entry is wrong.
+        DeployError: it did not become healthy in time; nothing of it is left.
+    """
+    find(client, model, version)
+    settings = settings_of(client, model, defaults)
+    app = fresh_name(model, version)
+    started = time.monotonic()
+    serve.run_many(
+        [serve.RunTarget(target=_configured(settings).bind(model, version), name=app, route_prefix=None)],
+        wait_for_ingress_deployment_creation=False,
+        wait_for_applications_running=False,
+    )
+    try:
+        _await_healthy(app, settings.deploy_timeout_s)
+    except DeployError:
+        delete(app)
+        raise
+    return Deployed(model, version, app, time.monotonic() - started)
+
+
+def delete(app: str) -> None:
+    """Delete an application and wait until it is gone; Serve lets its requests in flight end first."""
+    serve.delete(app)
+
+
+def running() -> dict[str, str]:
+    """Application name -> Serve's status, all applications of the cluster."""
+    return {name: str(found.status.value) for name, found in serve.status().applications.items()}
+
+
+def _configured(settings: ServingSettings) -> Any:
+    return Version.options(
+        autoscaling_config=AutoscalingConfig(
+            min_replicas=settings.min_replicas,
+            max_replicas=settings.max_replicas,
+            initial_replicas=max(settings.min_replicas, 1),
+            target_ongoing_requests=settings.target_ongoing_requests,
+            upscale_delay_s=settings.upscale_delay_s,
+            downscale_delay_s=settings.downscale_delay_s,
+        ),
+        max_ongoing_requests=settings.max_ongoing_requests,
+        max_queued_requests=settings.max_queued_requests,
+        graceful_shutdown_timeout_s=settings.drain_timeout_s,
+        ray_actor_options={
+            "num_cpus": settings.num_cpus,
+            "num_gpus": settings.num_gpus,
+            "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "1"}},
+        },
+    )
+
+
+def _await_healthy(app: str, timeout_s: float, sleep: Callable[[float], None] = time.sleep) -> None:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        found = serve.status().applications.get(app)
+        if found is not None and found.status == ApplicationStatus.RUNNING:
+            return
+        if found is not None and found.status in (ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.UNHEALTHY):
+            raise DeployError(f"{app} did not become healthy: {_reason(found)}")
+        if time.monotonic() > deadline:
+            state = f"{found.status.value}: {_reason(found)}" if found is not None else "not there"
+            raise DeployError(f"{app} was not healthy after {timeout_s:g} s ({state})")
+        sleep(_POLL_S)
+
+
+def _reason(found: Any) -> str:
+    messages = [found.message, *(deployment.message for deployment in found.deployments.values())]
+    lines = [line.strip() for message in messages if message for line in message.strip().splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason given"

@@ -1,0 +1,282 @@
+"""What an operator may set: one frozen tree, read from ``TIDEGATE_*`` variables.
+
+``TIDEGATE_<GROUP>_<FIELD>`` sets ``settings.<group>.<field>``. A running local stack leaves the addresses and
+secrets of its parts in ``<state_dir>/stack.env``, which is read too and loses against the environment, so that
+a command typed beside the stack finds it. ``python -m app.settings`` prints the values in force.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+PREFIX = "TIDEGATE_"
+STACK_FILE = "stack.env"
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class SettingsError(ValueError):
+    """A variable holds a value that cannot be used; the message names variable, value and what is accepted."""
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class RedisSettings(_Group):
+    """Redis or Valkey: route tables, keys, online features, event streams."""
+
+    url: str = Field("redis://127.0.0.1:6379/0", description="Address, redis:// or rediss://, without password")
+    password: SecretStr | None = Field(None, description="Password of the server")
+    timeout_s: Seconds = Field(2.0, description="Deadline of one command, seconds")
+
+
+class MlflowSettings(_Group):
+    """The model registry."""
+
+    tracking_uri: str = Field("http://127.0.0.1:5000", description="Address of MLflow's tracking server")
+    experiment: str = Field("tidegate", description="Experiment that training runs are logged to")
+
+
+class RaySettings(_Group):
+    """The Ray cluster."""
+
+    address: str = Field("auto", description="Address of the head (host:port of the GCS), or auto")
+    dashboard_url: str = Field("http://127.0.0.1:8265", description="Address of the dashboard and its Jobs API")
+    namespace: str = Field("tidegate", description="Ray namespace of named actors")
+
+
+class GatewaySettings(_Group):
+    """The only public door."""
+
+    url: str = Field("http://127.0.0.1:8000", description="Address at which clients reach the gateway")
+    app_name: str = Field("gateway", description="Name of its Serve application")
+    min_replicas: Count = Field(2, description="Replicas that always run")
+    max_replicas: Count = Field(4, description="Replicas under load")
+    target_ongoing_requests: Count = Field(32, description="Requests in flight per replica that autoscaling aims at")
+    max_ongoing_requests: Count = Field(256, description="Requests in flight that one replica accepts")
+    max_queued_requests: Count = Field(512, description="Requests that may wait for a replica before 503")
+    num_cpus: Annotated[float, Field(ge=0)] = Field(0.1, description="CPUs reserved per replica")
+    max_body_bytes: Count = Field(8 * 1024 * 1024, description="Largest accepted request body, bytes")
+    max_rows: Count = Field(4096, description="Most rows (first dimension) accepted in one request")
+    admin_key: SecretStr | None = Field(
+        None, description="Key with the scope admin, for commands that call the gateway"
+    )
+    admin_key_hash: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="SHA-256 of the admin key, hex: all that the gateway itself keeps"
+    )
+
+
+class RoutingSettings(_Group):
+    """How a request finds a version, and what happens when that version does not answer."""
+
+    deadline_s: Seconds = Field(
+        5.0, description="Time a request may spend on versions, all attempts together, seconds"
+    )
+    attempt_timeout_s: Seconds = Field(
+        2.0, description="Time one attempt may take before the next version is asked, seconds"
+    )
+    max_attempts: Count = Field(3, description="Attempts per request, the first included")
+    retry_ratio: Share = Field(0.2, description="Retries allowed per request over time (retry budget)")
+    retry_reserve: Count = Field(20, description="Retries always in reserve (size of the retry budget's bucket)")
+    breaker_failures: Count = Field(5, description="Failures in a row after which a version's breaker opens")
+    breaker_open_s: Seconds = Field(
+        5.0, description="Time an open breaker waits before it lets one probe through, seconds"
+    )
+    refresh_s: Seconds = Field(
+        1.0, description="Interval at which every gateway replica re-reads route tables, seconds"
+    )
+
+
+class ServingSettings(_Group):
+    """Defaults of a version's Serve application; a registered model's own entry wins."""
+
+    min_replicas: Annotated[int, Field(ge=0)] = Field(1, description="Replicas that always run")
+    max_replicas: Count = Field(2, description="Replicas under load")
+    target_ongoing_requests: Annotated[float, Field(gt=0)] = Field(
+        8, description="Requests in flight per replica that autoscaling aims at"
+    )
+    max_ongoing_requests: Count = Field(64, description="Requests in flight that one replica accepts")
+    max_queued_requests: Count = Field(256, description="Requests per gateway replica that may wait for a version")
+    num_cpus: Annotated[float, Field(ge=0)] = Field(0.1, description="CPUs reserved per replica")
+    num_gpus: Annotated[float, Field(ge=0)] = Field(0, description="GPUs reserved per replica")
+    upscale_delay_s: Annotated[float, Field(ge=0)] = Field(
+        5.0, description="Load must last this long before scaling out, seconds"
+    )
+    downscale_delay_s: Annotated[float, Field(ge=0)] = Field(
+        60.0, description="Calm must last this long before scaling in, seconds"
+    )
+    deploy_timeout_s: Seconds = Field(180.0, description="Time a new version has to become healthy, seconds")
+    drain_timeout_s: Seconds = Field(
+        30.0, description="Time requests in flight have before a version is deleted, seconds"
+    )
+
+
+class TrainingSettings(_Group):
+    """Where training runs keep their checkpoints."""
+
+    storage: str = Field(".tidegate/runs", description="Folder or fsspec address that all nodes reach")
+    max_failures: Annotated[int, Field(ge=0)] = Field(3, description="Worker losses a run survives")
+
+
+class Settings(BaseSettings):
+    """The whole tree. Frozen: a process sees one set of values for its life."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="_", env_nested_max_split=1, frozen=True, extra="ignore"
+    )
+
+    state_dir: Path = Field(Path(".tidegate"), description="Folder of the local stack's state")
+    redis: RedisSettings = Field(default_factory=RedisSettings)
+    mlflow: MlflowSettings = Field(default_factory=MlflowSettings)
+    ray: RaySettings = Field(default_factory=RaySettings)
+    gateway: GatewaySettings = Field(default_factory=GatewaySettings)
+    routing: RoutingSettings = Field(default_factory=RoutingSettings)
+    serving: ServingSettings = Field(default_factory=ServingSettings)
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (
+            init_settings,
+            EnvSettingsSource(settings_cls),
+            DotEnvSettingsSource(settings_cls, env_file=stack_file()),
+        )
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Read the environment and the local stack's file.
+
+        Raises:
+            SettingsError: a variable's value is refused; every one that is gets a line.
+        """
+        for name in unknown_variables(os.environ):
+            print(f"tidegate: unknown variable {name} is ignored{_did_you_mean(name)}", file=sys.stderr)
+        try:
+            return cls()
+        except ValidationError as error:
+            raise SettingsError(_explain(error)) from None
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read once. Entry points call it and hand the parts on."""
+    return Settings.load()
+
+
+class Row(NamedTuple):
+    """One setting in force."""
+
+    name: str
+    value: Any
+    source: str
+    description: str
+
+
+def variables() -> dict[str, str]:
+    """Every known variable with its description."""
+    return {name: description for name, _, description in _leaves(Settings)}
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """Names in ``environ`` that start with the prefix and set nothing."""
+    known = variables().keys()
+    return sorted(name for name in environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+
+
+def stack_file() -> Path:
+    """Where a local stack of the state folder in force describes itself."""
+    return Path(os.environ.get(f"{PREFIX}STATE_DIR", ".tidegate")) / STACK_FILE
+
+
+def rows(settings: Settings) -> Iterator[Row]:
+    """Each setting with value (secrets masked) and source, in the tree's order."""
+    from_stack = dotenv_values(stack_file()) if stack_file().is_file() else {}
+    environ = {name.upper() for name in os.environ}
+    for name, path, description in _leaves(Settings):
+        value: Any = settings
+        for part in path:
+            value = getattr(value, part)
+        source = "environment" if name in environ else str(stack_file()) if name in from_stack else "default"
+        yield Row(name, str(value) if isinstance(value, SecretStr | Path) else value, source, description)
+
+
+def _leaves(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[str, ...], str]]:
+    for field_name, field in model.model_fields.items():
+        here = (*path, field_name)
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield from _leaves(annotation, here)
+        else:
+            yield PREFIX + "_".join(here).upper(), here, field.description or ""
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        name = PREFIX + "_".join(str(part) for part in problem["loc"]).upper()
+        secret = any(word in name for word in ("PASSWORD", "KEY"))
+        shown = "(not shown)" if secret else repr(problem["input"])
+        lines.append(f"{name}={shown}: {problem['msg']} ({variables().get(name, 'see python -m app.settings')})")
+    return "\n".join(lines)
+
+
+def _did_you_mean(name: str) -> str:
+    close = difflib.get_close_matches(name.upper(), variables(), n=1)
+    return f"; did you mean {close[0]}?" if close else "; python -m app.settings lists what there is"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """``python -m app.settings``: print the values in force with their source."""
+    parser = argparse.ArgumentParser(prog="python -m app.settings", description="Settings in force, and where from.")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    options = parser.parse_args(argv)
+    try:
+        found = list(rows(get_settings()))
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if options.json:
+        print(json.dumps({row.name: {"value": row.value, "source": row.source} for row in found}, indent=2))
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("variable", "value", "source", "meaning"):
+        table.add_column(title, overflow="fold")
+    for row in found:
+        table.add_row(row.name, "" if row.value is None else str(row.value), row.source, row.description)
+    Console().print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

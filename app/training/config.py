@@ -1,0 +1,101 @@
+"""What a training run is told: one frozen, validated description, from YAML and flags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run; a line for each field, with its value and what is accepted."""
+
+
+class TrainConfig(BaseModel):
+    """One training run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: str = Field(description="What is learnt: a shipped recipe's name, or package.module:Class of your own")
+    model: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$", description="Name in the registry")
+    options: dict[str, Any] = Field(default_factory=dict, description="The recipe's own configuration")
+    workers: int = Field(1, ge=1, description="Data-parallel worker processes")
+    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto: GPUs if the cluster has one per worker")
+    seed: int = Field(0, ge=0, description="Initial weights, order of the rows and dropout follow it")
+    epochs: int = Field(1, ge=1, description="Passes over the training rows")
+    batch_size: int = Field(1024, ge=1, description="Rows per step, all workers together")
+    learning_rate: float = Field(1e-3, gt=0, description="Peak, after the warm-up")
+    warmup_share: float = Field(
+        0.1, ge=0, lt=1, description="Share of the steps over which the rate rises; then cosine"
+    )
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay")
+    clip_norm: float = Field(1.0, gt=0, description="Largest global gradient norm")
+    checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints")
+
+    @model_validator(mode="after")
+    def _divisible(self) -> TrainConfig:
+        if self.batch_size % self.workers:
+            lower = self.batch_size - self.batch_size % self.workers
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be split over {self.workers} workers; "
+                f"accepted are multiples of {self.workers}, such as {lower or self.workers}"
+            )
+        return self
+
+
+def read_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
+    """A configuration file with ``key=value`` overrides (dotted keys reach into ``options``; values are YAML).
+
+    Raises:
+        ConfigError: no such file, not a mapping, or a field that is refused.
+    """
+    try:
+        loaded = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"{path} must hold a mapping of field to value")
+    for override in overrides:
+        _lay_over(loaded, override)
+    return parse_config(loaded)
+
+
+def parse_config(values: Mapping[str, Any]) -> TrainConfig:
+    """Validate plain values.
+
+    Raises:
+        ConfigError: every refused field gets a line.
+    """
+    try:
+        return TrainConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(explain(error)) from None
+
+
+def explain(error: ValidationError, prefix: str = "") -> str:
+    """One line per refused field: its dotted name, the value, and what is wrong with it."""
+    lines = []
+    for problem in error.errors():
+        name = ".".join(str(part) for part in (*((prefix,) if prefix else ()), *problem["loc"]))
+        value = f" = {problem['input']!r}" if name and not isinstance(problem["input"], dict) else ""
+        lines.append(f"{name}{value}: {problem['msg']}".lstrip(": "))
+    return "\n".join(lines)
+
+
+def _lay_over(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {override}: accepted is key=value, such as epochs=3 or options.dropout=0.1")
+    *parents, last = key.split(".")
+    here = values
+    for parent in parents:
+        inner = here.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {override}: {parent} is a value, not a group")
+        here = inner
+    here[last] = yaml.safe_load(text)

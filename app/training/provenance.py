@@ -1,0 +1,53 @@
+"""Where a model came from: the code, the packages and the machine that trained it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+
+import app
+
+
+def code_digest() -> str:
+    """SHA-256 over the application's own source files (names and contents), hex. Works without git."""
+    root = Path(app.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root)}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def git_commit() -> str | None:
+    """The commit that the source is at, with ``-dirty`` when it was changed since; None outside a repository."""
+    folder = Path(app.__file__).parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip() or None
+
+
+def packages() -> str:
+    """Installed distributions, one ``name==version`` a line, sorted."""
+    found = {
+        f"{distribution.metadata['Name']}=={distribution.version}"
+        for distribution in importlib.metadata.distributions()
+        if distribution.metadata["Name"]
+    }
+    return "\n".join(sorted(found, key=str.lower)) + "\n"
+
+
+def machine() -> dict[str, str]:
+    """Python and operating system."""
+    return {"python": platform.python_version(), "platform": platform.platform()}
