@@ -33,7 +33,8 @@ async def bring_up(
 ) -> Deployed:
     """Deploy ``version`` and enter it into the route table at weight 0, seen by every gateway replica.
 
-    Idempotent: a version that is in the table and runs is left as it is.
+    Idempotent: a version that is in the table and runs is left as it is; one whose application is gone (the Ray
+    cluster was lost, the table was not) is deployed anew and keeps its weight.
 
     Args:
         entity: input column whose value is the sticky key; set when given, else left as it is.
@@ -53,7 +54,7 @@ async def bring_up(
     deployed = await asyncio.to_thread(deploy, client, model, version, defaults)
 
     def enter(table: RouteTable, now_ms: int) -> RouteTable:
-        entered = with_version(table, version, deployed.app, now_ms)
+        entered = with_version(table, version, deployed.app, now_ms, instead_of=app)
         return entered if entity is None else replace(entered, entity=entity)
 
     try:
@@ -77,5 +78,6 @@ async def take_down(store: RouteStore, gateway: DeploymentHandle[Any], model: st
     app = held.apps.get(version, "")
     table = await store.change(model, lambda table, now_ms: without_version(table, version, now_ms))
     followed = await await_followed(gateway, model, table.revision, FOLLOW_TIMEOUT_S)
-    await asyncio.to_thread(delete, app)
+    if app in running():
+        await asyncio.to_thread(delete, app)
     return followed

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from app.routing.table import RouteError, RouteTable, decode, new_table, newest
@@ -44,6 +46,7 @@ def connect(settings: RedisSettings) -> Redis:
         socket_timeout=settings.timeout_s,
         socket_connect_timeout=settings.timeout_s,
         health_check_interval=15,
+        retry=Retry(NoBackoff(), 1),  # one fresh connection; a caller must not wait longer than it has to
     )
 
 

@@ -85,15 +85,23 @@ def newest(held: RouteTable | None, seen: RouteTable) -> RouteTable:
     return seen if held is None or seen.revision > held.revision else held
 
 
-def with_version(table: RouteTable, version: str, app: str, now_ms: int) -> RouteTable:
-    """The table with ``version`` deployed as ``app``, at weight 0.
+def with_version(table: RouteTable, version: str, app: str, now_ms: int, instead_of: str | None = None) -> RouteTable:
+    """The table with ``version`` deployed as ``app``: a new version at weight 0, or a known one with its weight.
+
+    Args:
+        instead_of: the application that ``version`` had and that is gone; None for a version that had none.
 
     Raises:
-        RouteError: the version is deployed already.
+        RouteError: the version is deployed already, as another application than ``instead_of``.
     """
-    if version in table.apps:
-        raise RouteError(f"version {version} of {table.model} is deployed already, as {table.apps[version]}")
-    return _changed(table, now_ms, (*table.routes, Route(version, app)))
+    held = table.apps.get(version)
+    if held != instead_of:
+        raise RouteError(f"version {version} of {table.model} is deployed already, as {held}")
+    if held is None:
+        return _changed(table, now_ms, (*table.routes, Route(version, app)))
+    return _changed(
+        table, now_ms, (replace(route, app=app) if route.version == version else route for route in table.routes)
+    )
 
 
 def without_version(table: RouteTable, version: str, now_ms: int) -> RouteTable:

@@ -136,7 +136,7 @@ def _fit(config: TrainConfig, recipe: Recipe, data: Data, settings: Settings, wa
             use_gpu=use_gpu,
             resources_per_worker={"CPU": 1, **({"GPU": 1} if use_gpu else {})},
         ),
-        run_config=RunConfig(
+        run_config=RunConfig(  # type: ignore[arg-type] # annotated with the class of Train v1
             name=f"{config.model}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}",
             storage_path=_storage(settings.training.storage),
             failure_config=FailureConfig(max_failures=settings.training.max_failures),

@@ -1,0 +1,110 @@
+"""What the main job uses of the local stack: the command that brings it up, submitted jobs, the gateway's HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+from ray.job_submission import JobStatus, JobSubmissionClient
+
+from app.settings import GatewaySettings, RaySettings
+
+ROOT = Path(__file__).parents[2]
+
+
+class StepError(RuntimeError):
+    """A step of the main job failed; the message says what to look at."""
+
+
+async def local(*arguments: str, say: Callable[[str], None]) -> None:
+    """Run ``python -m cluster local …``, passing its lines on.
+
+    Raises:
+        StepError: it ended with another code than 0.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "cluster", "local", *arguments),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    last = ""
+    assert process.stdout is not None
+    try:
+        async for raw in process.stdout:
+            line = raw.decode(errors="replace").rstrip()
+            if line:
+                last = line
+                say(line)
+        code = await process.wait()
+    except asyncio.CancelledError:
+        process.terminate()
+        await process.wait()
+        raise
+    if code:
+        raise StepError(f"python -m cluster local {' '.join(arguments)} ended with {code}: {last}")
+
+
+async def submit(settings: RaySettings, entrypoint: str, say: Callable[[str], None]) -> dict[str, Any]:
+    """``ray job submit --working-dir . -- ENTRYPOINT``: follow its log, return the JSON object on its last line.
+
+    Raises:
+        StepError: the job did not succeed.
+    """
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    client = await asyncio.to_thread(JobSubmissionClient, settings.dashboard_url)
+    job = await asyncio.to_thread(client.submit_job, entrypoint=entrypoint, runtime_env={"working_dir": str(ROOT)})
+    lines = [""]
+    try:
+        async for chunk in client.tail_job_logs(job):
+            for line in chunk.splitlines():
+                if line.strip():
+                    lines.append(line)
+                    if not line.startswith("{"):
+                        say(line)
+        status = await asyncio.to_thread(client.get_job_status, job)  # the log ends when the job has
+    except asyncio.CancelledError:
+        await asyncio.to_thread(client.stop_job, job)
+        raise
+    if status != JobStatus.SUCCEEDED:
+        raise StepError(f"job {job} ({entrypoint}) ended {status}: {lines[-1]}; ray job logs {job} shows all of it")
+    try:
+        result: dict[str, Any] = json.loads(lines[-1])
+    except ValueError as error:
+        raise StepError(f"job {job} did not end with a JSON object but with: {lines[-1]}") from error
+    return result
+
+
+class Routes:
+    """``/routes/{model}`` of the gateway."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        if settings.admin_key is None:
+            raise StepError("TIDEGATE_GATEWAY_ADMIN_KEY is not set and the local stack left none")
+        self._client = httpx.AsyncClient(
+            base_url=settings.url,
+            headers={"authorization": f"Bearer {settings.admin_key.get_secret_value()}"},
+            timeout=15,
+        )
+
+    async def set(self, model: str, weights: dict[str, float]) -> float:
+        """Set the weights; seconds until every gateway replica was seen to follow.
+
+        Raises:
+            StepError: the gateway refused.
+        """
+        response = await self._client.put(f"/routes/{model}", json={"weights": weights})
+        if response.status_code != httpx.codes.OK:
+            raise StepError(f"PUT /routes/{model} {weights}: {response.status_code} {response.text}")
+        return float(response.json()["followed"]["seconds"])
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()

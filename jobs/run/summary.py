@@ -1,0 +1,156 @@
+"""What the main job found, as one JSON object and as a page on the terminal. Every figure was measured in the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from jobs.run.tally import Tally
+
+EXPECTED_AUC = {"static": 0.60, "online": 0.78}
+"""Least test AUC that the shipped configurations promise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One submitted training: its configuration's name and the result it printed."""
+
+    name: str
+    result: Mapping[str, Any]
+
+
+def summarize(
+    trainings: list[Training], tally: Tally, alias: str | None, removed: str, seconds: float
+) -> dict[str, Any]:
+    """The summary as plain values; ``ok`` is whether every promise held, ``broken`` names those that did not."""
+    versions = {str(training.result["version"]): training for training in trainings}
+    broken = []
+    if tally.failures:
+        broken.append(f"{len(tally.failures)} requests failed, the first with {tally.failures[0]}")
+    if tally.moved_back:
+        broken.append(f"{tally.moved_back} times a key moved back to the old version")
+    for training in trainings:
+        auc, least = training.result["metrics"]["auc"], EXPECTED_AUC[training.name]
+        if auc < least:
+            broken.append(f"test AUC of {training.name} is {auc:.3f}, expected at least {least}")
+    misfits = (phase.weights for phase in tally.phases if not phase.as_set())
+    broken.extend(f"the observed shares do not fit the weights {dict(weights)}" for weights in misfits)
+    promoted = str(trainings[-1].result["version"])
+    if alias != promoted:
+        broken.append(f"the alias champion is at {alias}, not at {promoted}")
+    return {
+        "ok": not broken,
+        "broken": broken,
+        "seconds": round(seconds, 1),
+        "versions": {
+            version: {
+                "configuration": training.name,
+                "test": dict(training.result["metrics"]),
+                "training_seconds": training.result["train_seconds"],
+                "job_seconds": training.result["seconds"],
+                **_served(tally, version),
+            }
+            for version, training in versions.items()
+        },
+        "phases": [
+            {
+                "weights": dict(phase.weights),
+                "keys": len(phase.keys),
+                "shares": {
+                    version: {
+                        "set": weight,
+                        "observed_keys": phase.share(version).share,
+                        "interval_95": [phase.share(version).low, phase.share(version).high],
+                        "observed_requests": phase.request_share(version),
+                    }
+                    for version, weight in phase.weights.items()
+                },
+                "seconds_until_all_replicas_followed": phase.followed_s,
+            }
+            for phase in tally.phases
+        ],
+        "requests": tally.requests,
+        "failed_requests": len(tally.failures),
+        "failures": tally.failures[:10],
+        "keys_moved_back": tally.moved_back,
+        "answers_after_fall_over": tally.fell_over,
+        "champion": alias,
+        "removed": removed,
+    }
+
+
+def show(console: Console, summary: Mapping[str, Any], addresses: Mapping[str, str]) -> None:
+    """Print the summary and where to look next."""
+    models = Table(title="Versions", box=None, title_justify="left", pad_edge=False)
+    for title in (
+        "version",
+        "test AUC",
+        "avg precision",
+        "Brier",
+        "trained in",
+        "requests",
+        "live AUC",
+        "p50",
+        "p99",
+    ):
+        models.add_column(title, justify="left" if title == "version" else "right")
+    for version, found in summary["versions"].items():
+        test = found["test"]
+        models.add_row(
+            f"{version} {found['configuration']}",
+            f"{test['auc']:.3f}",
+            f"{test['average_precision']:.3f}",
+            f"{test['brier']:.3f}",
+            f"{found['training_seconds']:.0f} s",
+            str(found["requests"]),
+            f"{found['live_auc']:.3f}",
+            f"{found['latency_p50_ms']:.1f} ms",
+            f"{found['latency_p99_ms']:.1f} ms",
+        )
+    phases = Table(title="Weights, set and observed", box=None, title_justify="left", pad_edge=False)
+    for title in ("version", "set", "of keys", "95 % interval", "of requests", "keys", "all replicas followed after"):
+        phases.add_column(title, justify="left" if title == "version" else "right")
+    for phase in summary["phases"]:
+        for version, share in phase["shares"].items():
+            low, high = share["interval_95"]
+            phases.add_row(
+                version,
+                f"{share['set']:.0%}",
+                f"{share['observed_keys']:.1%}",
+                f"{low:.1%} to {high:.1%}",
+                f"{share['observed_requests']:.1%}",
+                str(phase["keys"]),
+                f"{phase['seconds_until_all_replicas_followed'] * 1e3:.1f} ms",
+            )
+    console.print()
+    console.print(models)
+    console.print()
+    console.print(phases)
+    console.print(
+        f"\n{summary['requests']} requests, {summary['failed_requests']} failed; "
+        f"{summary['keys_moved_back']} keys moved back; champion is version {summary['champion']}, "
+        f"version {summary['removed']} is removed; {summary['seconds']:.0f} s in all",
+        highlight=False,
+    )
+    for promise in summary["broken"]:
+        console.print(f"broken promise: {promise}", style="red", highlight=False)
+    if addresses:
+        console.print()
+        for name, address in addresses.items():
+            console.print(f"{name:16} {address}", highlight=False)
+
+
+def _served(tally: Tally, version: str) -> dict[str, float | int]:
+    found = tally.versions[version]
+    quality = found.quality()
+    return {
+        "requests": found.requests,
+        "live_auc": quality.auc,
+        "live_brier": quality.brier,
+        "latency_p50_ms": found.latency_ms(0.5),
+        "latency_p99_ms": found.latency_ms(0.99),
+    }

@@ -1,0 +1,83 @@
+"""What the replayed traffic is said to have shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs.run.tally import Outcome, Tally, wilson
+
+
+def outcome(
+    key: str, version: str | None, started: float, ended: float, score: float = 0.5, label: int = 0
+) -> Outcome:
+    return Outcome(key, started, ended, version, score, label, error=None if version else "503: gone")
+
+
+def test_wilson_by_hand() -> None:
+    # Wilson 1927; 10 of 100: 0.0552 to 0.1744 (Brown, Cai and DasGupta 2001 give the formula's values).
+    share, low, high = wilson(10, 100)
+    assert share == 0.1
+    assert [low, high] == pytest.approx([0.0552, 0.1744], abs=1e-4)
+    assert wilson(0, 0)[1:] == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("second", "moved"),
+    [
+        (outcome("a", "2", 2, 3), 0),  # stays
+        (outcome("a", "1", 2, 3), 1),  # sent after the answer of version 2: back
+        (outcome("a", "1", 0.5, 3), 0),  # under way at the same time: no order
+        (outcome("b", "1", 2, 3), 0),  # another key
+    ],
+)
+def test_keys_that_moved_back(second: Outcome, moved: int) -> None:
+    tally = Tally(["1", "2"])
+    tally.begin({"1": 0.5, "2": 0.5}, 0.01)
+    for found in (outcome("a", "1", -1, 0), outcome("a", "2", 0, 1), second):
+        tally.add(found, tally.phase)
+    assert tally.moved_back == moved
+
+
+def test_a_request_under_way_during_a_change_counts_in_no_share() -> None:
+    tally = Tally(["1", "2"])
+    tally.begin({"1": 1.0, "2": 0.0}, 0.01)
+    first = tally.phase
+    tally.add(outcome("a", "1", 0, 1), first)
+    tally.close(now=2)
+    assert tally.phase is None
+    tally.add(outcome("b", "2", 1.5, 3), first)
+    tally.add(outcome("c", "2", 2.5, 3), tally.phase)
+    assert tally.phases[0].share("1").share == 1.0
+    assert tally.requests == 3
+
+
+def test_shares_are_of_keys_and_must_fit_the_weights() -> None:
+    tally = Tally(["1", "2"])
+    tally.begin({"1": 0.9, "2": 0.1}, 0.01)
+    for number in range(1000):
+        for _ in range(3):
+            tally.add(outcome(f"k{number}", "2" if number % 10 == 0 else "1", 0, 1), tally.phase)
+    assert tally.phases[0].share("2").share == pytest.approx(0.1)
+    assert tally.phases[0].as_set()
+    tally.phases[0].weights = {"1": 0.8, "2": 0.2}
+    assert not tally.phases[0].as_set()
+
+
+def test_all_or_nothing_admits_no_exception() -> None:
+    tally = Tally(["1", "2"])
+    tally.begin({"1": 0.0, "2": 1.0}, 0.01)
+    for number in range(1000):
+        tally.add(outcome(f"k{number}", "2", 0, 1), tally.phase)
+    assert tally.phases[0].as_set()
+
+
+def test_quality_and_failures() -> None:
+    tally = Tally(["1"])
+    tally.begin({"1": 1.0}, 0.01)
+    for score, label in ((0.1, 0), (0.9, 1), (0.8, 0), (0.7, 1)):
+        tally.add(outcome("a", "1", 0, 1, score, label), tally.phase)
+    tally.add(outcome("a", None, 0, 1), tally.phase)
+    assert tally.versions["1"].quality().auc == pytest.approx(0.75)
+    assert tally.versions["1"].quality().brier == pytest.approx((0.01 + 0.01 + 0.64 + 0.09) / 4)
+    assert tally.failures == ["503: gone"]
+    assert tally.requests == 5

@@ -1,0 +1,121 @@
+"""Deadline, retries and fall-over of one request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from app.routing.attempts import (
+    Attempts,
+    ModelFailedError,
+    OverloadedError,
+    TimedOutError,
+    UnavailableError,
+    VersionFailedError,
+)
+from app.settings import RoutingSettings
+
+QUICK = RoutingSettings(deadline_s=0.5, attempt_timeout_s=0.1, max_attempts=3, breaker_failures=2, breaker_open_s=60)
+
+Ask = Callable[[str], Awaitable[str]]
+
+
+def asker(outcomes: dict[str, list[Exception | str | None]], asked: list[str]) -> Ask:
+    """Answers by version, in order; None never answers."""
+
+    async def ask(version: str) -> str:
+        asked.append(version)
+        outcome = outcomes[version].pop(0)
+        if outcome is None:
+            await asyncio.Event().wait()
+        if isinstance(outcome, Exception):
+            raise outcome
+        assert isinstance(outcome, str)
+        return outcome
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("ranked", "outcomes", "version", "failed"),
+    [
+        ("1", {"1": ["ok"]}, "1", ()),
+        ("12", {"1": [UnavailableError()], "2": ["ok"]}, "2", ("1",)),
+        ("12", {"1": [None], "2": ["ok"]}, "2", ("1",)),
+        ("12", {"1": [ModelFailedError()], "2": ["ok"]}, "2", ("1",)),
+        ("12", {"1": [OverloadedError()], "2": ["ok"]}, "2", ("1",)),
+        ("1", {"1": [UnavailableError(), "ok"]}, "1", ("1",)),
+        ("12", {"1": [UnavailableError(), "ok"], "2": [ModelFailedError()]}, "1", ("1", "2")),
+    ],
+)
+async def test_falls_over(
+    ranked: str, outcomes: dict[str, list[Exception | str | None]], version: str, failed: tuple[str, ...]
+) -> None:
+    answer = await Attempts(QUICK).call(list(ranked), asker(outcomes, []))
+    assert (answer.version, answer.value, answer.failed) == (version, "ok", failed)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "error", "asked"),
+    [
+        ({"1": [ModelFailedError()]}, ModelFailedError, "1"),  # the model's own mistake is not asked for twice
+        ({"1": [UnavailableError()] * 3}, UnavailableError, "11"),  # then the breaker is open
+        ({"1": [OverloadedError()] * 3}, OverloadedError, "111"),  # backpressure opens no breaker
+        ({"1": [None] * 3}, TimedOutError, "11"),
+    ],
+)
+async def test_gives_up_with_the_last_failure(
+    outcomes: dict[str, list[Exception | str | None]], error: type[VersionFailedError], asked: str
+) -> None:
+    seen: list[str] = []
+    with pytest.raises(error):
+        await Attempts(QUICK).call(["1"], asker(outcomes, seen))
+    assert "".join(seen) == asked
+
+
+async def test_the_callers_mistake_ends_the_call_at_once() -> None:
+    seen: list[str] = []
+    with pytest.raises(ValueError, match="column"):
+        await Attempts(QUICK).call(["1", "2"], asker({"1": [ValueError("column")], "2": ["ok"]}, seen))
+    assert seen == ["1"]
+
+
+async def test_the_deadline_holds_over_all_attempts() -> None:
+    settings = RoutingSettings(deadline_s=0.25, attempt_timeout_s=0.1, max_attempts=50, breaker_failures=50)
+    started = asyncio.get_running_loop().time()
+    with pytest.raises(TimedOutError):
+        await Attempts(settings).call(["1", "2"], asker({"1": [None] * 50, "2": [None] * 50}, []))
+    assert asyncio.get_running_loop().time() - started < 0.25 + 1
+
+
+async def test_an_open_breaker_is_not_asked_again() -> None:
+    attempts = Attempts(QUICK)
+    seen: list[str] = []
+    ask = asker({"1": [UnavailableError(), UnavailableError()], "2": ["ok"] * 3}, seen)
+    for _ in range(3):
+        assert (await attempts.call(["1", "2"], ask)).version == "2"
+    assert "".join(seen) == "12122"
+    with pytest.raises(UnavailableError, match="breaker is open"):
+        await attempts.call(["1"], ask)
+
+
+async def test_the_retry_budget_bounds_the_extra_calls() -> None:
+    settings = RoutingSettings(max_attempts=3, retry_ratio=0.1, retry_reserve=5, breaker_failures=10_000)
+    attempts = Attempts(settings)
+    seen: list[str] = []
+    for _ in range(200):
+        with pytest.raises(UnavailableError):
+            await attempts.call(
+                ["1", "2"], asker({"1": [UnavailableError()] * 3, "2": [UnavailableError()] * 3}, seen)
+            )
+    assert 200 < len(seen) <= 200 + 5 + 0.1 * 200
+
+
+async def test_a_version_that_is_gone_is_forgotten() -> None:
+    attempts = Attempts(QUICK)
+    attempts.breaker("1").failed(0)
+    attempts.breaker("1").failed(0)
+    attempts.forget(["2"])
+    assert not attempts.breaker("1").is_open

@@ -1,0 +1,94 @@
+"""Steady traffic against the gateway from a thread of its own, for as long as a block runs."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import Counter
+from types import TracebackType
+
+import httpx
+
+
+class Load:
+    """Requests one after the other on ``threads`` connections; every answer is counted.
+
+    Args:
+        tries: how often a caller sends a request that got no answer or a 5xx before it counts as failed.
+    """
+
+    def __init__(self, url: str, model: str, threads: int = 4, tries: int = 1) -> None:
+        self._url, self._tries = f"{url}/v2/models/{model}/infer", tries
+        self._numbers = itertools.count()
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
+        self.versions: Counter[str] = Counter()
+        self.failures: list[str] = []
+        self.by_key: dict[str, list[str]] = {}
+
+    @property
+    def answered(self) -> int:
+        """Requests answered so far."""
+        return sum(self.versions.values())
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=30)
+
+    def await_answers(self, more: int, timeout_s: float = 60) -> None:
+        """Block until ``more`` further requests were answered."""
+        wanted, deadline = self.answered + more, time.monotonic() + timeout_s
+        while self.answered < wanted:
+            assert time.monotonic() < deadline, (
+                f"only {self.answered} of {wanted} answers; failures: {self.failures[:3]}"
+            )
+            time.sleep(0.02)
+
+    def _run(self) -> None:
+        with httpx.Client(timeout=20) as client:
+            while not self._stop.is_set():
+                number = next(self._numbers)
+                key = f"k{number % 500}"
+                answer = self._answer(client, key, float(number % 97))
+                with self._lock:
+                    if answer.startswith("version "):
+                        self.versions[answer[8:]] += 1
+                        self.by_key.setdefault(key, []).append(answer[8:])
+                    else:
+                        self.failures.append(answer)
+
+    def _answer(self, client: httpx.Client, key: str, x: float) -> str:
+        body = infer_body(x)
+        problem = ""
+        for _ in range(self._tries):
+            try:
+                response = client.post(self._url, json=body, headers={"x-sticky-key": key})
+            except httpx.HTTPError as error:
+                problem = repr(error)
+                continue
+            if response.status_code == 200:
+                reply = response.json()
+                assert reply["outputs"][0]["data"] == [2 * x]
+                return f"version {reply['model_version']}"
+            problem = f"{response.status_code} {response.text[:200]}"
+        return problem
+
+
+def infer_body(x: float, user: str = "u1") -> dict[str, object]:
+    """A request for the test model."""
+    return {
+        "inputs": [
+            {"name": "x", "shape": [1], "datatype": "FP64", "data": [x]},
+            {"name": "user", "shape": [1], "datatype": "BYTES", "data": [user]},
+        ]
+    }

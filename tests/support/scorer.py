@@ -1,0 +1,25 @@
+"""A small model for serving tests, logged as "models from code": doubles x, raises below -1000, hangs above 1000."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.pyfunc.model import PythonModel
+
+
+class Scorer(PythonModel):
+    """``score`` = 2 x, as far as it goes."""
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """One row of ``score`` per row of ``x``."""
+        if (model_input["x"] < -1000).any():
+            raise ValueError("x below -1000")
+        if (model_input["x"] > 1000).any():
+            time.sleep(30)
+        return pd.DataFrame({"score": model_input["x"] * 2.0})
+
+
+mlflow.models.set_model(Scorer())

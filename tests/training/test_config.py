@@ -1,0 +1,54 @@
+"""Configuration of a training run: what is read, and what is refused before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.training.config import ConfigError, read_config
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "config.yaml"
+    file.write_text("recipe: flights\nmodel: flights\nbatch_size: 64\noptions:\n  features: static\n")
+    return file
+
+
+def test_overrides_reach_into_options(path: Path) -> None:
+    config = read_config(path, ["epochs=3", "options.dropout=0.2", "options.features=online"])
+    assert config.epochs == 3
+    assert config.options == {"features": "online", "dropout": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("epochs=0", "epochs = 0: "),
+        ("epoch=3", "epoch = 3: Extra inputs are not permitted"),
+        ("learning_rate=fast", "learning_rate = 'fast': "),
+        ("device=tpu", "device = 'tpu': "),
+        ("model=../etc", "model = '../etc': "),
+        ("workers=3", "batch_size 64 cannot be split over 3 workers; accepted are multiples of 3, such as 63"),
+        ("epochs", "accepted is key=value"),
+        ("model.x=1", "model is a value, not a group"),
+    ],
+)
+def test_refused_by_field_and_value(path: Path, override: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        read_config(path, [override])
+    assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize(("text", "sentence"), [("- a", "must hold a mapping"), ("a: [", "is not YAML")])
+def test_not_a_configuration(tmp_path: Path, text: str, sentence: str) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=sentence):
+        read_config(file)
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        read_config(tmp_path / "absent.yaml")
