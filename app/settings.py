@@ -126,6 +126,9 @@ class ServingSettings(_Group):
     downscale_delay_s: Annotated[float, Field(ge=0)] = Field(
         60.0, description="Calm must last this long before scaling in, seconds"
     )
+    stuck_after_s: Seconds = Field(
+        60.0, description="Time one call into the model may take before its replica is replaced, seconds"
+    )
     deploy_timeout_s: Seconds = Field(180.0, description="Time a new version has to become healthy, seconds")
     drain_timeout_s: Seconds = Field(
         30.0, description="Time requests in flight have before a version is deleted, seconds"
@@ -214,6 +217,17 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
 def stack_file() -> Path:
     """Where a local stack of the state folder in force describes itself."""
     return Path(os.environ.get(f"{PREFIX}STATE_DIR", ".tidegate")) / STACK_FILE
+
+
+def adopt_ray_environment() -> None:
+    """Set the ``RAY_*`` variables that the local stack left for drivers, where the environment has none.
+
+    Ray reads some of them when it is imported, so this comes before that.
+    """
+    if stack_file().is_file():
+        for name, value in dotenv_values(stack_file(), interpolate=False).items():
+            if name.startswith("RAY_") and value:
+                os.environ.setdefault(name, value)
 
 
 def rows(settings: Settings) -> Iterator[Row]:

@@ -19,7 +19,6 @@ def cluster(settings: RaySettings) -> Iterator[None]:
     A submitted job and a command beside a running local stack find its address; with neither, Ray starts on this
     machine and ends with the block.
     """
-    os.environ.setdefault("RAY_TRAIN_ENABLE_STATE_TRACKING", "1")
     address = os.environ.get("RAY_ADDRESS") or (settings.address if settings.address != "auto" else None)
     ray.init(
         address=address or "local",

@@ -1,14 +1,12 @@
 """One real local stack for the whole session: Valkey, MLflow, a Ray cluster of two nodes, the gateway.
 
-Tests that only need a part ask for that part's fixture; the stack starts when the first test asks for it, and ends
-with the session, also when the session is killed (``hold`` keeps the launcher's pipe open in this process).
+It starts when the first test asks for it and ends with the session, also when the session is killed.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 import ray
@@ -16,14 +14,10 @@ from mlflow import MlflowClient
 
 from app.registry import connect
 from app.settings import Settings, get_settings
-from cluster.local import LocalConfig, Stack, down, status, up
+from cluster.local import LocalConfig, Stack, up
 
-PORT_OFFSET = 1200
+PORT_OFFSET = 2700
 REPLICA_PORTS = 26000
-
-os.environ.setdefault("RAY_AUTH_MODE", "token")
-for _name in [name for name in os.environ if name.startswith("TIDEGATE_")]:
-    del os.environ[_name]  # a stack that the developer runs is none of the tests' business
 
 
 @pytest.fixture(scope="session")
@@ -32,16 +26,16 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     state = tmp_path_factory.mktemp("stack") / "state"
     os.environ["RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S"] = "2"
     config = LocalConfig(state_dir=state, nodes=1).with_ports(offset=PORT_OFFSET, replicas=REPLICA_PORTS)
-    try:
-        yield up(config)
-    finally:
-        down(state)
+    stack = up(config, attached=True)
+    yield stack
+    stack.close()
 
 
 @pytest.fixture(scope="session")
 def settings(stack: Stack) -> Iterator[Settings]:
     """The settings that a command beside the stack finds."""
     os.environ["TIDEGATE_STATE_DIR"] = str(stack.state_dir)
+    os.environ.update({name: value for name, value in stack.environment.items() if name.startswith("RAY_")})
     get_settings.cache_clear()
     yield get_settings()
     del os.environ["TIDEGATE_STATE_DIR"]
@@ -67,7 +61,7 @@ def redis_pid(stack: Stack) -> Callable[[], int]:
     """The pid of the stack's Redis server now."""
 
     def pid() -> int:
-        found = next(part.pid for part in status(Path(stack.state_dir)) if part.name == "redis")
+        found = stack.pid("redis")
         assert found is not None
         return found
 

@@ -80,6 +80,7 @@ def build_api(settings: Settings, plane: DataPlane, store: RouteStore, watch: Ro
     api.add_exception_handler(GatewayError, _on_gateway_error)
     api.add_exception_handler(RequestValidationError, _on_invalid)
     api.add_exception_handler(HTTPException, _on_http_error)
+    api.add_exception_handler(Exception, _on_defect)
     return api
 
 
@@ -111,6 +112,10 @@ async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
 async def _on_http_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     return _error(error.status_code, str(error.detail), dict(error.headers or {}))
+
+
+async def _on_defect(_: Request, error: Exception) -> JSONResponse:
+    return _error(500, f"the gateway failed ({type(error).__name__}); its log says more")  # Starlette logs it
 
 
 def build(args: dict[str, Any] | None = None) -> Application:

@@ -111,7 +111,7 @@ def router(plane: DataPlane, ready: Any, version: str, max_body_bytes: int) -> A
             key=request.headers.get(STICKY_HEADER),
             outputs=asked.outputs,
         )
-        headers = {VERSION_HEADER: reply.version, REQUEST_ID_HEADER: request_id}
+        headers = {VERSION_HEADER: reply.version}  # Serve itself returns the request id
         if reply.failed:
             headers[FAILED_HEADER] = ", ".join(reply.failed)
         return Response(

@@ -8,13 +8,12 @@ from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 from ray import serve
-from ray.exceptions import RayError, RayTaskError
-from ray.serve.exceptions import BackPressureError, RayServeException
+from ray.serve.exceptions import BackPressureError
 from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
 from app.registry import ModelSpec
 from app.routing.attempts import ModelFailedError, OverloadedError, UnavailableError
-from app.serving.application import DEPLOYMENT, VersionReplica
+from app.serving.application import DEPLOYMENT, ModelFailure, VersionReplica
 from app.serving.tensors import Tensors
 
 T = TypeVar("T")
@@ -48,7 +47,11 @@ class Versions:
         Raises:
             VersionFailedError: it gave none.
         """
-        answer: dict[str, NDArray[Any]] = await self._ask(app, lambda handle: handle.infer.remote(inputs))
+        answer: dict[str, NDArray[Any]] | ModelFailure = await self._ask(
+            app, lambda handle: handle.infer.remote(inputs)
+        )
+        if isinstance(answer, ModelFailure):
+            raise ModelFailedError(f"the model raised {answer.kind}: {answer.message}")
         return answer
 
     def keep_only(self, apps: Collection[str]) -> None:
@@ -70,9 +73,7 @@ class Versions:
             raise
         except BackPressureError as error:
             raise OverloadedError(f"{app} has too many requests waiting") from error
-        except RayTaskError as error:
-            raise ModelFailedError(f"the model raised {type(error.cause).__name__}: {error.cause}") from error
-        except (RayError, RayServeException) as error:
+        except Exception as error:  # Serve raises Ray's, gRPC's and its own errors, by the way it carries the call
             raise UnavailableError(f"{app} is not answering ({type(error).__name__})") from error
 
 

@@ -20,30 +20,26 @@ from typing import Any
 
 from rich.console import Console
 
-from app.registry import RegistryError, connect
-from app.routing.readback import NotFollowedError, gateway_handle
-from app.routing.store import RouteStore
-from app.routing.store import connect as connect_redis
-from app.routing.table import RouteError
-from app.serving.deploy import DeployError
-from app.settings import Settings, SettingsError, get_settings
-from jobs.connect import cluster
+from app.settings import Settings, SettingsError, adopt_ray_environment, get_settings
+from jobs.run.command import local
+from jobs.run.errors import StepError
+from jobs.run.pace import Pace
 from jobs.run.progress import Progress
-from jobs.run.stack import Routes, StepError, local
-from jobs.run.story import Pace, Story
-from jobs.run.summary import show, summarize
+from jobs.run.summary import show
 
 
 def main(argv: list[str] | None = None) -> int:
     """Parse and run."""
     options = _parser().parse_args(argv)
-    pace = Pace(options.rate, options.share_seconds, options.workers)
     console = Console(highlight=False)
     try:
-        summary = asyncio.run(_run(pace, options.once, console))
-    except (StepError, SettingsError, RegistryError, RouteError, DeployError, NotFollowedError) as error:
+        summary = asyncio.run(_run(Pace(options.rate, options.share_seconds, options.workers), options.once, console))
+    except (StepError, SettingsError) as error:
         console.print(str(error), style="red", markup=False)
         return 1
+    except KeyboardInterrupt:
+        console.print("interrupted; what is up stays up: python -m cluster local status")
+        return 130
     if options.json:
         options.json.write_text(json.dumps(summary, indent=2) + "\n")
     return 0 if summary["ok"] else 1
@@ -54,35 +50,25 @@ async def _run(pace: Pace, once: bool, console: Console) -> dict[str, Any]:
     with Progress(console) as progress:
         with progress.step("python -m cluster local up") as step:
             await local("up", say=lambda line: progress.say(step, line))
-        settings = get_settings()
         try:
-            summary = await _tell(settings, pace, progress, started)
+            summary = await _tell(pace, progress, started)
         finally:
             if once:
                 with progress.step("python -m cluster local down") as step:
                     await local("down", say=lambda line: progress.say(step, line))
-    show(console, summary, {} if once else _addresses(settings))
+    show(console, summary, {} if once else _addresses(get_settings()))
     return summary
 
 
-async def _tell(settings: Settings, pace: Pace, progress: Progress, started: float) -> dict[str, Any]:
-    client = await asyncio.to_thread(connect, settings.mlflow)
-    redis = connect_redis(settings.redis)
-    routes = Routes(settings.gateway)
+async def _tell(pace: Pace, progress: Progress, started: float) -> dict[str, Any]:
+    # Ray reads its environment when it is imported, and a first run's stack.env is there only now.
+    adopt_ray_environment()
+    from jobs.run.story import EXPECTED_FAILURES, tell
+
     try:
-        with cluster(settings.ray):
-            gateway = gateway_handle(settings.gateway.app_name)
-            story = Story(settings, pace, client, RouteStore(redis), gateway, routes, progress)
-            static = await story.train("static")
-            old = await story.deploy(static)
-            await story.crown(old)
-            online = await story.train("online")
-            new = await story.deploy(online)
-            tally = await story.shift(old, new)
-            return summarize([static, online], tally, await story.champion(), old, time.monotonic() - started)
-    finally:
-        await routes.close()
-        await redis.aclose()
+        return await tell(get_settings(), pace, progress, started)
+    except EXPECTED_FAILURES as error:
+        raise StepError(str(error)) from error
 
 
 def _addresses(settings: Settings) -> dict[str, str]:

@@ -1,55 +1,18 @@
-"""What the main job uses of the local stack: the command that brings it up, submitted jobs, the gateway's HTTP."""
+"""What the main job asks of the running stack: submitted jobs, and weights at the gateway."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from app.settings import GatewaySettings, RaySettings
-
-ROOT = Path(__file__).parents[2]
-
-
-class StepError(RuntimeError):
-    """A step of the main job failed; the message says what to look at."""
-
-
-async def local(*arguments: str, say: Callable[[str], None]) -> None:
-    """Run ``python -m cluster local …``, passing its lines on.
-
-    Raises:
-        StepError: it ended with another code than 0.
-    """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "cluster", "local", *arguments),
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    last = ""
-    assert process.stdout is not None
-    try:
-        async for raw in process.stdout:
-            line = raw.decode(errors="replace").rstrip()
-            if line:
-                last = line
-                say(line)
-        code = await process.wait()
-    except asyncio.CancelledError:
-        process.terminate()
-        await process.wait()
-        raise
-    if code:
-        raise StepError(f"python -m cluster local {' '.join(arguments)} ended with {code}: {last}")
+from jobs.run.command import ROOT
+from jobs.run.errors import StepError
 
 
 async def submit(settings: RaySettings, entrypoint: str, say: Callable[[str], None]) -> dict[str, Any]:
@@ -58,7 +21,6 @@ async def submit(settings: RaySettings, entrypoint: str, say: Callable[[str], No
     Raises:
         StepError: the job did not succeed.
     """
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
     client = await asyncio.to_thread(JobSubmissionClient, settings.dashboard_url)
     job = await asyncio.to_thread(client.submit_job, entrypoint=entrypoint, runtime_env={"working_dir": str(ROOT)})
     lines = [""]

@@ -7,20 +7,26 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from app.recipes.flights.replay import october
 from mlflow import MlflowClient
 from ray.serve.handle import DeploymentHandle
 
-from app.registry import CHALLENGER, CHAMPION, alias
+from app.registry import CHALLENGER, CHAMPION, RegistryError, alias, connect
 from app.releases.versions import bring_up, take_down
+from app.routing.readback import NotFollowedError, gateway_handle
 from app.routing.store import RouteStore
+from app.routing.store import connect as connect_redis
+from app.routing.table import RouteError
+from app.serving.deploy import DeployError
 from app.settings import Settings
+from jobs.connect import cluster
+from jobs.run.errors import StepError
+from jobs.run.pace import Pace
 from jobs.run.progress import Progress
-from jobs.run.stack import Routes, StepError, submit
-from jobs.run.summary import Training
+from jobs.run.stack import Routes, submit
+from jobs.run.summary import Training, summarize
 from jobs.run.tally import Tally
 from jobs.run.traffic import Replay, Request
 
@@ -28,17 +34,10 @@ MODEL = "flights"
 OUTPUT = "late_probability"
 ENTITY = "tailnum"
 """The sticky key: all flights of one aircraft meet one version."""
+EXPECTED_FAILURES = (RegistryError, RouteError, DeployError, NotFollowedError)
+"""What a step may end with that is told in a sentence, beside ``StepError``."""
 SHARES = (0.1, 0.5, 1.0)
 """The challenger's weight, step by step."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How much traffic: requests per second, and seconds at each share."""
-
-    rate: float
-    share_seconds: float
-    workers: int
 
 
 class Story:
@@ -152,3 +151,31 @@ def _requests() -> Iterator[Request]:
             for name, datatype, value in flight.inputs()
         ]
         yield Request(json.dumps({"inputs": inputs}).encode(), flight.key, flight.late)
+
+
+async def tell(settings: Settings, pace: Pace, progress: Progress, started: float) -> dict[str, Any]:
+    """The whole story against a running stack; the summary at its end.
+
+    Args:
+        started: when the job began, ``time.monotonic``.
+
+    Raises:
+        StepError, RegistryError, RouteError, DeployError, NotFollowedError: a step failed.
+    """
+    client = await asyncio.to_thread(connect, settings.mlflow)
+    redis = connect_redis(settings.redis)
+    routes = Routes(settings.gateway)
+    try:
+        with cluster(settings.ray):
+            gateway = gateway_handle(settings.gateway.app_name)
+            story = Story(settings, pace, client, RouteStore(redis), gateway, routes, progress)
+            static = await story.train("static")
+            old = await story.deploy(static)
+            await story.crown(old)
+            online = await story.train("online")
+            new = await story.deploy(online)
+            tally = await story.shift(old, new)
+            return summarize([static, online], tally, await story.champion(), old, time.monotonic() - started)
+    finally:
+        await routes.close()
+        await redis.aclose()

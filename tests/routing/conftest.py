@@ -5,36 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from app.settings import RedisSettings
-from cluster.local import LocalConfig, Stack, down, status, up
+from cluster.local import LocalConfig, Stack, up
 
 
 @pytest.fixture(scope="module")
 def valkey_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     state = tmp_path_factory.mktemp("valkey") / "state"
     config = LocalConfig(state_dir=state, parts=frozenset({"redis"})).with_ports(offset=1700, replicas=28000)
-    try:
-        yield up(config)
-    finally:
-        down(state)
+    stack = up(config, attached=True)
+    yield stack
+    stack.close()
 
 
 @pytest.fixture(scope="module")
 def valkey(valkey_stack: Stack) -> RedisSettings:
-    values = dotenv_values(valkey_stack.state_dir / "stack.env")
-    url, password = values["TIDEGATE_REDIS_URL"], values["TIDEGATE_REDIS_PASSWORD"]
-    assert url
-    assert password
-    return RedisSettings(url=url, password=SecretStr(password), timeout_s=0.5)
+    environment = valkey_stack.environment
+    password = SecretStr(environment["TIDEGATE_REDIS_PASSWORD"])
+    return RedisSettings(url=environment["TIDEGATE_REDIS_URL"], password=password, timeout_s=0.5)
 
 
 @pytest.fixture
 def valkey_pid(valkey_stack: Stack) -> Callable[[], int]:
     def pid() -> int:
-        found = next(part.pid for part in status(valkey_stack.state_dir) if part.name == "redis")
+        found = valkey_stack.pid("redis")
         assert found is not None
         return found
 

@@ -1,4 +1,4 @@
-"""A small model for serving tests, logged as "models from code": doubles x, raises below -1000, hangs above 1000."""
+"""A small model for serving tests ("models from code"): doubles x, raises below -1000, hangs for 8 s above 1000."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Scorer(PythonModel):
         if (model_input["x"] < -1000).any():
             raise ValueError("x below -1000")
         if (model_input["x"] > 1000).any():
-            time.sleep(30)
+            time.sleep(8)
         return pd.DataFrame({"score": model_input["x"] * 2.0})
 
 
