@@ -15,10 +15,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, Self
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -41,6 +41,17 @@ class SettingsError(ValueError):
 
 class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Scaled(_Group):
+    min_replicas: int
+    max_replicas: int
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError(f"min_replicas {self.min_replicas} is more than max_replicas {self.max_replicas}")
+        return self
 
 
 class RedisSettings(_Group):
@@ -66,7 +77,7 @@ class RaySettings(_Group):
     namespace: str = Field("tidegate", description="Ray namespace of named actors")
 
 
-class GatewaySettings(_Group):
+class GatewaySettings(_Scaled):
     """The only public door."""
 
     url: str = Field("http://127.0.0.1:8000", description="Address at which clients reach the gateway")
@@ -108,7 +119,7 @@ class RoutingSettings(_Group):
     )
 
 
-class ServingSettings(_Group):
+class ServingSettings(_Scaled):
     """Defaults of a version's Serve application; a registered model's own entry wins."""
 
     min_replicas: Annotated[int, Field(ge=0)] = Field(1, description="Replicas that always run")
@@ -256,9 +267,11 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
         name = PREFIX + "_".join(str(part) for part in problem["loc"]).upper()
-        secret = any(word in name for word in ("PASSWORD", "KEY"))
-        shown = "(not shown)" if secret else repr(problem["input"])
-        lines.append(f"{name}={shown}: {problem['msg']} ({variables().get(name, 'see python -m app.settings')})")
+        if name not in variables():  # of a whole group; its values may be secret
+            lines.append(f"{name}_*: {problem['msg']}")
+            continue
+        shown = "(not shown)" if "PASSWORD" in name or "KEY" in name else repr(problem["input"])
+        lines.append(f"{name}={shown}: {problem['msg']} ({variables()[name]})")
     return "\n".join(lines)
 
 

@@ -80,6 +80,16 @@ def test_a_refused_secret_is_not_shown(state: Path, monkeypatch: pytest.MonkeyPa
     assert "not-a-hash" not in str(refused.value)
 
 
+def test_a_refused_combination_shows_no_secret(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGATE_GATEWAY_MIN_REPLICAS", "9")
+    monkeypatch.setenv("TIDEGATE_GATEWAY_ADMIN_KEY", "hunter2")
+    with pytest.raises(SettingsError) as refused:
+        Settings.load()
+    assert str(refused.value).startswith("TIDEGATE_GATEWAY_*: ")
+    assert "min_replicas 9 is more than max_replicas 4" in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
 def test_unknown_variables_are_named() -> None:
     environ = {"TIDEGATE_GATEWAY_MIN_REPLICS": "2", "TIDEGATE_GATEWAY_MIN_REPLICAS": "2", "HOME": "/"}
     assert unknown_variables(environ) == ["TIDEGATE_GATEWAY_MIN_REPLICS"]

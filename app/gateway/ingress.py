@@ -125,7 +125,7 @@ def build(args: dict[str, Any] | None = None) -> Application:
         name=GATEWAY_DEPLOYMENT,
         autoscaling_config=AutoscalingConfig(
             min_replicas=gateway.min_replicas,
-            max_replicas=max(gateway.max_replicas, gateway.min_replicas),
+            max_replicas=gateway.max_replicas,
             target_ongoing_requests=gateway.target_ongoing_requests,
         ),
         max_ongoing_requests=gateway.max_ongoing_requests,

@@ -47,10 +47,6 @@ async def bring_up(
     app = held.apps.get(version) if held else None
     if app is not None and running().get(app) == "RUNNING":
         return Deployed(model, version, app, 0.0)
-    if held is not None and app is not None:
-        raise RouteError(
-            f"version {version} of {model} is in the route table, but its application {app} does not run"
-        )
     deployed = await asyncio.to_thread(deploy, client, model, version, defaults)
 
     def enter(table: RouteTable, now_ms: int) -> RouteTable:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from app.registry import ModelPackage
+if TYPE_CHECKING:  # every worker imports this module, and needs neither MLflow nor matplotlib
+    from matplotlib.figure import Figure
+
+    from app.registry import ModelPackage
 
 Columns = Mapping[str, NDArray[Any]]
 """Named arrays that share their first dimension (rows)."""
