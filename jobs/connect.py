@@ -19,6 +19,7 @@ def cluster(settings: RaySettings) -> Iterator[None]:
     A submitted job and a command beside a running local stack find its address; with neither, Ray starts on this
     machine and ends with the block.
     """
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     address = os.environ.get("RAY_ADDRESS") or (settings.address if settings.address != "auto" else None)
     ray.init(
         address=address or "local",

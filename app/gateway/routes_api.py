@@ -53,7 +53,9 @@ class ChangeBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    weights: dict[str, float] = Field(description="Version -> weight; they sum to 1", examples=[{"1": 0.9, "2": 0.1}])
+    weights: dict[str, float] = Field(
+        description="Version -> weight; they sum to 1, or all are 0", examples=[{"1": 0.9, "2": 0.1}]
+    )
     entity: str | None = Field(None, description="Change the sticky column too; leave out to keep it")
     if_revision: int | None = Field(None, description="Refuse the change unless this revision is in force")
 

@@ -124,16 +124,21 @@ def with_weights(table: RouteTable, weights: Mapping[str, float], now_ms: int) -
     """The table with these weights; a deployed version that is not named gets 0.
 
     Raises:
-        RouteError: a version is not deployed, a weight is outside 0 to 1, or the weights do not sum to 1.
+        RouteError: a version is not deployed, a weight is outside 0 to 1, or the weights neither sum to 1 nor are
+            all 0 (which takes the model out of service).
     """
     for version, weight in weights.items():
         _known(table, version)
         if not (math.isfinite(weight) and 0 <= weight <= 1):
             raise RouteError(f"weight {weight} of version {version}: accepted is a number from 0 to 1")
     total = math.fsum(weights.values())
-    if abs(total - 1) > WEIGHT_TOLERANCE:
+    out_of_service = bool(weights) and not any(weights.values())
+    if abs(total - 1) > WEIGHT_TOLERANCE and not out_of_service:
         shown = ", ".join(f"{version}: {weight:g}" for version, weight in weights.items()) or "none given"
-        raise RouteError(f"the weights of {table.model} sum to {total:g} ({shown}); they must sum to 1")
+        raise RouteError(
+            f"the weights of {table.model} sum to {total:g} ({shown}); "
+            "they must sum to 1, or all be 0 to take the model out of service"
+        )
     return _changed(
         table, now_ms, (replace(route, weight=float(weights.get(route.version, 0.0))) for route in table.routes)
     )

@@ -46,6 +46,10 @@ def test_a_version_that_is_not_named_gets_nothing() -> None:
     assert with_weights(table(v1=0.5, v2=0.5), {"2": 1.0}, 2000).weights == {"1": 0.0, "2": 1.0}
 
 
+def test_a_model_is_taken_out_of_service_by_zeros_only() -> None:
+    assert with_weights(table(v1=1.0, v2=0.0), {"1": 0}, 2000).weights == {"1": 0.0, "2": 0.0}
+
+
 def test_a_version_with_weight_cannot_be_removed() -> None:
     with pytest.raises(RouteError, match=r"version 2 of flights has weight 0\.1 and cannot be removed"):
         without_version(table(v1=0.9, v2=0.1), "2", 2000)
