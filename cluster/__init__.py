@@ -1,0 +1,1 @@
+"""Where Tidegate runs: ``cluster.local`` is the stack on one machine."""

@@ -1,0 +1,79 @@
+"""The gateway as a declared Serve application."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from app.settings import get_settings
+from cluster.local.dashboard import Dashboard
+from cluster.local.errors import StackError
+from cluster.local.listeners import LOOPBACK
+from cluster.local.records import Desired
+
+SOURCE = "_TIDEGATE_SOURCE"
+
+
+def declare(dashboard: Dashboard, desired: Desired) -> bool:
+    """Declare the gateway unless it is as it should be. Returns whether a roll-out began.
+
+    The digest of the source tree is part of the declaration, so changed code is rolled out and unchanged code is
+    not. Applications that somebody else declared are declared along, because Serve deletes what a declaration
+    leaves out; those made by ``serve.run`` are never touched by one.
+    """
+    running = dashboard.serve()["applications"]
+    wanted = application(desired)
+    found = running.get(wanted["name"])
+    if found and found["status"] not in ("DEPLOY_FAILED", "UNHEALTHY", "DELETING"):
+        deployed = found.get("deployed_app_config") or {}
+        if all(deployed.get(name) == value for name, value in wanted.items()):
+            return False
+    others = [
+        each["deployed_app_config"]
+        for name, each in running.items()
+        if name != wanted["name"] and each.get("source") == "declarative" and each["status"] != "DELETING"
+    ]
+    dashboard.put_serve(
+        {
+            # One proxy, on the head: further nodes of this machine would need ports and files of their own for
+            # theirs, and nothing here balances between several doors.
+            "proxy_location": "HeadOnly",
+            "http_options": {"host": LOOPBACK, "port": desired.ports.gateway},
+            "applications": [*others, wanted],
+        }
+    )
+    return True
+
+
+def application(desired: Desired) -> dict[str, Any]:
+    """The gateway's part of the declaration."""
+    return {
+        "name": get_settings().gateway.app_name,
+        "route_prefix": "/",
+        "import_path": desired.gateway_import_path,
+        "args": {},
+        "runtime_env": {"env_vars": {SOURCE: source_digest(desired.gateway_import_path)}},
+    }
+
+
+def source_digest(import_path: str) -> str:
+    """SHA-256 over names and contents of the top-level package that ``import_path`` lies in, first 16 hex digits.
+
+    Raises:
+        StackError: Python does not find it.
+    """
+    top = import_path.partition(":")[0].partition(".")[0]
+    spec = importlib.util.find_spec(top)
+    if spec is None or spec.origin is None:
+        raise StackError(f"{import_path}: Python finds no package {top}.")
+    origin = Path(spec.origin)
+    files = [origin]
+    if spec.submodule_search_locations:
+        files = sorted(each for each in origin.parent.rglob("*") if each.is_file() and each.suffix != ".pyc")
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(origin.parent)}\0".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:16]
