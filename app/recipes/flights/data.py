@@ -49,7 +49,7 @@ def read_table(name: str) -> pd.DataFrame:
 
 
 def read_flights() -> pd.DataFrame:
-    """All flights, by scheduled departure, with their planes and instants.
+    """All flights, by scheduled departure (equal ones as in the source), with their planes and instants.
 
     Adds ``scheduled_departure``, ``scheduled_arrival`` (int64), ``departure``, ``arrival`` (float64, NaN where
     there was none), ``plane_year``, ``plane_seats`` (NaN where unknown) and ``plane_engine``.
@@ -63,11 +63,10 @@ def read_flights() -> pd.DataFrame:
         flights["scheduled_departure"], flights["sched_arr_time"], flights["dest"].map(zones)
     )
     flights["arrival"] = flights["scheduled_arrival"] + flights["arr_delay"] * _MINUTE
-    planes = read_table("planes")[["tailnum", "year", "seats", "engine"]]
-    flights = flights.merge(planes.add_prefix("plane_"), "left", left_on="tailnum", right_on="plane_tailnum")
+    planes = read_table("planes").set_index("tailnum")[["year", "seats", "engine"]]
+    flights = flights.join(planes.reindex(flights["tailnum"]).set_axis(flights.index).add_prefix("plane_"))
     flights["plane_engine"] = flights["plane_engine"].fillna("")
-    order = ["scheduled_departure", "origin", "carrier", "flight", "dest"]
-    return flights.drop(columns="plane_tailnum").sort_values(order, kind="stable", ignore_index=True)
+    return flights.sort_values("scheduled_departure", kind="stable", ignore_index=True)
 
 
 def read_weather() -> pd.DataFrame:

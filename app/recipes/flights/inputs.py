@@ -1,0 +1,39 @@
+"""Which of a request's columns enter the network as categories, which as numbers, and on which scale."""
+
+from __future__ import annotations
+
+from app.recipes.flights.columns import Features
+from app.recipes.flights.views import VIEWS, WEATHER, WEATHER_AGE
+
+CATEGORIES = ("carrier", "origin", "dest", "tailnum", "plane_engine", "weekday")
+"""The month is left out: the test months are not among those of training."""
+
+AGE_UNIT = 600.0
+"""Ages in seconds count logarithmically from about ten minutes on."""
+
+_PLAIN: dict[str, float | None] = {
+    "time_of_day": None,
+    "minute": None,
+    "distance": None,
+    "scheduled_minutes": None,
+    "plane_year": None,
+    "plane_seats": None,
+}
+_TURNAROUND: dict[str, float | None] = {"tail_since_possible_return": 10.0, "tail_since_round_trip": 10.0}
+_LINEAR = ("late30", "decayed30m", "elapsed", "scheduled")
+
+
+def numbers(features: Features) -> dict[str, float | None]:
+    """Unit of the logarithmic scale by numeric input; None for a linear one."""
+    if features == "static":
+        return _PLAIN
+    weather: dict[str, float | None] = {f"weather_{name}": None for name in WEATHER}
+    weather |= {"weather_precip": 0.01, WEATHER_AGE: AGE_UNIT}
+    rolling: dict[str, float | None] = {}
+    for view in VIEWS:
+        bounded = view.source == "punctuality"
+        rolling |= {
+            f"{view.name}_{feature}": None if bounded or feature in _LINEAR else 1.0 for feature in view.features
+        }
+        rolling[view.age] = AGE_UNIT
+    return _PLAIN | weather | rolling | _TURNAROUND
