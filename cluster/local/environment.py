@@ -45,6 +45,8 @@ def _tuning() -> dict[str, str]:
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight more processes, 1 GB, for GenAI evaluation only
         "OMP_NUM_THREADS": "1",
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # 30 s at `down`, when there is nowhere to move work to
+        # A deleted replica keeps answering until HAProxy has read its new configuration: here, well under a second.
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "5",
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_HAPROXY_NBTHREAD": str(os.cpu_count() or 1),
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
@@ -52,6 +54,8 @@ def _tuning() -> dict[str, str]:
         "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_raylet_start_wait_time_s": "120",
+        # Replicas and workers share a laptop's few cores; Ray's default (the cores) warns of every such cluster.
+        "RAY_worker_maximum_startup_concurrency": "4",
     }
 
 

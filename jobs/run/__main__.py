@@ -27,11 +27,16 @@ from jobs.run.pace import Pace
 from jobs.run.progress import Progress
 from jobs.run.summary import show
 
+LOG_COLUMNS = 140
+"""Width of tables where the output is not a terminal."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Parse and run."""
     options = _parser().parse_args(argv)
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=LOG_COLUMNS, soft_wrap=True)
     try:
         summary = asyncio.run(_run(Pace(options.rate, options.share_seconds, options.workers), options.once, console))
     except (StepError, SettingsError) as error:

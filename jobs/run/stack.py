@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ async def submit(settings: RaySettings, entrypoint: str, say: Callable[[str], No
     Raises:
         StepError: the job did not succeed.
     """
+    logging.getLogger("ray.dashboard.modules.job.sdk").setLevel(logging.WARNING)
     client = await asyncio.to_thread(JobSubmissionClient, settings.dashboard_url)
     job = await asyncio.to_thread(client.submit_job, entrypoint=entrypoint, runtime_env={"working_dir": str(ROOT)})
     lines = [""]
