@@ -52,9 +52,11 @@ def main(argv: list[str] | None = None) -> int:
 
 async def _run(pace: Pace, once: bool, console: Console) -> dict[str, Any]:
     started = time.monotonic()
-    with Progress(console) as progress:
+    progress = Progress(console)
+    async with progress.shown():
         with progress.step("python -m cluster local up") as step:
             await local("up", say=lambda line: progress.say(step, line))
+            progress.say(step, "Redis, MLflow, Ray and the gateway answer")
         try:
             summary = await _tell(pace, progress, started)
         finally:

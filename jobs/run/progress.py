@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Literal
 
 from rich.console import Console, Group, RenderableType
@@ -19,6 +19,7 @@ from rich.text import Text
 from jobs.run.tally import Tally
 
 PLAIN_EVERY_S = 5.0
+DRAW_EVERY_S = 0.4
 
 
 @dataclass(slots=True)
@@ -33,7 +34,7 @@ class Step:
 
 
 class Progress:
-    """Prints what happens. Use as a context manager around the whole job."""
+    """Says what happens."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -41,20 +42,29 @@ class Progress:
         self._tally: Tally | None = None
         self._names: dict[str, str] = {}
         self._plain_at = 0.0
-        self._live = (
-            Live(console=console, get_renderable=self._render, refresh_per_second=4) if console.is_terminal else None
-        )
+        # Drawn from the event loop, never from a thread of rich's: what is drawn changes on the loop.
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
-    def __enter__(self) -> Progress:
-        if self._live:
-            self._live.start(refresh=True)
-        return self
+    @asynccontextmanager
+    async def shown(self) -> AsyncIterator[None]:
+        """Draw the view for the block's duration."""
+        if self._live is None:
+            yield
+            return
+        with self._live:
+            drawing = asyncio.create_task(self._draw(self._live))
+            try:
+                yield
+            finally:
+                drawing.cancel()
+                with suppress(asyncio.CancelledError):
+                    await drawing
+                self._live.update(self._render(), refresh=True)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live:
-            self._live.stop()
+    async def _draw(self, live: Live) -> None:
+        while True:
+            live.update(self._render(), refresh=True)
+            await asyncio.sleep(DRAW_EVERY_S)
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:

@@ -15,6 +15,13 @@ from app.settings import GatewaySettings, RaySettings
 from jobs.run.command import ROOT
 from jobs.run.errors import StepError
 
+_CHATTY = {
+    "ray.dashboard.modules.dashboard_sdk": logging.WARNING,
+    "ray.dashboard.modules.job.sdk": logging.WARNING,
+    "ray._private.runtime_env.packaging": logging.WARNING,
+    "ray._private.runtime_env.working_dir": logging.ERROR,  # warns of leaving out .git and .venv, as it should
+}
+
 
 async def submit(settings: RaySettings, entrypoint: str, say: Callable[[str], None]) -> dict[str, Any]:
     """``ray job submit --working-dir . -- ENTRYPOINT``: follow its log, return the JSON object on its last line.
@@ -22,7 +29,8 @@ async def submit(settings: RaySettings, entrypoint: str, say: Callable[[str], No
     Raises:
         StepError: the job did not succeed.
     """
-    logging.getLogger("ray.dashboard.modules.job.sdk").setLevel(logging.WARNING)
+    for name, level in _CHATTY.items():
+        logging.getLogger(name).setLevel(level)
     client = await asyncio.to_thread(JobSubmissionClient, settings.dashboard_url)
     job = await asyncio.to_thread(client.submit_job, entrypoint=entrypoint, runtime_env={"working_dir": str(ROOT)})
     lines = [""]
