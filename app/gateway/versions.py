@@ -60,11 +60,17 @@ class Versions:
             del self._handles[gone]
             self._specs.pop(gone, None)
 
+    def _handle(self, app: str) -> DeploymentHandle[VersionReplica]:
+        found = self._handles.get(app)
+        if found is None:
+            found = self._handles[app] = serve.get_deployment_handle(DEPLOYMENT, app)
+        return found
+
     async def _ask(self, app: str, send: Callable[[Any], DeploymentResponse[Any]]) -> Any:
-        handle = self._handles.get(app)
-        if handle is None:
-            handle = self._handles[app] = serve.get_deployment_handle(DEPLOYMENT, app)
-        response = send(handle)
+        try:
+            response = send(self._handle(app))
+        except Exception as error:  # a table may outlive its applications: the Ray cluster was lost, Redis was not
+            raise UnavailableError(f"{app} cannot be asked ({type(error).__name__}: {error})") from error
         try:
             return await _settled(response)
         except asyncio.CancelledError:

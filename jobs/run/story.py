@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from app.recipes.flights.replay import october
 from mlflow import MlflowClient
 from ray.serve.handle import DeploymentHandle
 
+from app.recipes.flights.replay import october
 from app.registry import CHALLENGER, CHAMPION, RegistryError, alias, connect
 from app.releases.versions import bring_up, take_down
 from app.routing.readback import NotFollowedError, gateway_handle
@@ -175,7 +175,7 @@ async def tell(settings: Settings, pace: Pace, progress: Progress, started: floa
             online = await story.train("online")
             new = await story.deploy(online)
             tally = await story.shift(old, new)
-            return summarize([static, online], tally, await story.champion(), old, time.monotonic() - started)
+            return summarize([static, online], tally, await story.champion(), new, old, time.monotonic() - started)
     finally:
         await routes.close()
         await redis.aclose()

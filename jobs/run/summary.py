@@ -24,7 +24,7 @@ class Training:
 
 
 def summarize(
-    trainings: list[Training], tally: Tally, alias: str | None, removed: str, seconds: float
+    trainings: list[Training], tally: Tally, alias: str | None, promoted: str, removed: str, seconds: float
 ) -> dict[str, Any]:
     """The summary as plain values; ``ok`` is whether every promise held, ``broken`` names those that did not."""
     versions = {str(training.result["version"]): training for training in trainings}
@@ -39,7 +39,6 @@ def summarize(
             broken.append(f"test AUC of {training.name} is {auc:.3f}, expected at least {least}")
     misfits = (phase.weights for phase in tally.phases if not phase.as_set())
     broken.extend(f"the observed shares do not fit the weights {dict(weights)}" for weights in misfits)
-    promoted = str(trainings[-1].result["version"])
     if alias != promoted:
         broken.append(f"the alias champion is at {alias}, not at {promoted}")
     return {

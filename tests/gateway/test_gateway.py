@@ -17,7 +17,7 @@ from ray.util.state import list_actors
 from app.releases.versions import bring_up, take_down
 from app.routing.readback import Followed, gateway_handle
 from app.routing.store import RouteStore, connect
-from app.routing.table import RouteError
+from app.routing.table import RouteError, new_table, with_version, with_weights
 from app.serving.deploy import Deployed
 from app.settings import Settings
 from tests.support.load import Load, infer_body
@@ -301,6 +301,31 @@ def test_a_lost_gateway_replica_costs_nothing_that_a_caller_cannot_retry(
     while api.get(f"/routes/{MODEL}").json()["followed"]["replicas"] < driver.gateway.min_replicas:
         assert time.monotonic() < deadline
         time.sleep(0.2)
+
+
+def test_a_replica_starts_beside_a_table_whose_applications_are_gone(
+    driver: Settings, api: httpx.Client, even: dict[str, Deployed]
+) -> None:
+    """So it is after the loss of a whole Ray cluster: Redis kept the table, nothing of it runs."""
+
+    async def write() -> None:
+        redis = connect(driver.redis)
+        table = with_weights(with_version(new_table("ghost", 1), "1", "ghost-v1-gone", 1), {"1": 1.0}, 1)
+        await RouteStore(redis).write(0, table)
+        await redis.aclose()
+
+    asyncio.run(write())
+    app = driver.gateway.app_name
+    lost = replica_pids(app)[0]
+    os.kill(lost, signal.SIGKILL)
+    await_replicas(app, driver.gateway.min_replicas, besides={lost})
+    deadline = time.monotonic() + 60
+    while api.get(f"/routes/{MODEL}").json()["followed"]["replicas"] < driver.gateway.min_replicas:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    for _ in range(20):
+        assert api.post(f"/v2/models/{MODEL}/infer", json=infer_body(1)).status_code == 200
+        assert api.post("/v2/models/ghost/infer", json=infer_body(1)).status_code == 503
 
 
 def test_redis_away_the_last_good_table_keeps_serving(

@@ -20,6 +20,8 @@ RARE = 30
 COMMONLY_MISSING = 0.001
 """A number missing in a greater share of the training rows gets an indicator, shared by all that are missing in the
 same rows; others are only filled."""
+CONSTANT = 1e-9
+"""A number with a smaller standard deviation does not vary but by rounding, and is not scaled."""
 CLIP = 6.0
 """Standardised numbers are kept within this many standard deviations."""
 
@@ -85,7 +87,8 @@ def fit(columns: RawColumns, categories: tuple[str, ...], numbers: Mapping[str, 
     for name, unit in numbers.items():
         values = _values(columns, name)
         values = values if unit is None else _logarithm(values, unit)
-        fitted.append(Number(name, unit, float(np.nanmean(values)), float(np.nanstd(values)) or 1.0))
+        mean, std = float(np.nanmean(values)), float(np.nanstd(values))
+        fitted.append(Number(name, unit, mean, std if std > CONSTANT else 1.0))
         absent = np.isnan(values)
         if absent.mean() > COMMONLY_MISSING:
             indicators.setdefault(np.packbits(absent).tobytes(), name)

@@ -150,7 +150,7 @@ def signature(features: Features) -> ModelSignature:
     return ModelSignature(inputs=Schema(columns), outputs=Schema([ColSpec("double", OUTPUT)]))
 
 
-@lru_cache(maxsize=1)
+@lru_cache
 def prepared(features: Features) -> Prepared:
     """The data, computed once in a process: a run needs it at its start and, for the package, at its end."""
     return prepare(features)
