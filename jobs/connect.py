@@ -1,4 +1,5 @@
-"""How a job reaches the Ray cluster: the one it was submitted to, the one configured, or one of its own."""
+"""How a job reaches the Ray cluster (the one it was submitted to, the one configured, or one of its own) and the
+gateway on it."""
 
 from __future__ import annotations
 
@@ -6,10 +7,23 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import ray
+from ray.serve.handle import DeploymentHandle
 
+from app.routing.readback import gateway_handle
 from app.settings import RaySettings
+
+
+@contextmanager
+def gateway(app_name: str) -> Iterator[DeploymentHandle[Any]]:
+    """The gateway's handle for the block's duration; a handle left open goes on calling Ray when Ray is shut down."""
+    handle = gateway_handle(app_name)
+    try:
+        yield handle
+    finally:
+        handle.shutdown()  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -17,8 +31,11 @@ def cluster(settings: RaySettings) -> Iterator[None]:
     """A connection for the block's duration.
 
     A submitted job and a command beside a running local stack find its address; with neither, Ray starts on this
-    machine and ends with the block.
+    machine and ends with the block. A caller that is connected stays so.
     """
+    if ray.is_initialized():
+        yield
+        return
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     address = os.environ.get("RAY_ADDRESS") or (settings.address if settings.address != "auto" else None)
     ray.init(

@@ -23,13 +23,13 @@ from rich.table import Table
 
 from app.registry import RegistryError, connect, find
 from app.releases.versions import bring_up, take_down
-from app.routing.readback import NotFollowedError, await_followed, gateway_handle
+from app.routing.readback import NotFollowedError, await_followed
 from app.routing.store import RouteStore
 from app.routing.store import connect as connect_redis
 from app.routing.table import RouteError, with_weights
 from app.serving.deploy import DeployError, running
 from app.settings import Settings, SettingsError, get_settings
-from jobs.connect import cluster
+from jobs.connect import cluster, gateway
 
 FOLLOW_TIMEOUT_S = 10.0
 
@@ -39,8 +39,8 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
         settings = get_settings()
-        with cluster(settings.ray):
-            asyncio.run(_run(options, settings))
+        with cluster(settings.ray), gateway(settings.gateway.app_name) as handle:
+            asyncio.run(_run(options, settings, handle))
     except (SettingsError, RegistryError, RouteError, DeployError, NotFollowedError, ConnectionError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -50,20 +50,20 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-async def _run(options: argparse.Namespace, settings: Settings) -> None:
+async def _run(options: argparse.Namespace, settings: Settings, handle: DeploymentHandle[Any]) -> None:
     redis = connect_redis(settings.redis)
     try:
-        store, gateway = RouteStore(redis), gateway_handle(settings.gateway.app_name)
+        store = RouteStore(redis)
         match options.verb:
             case "up":
-                await _up(options, settings, store, gateway)
+                await _up(options, settings, store, handle)
             case "down":
-                followed = await take_down(store, gateway, options.model, options.version)
+                followed = await take_down(store, handle, options.model, options.version)
                 print(f"version {options.version} of {options.model} is gone; {followed.replicas} replicas follow")
             case "weights":
                 weights = dict(options.weights)
                 table = await store.change(options.model, lambda held, now_ms: with_weights(held, weights, now_ms))
-                followed = await await_followed(gateway, options.model, table.revision, FOLLOW_TIMEOUT_S)
+                followed = await await_followed(handle, options.model, table.revision, FOLLOW_TIMEOUT_S)
                 print(f"{followed.replicas} gateway replicas follow after {followed.seconds * 1e3:.1f} ms")
             case "list":
                 await _list(store)
@@ -72,11 +72,11 @@ async def _run(options: argparse.Namespace, settings: Settings) -> None:
 
 
 async def _up(
-    options: argparse.Namespace, settings: Settings, store: RouteStore, gateway: DeploymentHandle[Any]
+    options: argparse.Namespace, settings: Settings, store: RouteStore, handle: DeploymentHandle[Any]
 ) -> None:
     client = connect(settings.mlflow)
     version = str(find(client, options.model, options.version).version)
-    up = await bring_up(client, store, gateway, options.model, version, settings.serving, options.entity)
+    up = await bring_up(client, store, handle, options.model, version, settings.serving, options.entity)
     print(f"version {version} of {options.model} is {up.app}, healthy after {up.seconds:.1f} s")
 
 

@@ -15,13 +15,13 @@ from ray.serve.handle import DeploymentHandle
 from app.recipes.flights.replay import october
 from app.registry import CHALLENGER, CHAMPION, RegistryError, alias, connect
 from app.releases.versions import bring_up, take_down
-from app.routing.readback import NotFollowedError, gateway_handle
+from app.routing.readback import NotFollowedError
 from app.routing.store import RouteStore
 from app.routing.store import connect as connect_redis
 from app.routing.table import RouteError
 from app.serving.deploy import DeployError
 from app.settings import Settings
-from jobs.connect import cluster
+from jobs.connect import cluster, gateway
 from jobs.run.errors import StepError
 from jobs.run.pace import Pace
 from jobs.run.progress import Progress
@@ -166,9 +166,8 @@ async def tell(settings: Settings, pace: Pace, progress: Progress, started: floa
     redis = connect_redis(settings.redis)
     routes = Routes(settings.gateway)
     try:
-        with cluster(settings.ray):
-            gateway = gateway_handle(settings.gateway.app_name)
-            story = Story(settings, pace, client, RouteStore(redis), gateway, routes, progress)
+        with cluster(settings.ray), gateway(settings.gateway.app_name) as handle:
+            story = Story(settings, pace, client, RouteStore(redis), handle, routes, progress)
             static = await story.train("static")
             old = await story.deploy(static)
             await story.crown(old)
