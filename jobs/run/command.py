@@ -21,7 +21,6 @@ async def local(*arguments: str, say: Callable[[str], None]) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "cluster", "local", *arguments),
-        cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

@@ -85,6 +85,4 @@ def test_missing_numbers_in_every_spelling_are_the_training_mean() -> None:
         np.testing.assert_allclose(numbers, [[0, 0, 0]], atol=1e-12)
     codes, numbers = encoder({"carrier": ["AA"], "x": [3.0]})
     assert codes.tolist() == [[1]]
-    np.testing.assert_allclose(
-        numbers, [[1, 0, 1]], atol=1e-12
-    )  # the last: y is missing, as it was in a training row
+    np.testing.assert_allclose(numbers, [[1, 0, 1]], atol=1e-12)  # y is missing, as in a training row

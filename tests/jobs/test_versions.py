@@ -1,0 +1,61 @@
+"""``python -m jobs.versions`` against the session's stack."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from mlflow import MlflowClient
+
+from app.settings import Settings
+from jobs.versions import main
+from tests.support.load import infer_body
+from tests.support.models import log_scorer
+
+MODEL = "byhand"
+
+
+def test_a_version_comes_answers_and_goes(
+    driver: Settings, registry: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version = log_scorer(MODEL)
+    registry.set_registered_model_alias(MODEL, "newest", version)
+    url = f"{driver.gateway.url}/v2/models/{MODEL}/infer"
+
+    assert main(["up", MODEL, "newest", "--entity", "user"]) == 0
+    assert main(["weights", MODEL, f"{version}=1"]) == 0
+    assert httpx.post(url, json=infer_body(2), timeout=30).json()["outputs"][0]["data"] == [4.0]
+    capsys.readouterr()
+    assert main(["list"]) == 0
+    shown = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(MODEL))
+    assert shown.split()[1:3] == [version, "100.0%"]
+    assert shown.split()[4] == "RUNNING"
+
+    assert main(["down", MODEL, version]) == 1
+    assert f"version {version} of {MODEL} has weight 1 and cannot be removed" in capsys.readouterr().err
+    assert main(["weights", MODEL, f"{version}=0"]) == 0
+    assert main(["down", MODEL, version]) == 0
+    assert httpx.post(url, json=infer_body(2), timeout=30).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["weights", MODEL, "1"], "'1': accepted is VERSION=WEIGHT, such as 2=0.1"),
+        (["weights", MODEL, "1=half"], "'half' is not a number from 0 to 1"),
+        ([], "required: verb"),
+    ],
+)
+def test_what_is_not_understood(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_what_the_registry_or_the_table_does_not_hold(
+    driver: Settings, registry: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["up", "nothing", "1"]) == 1
+    assert "the registry holds no model named nothing" in capsys.readouterr().err
+    assert main(["weights", "nothing", "1=1"]) == 1
+    assert "version 1 of nothing is not deployed; deployed: none" in capsys.readouterr().err
