@@ -16,7 +16,7 @@ ARGS   ?=
 
 $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed; make PYTHON=/path/to/python3.11 run")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install -qq --disable-pip-version-check $(TORCH)
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --editable .
@@ -42,6 +42,6 @@ lock:
 	$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools | sed 's/^\(torch==[^+]*\)+.*/\1/' > requirements.lock
 
 clean:
-	@test ! -x $(BIN)/python || $(BIN)/python -m cluster local down --purge
+	@test ! -e $(READY) || ! test -d .tidegate || $(BIN)/python -m cluster local down --purge
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	find app cluster jobs tests -name __pycache__ -type d -prune -exec rm -rf {} +

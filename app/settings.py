@@ -11,11 +11,12 @@ import argparse
 import difflib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self, TypeGuard
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -29,6 +30,8 @@ from pydantic_settings import (
 
 PREFIX = "TIDEGATE_"
 STACK_FILE = "stack.env"
+
+_CREDENTIALS = re.compile(r"//[^/@\s]*@")
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -191,6 +194,12 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: a variable's value is refused; every one that is gets a line.
         """
+        groups = {
+            f"{PREFIX}{name}".upper() for name, field in cls.model_fields.items() if _is_group(field.annotation)
+        }
+        for name in sorted(groups & {name.upper() for name in os.environ}):
+            known = ", ".join(variable for variable in variables() if variable.startswith(f"{name}_"))
+            raise SettingsError(f"{name} is a group of settings; set {known}")
         for name in unknown_variables(os.environ):
             print(f"tidegate: unknown variable {name} is ignored{_did_you_mean(name)}", file=sys.stderr)
         try:
@@ -250,17 +259,27 @@ def rows(settings: Settings) -> Iterator[Row]:
         for part in path:
             value = getattr(value, part)
         source = "environment" if name in environ else str(stack_file()) if name in from_stack else "default"
-        yield Row(name, str(value) if isinstance(value, SecretStr | Path) else value, source, description)
+        yield Row(name, _shown(value), source, description)
 
 
 def _leaves(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[str, ...], str]]:
     for field_name, field in model.model_fields.items():
         here = (*path, field_name)
         annotation = field.annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if _is_group(annotation):
             yield from _leaves(annotation, here)
         else:
             yield PREFIX + "_".join(here).upper(), here, field.description or ""
+
+
+def _is_group(annotation: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, SecretStr | Path):
+        return str(value)
+    return _CREDENTIALS.sub("//**********@", value) if isinstance(value, str) else value
 
 
 def _explain(error: ValidationError) -> str:

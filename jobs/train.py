@@ -15,6 +15,8 @@ import json
 import sys
 from pathlib import Path
 
+from mlflow.exceptions import MlflowException
+
 from app.recipes import SHIPPED, find_recipe
 from app.registry import RegistryError, connect
 from app.settings import SettingsError, get_settings
@@ -30,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
         settings = get_settings()
-        overrides = [*options.set, *(f"{name}={value}" for name, value in _flags(options))]
+        overrides = [*options.set, *(f"{name}={json.dumps(value)}" for name, value in _flags(options))]
         config = read_config(_config_path(options.config), overrides)
         recipe = find_recipe(config.recipe, config.options)
     except (ConfigError, SettingsError) as error:
@@ -43,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
-    except (TrainingError, RegistryError, ConnectionError) as error:
+    except (TrainingError, RegistryError, MlflowException, ConnectionError) as error:
         print(error, file=sys.stderr)
         return 1
     print(json.dumps(dataclasses.asdict(trained)), flush=True)

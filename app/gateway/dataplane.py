@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -59,11 +59,19 @@ class DataPlane:
 
     Args:
         tables: route tables by model; the watch keeps them current.
+        tables_read: whether they have been read at all; until then nothing is known to be unknown.
     """
 
-    def __init__(self, settings: Settings, tables: Mapping[str, RouteTable], versions: VersionPool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        tables: Mapping[str, RouteTable],
+        versions: VersionPool,
+        tables_read: Callable[[], bool],
+    ) -> None:
         self._settings = settings
         self._tables = tables
+        self._tables_read = tables_read
         self._versions = versions
         self._attempts: dict[str, Attempts] = {}
 
@@ -76,8 +84,11 @@ class DataPlane:
 
         Raises:
             UnknownModelError: it has none.
+            NoAnswerError: no table has been read yet.
         """
         found = self._tables.get(model)
+        if not self._tables_read():
+            raise NoAnswerError("route tables have not been read yet; Redis does not answer")
         if found is None or not found.routes:
             served = ", ".join(name for name, table in self._tables.items() if table.routes) or "none"
             raise UnknownModelError(f"model {model!r} is not served here; served: {served}")

@@ -16,7 +16,6 @@ from fastapi.responses import JSONResponse
 from ray import serve
 from ray.serve import Application
 from ray.serve.config import AutoscalingConfig
-from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 
 from app.gateway import routes_api, v2_routes
@@ -29,17 +28,18 @@ from app.settings import Settings, get_settings
 
 log = logging.getLogger(__name__)
 
+FIRST_TABLES_S = 15.0
+"""Time a new replica waits for its first route tables before it answers 503, seconds."""
+
 
 class GatewayReplica:
     """One gateway replica: watches the route tables and answers HTTP."""
 
     def __init__(self) -> None:
         self._settings = get_settings()
-        redis = connect(self._settings.redis)
-        self._store = RouteStore(redis)
+        self._store = RouteStore(connect(self._settings.redis))
         self._watch = RouteWatch(connect(self._settings.redis), self._settings.routing.refresh_s)
-        self._plane = DataPlane(self._settings, self._watch.tables, Versions())
-        self._redis = redis
+        self._plane = DataPlane(self._settings, self._watch.tables, Versions(), lambda: self._watch.age_s is not None)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return build_api(self._settings, self._plane, self._store, self._watch)
@@ -54,16 +54,19 @@ def build_api(settings: Settings, plane: DataPlane, store: RouteStore, watch: Ro
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with suppress(RedisError, OSError):  # Redis away: the watch keeps trying, readiness says so
-            await watch.refresh()
-            await plane.warm_up()
         watch.start()
+        # Serve sends traffic once this is through. Without Redis the other replicas, which have the last good
+        # tables, are the better ones to ask, for a while; then 503 from here is better than no gateway at all.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(watch.first_read(), FIRST_TABLES_S)
+        await plane.warm_up()
         warming = asyncio.create_task(_keep_warm(plane, settings.routing.refresh_s))
         yield
         warming.cancel()
         with suppress(asyncio.CancelledError):
             await warming
         await watch.stop()
+        await store.close()
 
     release = version("tidegate")
     api = FastAPI(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -16,7 +15,7 @@ from app.gateway.errors import ConflictingChangeError, InputError, NoAnswerError
 from app.gateway.keys import require_admin
 from app.routing.readback import NotFollowedError, await_followed
 from app.routing.store import ConflictError, RouteStore
-from app.routing.table import RouteError, RouteTable, with_weights
+from app.routing.table import RouteError, RouteTable, with_entity, with_weights
 
 FOLLOW_TIMEOUT_S = 5.0
 
@@ -56,7 +55,7 @@ class ChangeBody(BaseModel):
     weights: dict[str, float] = Field(
         description="Version -> weight; they sum to 1, or all are 0", examples=[{"1": 0.9, "2": 0.1}]
     )
-    entity: str | None = Field(None, description="Change the sticky column too; leave out to keep it")
+    entity: str | None = Field(None, description="Change the sticky column too (empty: none); leave out to keep it")
     if_revision: int | None = Field(None, description="Refuse the change unless this revision is in force")
 
 
@@ -85,7 +84,7 @@ def router(store: RouteStore, gateway: Callable[[], DeploymentHandle[Any]], admi
                     f"if_revision is {body.if_revision}, but revision {held.revision} of {model} is in force"
                 )
             changed = with_weights(held, body.weights, now_ms)
-            return changed if body.entity is None else replace(changed, entity=body.entity)
+            return changed if body.entity is None else with_entity(changed, body.entity, now_ms)
 
         try:
             table = await store.change(model, apply)
@@ -94,7 +93,9 @@ def router(store: RouteStore, gateway: Callable[[], DeploymentHandle[Any]], admi
         except RouteError as error:
             raise InputError(str(error)) from error
         except RedisError as error:
-            raise NoAnswerError("route tables cannot be changed while Redis is away; nothing was changed") from error
+            raise NoAnswerError(
+                "Redis is away: whether the route table was changed is not known; read it again"
+            ) from error
         return await _followed(gateway(), table)
 
     return routes

@@ -6,6 +6,7 @@ tensor is NaN, since JSON cannot write a missing number otherwise.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 from app.gateway.errors import InputError
 from app.registry import FieldSpec
+
+MAX_DIMENSIONS = 32
 
 _NUMPY = {
     "BOOL": np.dtype(np.bool_),
@@ -80,7 +83,7 @@ def decode(body: bytes) -> InferRequest:
     """
     try:
         request = _decoder.decode(body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InputError(f"not a V2 inference request: {error}") from error
     if not request.inputs:
         raise InputError("a V2 inference request needs at least one tensor in 'inputs'")
@@ -136,10 +139,15 @@ def _array(tensor: _Tensor) -> NDArray[Any]:
     values = tensor.data
     if values and isinstance(values[0], list):
         values = list(_flat(values))
-    count = int(np.prod(tensor.shape, dtype=np.int64))
+    if len(tensor.shape) > MAX_DIMENSIONS:
+        raise InputError(f"{where}: {len(tensor.shape)} dimensions; accepted are up to {MAX_DIMENSIONS}")
+    count = math.prod(tensor.shape)
     if len(values) != count:
         raise InputError(f"{where}: shape {tensor.shape} needs {count} values; data has {len(values)}")
-    return _converted(where, tensor.datatype, dtype, values).reshape(tensor.shape)
+    try:
+        return _converted(where, tensor.datatype, dtype, values).reshape(tensor.shape)
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{where}: shape {tensor.shape} cannot be had: {error}") from error
 
 
 def _converted(where: str, datatype: str, dtype: np.dtype[Any], values: list[Any]) -> NDArray[Any]:
@@ -157,8 +165,9 @@ def _converted(where: str, datatype: str, dtype: np.dtype[Any], values: list[Any
         if not isinstance(value, accepted) or (isinstance(value, bool) and dtype.kind != "b"):
             raise InputError(f"{where}: {value!r} is not a value of datatype {datatype}")
     try:
-        return np.array(values, dtype=dtype)
-    except OverflowError:
+        with np.errstate(over="raise"):
+            return np.array(values, dtype=np.float64).astype(dtype) if dtype.kind == "f" else np.array(values, dtype)
+    except (OverflowError, FloatingPointError):
         raise InputError(f"{where}: a value is out of the range of datatype {datatype}") from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, TypeVar
 
@@ -18,6 +19,8 @@ from app.serving.tensors import Tensors
 
 T = TypeVar("T")
 
+ASK_AGAIN_S = 1.0
+
 
 class Versions:
     """Handles to version applications, and what each version takes and gives, kept by application name."""
@@ -25,6 +28,7 @@ class Versions:
     def __init__(self) -> None:
         self._handles: dict[str, DeploymentHandle[VersionReplica]] = {}
         self._specs: dict[str, ModelSpec] = {}
+        self._absent: dict[str, float] = {}
 
     def known_spec(self, app: str) -> ModelSpec | None:
         """The specification, if it has been read before."""
@@ -59,11 +63,18 @@ class Versions:
         for gone in self._handles.keys() - set(apps):
             del self._handles[gone]
             self._specs.pop(gone, None)
+        self._absent = {app: until for app, until in self._absent.items() if app in apps}
 
     def _handle(self, app: str) -> DeploymentHandle[VersionReplica]:
         found = self._handles.get(app)
         if found is None:
+            # Making a handle asks Serve's controller and blocks the loop: once a second for an absent application.
+            absent = self._absent.get(app)
+            if absent is not None and time.monotonic() < absent:
+                raise KeyError(f"{app} does not exist")
+            self._absent[app] = time.monotonic() + ASK_AGAIN_S
             found = self._handles[app] = serve.get_deployment_handle(DEPLOYMENT, app)
+            del self._absent[app]
         return found
 
     async def _ask(self, app: str, send: Callable[[Any], DeploymentResponse[Any]]) -> Any:

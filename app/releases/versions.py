@@ -7,7 +7,6 @@ removed.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 from mlflow import MlflowClient
@@ -15,8 +14,8 @@ from ray.serve.handle import DeploymentHandle
 
 from app.routing.readback import Followed, await_followed
 from app.routing.store import RouteStore
-from app.routing.table import RouteError, RouteTable, with_version, without_version
-from app.serving.deploy import Deployed, delete, deploy, running
+from app.routing.table import RouteError, RouteTable, with_entity, with_version, without_version
+from app.serving.deploy import Deployed, applications_of, delete, deploy, running
 from app.settings import ServingSettings
 
 FOLLOW_TIMEOUT_S = 10.0
@@ -45,35 +44,51 @@ async def bring_up(
     """
     held = await store.read(model)
     app = held.apps.get(version) if held else None
-    if app is not None and running().get(app) == "RUNNING":
+    if held is not None and app is not None and running().get(app) == "RUNNING":
+        if entity is not None and entity != held.entity:
+            held = await store.change(model, lambda table, now_ms: with_entity(table, entity, now_ms))
+        await await_followed(gateway, model, held.revision, FOLLOW_TIMEOUT_S)
         return Deployed(model, version, app, 0.0)
     deployed = await asyncio.to_thread(deploy, client, model, version, defaults)
 
     def enter(table: RouteTable, now_ms: int) -> RouteTable:
         entered = with_version(table, version, deployed.app, now_ms, instead_of=app)
-        return entered if entity is None else replace(entered, entity=entity)
+        return entered if entity is None else with_entity(entered, entity, now_ms)
 
     try:
         table = await store.change(model, enter)
-    except RouteError:
+    except BaseException:
         await asyncio.to_thread(delete, deployed.app)
         raise
     await await_followed(gateway, model, table.revision, FOLLOW_TIMEOUT_S)
+    await _delete_unnamed(store, model, version)
     return deployed
 
 
 async def take_down(store: RouteStore, gateway: DeploymentHandle[Any], model: str, version: str) -> Followed:
     """Remove ``version`` from the route table, wait until every gateway replica follows, then delete it.
 
+    Idempotent: when an earlier call ended half-way, this one deletes what the table no longer names.
+
     Raises:
         RouteError: it has weight, or is not deployed; nothing was changed.
+        NotFollowedError: a gateway replica does not follow; the application still runs, call again.
+        DeployError: it was not gone in time.
     """
     held = await store.read(model)
     if held is None:
         raise RouteError(f"model {model} has no route table; nothing of it is deployed")
-    app = held.apps.get(version, "")
-    table = await store.change(model, lambda table, now_ms: without_version(table, version, now_ms))
-    followed = await await_followed(gateway, model, table.revision, FOLLOW_TIMEOUT_S)
-    if app in running():
-        await asyncio.to_thread(delete, app)
+    if version in held.apps or not applications_of(model, version):
+        held = await store.change(model, lambda table, now_ms: without_version(table, version, now_ms))
+    followed = await await_followed(gateway, model, held.revision, FOLLOW_TIMEOUT_S)
+    await _delete_unnamed(store, model, version)
     return followed
+
+
+async def _delete_unnamed(store: RouteStore, model: str, version: str) -> None:
+    """Delete the version's applications that the route table does not name (any more)."""
+    table = await store.read(model)
+    named = table.apps.values() if table else ()
+    for app in await asyncio.to_thread(applications_of, model, version):
+        if app not in named:
+            await asyncio.to_thread(delete, app)

@@ -105,6 +105,8 @@ class Attempts:
                 error = failure
             else:
                 self.breaker(version).succeeded()
+                for broken in dead:  # this one could answer, so it was not the request's fault
+                    self.breaker(broken).failed(self.clock())
                 return Answer(version, value, tuple(failed))
             if not isinstance(error, ModelFailedError | OverloadedError):
                 self.breaker(version).failed(self.clock())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,11 @@ from typing import Any
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+log = logging.getLogger(__name__)
+
 GATEWAY_DEPLOYMENT = "Gateway"
+ROUND_S = 1.0
+"""Time one round of questions may take; a replica that hangs must not use up the whole wait."""
 _POLL_S = 0.005
 
 
@@ -43,9 +48,10 @@ async def await_followed(gateway: DeploymentHandle[Any], model: str, revision: i
     seen: list[int] = []
     while (left := deadline - time.monotonic()) > 0:
         try:
-            seen = await gateway.broadcast("route_revision", model).results_async(timeout_s=left)
-        except TimeoutError:
-            break
+            seen = await gateway.broadcast("route_revision", model).results_async(timeout_s=min(left, ROUND_S))
+        except Exception as error:  # a replica that ends in the middle raises whatever ended it
+            log.info("read-back of %s: %s; asking again", model, error)
+            seen = []
         if seen and min(seen) >= revision:
             return Followed(revision, len(seen), time.monotonic() - started)
         await asyncio.sleep(_POLL_S)

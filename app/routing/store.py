@@ -71,18 +71,29 @@ class RouteStore:
         self._redis = redis
         self._swap = redis.register_script(_SWAP)
 
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._redis.aclose()
+
     async def read(self, model: str) -> RouteTable | None:
         """A model's table, or None when it has none."""
         document = await self._redis.get(key_of(model))
         return decode(document) if document is not None else None
 
     async def read_all(self) -> dict[str, RouteTable]:
-        """Every model's table."""
+        """Every model's table; one that cannot be read is logged and left out."""
         models = sorted(_text(name) for name in await self._redis.smembers(INDEX))
         if not models:
             return {}
         documents = await self._redis.mget([key_of(model) for model in models])
-        return {model: decode(doc) for model, doc in zip(models, documents, strict=True) if doc is not None}
+        tables = {}
+        for model, document in zip(models, documents, strict=True):
+            try:
+                if document is not None:
+                    tables[model] = decode(document)
+            except RouteError as error:  # of one model; the others must not stand still for it
+                log.error("the route table of %s in Redis cannot be read: %s", model, error)
+        return tables
 
     async def write(self, held_revision: int, table: RouteTable) -> None:
         """Store ``table`` if the revision in Redis is ``held_revision`` (0: there is none), and announce it.
@@ -93,7 +104,7 @@ class RouteStore:
         done = await self._swap(
             keys=[key_of(table.model), INDEX, CHANNEL], args=[held_revision, table.encode(), table.model]
         )
-        if not done:
+        if not done and await self.read(table.model) != table:  # equal: our first sending was applied, its reply lost
             raise ConflictError(
                 f"the route table of {table.model} is no longer at revision {held_revision}; read it again"
             )
@@ -131,6 +142,7 @@ class RouteWatch:
         self._store = RouteStore(redis)
         self._refresh_s = refresh_s
         self._read_at: float | None = None
+        self._read = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.tables: dict[str, RouteTable] = {}
 
@@ -161,6 +173,11 @@ class RouteWatch:
         for table in (await self._store.read_all()).values():
             self._apply(table)
         self._read_at = time.monotonic()
+        self._read.set()
+
+    async def first_read(self) -> None:
+        """Wait until the tables have been read once."""
+        await self._read.wait()
 
     def _apply(self, table: RouteTable) -> None:
         held = self.tables.get(table.model)

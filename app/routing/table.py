@@ -120,6 +120,11 @@ def without_version(table: RouteTable, version: str, now_ms: int) -> RouteTable:
     return _changed(table, now_ms, (route for route in table.routes if route.version != version))
 
 
+def with_entity(table: RouteTable, entity: str, now_ms: int) -> RouteTable:
+    """The table with another sticky column; empty for none."""
+    return replace(_changed(table, now_ms, table.routes), entity=entity or None)
+
+
 def with_weights(table: RouteTable, weights: Mapping[str, float], now_ms: int) -> RouteTable:
     """The table with these weights; a deployed version that is not named gets 0.
 

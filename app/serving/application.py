@@ -65,12 +65,12 @@ class VersionReplica:
     The model's code runs in a thread of its own, so that health checks and read-backs pass while it works.
     """
 
-    def __init__(self, model: str, version: str) -> None:
+    def __init__(self, model: str, version: str, stuck_after_s: float) -> None:
         try:
             self._scorer = Scorer(load(connect(get_settings().mlflow), model, version))
         except RegistryError as error:
             raise RuntimeError(str(error)) from error  # a plain class: whoever deploys must be able to unpickle it
-        self._stuck_after_s = get_settings().serving.stuck_after_s
+        self._stuck_after_s = stuck_after_s
         self._busy_since: float | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         warmed = self._scorer.warmed_s

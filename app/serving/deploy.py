@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -72,21 +73,38 @@ def deploy(client: MlflowClient, model: str, version: str, defaults: ServingSett
     app = fresh_name(model, version)
     started = time.monotonic()
     serve.run_many(
-        [serve.RunTarget(target=_configured(settings).bind(model, version), name=app, route_prefix=None)],
+        [
+            serve.RunTarget(
+                target=_configured(settings).bind(model, version, settings.stuck_after_s), name=app, route_prefix=None
+            )
+        ],
         wait_for_ingress_deployment_creation=False,
         wait_for_applications_running=False,
     )
     try:
         _await_healthy(app, settings.deploy_timeout_s)
-    except DeployError:
+    except BaseException:
         delete(app)
         raise
     return Deployed(model, version, app, time.monotonic() - started)
 
 
 def delete(app: str) -> None:
-    """Delete an application and wait until it is gone; Serve lets its requests in flight end first."""
-    serve.delete(app)
+    """Delete an application and wait until it is gone; Serve lets its requests in flight end first.
+
+    Raises:
+        DeployError: it was not gone within Serve's own wait (a minute); Serve goes on deleting it.
+    """
+    try:
+        serve.delete(app)
+    except TimeoutError as error:
+        raise DeployError(f"{app} is being deleted but was not gone in time: {error}") from error
+
+
+def applications_of(model: str, version: str) -> list[str]:
+    """Every running application of a version, whether a route table names it or not."""
+    name = re.compile(rf"{re.escape(model)}-v{re.escape(version)}-[0-9a-f]{{6}}")
+    return [app for app in running() if name.fullmatch(app)]
 
 
 def running() -> dict[str, str]:

@@ -98,4 +98,7 @@ def _lay_over(values: dict[str, Any], override: str) -> None:
         if not isinstance(inner, dict):
             raise ConfigError(f"--set {override}: {parent} is a value, not a group")
         here = inner
-    here[last] = yaml.safe_load(text)
+    try:
+        here[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: {text!r} is not YAML") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import inspect
 import platform
 import subprocess
 from pathlib import Path
@@ -11,13 +12,18 @@ from pathlib import Path
 import app
 
 
-def code_digest() -> str:
-    """SHA-256 over the application's own source files (names and contents), hex. Works without git."""
-    root = Path(app.__file__).parent
+def code_digest(recipe: type) -> str:
+    """SHA-256 over the application's source files and those beside the recipe's own (names and contents), hex.
+
+    Works without git.
+    """
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(f"{path.relative_to(root)}\0".encode())
-        digest.update(path.read_bytes())
+    root = Path(app.__file__).parent
+    beside = Path(inspect.getfile(recipe)).resolve().parent
+    for folder in [root] if beside.is_relative_to(root) else [root, beside]:
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(f"{path.relative_to(folder)}\0".encode())
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

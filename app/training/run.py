@@ -8,7 +8,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ import torch
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.entities import Metric
-from ray.exceptions import RayError
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.config import CheckpointConfig, FailureConfig, RunConfig
 from ray.train.v2.api.exceptions import TrainingFailedError
@@ -36,6 +34,10 @@ from app.training.recipe import Data, Evaluation, Recipe
 from app.training.schedule import Plan
 
 DRAIN_EVERY_S = 1.0
+PLACEMENT_WORD_S = 30.0
+"""Seconds between words about workers that cannot be placed."""
+PLACEMENT_TRIES = 10
+"""How often Ray Train may fail to start the workers before the run ends; each try lasts up to a minute."""
 
 Say = Callable[[str], None]
 
@@ -83,7 +85,7 @@ def train(config: TrainConfig, recipe: Recipe, settings: Settings, client: Mlflo
 
     mlflow.set_experiment(settings.mlflow.experiment)
     with mlflow.start_run(run_name=f"{config.model}-{time.strftime('%Y%m%d-%H%M%S')}") as run:
-        _log_origin(config, data)
+        _log_origin(config, recipe, data)
         watcher = _Watcher(client, run.info.run_id, plan, say)
         state = _fit(config, recipe, data, settings, watcher)
         model = recipe.build(data)
@@ -139,7 +141,10 @@ def _fit(config: TrainConfig, recipe: Recipe, data: Data, settings: Settings, wa
         run_config=RunConfig(  # type: ignore[arg-type] # annotated with the class of Train v1
             name=f"{config.model}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}",
             storage_path=_storage(settings.training.storage),
-            failure_config=FailureConfig(max_failures=settings.training.max_failures),
+            failure_config=FailureConfig(
+                max_failures=settings.training.max_failures,
+                controller_failure_limit=PLACEMENT_TRIES,  # one is a minute without room for the workers
+            ),
             checkpoint_config=CheckpointConfig(num_to_keep=2),
             worker_runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}},
         ),
@@ -166,11 +171,11 @@ def _storage(storage: str) -> str:
     return storage if "://" in storage else str(Path(storage).resolve())
 
 
-def _log_origin(config: TrainConfig, data: Data) -> None:
+def _log_origin(config: TrainConfig, recipe: Recipe, data: Data) -> None:
     options = {f"options.{key}": value for key, value in config.options.items()}
     mlflow.log_params({**config.model_dump(exclude={"options"}), **options})
     mlflow.log_params({f"data.{name}": value for name, value in data.facts.items()})
-    tags = {"tidegate.data": data.fingerprint, "tidegate.code": code_digest(), **machine()}
+    tags = {"tidegate.data": data.fingerprint, "tidegate.code": code_digest(type(recipe)), **machine()}
     commit = git_commit()
     if commit:
         tags["tidegate.git"] = commit
@@ -214,7 +219,8 @@ class _Watcher:
         self.restarts = 0
         self._client, self._run_id, self._plan, self._say = client, run_id, plan, say
         self._groups = itertools.count()
-        self._first_at = self._last_at = time.monotonic()
+        self._first_at = self._last_at = self._created_at = time.monotonic()
+        self._started, self._dropped, self._next_word_s = False, 0, PLACEMENT_WORD_S
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="training-progress", daemon=True)
 
@@ -229,18 +235,29 @@ class _Watcher:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(timeout=30)
-        with suppress(RayError):
-            self._drain()
+        self._drain_safely()
 
     def _watch(self) -> None:
         while not self._stop.wait(DRAIN_EVERY_S):
-            try:
-                self._drain()
-            except Exception as error:  # progress must never end a run
-                self._say(f"progress is not available: {error}")
+            self._drain_safely()
+            waited = time.monotonic() - self._created_at
+            if not self._started and waited > self._next_word_s:
+                free = ray.available_resources()  # type: ignore[no-untyped-call]
+                room = ", ".join(f"{free.get(name, 0):g} {name}" for name in ("CPU", "GPU"))
+                self._say(f"waiting for the workers to be placed ({waited:.0f} s); free on the cluster: {room}")
+                self._next_word_s += PLACEMENT_WORD_S
+
+    def _drain_safely(self) -> None:
+        try:
+            self._drain()
+        except Exception as error:  # progress must never end a run
+            self._say(f"progress is not available: {error}")
 
     def _drain(self) -> None:
-        reports, _ = ray.get(self.monitor.drain.remote(), timeout=10)
+        reports, dropped = ray.get(self.monitor.drain.remote(), timeout=10)
+        if dropped > self._dropped:
+            self._say(f"{dropped - self._dropped} reports of progress were dropped")
+            self._dropped = dropped
         steps = []
         for report in reports:
             if isinstance(report, Started):
@@ -258,6 +275,7 @@ class _Watcher:
 
     def _group_started(self, report: Started) -> None:
         again = next(self._groups)
+        self._started = True
         self.restarts += again > 0
         if not again:
             self._first_at = time.monotonic()

@@ -37,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         min_worker_port=0,
         max_worker_port=0,
         dashboard_agent_listen_port=0,
+        # Of its own: a node that unpacks a job's working directory removes what lies there first, and the head's
+        # workers, which share the session folder, would lose the directory that they run in.
+        runtime_env_dir_name=f"runtime_resources_{value}",
         include_log_monitor=False,  # type: ignore[arg-type]  # the head's reads the same session folder
     )
     node = Node(parameters, head=False, shutdown_at_exit=True, spawn_reaper=True)

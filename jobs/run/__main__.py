@@ -41,12 +41,12 @@ def main(argv: list[str] | None = None) -> int:
         summary = asyncio.run(_run(Pace(options.rate, options.share_seconds, options.workers), options.once, console))
     except (StepError, SettingsError) as error:
         console.print(str(error), style="red", markup=False)
-        return 1
+        summary = {"ok": False, "broken": [str(error)]}
     except KeyboardInterrupt:
         console.print("interrupted; what is up stays up: python -m cluster local status")
         return 130
     if options.json:
-        options.json.write_text(json.dumps(summary, indent=2) + "\n")
+        options.json.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
     return 0 if summary["ok"] else 1
 
 
@@ -87,14 +87,24 @@ def _addresses(settings: Settings) -> dict[str, str]:
     }
 
 
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r}: accepted is a number above 0")
+    return value
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="make run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--once", action="store_true", help="take the stack down at the end")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the summary as one JSON object")
-    parser.add_argument("--rate", type=float, default=60.0, help="requests per second [%(default)s]")
-    parser.add_argument("--share-seconds", type=float, default=20.0, help="seconds at each share [%(default)s]")
+    parser.add_argument("--rate", type=_positive, default=60.0, help="requests per second [%(default)s]")
+    parser.add_argument("--share-seconds", type=_positive, default=20.0, help="seconds at each share [%(default)s]")
     parser.add_argument("--workers", type=int, default=2, help="training workers [%(default)s]")
     return parser
 

@@ -72,7 +72,7 @@ class Progress:
         step = Step(title)
         self._steps.append(step)
         if not self._live:
-            self._console.print(f"… {title}", highlight=False)
+            self._console.print(f"… {title}", highlight=False, markup=False)
         try:
             yield step
         except BaseException:
@@ -84,7 +84,9 @@ class Progress:
             step.seconds = time.monotonic() - step.started
             if not self._live:
                 sign = "✓" if step.state == "done" else "✗"
-                self._console.print(f"{sign} {title}  {step.seconds:.1f} s  {step.detail}", highlight=False)
+                self._console.print(
+                    f"{sign} {title}  {step.seconds:.1f} s  {step.detail}", highlight=False, markup=False
+                )
 
     def say(self, step: Step, line: str) -> None:
         """The newest line of a step."""
@@ -120,7 +122,17 @@ class Progress:
 def traffic_table(tally: Tally, names: dict[str, str]) -> Table:
     """Per version: weight set, share observed, requests, latency and quality so far."""
     table = Table(box=None, pad_edge=False)
-    for title in ("version", "weight set", "share of keys (95 %)", "requests", "p50 ms", "p99 ms", "AUC", "Brier"):
+    for title in (
+        "version",
+        "weight set",
+        "share of keys (95 %)",
+        "requests",
+        "failed",
+        "p50 ms",
+        "p99 ms",
+        "AUC",
+        "Brier",
+    ):
         table.add_column(title, justify="left" if title == "version" else "right")
     phase = tally.phases[-1]
     for version, found in tally.versions.items():
@@ -130,6 +142,7 @@ def traffic_table(tally: Tally, names: dict[str, str]) -> Table:
             f"{phase.weights.get(version, 0):.0%}",
             f"{share.share:.1%} ({share.low:.1%} to {share.high:.1%})" if phase.keys else "",
             str(found.requests),
+            str(found.failed_attempts),
             _number(found.latency_ms(0.5), ".1f"),
             _number(found.latency_ms(0.99), ".1f"),
             _number(quality.auc, ".3f"),

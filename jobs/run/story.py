@@ -9,8 +9,12 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from httpx import HTTPError
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from ray.exceptions import RayError
 from ray.serve.handle import DeploymentHandle
+from redis.exceptions import RedisError
 
 from app.recipes.flights.replay import october
 from app.registry import CHALLENGER, CHAMPION, RegistryError, alias, connect
@@ -34,7 +38,17 @@ MODEL = "flights"
 OUTPUT = "late_probability"
 ENTITY = "tailnum"
 """The sticky key: all flights of one aircraft meet one version."""
-EXPECTED_FAILURES = (RegistryError, RouteError, DeployError, NotFollowedError)
+EXPECTED_FAILURES = (
+    RegistryError,
+    MlflowException,
+    RouteError,
+    RedisError,
+    DeployError,
+    NotFollowedError,
+    HTTPError,
+    RayError,
+    ConnectionError,
+)
 """What a step may end with that is told in a sentence, beside ``StepError``."""
 SHARES = (0.1, 0.5, 1.0)
 """The challenger's weight, step by step."""

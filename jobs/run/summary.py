@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,11 +38,13 @@ def summarize(
         auc, least = training.result["metrics"]["auc"], EXPECTED_AUC[training.name]
         if auc < least:
             broken.append(f"test AUC of {training.name} is {auc:.3f}, expected at least {least}")
+    if any(not phase.keys for phase in tally.phases):
+        broken.append("no request was answered under some of the weights")
     misfits = (phase.weights for phase in tally.phases if not phase.as_set())
     broken.extend(f"the observed shares do not fit the weights {dict(weights)}" for weights in misfits)
     if alias != promoted:
         broken.append(f"the alias champion is at {alias}, not at {promoted}")
-    return {
+    summary = {
         "ok": not broken,
         "broken": broken,
         "seconds": round(seconds, 1),
@@ -80,6 +83,7 @@ def summarize(
         "champion": alias,
         "removed": removed,
     }
+    return {name: _json_number(value) for name, value in summary.items()}
 
 
 def show(console: Console, summary: Mapping[str, Any], addresses: Mapping[str, str]) -> None:
@@ -92,9 +96,10 @@ def show(console: Console, summary: Mapping[str, Any], addresses: Mapping[str, s
         "Brier",
         "trained in",
         "requests",
+        "failed",
         "live AUC",
-        "p50",
-        "p99",
+        "p50 ms",
+        "p99 ms",
     ):
         models.add_column(title, justify="left" if title == "version" else "right")
     for version, found in summary["versions"].items():
@@ -106,9 +111,10 @@ def show(console: Console, summary: Mapping[str, Any], addresses: Mapping[str, s
             f"{test['brier']:.3f}",
             f"{found['training_seconds']:.0f} s",
             str(found["requests"]),
-            f"{found['live_auc']:.3f}",
-            f"{found['latency_p50_ms']:.1f} ms",
-            f"{found['latency_p99_ms']:.1f} ms",
+            str(found["failed_attempts"]),
+            _number(found["live_auc"], ".3f"),
+            _number(found["latency_p50_ms"], ".1f"),
+            _number(found["latency_p99_ms"], ".1f"),
         )
     phases = Table(title="Weights, set and observed", box=None, title_justify="left", pad_edge=False)
     for title in ("version", "set", "of keys", "95 % interval", "of requests", "keys", "all replicas followed after"):
@@ -119,9 +125,9 @@ def show(console: Console, summary: Mapping[str, Any], addresses: Mapping[str, s
             phases.add_row(
                 version,
                 f"{share['set']:.0%}",
-                f"{share['observed_keys']:.1%}",
+                _number(share["observed_keys"], ".1%"),
                 f"{low:.1%} to {high:.1%}",
-                f"{share['observed_requests']:.1%}",
+                _number(share["observed_requests"], ".1%"),
                 str(phase["keys"]),
                 f"{phase['seconds_until_all_replicas_followed'] * 1e3:.1f} ms",
             )
@@ -136,11 +142,24 @@ def show(console: Console, summary: Mapping[str, Any], addresses: Mapping[str, s
         highlight=False,
     )
     for promise in summary["broken"]:
-        console.print(f"broken promise: {promise}", style="red", highlight=False)
+        console.print(f"broken promise: {promise}", style="red", highlight=False, markup=False)
     if addresses:
         console.print()
         for name, address in addresses.items():
             console.print(f"{name:16} {address}", highlight=False)
+
+
+def _json_number(value: Any) -> Any:
+    """The same with null for NaN, which JSON cannot write."""
+    if isinstance(value, dict):
+        return {name: _json_number(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_json_number(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
 
 
 def _served(tally: Tally, version: str) -> dict[str, float | int]:
@@ -148,6 +167,7 @@ def _served(tally: Tally, version: str) -> dict[str, float | int]:
     quality = found.quality()
     return {
         "requests": found.requests,
+        "failed_attempts": found.failed_attempts,
         "live_auc": quality.auc,
         "live_brier": quality.brier,
         "latency_p50_ms": found.latency_ms(0.5),

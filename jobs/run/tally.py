@@ -24,7 +24,7 @@ class Outcome:
         started, ended: seconds on one monotonic clock.
         version: who answered; None when the request failed.
         score: predicted probability; label: what really happened, 0 or 1.
-        fell_over: versions that failed before this answer.
+        fell_over: versions that failed before another one gave this answer.
         error: why there was no answer.
     """
 
@@ -34,7 +34,7 @@ class Outcome:
     version: str | None
     score: float
     label: int
-    fell_over: int = 0
+    fell_over: tuple[str, ...] = ()
     error: str | None = None
 
 
@@ -66,9 +66,10 @@ class Quality:
 
 @dataclass(slots=True)
 class VersionTally:
-    """One version's answers since the traffic began."""
+    """One version's answers since the traffic began, and how often it gave none so that another one had to."""
 
     requests: int = 0
+    failed_attempts: int = 0
     latencies_s: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
@@ -161,7 +162,9 @@ class Tally:
         found.latencies_s.append(outcome.ended - outcome.started)
         found.scores.append(outcome.score)
         found.labels.append(outcome.label)
-        self.fell_over += outcome.fell_over > 0
+        self.fell_over += bool(outcome.fell_over)
+        for version in outcome.fell_over:
+            self.versions.setdefault(version, VersionTally()).failed_attempts += 1
         if phase is not None and outcome.ended <= phase.closed_at:
             phase.requests[outcome.version] += 1
             phase.keys[outcome.key] = outcome.version

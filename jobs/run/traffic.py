@@ -66,7 +66,8 @@ class Replay:
 
     async def _send(self, session: aiohttp.ClientSession, request: Request) -> None:
         started, phase = time.monotonic(), self._tally.phase
-        version, score, fell_over, error = None, 0.0, 0, None
+        version, score, error = None, 0.0, None
+        fell_over: tuple[str, ...] = ()
         headers = {"content-type": "application/json", "x-sticky-key": request.key}
         try:
             async with session.post(self._url, data=request.body, headers=headers) as response:
@@ -74,7 +75,7 @@ class Replay:
                 if response.status == 200:
                     reply = json.loads(text)
                     version, score = reply["model_version"], _score(reply, self._output)
-                    fell_over = len(response.headers.get("x-failed-versions", "").replace(",", " ").split())
+                    fell_over = tuple(response.headers.get("x-failed-versions", "").replace(",", " ").split())
                 else:
                     error = f"{response.status}: {text[:200]}"
         except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as failure:

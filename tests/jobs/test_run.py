@@ -60,6 +60,7 @@ def test_a_broken_promise_is_said() -> None:
     summary = summarize([], tally, alias="1", promoted="2", removed="1", seconds=1.0)
     assert summary["ok"] is False
     assert len(summary["broken"]) == 3
+    json.dumps(summary, allow_nan=False)
     assert summary["broken"][0] == "1 requests failed, the first with 503: nobody"
     assert summary["broken"][1] == "2 times a key moved back to the old version"
     assert summary["broken"][2] == "the alias champion is at 1, not at 2"
