@@ -90,6 +90,17 @@ def test_a_refused_combination_shows_no_secret(state: Path, monkeypatch: pytest.
     assert "hunter2" not in str(refused.value)
 
 
+def test_a_group_cannot_be_set_as_a_whole(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGATE_REDIS", '{"url": "redis://elsewhere"}')
+    with pytest.raises(SettingsError, match="TIDEGATE_REDIS is a group of settings; set TIDEGATE_REDIS_URL, "):
+        Settings.load()
+
+
+def test_credentials_in_an_address_are_masked(state: Path) -> None:
+    shown = run("--json", TIDEGATE_REDIS_URL="redis://:hunter2@127.0.0.1:6379/0")
+    assert json.loads(shown.stdout)["TIDEGATE_REDIS_URL"]["value"] == "redis://**********@127.0.0.1:6379/0"
+
+
 def test_unknown_variables_are_named() -> None:
     environ = {"TIDEGATE_GATEWAY_MIN_REPLICS": "2", "TIDEGATE_GATEWAY_MIN_REPLICAS": "2", "HOME": "/"}
     assert unknown_variables(environ) == ["TIDEGATE_GATEWAY_MIN_REPLICS"]

@@ -223,10 +223,29 @@ def test_a_version_with_weight_cannot_be_removed(driver: Settings, even: dict[st
 
 
 def test_a_model_that_raises_falls_over_and_says_so(api: httpx.Client, even: dict[str, Deployed]) -> None:
-    """Both versions raise here; that the second was asked is seen in the failure of a pinned call being the same."""
-    both = api.post(f"/v2/models/{MODEL}/infer", json=infer_body(-2000)).json()["error"]
-    pinned = api.post(f"/v2/models/{MODEL}/versions/1/infer", json=infer_body(-2000)).json()["error"]
-    assert both == pinned
+    """Version 2 raises on every request, version 1 does not take the input at fault: no caller may notice."""
+    body: dict[str, Any] = infer_body(1)
+    body["inputs"].append({"name": "extra", "shape": [1], "datatype": "FP64", "data": [-1]})
+    pinned = api.post(f"/v2/models/{MODEL}/versions/2/infer", json=body)
+    assert pinned.status_code == 500
+    assert "the model raised ValueError: extra below 0" in pinned.json()["error"]
+
+    failed = []
+    for number in range(100):
+        response = api.post(f"/v2/models/{MODEL}/infer", json=body, headers={"x-sticky-key": str(number)})
+        assert (response.status_code, response.headers["x-model-version"]) == (200, "1")
+        failed.append(response.headers.get("x-failed-versions", ""))
+    assert failed.count("2") >= 5
+    assert set(failed) == {"2", ""}
+    assert failed[-20:].count("2") <= 5  # by now the breakers are open, and version 2 is left alone
+
+    answers: list[str] = []
+    started = time.monotonic()
+    while "2" not in answers[-30:]:  # until the breakers let it back
+        assert time.monotonic() - started < 60
+        answers.append(
+            api.post(f"/v2/models/{MODEL}/infer", json=infer_body(1, f"u{len(answers)}")).headers["x-model-version"]
+        )
 
 
 def test_a_call_that_hangs_ends_at_its_deadline(

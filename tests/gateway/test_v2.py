@@ -60,6 +60,15 @@ def test_reads(tensor: dict[str, Any], expected: NDArray[Any]) -> None:
         (body(datatype="INT64", data=[True, 2]), "True is not a value"),
         (body(datatype="INT8", data=[1, 300]), "out of the range of datatype INT8"),
         (body(datatype="UINT8", data=[-1, 3]), "out of the range of datatype UINT8"),
+        (body(shape=[2**32, 2**32], data=[]), "data has 0"),
+        (body(shape=[0, 2**62], data=[]), "cannot be had"),
+        (body(shape=[2**70]), "data has 2"),
+        (body(shape=[1] * 100), "100 dimensions; accepted are up to 32"),
+        (
+            b'{"inputs": [{"name":"a","shape":[1],"datatype":"FP64","data":' + b"[" * 5000 + b"]" * 5000 + b"}]}",
+            "not a V2",
+        ),
+        (body(datatype="FP32", data=[1e300, 1]), "out of the range of datatype FP32"),
         (body(datatype="BYTES", data=[1, 2]), "1 is not a value of datatype BYTES"),
         (body(shape=["2"]), "not a V2 inference request"),
         (

@@ -69,6 +69,8 @@ def test_all_or_nothing_admits_no_exception() -> None:
     for number in range(1000):
         tally.add(outcome(f"k{number}", "2", 0, 1), tally.phase)
     assert tally.phases[0].as_set()
+    tally.add(outcome("one", "1", 0, 1), tally.phase)
+    assert not tally.phases[0].as_set()
 
 
 def test_quality_and_failures() -> None:

@@ -101,6 +101,23 @@ async def test_an_open_breaker_is_not_asked_again() -> None:
         await attempts.call(["1"], ask)
 
 
+async def test_a_version_that_always_raises_is_left_alone_once_another_can_answer() -> None:
+    """As many retries as requests would be needed; without the breaker the budget would end first."""
+    attempts = Attempts(RoutingSettings(retry_ratio=0.0, retry_reserve=6, breaker_failures=5, breaker_open_s=60))
+    for _ in range(50):
+        answer = await attempts.call(["1", "2"], asker({"1": [ModelFailedError()], "2": ["ok"]}, []))
+        assert answer.version == "2"
+    assert attempts.breaker("1").is_open
+
+
+async def test_a_request_that_every_version_raises_on_opens_no_breaker() -> None:
+    attempts = Attempts(RoutingSettings(breaker_failures=1))
+    with pytest.raises(ModelFailedError):
+        await attempts.call(["1", "2"], asker({"1": [ModelFailedError()], "2": [ModelFailedError()]}, []))
+    assert not attempts.breaker("1").is_open
+    assert not attempts.breaker("2").is_open
+
+
 async def test_the_retry_budget_bounds_the_extra_calls() -> None:
     settings = RoutingSettings(max_attempts=3, retry_ratio=0.1, retry_reserve=5, breaker_failures=10_000)
     attempts = Attempts(settings)

@@ -59,13 +59,33 @@ async def test_a_write_from_an_older_revision_is_refused(redis: Redis) -> None:
     store = RouteStore(redis)
     held = first()
     await store.write(0, held)
+    other = first()
     with pytest.raises(ConflictError, match="no longer at revision 0"):
-        await store.write(0, first())
+        await store.write(0, other)
     newer = with_weights(held, {"1": 1.0}, 10_000)
     await store.write(held.revision, newer)
     with pytest.raises(ConflictError):
-        await store.write(held.revision, newer)
+        await store.write(held.revision, with_weights(held, {"1": 1.0}, 20_000))
     assert await store.read("flights") == newer
+
+
+async def test_a_swap_whose_reply_was_lost_is_no_conflict(redis: Redis) -> None:
+    """The client sends a command again when no reply came; the second time the revision is the new one."""
+    store = RouteStore(redis)
+    held = first()
+    await store.write(0, held)
+    await store.write(0, held)
+    assert await store.read("flights") == held
+
+
+async def test_a_document_that_cannot_be_read_leaves_the_other_models_alone(redis: Redis, watch: RouteWatch) -> None:
+    store = RouteStore(redis)
+    await store.write(0, first("broken"))
+    await redis.set(key_of("broken"), b"{not a table")
+    await store.write(0, first())
+    await watch.refresh()
+    assert set(watch.tables) >= {"flights"}
+    assert list(await store.read_all()) == ["flights"]
 
 
 async def test_changes_made_at_once_are_all_made(redis: Redis) -> None:

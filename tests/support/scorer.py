@@ -17,6 +17,8 @@ class Scorer(PythonModel):
         """One row of ``score`` per row of ``x``."""
         if (model_input["x"] < -1000).any():
             raise ValueError("x below -1000")
+        if "extra" in model_input and (model_input["extra"] < 0).any():
+            raise ValueError("extra below 0")  # only a version that takes ``extra`` can raise this
         if (model_input["x"] > 1000).any():
             time.sleep(8)
         return pd.DataFrame({"score": model_input["x"] * 2.0})

@@ -32,6 +32,7 @@ def test_overrides_reach_into_options(path: Path) -> None:
         ("model=../etc", "model = '../etc': "),
         ("workers=3", "batch_size 64 cannot be split over 3 workers; accepted are multiples of 3, such as 63"),
         ("epochs", "accepted is key=value"),
+        ("epochs=[", "'[' is not YAML"),
         ("model.x=1", "model is a value, not a group"),
     ],
 )
