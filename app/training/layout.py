@@ -28,7 +28,7 @@ class Layout:
         microbatches: parts of a batch that are in the pipeline at once.
         accumulation: parts of a batch that go through forward and backward one after the other.
         data_parallel: who keeps replicas equal. auto: FSDP2 (``fully_shard``, or its ``replicate`` where nothing
-            is sharded) when ``dp_shard`` or ``tp`` is above 1 or the schedule splits the backward pass, else DDP.
+            is sharded) when ``dp_shard`` or ``tp`` is above 1 or a rank holds two stages, else DDP.
         context: how ranks share a sequence. auto: Ulysses on the CPU, torch's ring on GPUs.
         sequence_parallel: between the matrices activations are sharded by position over tp.
         loss_parallel: logits stay sharded by class over tp.
@@ -71,7 +71,7 @@ class Layout:
             return False
         if self.data_parallel != "auto":
             return self.data_parallel == "fsdp2"
-        return self.degrees.dp_shard > 1 or self.degrees.tp > 1 or self.schedule in SPLITS_BACKWARD
+        return self.degrees.dp_shard > 1 or self.degrees.tp > 1 or self.stages_per_rank > 1
 
     @property
     def uses_ddp(self) -> bool:

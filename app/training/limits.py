@@ -89,10 +89,10 @@ def _data(layout: Layout) -> Iterator[str]:
             f"data_parallel = 'ddp': torch's DDP cannot broadcast the sharded weights of tp = {degrees.tp} "
             "(no sharding strategy for c10d.broadcast_); use fsdp2, or dp_shard above 1 (HSDP)"
         )
-    if layout.schedule in SPLITS_BACKWARD:
+    if layout.stages_per_rank > 1:
         yield (
-            f"data_parallel = 'ddp': {layout.schedule} splits the backward pass, past the hooks by which DDP reduces "
-            "gradients; use fsdp2, or the schedule Interleaved1F1B"
+            f"data_parallel = 'ddp': {layout.schedule} puts two stages on a rank, and DDP fails after the trial pass "
+            "of torch's pipeline ('rebuilt parameter indices size is not same'); use fsdp2, or the schedule 1F1B"
         )
 
 
@@ -114,16 +114,11 @@ def _switches(layout: Layout, device: Device) -> Iterator[str]:
             f"compile = True: torch.compile with tp = {degrees.tp} fails on the CPU ('Tensor' object "
             "has no attribute '_local_tensor'); leave compile out, or use dp_shard instead of tp"
         )
-    if layout.schedule in SPLITS_BACKWARD:
-        for name, on in (
-            ("compile", layout.compile),
-            ("activation_checkpointing", layout.activation_checkpointing),
-        ):
-            if on:
-                yield (
-                    f"{name} = True: {layout.schedule} splits the backward pass, which {name} cannot; "
-                    "use Interleaved1F1B or 1F1B"
-                )
+    if layout.compile and layout.schedule in SPLITS_BACKWARD:
+        yield (
+            f"compile = True: {layout.schedule} computes the gradients of inputs and weights apart, which torch does "
+            "not support of compiled blocks; leave compile out, or use Interleaved1F1B"
+        )
 
 
 def _without_plan(layout: Layout) -> Iterator[str]:

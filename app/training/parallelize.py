@@ -6,13 +6,15 @@ data parallelism shards or replicates what they leave.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import nn
-from torch.distributed._composable.checkpoint_activation import checkpoint
 from torch.distributed._composable.replicate_with_fsdp import replicate
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor.parallel import parallelize_module
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.checkpoint import checkpoint
 
 from app.training.context import share_attention
 from app.training.initial import materialise
@@ -45,7 +47,7 @@ def parallelize(
                 share_attention(modules[name], mesh.group("cp"))
     for block in blocks:
         if layout.activation_checkpointing:
-            checkpoint(block)
+            block.forward = partial(checkpoint, block.forward, use_reentrant=False)
         if layout.compile:
             block.compile()
     if layout.uses_fsdp2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -96,6 +97,8 @@ def spread(recipe: Recipe, data: Data, layout: Layout, mesh: Mesh, device: torch
     A recipe with a plan is built on the meta device and filled shard by shard; any other is built whole on every
     rank, by torch's global seed.
     """
+    # A linear layer's output is a view. That nothing changes it in place, the comparison with one process shows.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
     if isinstance(recipe, SpreadRecipe):
         return _by_plan(recipe, data, layout, mesh, device, seed)
     torch.manual_seed(seed)
@@ -170,10 +173,11 @@ def _pipelined(
 def _in_context(backward: Backward, plan: SpreadPlan, layout: Layout, mesh: Mesh, device: torch.device) -> Backward:
     """``backward`` on this rank's positions, with logits sharded where the layout says so."""
     kind = device_type(device)
-    cp = layout.degrees.cp
+    # Also where ranks share no sequence: a later stage may see a part of the positions only (sequence parallel).
     positions = None
-    if cp > 1:
-        positions = positions_of(mesh.rank("cp"), cp, plan.shape.sequence, layout.ring(kind)).to(device)
+    if plan.attention:
+        ranks, ring = layout.degrees.cp, layout.ring(kind)
+        positions = positions_of(mesh.rank("cp"), ranks, plan.shape.sequence, ring).to(device)
 
     def run(batch: Batch) -> list[Tensor]:
         here = batch if positions is None else shard_positions(batch, positions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sysconfig
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -59,11 +60,14 @@ def library() -> Path:
 def list_files(root: Path) -> tuple[SourceFile, ...]:
     """The installation's own files, sorted by path."""
     found = []
-    for path in root.rglob("*.py"):
-        relative = path.relative_to(root)
-        if _SKIPPED_FOLDERS.isdisjoint(relative.parts[:-1]) and not path.name.startswith(_SKIPPED_PREFIX):
-            content = path.read_bytes()
-            found.append(SourceFile(relative.as_posix(), len(content), hashlib.sha256(content).hexdigest()))
+    for folder, folders, names in os.walk(root):
+        folders[:] = set(folders) - _SKIPPED_FOLDERS  # not entered: installed packages can be many
+        for name in names:
+            if name.endswith(".py") and not name.startswith(_SKIPPED_PREFIX):
+                path = Path(folder, name)
+                content = path.read_bytes()
+                relative = path.relative_to(root).as_posix()
+                found.append(SourceFile(relative, len(content), hashlib.sha256(content).hexdigest()))
     return tuple(sorted(found))
 
 

@@ -40,11 +40,14 @@ CASES: dict[str, Layout] = {
     "pp2+checkpointing": Layout(Degrees(pp=2), "1F1B", 4, activation_checkpointing=True),
     "cp2": Layout(Degrees(cp=2)),
     "pp2×ddp2": _pipeline("1F1B", dp_replicate=2),
-    "pp2×ddp2 Interleaved1F1B": _pipeline("Interleaved1F1B", dp_replicate=2),
+    "pp2×replicate2": _pipeline("Interleaved1F1B", dp_replicate=2),
     "pp2×replicate2 ZBVZeroBubble": _pipeline("ZBVZeroBubble", dp_replicate=2),
     "pp2×fsdp2": _pipeline("1F1B", dp_shard=2),
     "pp2×fsdp2 DualPipeV": _pipeline("DualPipeV", dp_shard=2),
     "pp2×tp2": _pipeline("Interleaved1F1B", tp=2),
+    "pp2×tp2+sequence+loss": Layout(
+        Degrees(pp=2, tp=2), "DualPipeV", MICROBATCHES, sequence_parallel=True, loss_parallel=True
+    ),
     "pp2×cp2": _pipeline("1F1B", cp=2),
     "replicate2×tp2": Layout(Degrees(dp_replicate=2, tp=2)),
     "fsdp2×tp2": Layout(Degrees(dp_shard=2, tp=2), sequence_parallel=True, loss_parallel=True),

@@ -47,6 +47,8 @@ def main(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     unknown = sorted(set(options.only or ()) - set(CASES))
     console = Console()
+    if not console.is_terminal:
+        console.width = 100
     if unknown:
         console.print(f"--only {', '.join(unknown)}: accepted are {', '.join(CASES)}", markup=False)
         return 2
@@ -65,10 +67,12 @@ def main(argv: list[str]) -> int:
             except GroupError as failure:
                 comparison, error = None, str(failure)
             results.append(Result(name, workers, comparison, time.monotonic() - started, error))
+            if not console.is_terminal:  # a job's log: a line when there is something to say
+                console.print(f"{name}: {results[-1].verdict}, {results[-1].seconds:.1f} s", markup=False)
     console.print(table(results, run, wanted.losses))
     for result in results:
         if result.error:
-            console.print(f"{result.layout}: {result.error}", markup=False)
+            console.print(f"{result.layout}: {result.error}", markup=False, soft_wrap=True)
     if options.json:
         options.json.write_text(
             json.dumps([{**asdict(found), "verdict": found.verdict} for found in results], indent=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import tempfile
@@ -84,6 +85,8 @@ def _collect(receivers: list[Connection], timeout_s: float) -> list[Curve]:
 
 def _work(run: Run, layout: Layout, rank: int, store: Path, result: Connection) -> None:
     torch.set_num_threads(1)
+    # Advice on speed, repeated by every rank of every layout.
+    logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERROR)
     try:
         dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=layout.degrees.workers)
         result.send(spread_run(run, layout))
