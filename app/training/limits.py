@@ -61,18 +61,17 @@ def _pipeline(layout: Layout) -> Iterator[str]:
     if schedule is None:
         yield f"schedule is missing: pp = {pp} needs one, such as 1F1B"
         return
-    # GPipe alone runs with fewer, at a loss; torch refuses 1F1B and DualPipeV below one microbatch per stage, and the
-    # interleaved schedules work in rounds of pp microbatches.
-    least = 1 if schedule == "GPipe" else layout.stages
-    if microbatches < least:
+    # The other schedules run with fewer microbatches than stages, at a loss of time only.
+    if schedule in ("1F1B", "DualPipeV") and microbatches < layout.stages:
         yield (
-            f"microbatches = {microbatches}: {schedule} with {layout.stages} stages needs at least {least}, "
-            "or use GPipe"
+            f"microbatches = {microbatches}: {schedule} with {layout.stages} stages needs at least {layout.stages}; "
+            "use more, or the schedule GPipe"
         )
-    elif schedule.startswith("Interleaved") and microbatches % pp:
+    rounds = max(1, microbatches // pp)
+    if schedule.startswith("Interleaved") and microbatches % rounds:
         yield (
-            f"microbatches = {microbatches}: {schedule} works in rounds of pp = {pp} microbatches; "
-            f"accepted are multiples of {pp}, such as {microbatches - microbatches % pp}"
+            f"microbatches = {microbatches}: {schedule} shares them over {rounds} rounds of pp = {pp} or more each; "
+            f"use a multiple of {pp}, such as {microbatches - microbatches % pp}"
         )
 
 
