@@ -53,7 +53,7 @@ class Spread:
             batch: this data-parallel rank's rows (``Loader.batch``).
 
         Returns:
-            The mean loss over the global batch, a scalar, the same on every rank.
+            What this rank saw of the loss, a scalar; ``mean_loss`` makes the global one of it.
         """
         parts = _split(batch, self.layout.accumulation)
         device = next(self.parts[0].parameters()).device
@@ -62,6 +62,12 @@ class Spread:
             with self._synchronised(index == len(parts) - 1):
                 for loss in self._backward(part):
                     total += _plain(loss.detach())
+        return total
+
+    def mean_loss(self, seen: Tensor) -> Tensor:
+        """The mean loss over the global batch, a scalar, the same on every rank. A collective call, apart from
+        ``backward`` because not every step is reported."""
+        total = seen.clone()
         dist.all_reduce(total, group=self.mesh.losses.get_group())
         return total / (self.layout.degrees.dp * self.layout.degrees.cp)
 

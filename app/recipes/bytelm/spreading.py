@@ -14,7 +14,7 @@ from torch.distributed.tensor.parallel import (
     SequenceParallel,
 )
 
-from app.recipes.bytelm.sizes import CLASSES, Size
+from app.recipes.bytelm.bytelm_decoder import CLASSES, Size
 from app.training.recipe import ModelShape, SpreadPlan
 
 

@@ -74,7 +74,7 @@ def spread_run(run: Run, layout: Layout) -> Curve:
     losses, norms = [], []
     for step in range(run.steps):
         optimizer.zero_grad()
-        losses.append(float(model.backward(loader.batch(step))))
+        losses.append(float(model.mean_loss(model.backward(loader.batch(step)))))
         norms.append(float(model.clip(run.clip_norm)))
         optimizer.step()
     return Curve(tuple(losses), tuple(norms))

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
-from app.recipes.bytelm.decoder import Attention, CausalAttention, Decoder, rotate, rotation
-from app.recipes.bytelm.sizes import SIZES, Size
+from app.recipes.bytelm.bytelm_decoder import Attention, CausalAttention, Decoder, Size, rotate, rotation
+from app.recipes.bytelm.sizes import SIZES
 from app.training.initial import generator
 from tests.recipes.bytelm.support import prose
 

@@ -1,15 +1,51 @@
-"""A decoder in the manner of Llama, in plain PyTorch for one device.
+"""A decoder in the manner of Llama, in plain PyTorch for one device. Imports nothing of the application's: the file
+travels with a registered model, under this name.
 
 Shapes: batch b, positions s, width d, heads h, key and value heads k, head width w.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from app.recipes.bytelm.sizes import CLASSES, Size
+CLASSES = 256
+"""Tokens are bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Dimensions of a decoder.
+
+    Attributes:
+        width: of the residual stream.
+        layers: decoder blocks.
+        heads: query heads of width ``width / heads``; kv_heads of them have keys and values of their own.
+        feed_forward: inner width of a block's feed-forward network.
+        rope_base: of the rotary embeddings' wavelengths.
+    """
+
+    width: int
+    layers: int
+    heads: int
+    kv_heads: int
+    feed_forward: int
+    rope_base: float = 10_000.0
+
+    @property
+    def head_width(self) -> int:
+        """Width of a head."""
+        return self.width // self.heads
+
+    @property
+    def parameters(self) -> int:
+        """How many there are, embedding and head included."""
+        attention = 2 * self.width * self.width + 2 * self.width * self.kv_heads * self.head_width
+        block = attention + 3 * self.width * self.feed_forward + 2 * self.width
+        return self.layers * block + self.width + 2 * CLASSES * self.width
 
 
 class CausalAttention(nn.Module):
