@@ -13,7 +13,7 @@ from app.training.recipe import Recipe
 
 __all__ = ["SHIPPED", "find_recipe"]
 
-SHIPPED = {"flights": "app.recipes.flights:FlightsRecipe"}
+SHIPPED = {"bytelm": "app.recipes.bytelm:ByteLMRecipe", "flights": "app.recipes.flights:FlightsRecipe"}
 """Recipe name -> where its class is. A recipe's class has a ``Config`` (pydantic) that its constructor takes."""
 
 

@@ -15,15 +15,20 @@ import ray.train
 import ray.train.torch
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import nn
 from torch.optim import AdamW
 
 from app.training import checkpoint
 from app.training.config import TrainConfig
+from app.training.degrees import Degrees
+from app.training.layout import Layout
+from app.training.loader import Loader
+from app.training.mesh import build_mesh
 from app.training.monitor import Started, StepReport
+from app.training.parallelize import device_type
 from app.training.recipe import Columns, Data, Recipe
 from app.training.schedule import Plan, dropout_seed, learning_rate
+from app.training.spread import spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,36 +66,32 @@ def train_worker(loop_config: dict[str, Job]) -> None:
 
     data = job.data()
     plan = Plan(_rows(data.train), config.batch_size, config.epochs, config.seed)
-    torch.manual_seed(config.seed)
-    plain = recipe.build(data).to(device)
-    optimizer = AdamW(plain.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    layout = Layout(Degrees(dp_replicate=ranks))
+    mesh = build_mesh(layout.degrees, device_type(device))
+    model = spread(recipe, data, layout, mesh, device, config.seed)
+    (plain,) = model.parts
+    optimizer = AdamW(model.parameter_groups(), lr=config.learning_rate, weight_decay=config.weight_decay)
     first = _resume(plain, optimizer)
-    model = DistributedDataParallel(plain) if ranks > 1 else plain
+    loader = Loader(data.train, plan, mesh.dp_rank, layout.degrees.dp, device)
     pids = _gather_pids(ranks)
     if rank == 0:
         job.monitor.tell.remote(Started(first, ranks, pids, str(device)))
 
-    model.train()
-    order = plan.order(plan.epoch_of(first)) if first < plan.steps else None
+    plain.train()
     reported_at, reported_step = time.monotonic(), first
     for step in range(first, plan.steps):
-        if order is None or step % plan.steps_per_epoch == 0:
-            order = plan.order(plan.epoch_of(step))
         rate = learning_rate(step, plan.steps, config.learning_rate, config.warmup_share)
         for group in optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed(dropout_seed(config.seed, step, rank))
-        rows = plan.shard(order, step, rank, ranks)
-        batch = {name: torch.from_numpy(array[rows]).to(device) for name, array in data.train.items()}
         optimizer.zero_grad(set_to_none=True)
-        loss = recipe.loss(model, batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(plain.parameters(), config.clip_norm)
+        seen = model.backward(loader.batch(step))
+        norm = model.clip(config.clip_norm)
         optimizer.step()
 
         last = step == plan.steps - 1
         if step % _report_interval(plan) == 0 or last:
-            mean = _mean(loss.detach(), ranks)
+            mean = float(model.mean_loss(seen))
             if rank == 0:
                 now = time.monotonic()
                 speed = (step + 1 - reported_step) * config.batch_size / max(now - reported_at, 1e-9)
@@ -131,12 +132,6 @@ def _checkpoint(rank: int, model: nn.Module, optimizer: AdamW, next_step: int) -
     with tempfile.TemporaryDirectory() as folder:
         checkpoint.save(Path(folder), model, optimizer, next_step)
         ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
-
-
-def _mean(value: Tensor, ranks: int) -> float:
-    if ranks > 1:
-        dist.all_reduce(value, op=dist.ReduceOp.SUM)
-    return float(value) / ranks
 
 
 def _gather_pids(ranks: int) -> tuple[int, ...]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 if TYPE_CHECKING:  # every worker imports this module, and needs neither MLflow nor matplotlib
     from matplotlib.figure import Figure
+    from torch.distributed.tensor.parallel import ParallelStyle
 
     from app.registry import ModelPackage
 
@@ -66,3 +67,62 @@ class Recipe(Protocol):
 
     def package(self, model: nn.Module, data: Data, folder: Path) -> ModelPackage:
         """Write what a server needs below ``folder`` (no pickle) and describe it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """The sizes of a model that a layout must divide.
+
+    Attributes:
+        heads: query heads of each attention; kv_heads: those of its keys and values.
+        feed_forward: inner width of each feed-forward network.
+        classes: width of the output.
+        sequence: positions per row.
+    """
+
+    heads: int
+    kv_heads: int
+    feed_forward: int
+    classes: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadPlan:
+    """Where a model may be cut. Names are those of ``named_modules``; what is left out is not possible.
+
+    Attributes:
+        blocks: the repeated modules, in order: units of sharding, checkpointing and compilation, and where a
+            pipeline stage may begin.
+        chain: every module of a stage-wise forward pass in the order of the data, the blocks among them. A stage
+            that lacks one finds None in its place (an entry of a ModuleDict is removed) and must pass its input on.
+        attention: modules that are called with queries, keys and values, each (batch, heads, positions, width), and
+            give the shape of the queries; all see the same positions.
+        tensor: tensor-parallel plan by module name, from (sequence_parallel, loss_parallel).
+        input: the column that the model is called with, shape (rows, positions, …). A model with ``attention`` also
+            takes ``positions`` (rows, positions) by keyword: which of the sequence it was given; None means all.
+        target: the column that the criterion is called with.
+    """
+
+    shape: ModelShape
+    blocks: tuple[str, ...]
+    chain: tuple[str, ...] = ()
+    attention: tuple[str, ...] = ()
+    tensor: Callable[[bool, bool], Mapping[str, ParallelStyle]] | None = None
+    input: str = "input"
+    target: str = "target"
+
+
+@runtime_checkable
+class SpreadRecipe(Recipe, Protocol):
+    """A recipe whose model can be cut. Its model is built without memory (on the meta device) and filled tensor by
+    tensor, so that no rank holds the whole of it."""
+
+    def spread_plan(self, data: Data) -> SpreadPlan:
+        """Where the model may be cut."""
+
+    def initialise(self, name: str, value: Tensor, generator: Generator) -> None:
+        """Fill one parameter or buffer, whole and on the CPU, in place; random numbers only from ``generator``."""
+
+    def criterion(self, output: Tensor, target: Tensor) -> Tensor:
+        """Mean loss over rows and positions, a scalar, from the model's output; ``loss`` is this after the model."""

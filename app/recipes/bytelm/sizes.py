@@ -1,0 +1,15 @@
+"""The named sizes of the decoder."""
+
+from __future__ import annotations
+
+from app.recipes.bytelm.bytelm_decoder import Size
+
+SIZES = {
+    "1m": Size(128, 6, 8, 4, 320),
+    "10m": Size(320, 8, 8, 4, 896),
+    "100m": Size(768, 16, 12, 4, 2048),
+    "1b": Size(2048, 16, 32, 8, 8192, 500_000.0),
+    "3b": Size(3072, 30, 24, 8, 8192, 500_000.0),
+    "8b": Size(4096, 36, 32, 8, 14336, 500_000.0),
+}
+"""From a laptop's to the shape of Llama 3 8B; deeper than Llama where a vocabulary of 256 leaves parameters over."""

@@ -1,0 +1,65 @@
+"""Where the decoder may be cut."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from torch.distributed.tensor import Replicate, Shard
+from torch.distributed.tensor.parallel import (
+    ColwiseParallel,
+    ParallelStyle,
+    PrepareModuleInput,
+    RowwiseParallel,
+    SequenceParallel,
+)
+
+from app.recipes.bytelm.bytelm_decoder import CLASSES, Size
+from app.training.recipe import ModelShape, SpreadPlan
+
+
+def spread_plan(size: Size, sequence: int) -> SpreadPlan:
+    """The plan of a decoder of ``size`` that is trained on ``sequence`` positions."""
+    blocks = tuple(f"blocks.{index}" for index in range(size.layers))
+    return SpreadPlan(
+        shape=ModelShape(size.heads, size.kv_heads, size.feed_forward, CLASSES, sequence),
+        blocks=blocks,
+        chain=("embedding", *blocks, "norm", "head"),
+        attention=tuple(f"{block}.attention.attend" for block in blocks),
+        tensor=partial(tensor_plan, blocks),
+        input="tokens",
+        target="targets",
+    )
+
+
+def tensor_plan(blocks: tuple[str, ...], sequence_parallel: bool, loss_parallel: bool) -> Mapping[str, ParallelStyle]:
+    """Megatron's cut (Shoeybi et al. 2019, section 3): the first matrix of each pair by columns, the second by rows.
+
+    With sequence parallel (Korthikanti et al. 2022, section 4.2.2) what lies between is sharded by position.
+    """
+    between = Shard(1) if sequence_parallel else Replicate()
+    plan: dict[str, ParallelStyle] = {
+        "embedding": RowwiseParallel(input_layouts=Replicate(), output_layouts=between),
+        "head": ColwiseParallel(
+            input_layouts=between,
+            output_layouts=Shard(-1) if loss_parallel else Replicate(),
+            use_local_output=not loss_parallel,
+        ),
+    }
+    if sequence_parallel:
+        plan["norm"] = SequenceParallel()
+    for block in blocks:
+        for column in ("attention.query", "attention.key", "attention.value", "feed_forward.gate", "feed_forward.up"):
+            plan[f"{block}.{column}"] = ColwiseParallel()
+        for row in ("attention.output", "feed_forward.down"):
+            plan[f"{block}.{row}"] = RowwiseParallel(output_layouts=between)
+        if sequence_parallel:
+            plan[f"{block}.attention_norm"] = plan[f"{block}.feed_forward_norm"] = SequenceParallel()
+            # Both gather the positions once, instead of once for each of their column-wise matrices.
+            plan[f"{block}.attention"] = PrepareModuleInput(
+                input_layouts=(Shard(1), None, None), desired_input_layouts=(Replicate(), None, None)
+            )
+            plan[f"{block}.feed_forward"] = PrepareModuleInput(
+                input_layouts=(Shard(1),), desired_input_layouts=(Replicate(),)
+            )
+    return plan

@@ -1,0 +1,63 @@
+"""The device mesh: one for all kinds of parallelism, and the views of it that each kind needs."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import torch.distributed as dist
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+
+from app.training.degrees import DIMENSIONS, Degrees
+from app.training.layout import Device
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """This rank's place.
+
+    Attributes:
+        whole: all dimensions, outermost first as in ``DIMENSIONS``.
+        gradients: ranks over which gradients are averaged: ("replicate",), ("shard",) or both; context ranks are
+            among those that shard, or, where nothing is sharded, among those that replicate.
+        losses: ranks whose losses make up the global one: all but tp, as one dimension.
+    """
+
+    degrees: Degrees
+    whole: DeviceMesh
+    gradients: DeviceMesh
+    losses: DeviceMesh
+
+    @property
+    def dp_rank(self) -> int:
+        """Which part of the global batch this rank sees, from 0 to ``degrees.dp`` - 1."""
+        return self.whole.get_local_rank("dp_replicate") * self.degrees.dp_shard + self.whole.get_local_rank(
+            "dp_shard"
+        )
+
+    def rank(self, dimension: str) -> int:
+        """This rank's place along a dimension."""
+        return self.whole.get_local_rank(dimension)
+
+    def group(self, dimension: str) -> dist.ProcessGroup:
+        """The ranks that differ from this one along a dimension only."""
+        return self.whole.get_group(dimension)
+
+
+def build_mesh(degrees: Degrees, device: Device) -> Mesh:
+    """The mesh over the default process group, whose size must be ``degrees.workers``. A collective call."""
+    assert dist.get_world_size() == degrees.workers
+    whole = init_device_mesh(device, degrees.sizes, mesh_dim_names=DIMENSIONS)
+    losses = whole["pp", "dp_replicate", "dp_shard", "cp"]._flatten("losses")
+    return Mesh(degrees, whole, _gradients(degrees, whole), losses)
+
+
+def _gradients(degrees: Degrees, whole: DeviceMesh) -> DeviceMesh:
+    if degrees.dp_shard == 1:
+        return whole["dp_replicate", "dp_shard", "cp"]._flatten("replicate")
+    shard = whole["dp_shard", "cp"]._flatten("shard")
+    if degrees.dp_replicate == 1:
+        return shard
+    with warnings.catch_warnings():  # torch announces another way for HSDP × CP but has none yet in 2.13
+        warnings.filterwarnings("ignore", message="Slicing a flattened dim")
+        return whole["dp_replicate", "shard"]

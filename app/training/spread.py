@@ -1,0 +1,207 @@
+"""A recipe's model spread over the processes of a run: what the training loop holds instead of a plain model."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
+from torch.distributed.tensor.parallel import loss_parallel
+from torch.nn.parallel import DistributedDataParallel
+
+from app.training.clipping import clip
+from app.training.context import positions_of, ring_attention, shard_positions
+from app.training.layout import Layout
+from app.training.mesh import Mesh
+from app.training.parallelize import device_type, parallelize, shard, synchronise
+from app.training.pipeline import Pipeline, take_stage
+from app.training.recipe import Data, Recipe, SpreadPlan, SpreadRecipe
+from app.training.stages import cut, stages_of
+from app.training.tensors import by_mesh
+
+Batch = Mapping[str, Tensor]
+Backward = Callable[[Batch], list[Tensor]]
+"""Forward and backward over one accumulated part; the losses of this rank, each its share of the rank's mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """This rank's share of the model.
+
+    Attributes:
+        parts: plain or sharded modules, one for each pipeline stage that this rank holds, with the names that their
+            parameters have in the whole model.
+        called: what is called instead of each (DDP's wrapper, or the part itself).
+    """
+
+    parts: tuple[nn.Module, ...]
+    called: tuple[nn.Module, ...]
+    layout: Layout
+    mesh: Mesh
+    _backward: Backward
+
+    def backward(self, batch: Batch) -> Tensor:
+        """Gradients of the mean loss over the global batch, added to those that there are.
+
+        Args:
+            batch: this data-parallel rank's rows (``Loader.batch``).
+
+        Returns:
+            What this rank saw of the loss, a scalar; ``mean_loss`` makes the global one of it.
+        """
+        parts = _split(batch, self.layout.accumulation)
+        device = next(self.parts[0].parameters()).device
+        total = torch.zeros((), device=device)
+        for index, part in enumerate(parts):
+            with self._synchronised(index == len(parts) - 1):
+                for loss in self._backward(part):
+                    total += _plain(loss.detach())
+        return total
+
+    def mean_loss(self, seen: Tensor) -> Tensor:
+        """The mean loss over the global batch, a scalar, the same on every rank. A collective call, apart from
+        ``backward`` because not every step is reported."""
+        total = seen.clone()
+        dist.all_reduce(total, group=self.mesh.losses.get_group())
+        return total / (self.layout.degrees.dp * self.layout.degrees.cp)
+
+    def clip(self, largest: float) -> Tensor:
+        """Clip by the global norm; returns the norm before, a scalar, the same on every rank."""
+        pipeline = self.mesh.group("pp") if self.layout.degrees.pp > 1 else None
+        return clip(self.parameters(), largest, pipeline)
+
+    def parameters(self) -> list[nn.Parameter]:
+        """This rank's parameters."""
+        return [parameter for part in self.parts for parameter in part.parameters()]
+
+    def parameter_groups(self) -> list[dict[str, list[nn.Parameter]]]:
+        """The same as an optimizer takes them: one group for each mesh that they are on."""
+        return [{"params": group} for group in by_mesh(self.parameters())]
+
+    def _synchronised(self, last: bool) -> AbstractContextManager[object]:
+        """Ranks exchange gradients with the last accumulated part only. A pipeline does so by itself, each time."""
+        if self.layout.degrees.pp > 1:
+            return nullcontext()
+        (called,) = self.called
+        if isinstance(called, FSDPModule):
+            called.set_requires_gradient_sync(last)
+        elif isinstance(called, DistributedDataParallel) and not last:
+            held: AbstractContextManager[object] = called.no_sync()
+            return held
+        return nullcontext()
+
+
+def spread(recipe: Recipe, data: Data, layout: Layout, mesh: Mesh, device: torch.device, seed: int) -> Spread:
+    """Build the recipe's model, spread as ``layout`` says; ``limits.check`` has accepted it. A collective call.
+
+    A recipe with a plan is built on the meta device and filled shard by shard; any other is built whole on every
+    rank, by torch's global seed.
+    """
+    # A linear layer's output is a view. That nothing changes it in place, the comparison with one process shows.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
+    if isinstance(recipe, SpreadRecipe):
+        return _by_plan(recipe, data, layout, mesh, device, seed)
+    torch.manual_seed(seed)
+    whole = recipe.build(data).to(device)
+    if layout.uses_fsdp2:
+        shard(whole, [], layout, mesh)
+    called = synchronise(whole, layout, mesh, device)
+
+    def backward(batch: Batch) -> list[Tensor]:
+        loss = recipe.loss(called, batch) / layout.accumulation
+        loss.backward()  # type: ignore[no-untyped-call]
+        return [loss]
+
+    return Spread((whole,), (called,), layout, mesh, backward)
+
+
+def _by_plan(recipe: SpreadRecipe, data: Data, layout: Layout, mesh: Mesh, device: torch.device, seed: int) -> Spread:
+    plan = recipe.spread_plan(data)
+    with torch.device("meta"):
+        model = recipe.build(data)
+    if layout.degrees.pp == 1:
+        parts: tuple[nn.Module, ...] = (model,)
+        indices: tuple[int, ...] = (0,)
+    else:
+        indices = stages_of(mesh.rank("pp"), layout)
+        names = cut(plan.chain, plan.blocks, layout.stages)
+        parts = tuple(take_stage(model, plan.chain, names[index]) for index in indices)
+    called = tuple(parallelize(part, recipe, plan, layout, mesh, device, seed) for part in parts)
+    run = _pipelined if layout.degrees.pp > 1 else _whole
+    backward = run(recipe, plan, layout, mesh, device, called, indices)
+    return Spread(parts, called, layout, mesh, _in_context(backward, plan, layout, mesh, device))
+
+
+def _whole(
+    recipe: SpreadRecipe,
+    plan: SpreadPlan,
+    layout: Layout,
+    mesh: Mesh,
+    device: torch.device,
+    called: tuple[nn.Module, ...],
+    indices: tuple[int, ...],
+) -> Backward:
+    (model,) = called
+
+    def backward(batch: Batch) -> list[Tensor]:
+        output = model(batch[plan.input], **_shared(batch))
+        loss = recipe.criterion(output, batch[plan.target]) / layout.accumulation
+        loss.backward()  # type: ignore[no-untyped-call]
+        return [loss]
+
+    return backward
+
+
+def _pipelined(
+    recipe: SpreadRecipe,
+    plan: SpreadPlan,
+    layout: Layout,
+    mesh: Mesh,
+    device: torch.device,
+    called: tuple[nn.Module, ...],
+    indices: tuple[int, ...],
+) -> Backward:
+    shares = layout.microbatches * layout.accumulation
+
+    def criterion(output: Tensor, target: Tensor) -> Tensor:
+        return recipe.criterion(output, target) / shares
+
+    pipeline = Pipeline(called, indices, layout, mesh.group("pp"), device, criterion)
+    return lambda batch: pipeline(batch[plan.input], batch[plan.target], _shared(batch))
+
+
+def _in_context(backward: Backward, plan: SpreadPlan, layout: Layout, mesh: Mesh, device: torch.device) -> Backward:
+    """``backward`` on this rank's positions, with logits sharded where the layout says so."""
+    kind = device_type(device)
+    # Also where ranks share no sequence: a later stage may see a part of the positions only (sequence parallel).
+    positions = None
+    if plan.attention:
+        ranks, ring = layout.degrees.cp, layout.ring(kind)
+        positions = positions_of(mesh.rank("cp"), ranks, plan.shape.sequence, ring).to(device)
+
+    def run(batch: Batch) -> list[Tensor]:
+        here = batch if positions is None else shard_positions(batch, positions)
+        logits = loss_parallel() if layout.loss_parallel else nullcontext()
+        with ring_attention(layout, mesh, kind), logits:
+            return backward(here)
+
+    return run
+
+
+def _shared(batch: Batch) -> dict[str, Tensor]:
+    return {"positions": batch["positions"]} if "positions" in batch else {}
+
+
+def _split(batch: Batch, parts: int) -> list[dict[str, Tensor]]:
+    chunks = {name: column.chunk(parts) for name, column in batch.items()}
+    return [{name: pieces[index] for name, pieces in chunks.items()} for index in range(parts)]
+
+
+def _plain(loss: Tensor) -> Tensor:
+    return loss.full_tensor() if isinstance(loss, DTensor) else loss

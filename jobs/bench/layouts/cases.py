@@ -1,0 +1,62 @@
+"""The layouts that are compared."""
+
+from __future__ import annotations
+
+from app.training.degrees import Degrees
+from app.training.layout import Layout, Schedule
+
+MICROBATCHES = 4
+
+_SCHEDULES: tuple[Schedule, ...] = (
+    "GPipe",
+    "1F1B",
+    "Interleaved1F1B",
+    "InterleavedZeroBubble",
+    "ZBVZeroBubble",
+    "DualPipeV",
+)
+
+
+def _pipeline(schedule: Schedule, dp_replicate: int = 1, dp_shard: int = 1, cp: int = 1, tp: int = 1) -> Layout:
+    return Layout(Degrees(2, dp_replicate, dp_shard, cp, tp), schedule, MICROBATCHES)
+
+
+CASES: dict[str, Layout] = {
+    "ddp2": Layout(Degrees(dp_replicate=2)),
+    "replicate2": Layout(Degrees(dp_replicate=2), data_parallel="fsdp2"),
+    "fsdp2": Layout(Degrees(dp_shard=2)),
+    "fsdp4": Layout(Degrees(dp_shard=4)),
+    "hsdp2x2": Layout(Degrees(dp_replicate=2, dp_shard=2)),
+    "ddp2+accumulation": Layout(Degrees(dp_replicate=2), accumulation=4),
+    "fsdp2+accumulation": Layout(Degrees(dp_shard=2), accumulation=4),
+    "fsdp2+checkpointing": Layout(Degrees(dp_shard=2), activation_checkpointing=True),
+    "fsdp2+compile": Layout(Degrees(dp_shard=2), compile=True),
+    "tp2": Layout(Degrees(tp=2)),
+    "tp2+sequence": Layout(Degrees(tp=2), sequence_parallel=True),
+    "tp2+sequence+loss": Layout(Degrees(tp=2), sequence_parallel=True, loss_parallel=True),
+    "tp4+sequence+loss": Layout(Degrees(tp=4), sequence_parallel=True, loss_parallel=True),
+    **{f"pp2 {schedule}": _pipeline(schedule) for schedule in _SCHEDULES},
+    "pp2+accumulation": Layout(Degrees(pp=2), "1F1B", 2, accumulation=2),
+    "pp2+checkpointing": Layout(Degrees(pp=2), "1F1B", 4, activation_checkpointing=True),
+    "cp2": Layout(Degrees(cp=2)),
+    "pp2×ddp2": _pipeline("1F1B", dp_replicate=2),
+    "pp2×replicate2": _pipeline("Interleaved1F1B", dp_replicate=2),
+    "pp2×replicate2 ZBVZeroBubble": _pipeline("ZBVZeroBubble", dp_replicate=2),
+    "pp2×fsdp2": _pipeline("1F1B", dp_shard=2),
+    "pp2×fsdp2 DualPipeV": _pipeline("DualPipeV", dp_shard=2),
+    "pp2×tp2": _pipeline("Interleaved1F1B", tp=2),
+    "pp2×tp2+sequence+loss": Layout(
+        Degrees(pp=2, tp=2), "DualPipeV", MICROBATCHES, sequence_parallel=True, loss_parallel=True
+    ),
+    "pp2×cp2": _pipeline("1F1B", cp=2),
+    "replicate2×tp2": Layout(Degrees(dp_replicate=2, tp=2)),
+    "fsdp2×tp2": Layout(Degrees(dp_shard=2, tp=2), sequence_parallel=True, loss_parallel=True),
+    "cp2×fsdp2": Layout(Degrees(dp_shard=2, cp=2)),
+    "cp2×ddp2": Layout(Degrees(dp_replicate=2, cp=2)),
+    "cp2×tp2": Layout(Degrees(cp=2, tp=2), sequence_parallel=True),
+    "pp2×cp2×fsdp2": _pipeline("Interleaved1F1B", dp_shard=2, cp=2),
+    "pp2×fsdp2×tp2": _pipeline("Interleaved1F1B", dp_shard=2, tp=2),
+    "hsdp2x2×tp2": Layout(Degrees(dp_replicate=2, dp_shard=2, tp=2), sequence_parallel=True),
+    "hsdp2x2×cp2": Layout(Degrees(dp_replicate=2, dp_shard=2, cp=2)),
+}
+"""By name, in the order of the table. Where the name says nothing of it, the schedule is 1F1B or Interleaved1F1B."""

@@ -1,0 +1,80 @@
+"""The run that every layout repeats, and the plain loop that it is compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.optim import AdamW
+
+from app.training.initial import generator
+from app.training.layout import Layout
+from app.training.limits import check
+from app.training.loader import Loader
+from app.training.mesh import build_mesh
+from app.training.recipe import Data, SpreadRecipe
+from app.training.schedule import Plan
+from app.training.spread import spread
+from jobs.bench.layouts.curve import Curve
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is trained.
+
+    Attributes:
+        batch_size: rows per step over all ranks.
+        clip_norm: small enough that clipping happens, so that a wrong norm shows in the losses as well.
+    """
+
+    recipe: SpreadRecipe
+    data: Data
+    steps: int = 20
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    clip_norm: float = 0.5
+    seed: int = 0
+
+    @property
+    def plan(self) -> Plan:
+        """The rows of each step."""
+        return Plan(len(self.data.train["tokens"]), self.batch_size, 1, self.seed)
+
+
+def reference(run: Run) -> Curve:
+    """One process, plain PyTorch, nothing of the engine but the initial numbers and the order of the rows."""
+    model = run.recipe.build(run.data)
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            run.recipe.initialise(name, value, generator(run.seed, name))
+    optimizer = AdamW(model.parameters(), lr=run.learning_rate)
+    order = run.plan.order(0)
+    losses, norms = [], []
+    for step in range(run.steps):
+        rows = run.plan.shard(order, step, 0, 1)
+        optimizer.zero_grad()
+        loss = run.recipe.loss(model, {name: torch.from_numpy(array[rows]) for name, array in run.data.train.items()})
+        loss.backward()  # type: ignore[no-untyped-call]
+        norms.append(float(nn.utils.clip_grad_norm_(model.parameters(), run.clip_norm)))
+        losses.append(float(loss.detach()))
+        optimizer.step()
+    return Curve(tuple(losses), tuple(norms))
+
+
+def spread_run(run: Run, layout: Layout) -> Curve:
+    """The same steps by the engine, as one rank of the default process group."""
+    check(layout, run.recipe.spread_plan(run.data), "cpu", run.batch_size)
+    mesh = build_mesh(layout.degrees, "cpu")
+    model = spread(run.recipe, run.data, layout, mesh, CPU, run.seed)
+    optimizer = AdamW(model.parameter_groups(), lr=run.learning_rate)
+    loader = Loader(run.data.train, run.plan, mesh.dp_rank, layout.degrees.dp, CPU)
+    losses, norms = [], []
+    for step in range(run.steps):
+        optimizer.zero_grad()
+        losses.append(float(model.mean_loss(model.backward(loader.batch(step)))))
+        norms.append(float(model.clip(run.clip_norm)))
+        optimizer.step()
+    return Curve(tuple(losses), tuple(norms))

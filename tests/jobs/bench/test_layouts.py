@@ -1,0 +1,43 @@
+"""The benchmark's verdicts and its command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
+from app.training.limits import refusals
+from jobs.bench.__main__ import main
+from jobs.bench.layouts.cases import CASES
+from jobs.bench.layouts.curve import Curve, compare
+from tests.recipes.bytelm.support import prose
+
+WANTED = Curve((5.0, 4.0), (2.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("losses", "norms", "holds"),
+    [
+        ((5.0, 4.0), (2.0, 1.0), True),
+        ((5.00002, 4.0), (2.0001, 1.0), True),
+        ((5.0, 4.0001), (2.0, 1.0), False),
+        ((5.0, 4.0), (2.0, 1.001), False),
+        ((float("nan"), 4.0), (2.0, 1.0), False),
+        ((5.0, 4.0), (float("inf"), 1.0), False),
+    ],
+)
+def test_verdict(losses: tuple[float, ...], norms: tuple[float, ...], holds: bool) -> None:
+    assert compare(Curve(losses, norms), WANTED).holds is holds
+
+
+def test_no_case_is_refused() -> None:
+    plan = ByteLMRecipe(ByteLMConfig(sequence=64)).spread_plan(prose(64))
+    assert {name: found for name, layout in CASES.items() if (found := list(refusals(layout, plan, "cpu", 16)))} == {}
+
+
+def test_names(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert main(["speed"]) == 2
+    assert main(["--help"]) == 0
+    assert "layouts" in capsys.readouterr().out
+    assert main(["layouts", "--only", "ddp3"]) == 2
+    assert "--only ddp3: accepted are ddp2, replicate2" in capsys.readouterr().out

@@ -1,0 +1,17 @@
+"""Text for tests: the same on every machine, and not too easy to predict."""
+
+from __future__ import annotations
+
+import random
+
+from app.recipes.bytelm.windows import windows
+from app.training.recipe import Data
+
+
+def prose(sequence: int, words: int = 4000) -> Data:
+    """Rows of made-up prose, as ``ByteLMRecipe.prepare`` gives them."""
+    choose = random.Random(0)
+    vocabulary = ["".join(choose.choices("abcdefghijklmnop", k=choose.randint(2, 9))) for _ in range(200)]
+    text = " ".join(choose.choices(vocabulary, k=words)).encode()
+    columns = windows(text, sequence)
+    return Data(columns, columns, "prose")

@@ -1,0 +1,65 @@
+"""Layouts for real, in gloo processes: a few steps must follow one process in losses and in gradient norms.
+
+``python -m jobs.bench layouts`` does so for all of them, over more steps.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
+from app.training.degrees import Degrees
+from app.training.layout import Layout
+from app.training.recipe import Data
+from jobs.bench.layouts.curve import Curve, compare
+from jobs.bench.layouts.processes import GroupError, measure
+from jobs.bench.layouts.run import Run, reference
+from tests.recipes.bytelm.support import prose
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    """Three steps of the smallest decoder over text that needs no installation's files."""
+    recipe = ByteLMRecipe(ByteLMConfig(size="1m", sequence=32))
+    return Run(recipe, prose(sequence=32), steps=3, batch_size=8)
+
+
+@pytest.fixture(scope="module")
+def wanted(run: Run) -> Curve:
+    """The same by a plain loop."""
+    return reference(run)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        Layout(Degrees(dp_replicate=2), accumulation=2),
+        Layout(Degrees(dp_shard=2), activation_checkpointing=True),
+        Layout(Degrees(dp_replicate=2, dp_shard=2)),
+        Layout(Degrees(tp=2)),
+        Layout(Degrees(tp=2), sequence_parallel=True, loss_parallel=True),
+        Layout(Degrees(pp=2), "1F1B", 2, accumulation=2),
+        Layout(Degrees(pp=2), "ZBVZeroBubble", 4, activation_checkpointing=True),
+        Layout(Degrees(cp=2)),
+        Layout(Degrees(dp_shard=2, tp=2), sequence_parallel=True),
+        Layout(Degrees(dp_shard=2, cp=2)),
+        Layout(Degrees(pp=2, tp=2), "DualPipeV", 4, sequence_parallel=True, loss_parallel=True),
+        Layout(Degrees(pp=2, dp_shard=2, tp=2), "Interleaved1F1B", 2),
+    ],
+    ids=lambda layout: f"{layout.degrees} {layout.schedule or ''}".strip(),
+)
+def test_follows_one_process(run: Run, wanted: Curve, layout: Layout) -> None:
+    comparison = compare(measure(run, layout), wanted)
+    assert comparison.holds, comparison
+
+
+def test_a_run_that_sees_other_rows_is_told_apart(run: Run, wanted: Curve) -> None:
+    """The comparison can fail: the same model, another order of the rows."""
+    other = Run(run.recipe, run.data, run.steps, run.batch_size, seed=1)
+    assert not compare(reference(other), wanted).holds
+
+
+def test_a_process_that_fails_ends_the_group(run: Run) -> None:
+    broken = Run(run.recipe, Data({}, {}, ""), run.steps, run.batch_size)
+    with pytest.raises(GroupError, match=r"(?s)rank [01]: .*KeyError: 'tokens'"):
+        measure(broken, Layout(Degrees(dp_replicate=2)), timeout_s=60)
