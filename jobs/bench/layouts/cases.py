@@ -43,6 +43,7 @@ CASES: dict[str, Layout] = {
     "pp2×replicate2": _pipeline("Interleaved1F1B", dp_replicate=2),
     "pp2×replicate2 ZBVZeroBubble": _pipeline("ZBVZeroBubble", dp_replicate=2),
     "pp2×fsdp2": _pipeline("1F1B", dp_shard=2),
+    "pp2×fsdp2+accumulation": Layout(Degrees(pp=2, dp_shard=2), "1F1B", 2, accumulation=2),
     "pp2×fsdp2 DualPipeV": _pipeline("DualPipeV", dp_shard=2),
     "pp2×tp2": _pipeline("Interleaved1F1B", tp=2),
     "pp2×tp2+sequence+loss": Layout(

@@ -9,6 +9,7 @@ import tempfile
 import time
 import traceback
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import torch
@@ -32,11 +33,7 @@ def measure(run: Run, layout: Layout, timeout_s: float = 300) -> Curve:
     Raises:
         GroupError: a process raised, died, or did not end in time; the others are killed.
     """
-    # A fork server has torch imported once; a plain fork of this process would copy its threads' locks.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context = fork_server()
     workers = layout.degrees.workers
     with tempfile.TemporaryDirectory() as folder:
         pipes = [context.Pipe(duplex=False) for _ in range(workers)]
@@ -59,6 +56,15 @@ def measure(run: Run, layout: Layout, timeout_s: float = 300) -> Curve:
     if any(curve != curves[0] for curve in curves):
         raise GroupError("the ranks report different losses or norms")
     return curves[0]
+
+
+def fork_server() -> ForkServerContext:
+    """Processes that start with torch imported; a plain fork of this one would copy its threads' locks."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 def _collect(receivers: list[Connection], timeout_s: float) -> list[Curve]:

@@ -13,7 +13,7 @@ from app.training.layout import Layout
 from app.training.limits import check
 from app.training.loader import Loader
 from app.training.mesh import build_mesh
-from app.training.recipe import Data, SpreadRecipe
+from app.training.recipe import Data, Recipe, SpreadRecipe
 from app.training.schedule import Plan
 from app.training.spread import spread
 from jobs.bench.layouts.curve import Curve
@@ -30,7 +30,7 @@ class Run:
         clip_norm: small enough that clipping happens, so that a wrong norm shows in the losses as well.
     """
 
-    recipe: SpreadRecipe
+    recipe: Recipe
     data: Data
     steps: int = 20
     batch_size: int = 16
@@ -41,15 +41,18 @@ class Run:
     @property
     def plan(self) -> Plan:
         """The rows of each step."""
-        return Plan(len(self.data.train["tokens"]), self.batch_size, 1, self.seed)
+        rows = len(next(iter(self.data.train.values())))
+        return Plan(rows, self.batch_size, 1, self.seed)
 
 
 def reference(run: Run) -> Curve:
     """One process, plain PyTorch, nothing of the engine but the initial numbers and the order of the rows."""
+    torch.manual_seed(run.seed)
     model = run.recipe.build(run.data)
-    with torch.no_grad():
-        for name, value in model.named_parameters():
-            run.recipe.initialise(name, value, generator(run.seed, name))
+    if isinstance(run.recipe, SpreadRecipe):
+        with torch.no_grad():
+            for name, value in model.named_parameters():
+                run.recipe.initialise(name, value, generator(run.seed, name))
     optimizer = AdamW(model.parameters(), lr=run.learning_rate)
     order = run.plan.order(0)
     losses, norms = [], []
@@ -66,7 +69,8 @@ def reference(run: Run) -> Curve:
 
 def spread_run(run: Run, layout: Layout) -> Curve:
     """The same steps by the engine, as one rank of the default process group."""
-    check(layout, run.recipe.spread_plan(run.data), "cpu", run.batch_size)
+    plan = run.recipe.spread_plan(run.data) if isinstance(run.recipe, SpreadRecipe) else None
+    check(layout, plan, "cpu", run.batch_size)
     mesh = build_mesh(layout.degrees, "cpu")
     model = spread(run.recipe, run.data, layout, mesh, CPU, run.seed)
     optimizer = AdamW(model.parameter_groups(), lr=run.learning_rate)
