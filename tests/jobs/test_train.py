@@ -17,10 +17,16 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--config", "absent"], "--config absent: no such file; shipped are flights-online, flights-static"),
+        (
+            ["--config", "absent"],
+            "--config absent: no such file; shipped are bytelm-1m, flights-online, flights-static",
+        ),
         (["--config", "flights-static", "--set", "epochs=-1"], "epochs = -1: "),
         (["--config", "flights-static", "--set", "options.colour=blue"], "options.colour = 'blue': "),
-        (["--config", "flights-static", "--set", "recipe=absent"], "recipe = 'absent': accepted are flights"),
+        (
+            ["--config", "flights-static", "--set", "recipe=absent"],
+            "recipe = 'absent': accepted are bytelm, flights, or package.module:Class",
+        ),
         (["--config", "flights-static", "--workers", "3"], "cannot be split over 3 workers"),
     ],
 )
