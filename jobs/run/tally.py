@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 Z95 = 1.959964
-Z999 = 3.290527
+Z9999 = 3.890592
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +114,10 @@ class Phase:
         return self.requests[version] / total if total else math.nan
 
     def as_set(self) -> bool:
-        """Whether every version's weight lies in its share's 99.9 % interval."""
+        """Whether every version's weight lies in its share's 99.99 % interval."""
         return all(
             low <= weight + 1e-12 and weight - 1e-12 <= high
-            for weight, (_, low, high) in ((w, self.share(v, Z999)) for v, w in self.weights.items())
+            for weight, (_, low, high) in ((w, self.share(v, Z9999)) for v, w in self.weights.items())
         )
 
 
