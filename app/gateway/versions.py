@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection
+from typing import Any
 
 from numpy.typing import NDArray
 from ray import serve
@@ -16,8 +16,6 @@ from app.registry import ModelSpec
 from app.routing.attempts import ModelFailedError, OverloadedError, UnavailableError
 from app.serving.application import DEPLOYMENT, ModelFailure, VersionReplica
 from app.serving.tensors import Tensors
-
-T = TypeVar("T")
 
 ASK_AGAIN_S = 1.0
 
@@ -83,7 +81,7 @@ class Versions:
         except Exception as error:  # a table may outlive its applications: the Ray cluster was lost, Redis was not
             raise UnavailableError(f"{app} cannot be asked ({type(error).__name__}: {error})") from error
         try:
-            return await _settled(response)
+            return await response
         except asyncio.CancelledError:
             # A handle call has no deadline of its own and would wait for a replica for ever.
             response.cancel()  # type: ignore[no-untyped-call]
@@ -92,7 +90,3 @@ class Versions:
             raise OverloadedError(f"{app} has too many requests waiting") from error
         except Exception as error:  # Serve raises Ray's, gRPC's and its own errors, by the way it carries the call
             raise UnavailableError(f"{app} is not answering ({type(error).__name__})") from error
-
-
-async def _settled(response: Awaitable[T]) -> T:
-    return await response

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import secrets
 import tempfile
 import threading
@@ -218,7 +217,6 @@ class _Watcher:
         self.losses: list[tuple[int, float]] = []
         self.restarts = 0
         self._client, self._run_id, self._plan, self._say = client, run_id, plan, say
-        self._groups = itertools.count()
         self._first_at = self._last_at = self._created_at = time.monotonic()
         self._started, self._dropped, self._next_word_s = False, 0, PLACEMENT_WORD_S
         self._stop = threading.Event()
@@ -265,18 +263,17 @@ class _Watcher:
             else:
                 steps.append(report)
                 # A restarted group repeats steps since its checkpoint; the curve keeps the newest.
-                self.losses = [entry for entry in self.losses if entry[0] < report.step] + [
-                    (report.step, report.loss)
-                ]
+                while self.losses and self.losses[-1][0] >= report.step:
+                    self.losses.pop()
+                self.losses.append((report.step, report.loss))
         if steps:
             self._last_at = time.monotonic()
             self._say(self._line(steps[-1]))
             self._log(steps)
 
     def _group_started(self, report: Started) -> None:
-        again = next(self._groups)
-        self._started = True
-        self.restarts += again > 0
+        again, self._started = self._started, True
+        self.restarts += again
         if not again:
             self._first_at = time.monotonic()
         what = f"a worker was lost; going on from step {report.step}" if again else "training"
