@@ -16,8 +16,10 @@ from app.registry import connect
 from app.settings import Settings, get_settings
 from cluster.local import LocalConfig, Stack, up
 
-PORT_OFFSET = 2700
-REPLICA_PORTS = 26000
+PORT_SHIFT = int(os.environ.get("TEST_PORT_SHIFT", "0"))
+"""Two sessions on one machine need ports of their own; the second one sets 2000, say."""
+PORT_OFFSET = 2700 + PORT_SHIFT
+REPLICA_PORTS = 26000 - 2 * PORT_SHIFT
 
 
 @pytest.fixture(scope="session")
