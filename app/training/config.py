@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from app.training.layout_config import LayoutConfig
+
+_WORKERS = re.compile(r"(\d+)(?::(\d+))?")
 
 
 class ConfigError(ValueError):
@@ -22,7 +27,8 @@ class TrainConfig(BaseModel):
     recipe: str = Field(description="What is learnt: a shipped recipe's name, or package.module:Class of your own")
     model: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$", description="Name in the registry")
     options: dict[str, Any] = Field(default_factory=dict, description="The recipe's own configuration")
-    workers: int = Field(1, ge=1, description="Data-parallel worker processes")
+    workers: str = Field("1", description="Worker processes; 2:8 takes any number between, as the cluster has room")
+    layout: LayoutConfig = Field(default_factory=LayoutConfig, description="How they share the work (see below)")
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto: GPUs if the cluster has one per worker")
     seed: int = Field(0, ge=0, description="Initial weights, order of the rows and dropout follow it")
     epochs: int = Field(1, ge=1, description="Passes over the training rows")
@@ -34,16 +40,40 @@ class TrainConfig(BaseModel):
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay")
     clip_norm: float = Field(1.0, gt=0, description="Largest global gradient norm")
     checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints")
+    keep_checkpoints: int = Field(2, ge=1, description="Newest checkpoints that are kept")
+    keep_best: int = Field(0, ge=0, description="Checkpoints kept beside them for the lowest loss before them")
 
-    @model_validator(mode="after")
-    def _divisible(self) -> TrainConfig:
-        if self.batch_size % self.workers:
-            lower = self.batch_size - self.batch_size % self.workers
-            raise ValueError(
-                f"batch_size {self.batch_size} cannot be split over {self.workers} workers; "
-                f"accepted are multiples of {self.workers}, such as {lower or self.workers}"
-            )
-        return self
+    @field_validator("workers", mode="before")
+    @classmethod
+    def _number_or_range(cls, workers: object) -> str:
+        found = _WORKERS.fullmatch(str(workers))
+        fewest, most = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+        if not 1 <= fewest <= most:
+            raise ValueError("accepted is a number from 1, or a range such as 2:8")
+        return str(workers)
+
+    @property
+    def fewest(self) -> int:
+        """Workers that the run needs at least."""
+        return int(self.workers.partition(":")[0])
+
+    @property
+    def most(self) -> int:
+        """Workers that the run takes at most."""
+        return int(self.workers.rpartition(":")[2])
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without base-60 integers, by which YAML 1.1 reads ``2:8`` as 128."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:int"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+    "tag:yaml.org,2002:int", re.compile(r"[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0b[01_]+)$"), list("-+0123456789")
+)
 
 
 def read_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
@@ -53,7 +83,7 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
         ConfigError: no such file, not a mapping, or a field that is refused.
     """
     try:
-        loaded = yaml.safe_load(path.read_text())
+        loaded = yaml.load(path.read_text(), _Loader)  # noqa: S506
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except yaml.YAMLError as error:
@@ -99,6 +129,6 @@ def _lay_over(values: dict[str, Any], override: str) -> None:
             raise ConfigError(f"--set {override}: {parent} is a value, not a group")
         here = inner
     try:
-        here[last] = yaml.safe_load(text)
+        here[last] = yaml.load(text, _Loader)  # noqa: S506
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {override}: {text!r} is not YAML") from error

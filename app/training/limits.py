@@ -26,14 +26,19 @@ def check(layout: Layout, plan: SpreadPlan | None, device: Device, batch_size: i
 
 def refusals(layout: Layout, plan: SpreadPlan | None, device: Device, batch_size: int) -> Iterator[str]:
     """One sentence for each thing that cannot be."""
-    yield from _batch(layout, batch_size)
-    yield from _pipeline(layout)
-    yield from _data(layout)
-    yield from _switches(layout, device)
+    yield from refusals_of_any_model(layout, device, batch_size)
     if plan is None:
         yield from _without_plan(layout)
     else:
         yield from _model(layout, plan, device)
+
+
+def refusals_of_any_model(layout: Layout, device: Device, batch_size: int) -> Iterator[str]:
+    """The part of it that can be known before there is a model."""
+    yield from _batch(layout, batch_size)
+    yield from _pipeline(layout)
+    yield from _data(layout)
+    yield from _switches(layout, device)
 
 
 def _batch(layout: Layout, batch_size: int) -> Iterator[str]:
