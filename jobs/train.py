@@ -3,8 +3,10 @@
 On a laptop:  python -m jobs.train --config flights-online
 On a cluster: RAY_AUTH_MODE=token ray job submit --working-dir . -- python -m jobs.train --config flights-online
 
-Exit code: 0 registered, 1 training failed or the registry is away, 2 the configuration is refused.
-The last line of the output is one JSON object that describes the registered version.
+A job that is stopped (Ctrl-C, SIGTERM, `ray job stop`) writes a checkpoint first; the same command goes on there.
+
+Exit code: 0 registered, 1 training failed or the registry is away, 2 the configuration is refused, 75 stopped behind
+a checkpoint. The last line of the output is one JSON object: the registered version, or where it stopped.
 """
 
 from __future__ import annotations
@@ -12,18 +14,38 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
+import signal
 import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from mlflow.exceptions import MlflowException
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from app.recipes import SHIPPED, find_recipe
 from app.registry import RegistryError, connect
 from app.settings import SettingsError, get_settings
 from app.training.config import ConfigError, TrainConfig, read_config
-from app.training.run import TrainingError, train
+from app.training.identity import RunTakenError
+from app.training.layout_config import LayoutConfig
+from app.training.probe import ExportError
+from app.training.progress import Say
+from app.training.run import train
+from app.training.sizes import check_early
+from app.training.supervisor import StoppedError, TrainingError
 from jobs.connect import cluster
 
+STOPPED = 75
+"""EX_TEMPFAIL of sysexits.h: not done, try again."""
+LOG_EVERY_S = 5.0
+"""Seconds between lines of progress in a job's log."""
 CONFIGS = Path(__file__).parent / "configs"
 
 
@@ -34,18 +56,23 @@ def main(argv: list[str] | None = None) -> int:
         settings = get_settings()
         overrides = [*options.set, *(f"{name}={json.dumps(value)}" for name, value in _flags(options))]
         config = read_config(_config_path(options.config), overrides)
+        check_early(config)
         recipe = find_recipe(config.recipe, config.options)
     except (ConfigError, SettingsError) as error:
         print(error, file=sys.stderr)
         return 2
     try:
         client = connect(settings.mlflow)
-        with cluster(settings.ray):
-            trained = train(config, recipe, settings, client, say=_say)
+        with cluster(settings.ray), stopped_by_signals() as stop, status_line() as show:
+            trained = train(config, recipe, settings, client, _say, show, stop, options.fresh)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
-    except (TrainingError, RegistryError, MlflowException, ConnectionError) as error:
+    except StoppedError as error:
+        print(error)
+        print(json.dumps({"model": config.model, "stopped_at_step": error.step}), flush=True)
+        return STOPPED
+    except (TrainingError, ExportError, RunTakenError, RegistryError, MlflowException, ConnectionError) as error:
         print(error, file=sys.stderr)
         return 1
     print(json.dumps(dataclasses.asdict(trained)), flush=True)
@@ -53,11 +80,56 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    print(f"\r\033[K{line}" if sys.stdout.isatty() else line, flush=True)
+
+
+@contextmanager
+def status_line() -> Iterator[Say]:
+    """Where progress is shown: one line that is written over on a terminal, lines now and then elsewhere."""
+    if not sys.stdout.isatty():
+        yield Sometimes(_say, LOG_EVERY_S)
+        return
+    yield lambda line: print(f"\r\033[K{line}", end="", flush=True)
+    print("\r\033[K", end="", flush=True)
+
+
+class Sometimes:
+    """Passes on at most one line every ``every_s`` seconds."""
+
+    def __init__(self, say: Say, every_s: float) -> None:
+        self._say, self._every_s = say, every_s
+        self._said_at = -math.inf
+
+    def __call__(self, line: str) -> None:
+        if time.monotonic() - self._said_at >= self._every_s:
+            self._said_at = time.monotonic()
+            self._say(line)
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM and Ctrl-C set; a second Ctrl-C ends the job at once."""
+    stop = threading.Event()
+
+    def ask(number: int, _: FrameType | None) -> None:
+        if number == signal.SIGINT and stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _flags(options: argparse.Namespace) -> list[tuple[str, object]]:
-    return [(name, value) for name in ("workers", "model", "seed") if (value := getattr(options, name)) is not None]
+    return [
+        (name, value)
+        for name in ("workers", "model", "seed", "profile")
+        if (value := getattr(options, name)) is not None
+    ]
 
 
 def _config_path(name: str) -> Path:
@@ -72,16 +144,16 @@ def _config_path(name: str) -> Path:
 
 
 def _parser() -> argparse.ArgumentParser:
-    fields = "\n".join(
-        f"  {name:17} {field.description}"
-        + ("" if field.is_required() else f" [{field.get_default(call_default_factory=True)}]")
-        for name, field in TrainConfig.model_fields.items()
-    )
+    groups = {
+        "fields of a configuration": TrainConfig.model_fields,
+        "fields of its group layout": LayoutConfig.model_fields,
+    }
+    described = "\n\n".join(f"{title} [default]:\n{_described(fields)}" for title, fields in groups.items())
     parser = argparse.ArgumentParser(
         prog="python -m jobs.train",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"fields of a configuration [default]:\n{fields}\n\nshipped recipes: {', '.join(SHIPPED)}",
+        epilog=f"{described}\n\nshipped recipes: {', '.join(SHIPPED)}",
     )
     parser.add_argument(
         "--config", required=True, metavar="NAME", help="a YAML file, or the name of one in jobs/configs"
@@ -93,10 +165,24 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="lay a value over the file, such as options.dropout=0.1",
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="data-parallel worker processes")
+    parser.add_argument("--workers", metavar="N", help="worker processes; 2:8 takes any number between")
     parser.add_argument("--model", help="name in the registry")
     parser.add_argument("--seed", type=int, help="seed of the run")
+    parser.add_argument("--profile", metavar="STEPS", help="steps to profile, such as 20:25")
+    parser.add_argument("--fresh", action="store_true", help="begin anew, though this run was stopped before its end")
     return parser
+
+
+def _described(fields: Mapping[str, FieldInfo]) -> str:
+    lines = []
+    for name, field in fields.items():
+        known = not field.is_required() and not isinstance(_default(field), BaseModel)
+        lines.append(f"  {name:24} {field.description}" + (f" [{_default(field)}]" if known else ""))
+    return "\n".join(lines)
+
+
+def _default(field: FieldInfo) -> Any:
+    return field.get_default(call_default_factory=True)
 
 
 if __name__ == "__main__":

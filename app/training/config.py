@@ -43,6 +43,15 @@ class TrainConfig(BaseModel):
     keep_checkpoints: int = Field(2, ge=1, description="Newest checkpoints that are kept")
     keep_best: int = Field(0, ge=0, description="Checkpoints kept beside them for the lowest loss before them")
 
+    profile: str = Field("", description="Steps to profile, such as 20:25; the trace is logged with the run")
+
+    @field_validator("profile")
+    @classmethod
+    def _steps(cls, profile: str) -> str:
+        if profile:
+            parse_steps(profile)
+        return profile
+
     @field_validator("workers", mode="before")
     @classmethod
     def _number_or_range(cls, workers: object) -> str:
@@ -63,6 +72,18 @@ class TrainConfig(BaseModel):
         return int(self.workers.rpartition(":")[2])
 
 
+def parse_steps(text: str) -> tuple[int, int]:
+    """``20:25`` -> the steps 20 to 24.
+
+    Raises:
+        ValueError: not two numbers in rising order.
+    """
+    first, _, end = text.partition(":")
+    if not (first.isdigit() and end.isdigit() and int(first) < int(end)):
+        raise ValueError("accepted are the first step and the one after the last, such as 20:25")
+    return int(first), int(end)
+
+
 class _Loader(yaml.SafeLoader):
     """YAML without base-60 integers, by which YAML 1.1 reads ``2:8`` as 128."""
 
@@ -71,7 +92,7 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:int"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+_Loader.add_implicit_resolver(
     "tag:yaml.org,2002:int", re.compile(r"[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0b[01_]+)$"), list("-+0123456789")
 )
 

@@ -34,6 +34,17 @@ def shard_positions(batch: Mapping[str, Tensor], positions: Tensor) -> dict[str,
     return {**here, "positions": positions.expand(rows, -1)}
 
 
+def gather_positions(output: Tensor, positions: Tensor, group: dist.ProcessGroup) -> Tensor:
+    """A rank's output (rows, positions / n, …) -> that of all ranks, positions in order. A collective call."""
+    if group.size() == 1:
+        return output
+    outputs = [torch.empty_like(output) for _ in range(group.size())]
+    places = [torch.empty_like(positions) for _ in range(group.size())]
+    dist.all_gather(outputs, output.contiguous(), group=group)
+    dist.all_gather(places, positions.contiguous(), group=group)
+    return torch.cat(outputs, dim=1).index_select(1, torch.cat(places).argsort())
+
+
 def share_attention(attention: nn.Module, group: dist.ProcessGroup) -> None:
     """Ulysses (Jacobs et al. 2023, "DeepSpeed Ulysses", section 3): before attention the ranks exchange a part of
     the positions of all heads for all positions of a part of the heads; after it, back."""

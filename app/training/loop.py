@@ -1,13 +1,11 @@
-"""What every worker runs: the data-parallel loop over a recipe's rows."""
+"""What every worker runs: the training loop over a recipe's rows, in any layout."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -15,20 +13,24 @@ import ray.train
 import ray.train.torch
 import torch
 import torch.distributed as dist
-from torch import nn
 from torch.optim import AdamW
 
-from app.training import checkpoint
+from app.training.checkpoint import Checkpointer, Retention, prepare
 from app.training.config import TrainConfig
-from app.training.degrees import Degrees
 from app.training.layout import Layout
 from app.training.loader import Loader
-from app.training.mesh import build_mesh
-from app.training.monitor import Started, StepReport
+from app.training.mesh import Mesh, build_mesh
+from app.training.monitor import Beat, Order, Started, StepReport
 from app.training.parallelize import device_type
+from app.training.probe import leave_probe
+from app.training.profiler import profiling
 from app.training.recipe import Columns, Data, Recipe
 from app.training.schedule import Plan, dropout_seed, learning_rate
-from app.training.spread import spread
+from app.training.signals import Signals
+from app.training.spread import Spread, spread
+from app.training.store import RunFolder
+
+BEAT_EVERY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Job:
     Attributes:
         train: object reference by column name.
         test: the same for the held-out rows; constants may come from either.
+        folder: where the run keeps its checkpoints.
         monitor: the monitor actor.
     """
 
@@ -47,6 +50,7 @@ class Job:
     test: Mapping[str, Any]
     fingerprint: str
     facts: Mapping[str, str | int | float]
+    folder: RunFolder
     monitor: Any
 
     def data(self) -> Data:
@@ -54,51 +58,113 @@ class Job:
         return Data(_fetched(self.train), _fetched(self.test), self.fingerprint, self.facts)
 
 
-def train_worker(loop_config: dict[str, Job]) -> None:
-    """Train ``loop_config["job"]`` from the start, or from the newest checkpoint, to the end."""
-    job = loop_config["job"]
-    config, recipe = job.config, job.recipe
-    context = ray.train.get_context()
-    rank, ranks = context.get_world_rank(), context.get_world_size()
+def train_worker(loop_config: dict[str, Any]) -> None:
+    """Train ``loop_config["job"]`` in ``loop_config["layout"]``, from the newest checkpoint to the end or until told
+    to leave."""
+    job: Job = loop_config["job"]
+    layout: Layout = loop_config["layout"]
     device = ray.train.torch.get_device()
     assert isinstance(device, torch.device)
     torch.set_num_threads(1)
-
-    data = job.data()
-    plan = Plan(_rows(data.train), config.batch_size, config.epochs, config.seed)
-    layout = Layout(Degrees(dp_replicate=ranks))
     mesh = build_mesh(layout.degrees, device_type(device))
-    model = spread(recipe, data, layout, mesh, device, config.seed)
-    (plain,) = model.parts
-    optimizer = AdamW(model.parameter_groups(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    first = _resume(plain, optimizer)
-    loader = Loader(data.train, plan, mesh.dp_rank, layout.degrees.dp, device)
-    pids = _gather_pids(ranks)
-    if rank == 0:
-        job.monitor.tell.remote(Started(first, ranks, pids, str(device)))
+    _Worker(job, layout, mesh, device).run()
 
-    plain.train()
-    reported_at, reported_step = time.monotonic(), first
-    for step in range(first, plan.steps):
-        rate = learning_rate(step, plan.steps, config.learning_rate, config.warmup_share)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        torch.manual_seed(dropout_seed(config.seed, step, rank))
-        optimizer.zero_grad(set_to_none=True)
-        seen = model.backward(loader.batch(step))
-        norm = model.clip(config.clip_norm)
-        optimizer.step()
 
-        last = step == plan.steps - 1
-        if step % _report_interval(plan) == 0 or last:
-            mean = float(model.mean_loss(seen))
-            if rank == 0:
-                now = time.monotonic()
-                speed = (step + 1 - reported_step) * config.batch_size / max(now - reported_at, 1e-9)
-                job.monitor.tell.remote(StepReport(step, mean, rate, float(norm), speed))
-                reported_at, reported_step = now, step + 1
-        if (step + 1) % config.checkpoint_every == 0 or last:
-            _checkpoint(rank, plain, optimizer, step + 1)
+class _Worker:
+    """One rank of a worker group."""
+
+    def __init__(self, job: Job, layout: Layout, mesh: Mesh, device: torch.device) -> None:
+        config, data = job.config, job.data()
+        self._job, self._config, self._layout, self._device = job, config, layout, device
+        self._rank = dist.get_rank()
+        self._plan = Plan(_rows(data.train), config.batch_size, config.epochs, config.seed)
+        self._model: Spread = spread(job.recipe, data, layout, mesh, device, config.seed)
+        self._optimizer = AdamW(
+            self._model.parameter_groups(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        prepare(self._optimizer, 0)
+        self._loader = Loader(data.train, self._plan, mesh.dp_rank, layout.degrees.dp, device)
+        # Ranks that share rows see the same dropout.
+        self._dropout_rank = mesh.dp_rank
+        self._checkpoints = Checkpointer(
+            job.folder,
+            self._model,
+            self._optimizer,
+            _cpu_group(),
+            Retention(config.keep_checkpoints, config.keep_best),
+            self._tell,
+        )
+
+    def run(self) -> None:
+        """The loop."""
+        first = self._checkpoints.restore()
+        self._report_start(first)
+        for part in self._model.parts:
+            part.train()
+        step = first
+        with Signals(self._job.monitor, self._rank, _cpu_group()) as signals, self._profile(first) as profiler:
+            losses, since = torch.zeros((), device=self._device), first
+            reported_at, reported_step, beat_at = time.monotonic(), first, 0.0
+            for step in range(first, self._plan.steps):
+                seen, norm = self._step(step)
+                losses += seen
+                profiler.step()
+                agreed, last = signals.exchange(), step == self._plan.steps - 1
+                if agreed & Order.REPORT or step % _report_interval(self._plan) == 0 or last:
+                    mean = float(self._model.mean_loss(seen))
+                    now = time.monotonic()
+                    speed = (step + 1 - reported_step) * self._config.batch_size / max(now - reported_at, 1e-9)
+                    reported_at, reported_step = now, step + 1
+                    stall_s = self._checkpoints.take_stall_s()
+                    self._tell(StepReport(step, mean, self._rate(step), float(norm), speed, stall_s))
+                if time.monotonic() - beat_at >= BEAT_EVERY_S:
+                    beat_at = time.monotonic()
+                    self._tell(Beat(step))
+                leave = bool(agreed & Order.LEAVE)
+                if (step + 1) % self._config.checkpoint_every == 0 or last or leave:
+                    self._checkpoints.save(step + 1, float(self._model.mean_loss(losses)) / (step + 1 - since))
+                    losses, since = torch.zeros((), device=self._device), step + 1
+                if leave and not last:
+                    self._checkpoints.finish()
+                    return
+        leave_probe(self._job.folder, self._model, self._loader.batch(0))
+        self._checkpoints.finish()
+
+    def _step(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """One update; returns what this rank saw of the loss, and the gradients' norm."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._rate(step)
+        torch.manual_seed(dropout_seed(self._config.seed, step, self._dropout_rank))
+        self._optimizer.zero_grad(set_to_none=True)
+        seen = self._model.backward(self._loader.batch(step))
+        norm = self._model.clip(self._config.clip_norm)
+        self._optimizer.step()
+        return seen, norm
+
+    def _rate(self, step: int) -> float:
+        return learning_rate(step, self._plan.steps, self._config.learning_rate, self._config.warmup_share)
+
+    def _tell(self, report: Any) -> None:
+        if self._rank == 0:
+            self._job.monitor.tell.remote(report)
+
+    def _profile(self, first: int) -> Any:
+        return profiling(self._config.profile, first, self._rank, self._job.folder)
+
+    def _report_start(self, first: int) -> None:
+        mine = os.getpid(), ray.get_runtime_context().get_node_id()
+        everyone: list[tuple[int, str] | None] = [None] * dist.get_world_size()
+        dist.all_gather_object(everyone, mine)
+        pids, nodes = zip(*(each for each in everyone if each is not None), strict=True)
+        name = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else ""
+        layout = f"{self._layout.degrees}, accumulation {self._layout.accumulation}"
+        self._tell(Started(first, len(pids), layout, pids, nodes, str(self._device), name))
+
+
+def _cpu_group() -> dist.ProcessGroup:
+    """All ranks, talking past the GPUs, apart from the default group."""
+    found: dist.ProcessGroup = dist.new_group(backend="gloo")
+    return found
 
 
 def _fetched(references: Mapping[str, Any]) -> Columns:
@@ -111,32 +177,3 @@ def _rows(columns: Columns) -> int:
 
 def _report_interval(plan: Plan) -> int:
     return max(1, plan.steps // 200)
-
-
-def _resume(model: nn.Module, optimizer: AdamW) -> int:
-    found = ray.train.get_checkpoint()
-    if found is None:
-        return 0
-    with found.as_directory() as folder:
-        saved = checkpoint.load(Path(folder))
-    model.load_state_dict(saved.model)
-    optimizer.load_state_dict(saved.optimizer)
-    return saved.next_step
-
-
-def _checkpoint(rank: int, model: nn.Module, optimizer: AdamW, next_step: int) -> None:
-    metrics = {"next_step": next_step}
-    if rank != 0:
-        ray.train.report(metrics)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoint.save(Path(folder), model, optimizer, next_step)
-        ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
-
-
-def _gather_pids(ranks: int) -> tuple[int, ...]:
-    if ranks == 1:
-        return (os.getpid(),)
-    pids: list[int | None] = [None] * ranks
-    dist.all_gather_object(pids, os.getpid())
-    return tuple(pid for pid in pids if pid is not None)

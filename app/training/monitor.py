@@ -1,12 +1,13 @@
-"""How a running loop tells its driver where it is: a small actor that the first rank writes to and the driver drains.
+"""How a running loop and its driver talk: a small actor that takes reports one way and orders the other.
 
-``ray.train.report`` waits for the controller's poll (2 s) on every rank and is kept for checkpoints.
+``ray.train.report`` waits for the controller's poll (2 s) on every rank and is not used.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from enum import IntFlag
 from typing import Any
 
 import ray
@@ -14,36 +15,79 @@ import ray
 CAPACITY = 10_000
 
 
+class Order(IntFlag):
+    """What all ranks do at the same step.
+
+    REPORT: compute the global loss and tell it. LEAVE: write a checkpoint and end.
+    """
+
+    NONE = 0
+    REPORT = 1
+    LEAVE = 2
+
+
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """One logged step: loss over the global batch and rows per second since the report before."""
+    """One logged step: loss over the global batch, rows per second since the report before, and seconds since then
+    that the step waited for a checkpoint."""
 
     step: int
     loss: float
     learning_rate: float
     gradient_norm: float
     rows_per_s: float
+    stall_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A worker group began to train at ``step``; not the first one of a run: it goes on from a checkpoint."""
+    """A worker group is ready to train from ``step``.
+
+    Attributes:
+        nodes: Ray's ids of the nodes that the workers are on.
+        device: the first rank's, with its name as the vendor gives it.
+    """
 
     step: int
     workers: int
+    layout: str
     pids: tuple[int, ...]
+    nodes: tuple[str, ...]
     device: str
+    device_name: str = ""
 
 
-Report = StepReport | Started
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A step was made; told often, so that it is known how far a lost group had come."""
+
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A checkpoint is complete.
+
+    Attributes:
+        stall_s: seconds that the training loop waited for it; write_s: seconds until it was complete.
+    """
+
+    step: int
+    stall_s: float
+    write_s: float
+
+
+Report = StepReport | Started | Beat | Saved
 
 
 class Monitor:
-    """A bounded queue of reports. The oldest are dropped, and counted, when nobody drains it."""
+    """A bounded queue of reports, of which the oldest are dropped, and counted, when nobody drains it; and an order
+    that stands until it is taken back."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._reports: deque[Report] = deque(maxlen=capacity)
         self._dropped = 0
+        self._order = Order.NONE
 
     def tell(self, report: Report) -> None:
         """Add a report."""
@@ -56,7 +100,22 @@ class Monitor:
         self._reports.clear()
         return found, self._dropped
 
+    def order(self, order: Order) -> None:
+        """What the loop is to do from now on."""
+        self._order = order
 
-def start_monitor() -> Any:
-    """A monitor actor on the driver's cluster; it ends with the driver."""
-    return ray.remote(num_cpus=0)(Monitor).remote()
+    def standing_order(self) -> Order:
+        """The order that stands."""
+        return self._order
+
+
+def start_monitor(name: str) -> Any:
+    """A monitor actor on the driver's cluster; it ends with the driver.
+
+    Args:
+        name: of the run. There is one at a time on a cluster.
+
+    Raises:
+        ValueError: a monitor of that name exists: the run is going on already.
+    """
+    return ray.remote(num_cpus=0)(Monitor).options(name=f"train/{name}").remote()

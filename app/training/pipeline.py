@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -59,7 +60,7 @@ class Pipeline:
         self._first = 0 in indices
         self._last = layout.stages - 1 in indices
 
-    def __call__(self, given: Tensor, target: Tensor, shared: Mapping[str, Tensor]) -> list[Tensor]:
+    def backward(self, given: Tensor, target: Tensor, shared: Mapping[str, Tensor]) -> list[Tensor]:
         """Forward and backward over all microbatches; gradients accumulate.
 
         Args:
@@ -70,11 +71,22 @@ class Pipeline:
             The criterion of each microbatch on the rank with the last stage, else nothing.
         """
         losses: list[Tensor] = []
-        self._schedule.step(
+        self._step(given, target, shared, losses, return_outputs=False)
+        return losses
+
+    def output(self, given: Tensor, target: Tensor, shared: Mapping[str, Tensor]) -> Tensor | None:
+        """The last stage's output on the rank that holds it, first dimension rows. Takes what ``backward`` takes, and
+        goes backward too: every schedule can do both, not every one only the first half."""
+        found: Tensor | None = self._step(given, target, shared, [], return_outputs=True)
+        return found if self._last else None
+
+    def _step(
+        self, given: Tensor, target: Tensor, shared: Mapping[str, Tensor], losses: list[Tensor], return_outputs: bool
+    ) -> Any:
+        return self._schedule.step(
             *((given,) if self._first else ()),
             target=target if self._last else None,
             losses=losses if self._last else None,
-            return_outputs=False,
+            return_outputs=return_outputs,
             **shared,
         )
-        return losses

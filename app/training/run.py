@@ -2,47 +2,34 @@
 
 from __future__ import annotations
 
-import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import ray
-import ray.train
 import torch
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
-from mlflow.entities import Metric
-from ray.train.torch import TorchConfig, TorchTrainer
-from ray.train.v2.api.config import CheckpointConfig, FailureConfig, RunConfig
-from ray.train.v2.api.exceptions import TrainingFailedError
 
 from app import registry
 from app.settings import Settings
-from app.training import checkpoint
+from app.training.checkpoint import load_whole
 from app.training.config import ConfigError, TrainConfig
-from app.training.loop import Job, train_worker
-from app.training.monitor import Started, StepReport, start_monitor
+from app.training.identity import digest, folder_of, take
+from app.training.loop import Job
+from app.training.probe import check_probe
+from app.training.profiler import TRACE
+from app.training.progress import Progress, Say, Unit
 from app.training.provenance import code_digest, git_commit, machine, packages
-from app.training.recipe import Data, Evaluation, Recipe
+from app.training.recipe import Data, Evaluation, Recipe, SpreadRecipe
 from app.training.schedule import Plan
-
-DRAIN_EVERY_S = 1.0
-PLACEMENT_WORD_S = 30.0
-"""Seconds between words about workers that cannot be placed."""
-PLACEMENT_TRIES = 10
-"""How often Ray Train may fail to start the workers before the run ends; each try lasts up to a minute."""
-
-Say = Callable[[str], None]
-
-
-class TrainingError(RuntimeError):
-    """The run did not end with a registered version; the message says at what it ended."""
+from app.training.sizes import layouts
+from app.training.store import RunFolder, RunRecord
+from app.training.supervisor import StoppedError, Supervisor
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +38,10 @@ class Trained:
 
     Attributes:
         metrics: the recipe's metrics on the held-out rows.
-        restarts: how often the worker group was started again from a checkpoint.
-        seconds: whole run; train_seconds: from the first step to the last.
+        restarts: how often the run went on after a lost worker group.
+        seconds: whole run; startup_seconds: from its beginning to the first step; train_seconds: from there to the
+            last step; finish_seconds: from there to the registered version.
+        difference: of the consolidated model's outputs from the trained one's, relative to the largest.
     """
 
     model: str
@@ -62,18 +51,37 @@ class Trained:
     restarts: int
     metrics: dict[str, float]
     seconds: float
+    startup_seconds: float
     train_seconds: float
+    finish_seconds: float
+    difference: float
 
 
-def train(config: TrainConfig, recipe: Recipe, settings: Settings, client: MlflowClient, say: Say = print) -> Trained:
+def train(
+    config: TrainConfig,
+    recipe: Recipe,
+    settings: Settings,
+    client: MlflowClient,
+    say: Say = print,
+    show: Say | None = None,
+    stop: threading.Event | None = None,
+    fresh: bool = False,
+) -> Trained:
     """Run ``config`` on the connected Ray cluster and register the result.
 
+    A run that was stopped, or whose driver was lost, goes on from its newest checkpoint.
+
     Args:
-        say: takes one line of progress.
+        say: takes a line that stays; show: takes the line of the moment, once a second (None: as ``say``).
+        stop: set it, and the run stops behind a checkpoint.
+        fresh: begin anew, whatever an earlier submission left.
 
     Raises:
-        ConfigError: the data does not allow this configuration.
+        ConfigError: the data or the cluster does not allow this configuration.
+        StoppedError: ``stop`` was set.
         TrainingError: training failed for good.
+        RunTakenError: another job runs just this.
+        ExportError: the consolidated model is not the trained one.
         RegistryError: MLflow went away.
     """
     started = time.monotonic()
@@ -81,31 +89,84 @@ def train(config: TrainConfig, recipe: Recipe, settings: Settings, client: Mlflo
     data = recipe.prepare()
     plan = _plan(config, data)
     say(f"{plan.rows} rows, {plan.steps} steps of {config.batch_size}, data {data.fingerprint[:12]}")
+    seams = recipe.spread_plan(data) if isinstance(recipe, SpreadRecipe) else None
+    use_gpu = _use_gpu(config)
+    possible = layouts(config, seams, "cuda" if use_gpu else "cpu")
 
+    told = digest(config, data.fingerprint)
+    folder = folder_of(config, told, settings.training.storage)
+    monitor = take(folder)
     mlflow.set_experiment(settings.mlflow.experiment)
-    with mlflow.start_run(run_name=f"{config.model}-{time.strftime('%Y%m%d-%H%M%S')}") as run:
-        _log_origin(config, recipe, data)
-        watcher = _Watcher(client, run.info.run_id, plan, say)
-        state = _fit(config, recipe, data, settings, watcher)
+    run_id = _begin(config, recipe, data, folder, told, client, say, fresh)
+    progress = Progress(
+        monitor,
+        client,
+        run_id,
+        plan,
+        Unit("tokens", seams.shape.sequence) if seams else Unit(),
+        say,
+        show or say,
+    )
+    status = "FAILED"
+    try:
+        supervisor = Supervisor(
+            _job(config, recipe, data, folder, monitor),
+            plan.steps,
+            possible,
+            use_gpu,
+            f"{folder.url}/ray-train",
+            settings.training.max_failures,
+            settings.training.stop_timeout_s,
+            progress,
+            stop or threading.Event(),
+        )
+        supervisor.run()
+        trained_at = time.monotonic()
+        say("training is done; consolidating the checkpoint")
         model = recipe.build(data)
-        model.load_state_dict(state.model)
-        model.eval()
+        load_whole(folder, plan.steps, model)
+        difference = check_probe(folder, recipe, data, model, config.layout.precision)
+        say(f"the consolidated model's outputs differ from the trained one's by {difference:.1e} of the largest")
         with torch.no_grad():
             evaluation = recipe.evaluate(model, data.test)
-        _log_results(evaluation, watcher.losses)
+        _log_results(evaluation, progress.losses, folder)
         say("  ".join(f"{name} {value:.4f}" for name, value in evaluation.metrics.items()))
         version = _register(config, recipe, model, data, evaluation)
-    say(f"registered {config.model} version {version}")
-    return Trained(
+        folder.write_record(RunRecord(told, code_digest(type(recipe)), run_id, version))
+        status = "FINISHED"
+    except StoppedError:
+        status = "KILLED"
+        raise
+    finally:
+        mlflow.end_run(status)
+    ended = time.monotonic()
+    startup_s = progress.startup_s or 0.0
+    trained = Trained(
         model=config.model,
         version=version,
-        run_id=run.info.run_id,
+        run_id=run_id,
         steps=plan.steps,
-        restarts=watcher.restarts,
+        restarts=progress.restarts,
         metrics=dict(evaluation.metrics),
-        seconds=time.monotonic() - started,
-        train_seconds=watcher.train_seconds,
+        seconds=ended - started,
+        startup_seconds=startup_s,
+        train_seconds=progress.train_seconds,
+        finish_seconds=ended - trained_at,
+        difference=difference,
     )
+    client.log_batch(
+        run_id,
+        metrics=[
+            mlflow.entities.Metric(f"run.{name}", value, int(time.time() * 1000), 0)
+            for name, value in asdict(trained).items()
+            if name.endswith("seconds")
+        ],
+    )
+    say(
+        f"registered {config.model} version {version}; start to first step {startup_s:.1f} s, "
+        f"training {progress.train_seconds:.1f} s, end to registered {trained.finish_seconds:.1f} s"
+    )
+    return trained
 
 
 def _plan(config: TrainConfig, data: Data) -> Plan:
@@ -117,64 +178,63 @@ def _plan(config: TrainConfig, data: Data) -> Plan:
     return Plan(rows, config.batch_size, config.epochs, config.seed)
 
 
-def _fit(config: TrainConfig, recipe: Recipe, data: Data, settings: Settings, watcher: _Watcher) -> checkpoint.Saved:
-    use_gpu = _use_gpu(config)
-    job = Job(
+def _job(config: TrainConfig, recipe: Recipe, data: Data, folder: RunFolder, monitor: Any) -> Job:
+    return Job(
         config=config,
         recipe=recipe,
         train={name: ray.put(array) for name, array in data.train.items()},
         test={name: ray.put(array) for name, array in data.test.items()},
         fingerprint=data.fingerprint,
         facts=data.facts,
-        monitor=watcher.monitor,
+        folder=folder,
+        monitor=monitor,
     )
-    trainer = TorchTrainer(
-        train_worker,
-        train_loop_config={"job": job},
-        torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
-        scaling_config=ray.train.ScalingConfig(
-            num_workers=config.workers,
-            use_gpu=use_gpu,
-            resources_per_worker={"CPU": 1, **({"GPU": 1} if use_gpu else {})},
-        ),
-        run_config=RunConfig(  # type: ignore[arg-type] # annotated with the class of Train v1
-            name=f"{config.model}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}",
-            storage_path=_storage(settings.training.storage),
-            failure_config=FailureConfig(
-                max_failures=settings.training.max_failures,
-                controller_failure_limit=PLACEMENT_TRIES,  # one is a minute without room for the workers
-            ),
-            checkpoint_config=CheckpointConfig(num_to_keep=2),
-            worker_runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}},
-        ),
-    )
-    try:
-        with watcher:
-            result = trainer.fit()
-    except TrainingFailedError as error:
-        raise TrainingError(f"training failed after {watcher.restarts} restarts: {_last_line(error)}") from error
-    if result.checkpoint is None:
-        raise TrainingError("training ended without a checkpoint")
-    with result.checkpoint.as_directory() as folder:
-        return checkpoint.load(Path(folder))
 
 
 def _use_gpu(config: TrainConfig) -> bool:
     gpus = int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
     if config.device == "gpu" and gpus == 0:
         raise ConfigError("device = 'gpu': the cluster has no GPU; accepted are cpu and auto")
-    return config.device == "gpu" or (config.device == "auto" and gpus >= config.workers)
+    return config.device == "gpu" or (config.device == "auto" and gpus >= config.fewest)
 
 
-def _storage(storage: str) -> str:
-    return storage if "://" in storage else str(Path(storage).resolve())
+def _begin(
+    config: TrainConfig,
+    recipe: Recipe,
+    data: Data,
+    folder: RunFolder,
+    told: str,
+    client: MlflowClient,
+    say: Say,
+    fresh: bool,
+) -> str:
+    """Start the run in MLflow, or go on with that of a stopped one; returns its id."""
+    code = code_digest(type(recipe))
+    record = folder.record()
+    if record and not record.version and not fresh:
+        step = newest.step if (newest := folder.newest()) else 0
+        say(f"this run was stopped before its end; going on from step {step} (--fresh begins anew)")
+        if record.code != code:
+            say(f"it was begun with other code (digest {record.code[:12]}, now {code[:12]})")
+        mlflow.start_run(run_id=record.mlflow_run)
+        client.set_tag(record.mlflow_run, "tidegate.resumed", f"from step {step} with {config.workers} workers")
+        return record.mlflow_run
+    folder.clear()
+    run = mlflow.start_run(run_name=f"{config.model}-{time.strftime('%Y%m%d-%H%M%S')}")
+    _log_origin(config, recipe, data, code)
+    folder.write_record(RunRecord(told, code, run.info.run_id))
+    return str(run.info.run_id)
 
 
-def _log_origin(config: TrainConfig, recipe: Recipe, data: Data) -> None:
-    options = {f"options.{key}": value for key, value in config.options.items()}
-    mlflow.log_params({**config.model_dump(exclude={"options"}), **options})
+def _log_origin(config: TrainConfig, recipe: Recipe, data: Data, code: str) -> None:
+    groups = {
+        f"{group}.{key}": value
+        for group in ("options", "layout")
+        for key, value in config.model_dump()[group].items()
+    }
+    mlflow.log_params({**config.model_dump(exclude={"options", "layout"}), **groups})
     mlflow.log_params({f"data.{name}": value for name, value in data.facts.items()})
-    tags = {"tidegate.data": data.fingerprint, "tidegate.code": code_digest(type(recipe)), **machine()}
+    tags = {"tidegate.data": data.fingerprint, "tidegate.code": code, **machine()}
     commit = git_commit()
     if commit:
         tags["tidegate.git"] = commit
@@ -182,10 +242,16 @@ def _log_origin(config: TrainConfig, recipe: Recipe, data: Data) -> None:
     mlflow.log_text(packages(), "packages.txt")
 
 
-def _log_results(evaluation: Evaluation, losses: list[tuple[int, float]]) -> None:
+def _log_results(evaluation: Evaluation, losses: list[tuple[int, float]], folder: RunFolder) -> None:
     mlflow.log_metrics({f"test.{name}": value for name, value in evaluation.metrics.items()})
     for name, figure in {**evaluation.figures, "loss": _loss_curve(losses)}.items():
         mlflow.log_figure(figure, f"plots/{name}.png")
+    trace = folder.read_bytes(TRACE)
+    if trace is not None:
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / Path(TRACE).name
+            path.write_bytes(trace)
+            mlflow.log_artifact(str(path), "profile")
 
 
 def _loss_curve(losses: list[tuple[int, float]]) -> Figure:
@@ -202,102 +268,3 @@ def _register(config: TrainConfig, recipe: Recipe, model: torch.nn.Module, data:
         tags = {"tidegate.recipe": recipe.name, "tidegate.data": data.fingerprint}
         tags |= {f"test.{name}": f"{value:.6f}" for name, value in evaluation.metrics.items()}
         return registry.log_version(package, config.model, tags)
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1].strip() if lines else type(error).__name__
-
-
-class _Watcher:
-    """Drains the monitor while the trainer runs: a line of progress each second, step metrics to MLflow."""
-
-    def __init__(self, client: MlflowClient, run_id: str, plan: Plan, say: Say) -> None:
-        self.monitor: Any = start_monitor()
-        self.losses: list[tuple[int, float]] = []
-        self.restarts = 0
-        self._client, self._run_id, self._plan, self._say = client, run_id, plan, say
-        self._first_at = self._last_at = self._created_at = time.monotonic()
-        self._started, self._dropped, self._next_word_s = False, 0, PLACEMENT_WORD_S
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="training-progress", daemon=True)
-
-    @property
-    def train_seconds(self) -> float:
-        """From the first worker group's start to the last step seen, seconds."""
-        return self._last_at - self._first_at
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(timeout=30)
-        self._drain_safely()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(DRAIN_EVERY_S):
-            self._drain_safely()
-            waited = time.monotonic() - self._created_at
-            if not self._started and waited > self._next_word_s:
-                free = ray.available_resources()  # type: ignore[no-untyped-call]
-                room = ", ".join(f"{free.get(name, 0):g} {name}" for name in ("CPU", "GPU"))
-                self._say(f"waiting for the workers to be placed ({waited:.0f} s); free on the cluster: {room}")
-                self._next_word_s += PLACEMENT_WORD_S
-
-    def _drain_safely(self) -> None:
-        try:
-            self._drain()
-        except Exception as error:  # progress must never end a run
-            self._say(f"progress is not available: {error}")
-
-    def _drain(self) -> None:
-        reports, dropped = ray.get(self.monitor.drain.remote(), timeout=10)
-        if dropped > self._dropped:
-            self._say(f"{dropped - self._dropped} reports of progress were dropped")
-            self._dropped = dropped
-        steps = []
-        for report in reports:
-            if isinstance(report, Started):
-                self._group_started(report)
-            else:
-                steps.append(report)
-                # A restarted group repeats steps since its checkpoint; the curve keeps the newest.
-                while self.losses and self.losses[-1][0] >= report.step:
-                    self.losses.pop()
-                self.losses.append((report.step, report.loss))
-        if steps:
-            self._last_at = time.monotonic()
-            self._say(self._line(steps[-1]))
-            self._log(steps)
-
-    def _group_started(self, report: Started) -> None:
-        again, self._started = self._started, True
-        self.restarts += again
-        if not again:
-            self._first_at = time.monotonic()
-        what = f"a worker was lost; going on from step {report.step}" if again else "training"
-        pids = ", ".join(map(str, report.pids))
-        self._say(f"{what} with {report.workers} workers on {report.device} (pids {pids})")
-
-    def _line(self, report: StepReport) -> str:
-        plan, done = self._plan, report.step + 1
-        left = (plan.steps - done) * plan.batch_size / max(report.rows_per_s, 1e-9)
-        return (
-            f"step {done}/{plan.steps}  epoch {plan.epoch_of(report.step) + 1}/{plan.epochs}  "
-            f"loss {report.loss:.4f}  {report.rows_per_s:,.0f} rows/s  {left:.0f} s left"
-        )
-
-    def _log(self, reports: list[StepReport]) -> None:
-        now = int(time.time() * 1000)
-        metrics = [
-            Metric(name, value, now, report.step)
-            for report in reports
-            for name, value in (
-                ("train.loss", report.loss),
-                ("train.learning_rate", report.learning_rate),
-                ("train.gradient_norm", report.gradient_norm),
-                ("train.rows_per_s", report.rows_per_s),
-            )
-        ]
-        self._client.log_batch(self._run_id, metrics=metrics)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +16,7 @@ from torch.distributed.tensor.parallel import loss_parallel
 from torch.nn.parallel import DistributedDataParallel
 
 from app.training.clipping import clip
-from app.training.context import positions_of, ring_attention, shard_positions
+from app.training.context import gather_positions, positions_of, ring_attention, shard_positions
 from app.training.layout import Layout
 from app.training.mesh import Mesh
 from app.training.parallelize import device_type, parallelize, shard, synchronise
@@ -28,6 +28,16 @@ from app.training.tensors import by_mesh
 Batch = Mapping[str, Tensor]
 Backward = Callable[[Batch], list[Tensor]]
 """Forward and backward over one accumulated part; the losses of this rank, each its share of the rank's mean."""
+Output = Callable[[Batch], Tensor | None]
+"""The model's output for one accumulated part, on the ranks that hold the last stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """What can be done with an accumulated part on this rank."""
+
+    backward: Backward
+    output: Output
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +54,7 @@ class Spread:
     called: tuple[nn.Module, ...]
     layout: Layout
     mesh: Mesh
-    _backward: Backward
+    _passes: Passes
 
     def backward(self, batch: Batch) -> Tensor:
         """Gradients of the mean loss over the global batch, added to those that there are.
@@ -60,9 +70,26 @@ class Spread:
         total = torch.zeros((), device=device)
         for index, part in enumerate(parts):
             with self._synchronised(index == len(parts) - 1):
-                for loss in self._backward(part):
+                for loss in self._passes.backward(part):
                     total += _plain(loss.detach())
         return total
+
+    def output(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor] | None:
+        """What the model makes of the first accumulated part of a batch, to compare with another layout's: the part's
+        rows and the output, for all positions and classes; of a recipe without a plan, the mean loss. Leaves
+        gradients behind. A collective call.
+
+        Returns:
+            None on ranks that do not hold the output, or hold the same as another.
+        """
+        part = _split(batch, self.layout.accumulation)[0]
+        for each in self.parts:
+            each.eval()
+        output = self._passes.output(part)
+        for each in self.parts:
+            each.train()
+        first = self.mesh.dp_rank == self.mesh.rank("cp") == self.mesh.rank("tp") == 0
+        return (part, output) if first and output is not None else None
 
     def mean_loss(self, seen: Tensor) -> Tensor:
         """The mean loss over the global batch, a scalar, the same on every rank. A collective call, apart from
@@ -118,7 +145,28 @@ def spread(recipe: Recipe, data: Data, layout: Layout, mesh: Mesh, device: torch
         loss.backward()  # type: ignore[no-untyped-call]
         return [loss]
 
-    return Spread((whole,), (called,), layout, mesh, backward)
+    def output(batch: Batch) -> Tensor:
+        with torch.no_grad():
+            return recipe.loss(called, batch)
+
+    return Spread((whole,), (called,), layout, mesh, Passes(backward, output))
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What this rank holds of a recipe's model.
+
+    Attributes:
+        called: what is called instead of each part; indices: the pipeline stage of each.
+    """
+
+    recipe: SpreadRecipe
+    plan: SpreadPlan
+    layout: Layout
+    mesh: Mesh
+    device: torch.device
+    called: tuple[nn.Module, ...]
+    indices: tuple[int, ...]
 
 
 def _by_plan(recipe: SpreadRecipe, data: Data, layout: Layout, mesh: Mesh, device: torch.device, seed: int) -> Spread:
@@ -133,65 +181,70 @@ def _by_plan(recipe: SpreadRecipe, data: Data, layout: Layout, mesh: Mesh, devic
         names = cut(plan.chain, plan.blocks, layout.stages)
         parts = tuple(take_stage(model, plan.chain, names[index]) for index in indices)
     called = tuple(parallelize(part, recipe, plan, layout, mesh, device, seed) for part in parts)
-    run = _pipelined if layout.degrees.pp > 1 else _whole
-    backward = run(recipe, plan, layout, mesh, device, called, indices)
-    return Spread(parts, called, layout, mesh, _in_context(backward, plan, layout, mesh, device))
+    held = _Held(recipe, plan, layout, mesh, device, called, indices)
+    return Spread(
+        parts, called, layout, mesh, _in_context(_pipelined(held) if layout.degrees.pp > 1 else _whole(held), held)
+    )
 
 
-def _whole(
-    recipe: SpreadRecipe,
-    plan: SpreadPlan,
-    layout: Layout,
-    mesh: Mesh,
-    device: torch.device,
-    called: tuple[nn.Module, ...],
-    indices: tuple[int, ...],
-) -> Backward:
-    (model,) = called
+def _whole(held: _Held) -> Passes:
+    (model,) = held.called
+
+    def output(batch: Batch) -> Tensor:
+        found: Tensor = model(batch[held.plan.input], **_shared(batch))
+        return found
 
     def backward(batch: Batch) -> list[Tensor]:
-        output = model(batch[plan.input], **_shared(batch))
-        loss = recipe.criterion(output, batch[plan.target]) / layout.accumulation
+        loss = held.recipe.criterion(output(batch), batch[held.plan.target]) / held.layout.accumulation
         loss.backward()  # type: ignore[no-untyped-call]
         return [loss]
 
-    return backward
+    return Passes(backward, output)
 
 
-def _pipelined(
-    recipe: SpreadRecipe,
-    plan: SpreadPlan,
-    layout: Layout,
-    mesh: Mesh,
-    device: torch.device,
-    called: tuple[nn.Module, ...],
-    indices: tuple[int, ...],
-) -> Backward:
-    shares = layout.microbatches * layout.accumulation
+def _pipelined(held: _Held) -> Passes:
+    shares = held.layout.microbatches * held.layout.accumulation
 
     def criterion(output: Tensor, target: Tensor) -> Tensor:
-        return recipe.criterion(output, target) / shares
+        return held.recipe.criterion(output, target) / shares
 
-    pipeline = Pipeline(called, indices, layout, mesh.group("pp"), device, criterion)
-    return lambda batch: pipeline(batch[plan.input], batch[plan.target], _shared(batch))
+    pipeline = Pipeline(held.called, held.indices, held.layout, held.mesh.group("pp"), held.device, criterion)
+
+    def arguments(batch: Batch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        return batch[held.plan.input], batch[held.plan.target], _shared(batch)
+
+    return Passes(
+        lambda batch: pipeline.backward(*arguments(batch)), lambda batch: pipeline.output(*arguments(batch))
+    )
 
 
-def _in_context(backward: Backward, plan: SpreadPlan, layout: Layout, mesh: Mesh, device: torch.device) -> Backward:
-    """``backward`` on this rank's positions, with logits sharded where the layout says so."""
-    kind = device_type(device)
+def _in_context(passes: Passes, held: _Held) -> Passes:
+    """The same on this rank's positions, with logits sharded where the layout says so."""
+    layout, mesh, plan, kind = held.layout, held.mesh, held.plan, device_type(held.device)
     # Also where ranks share no sequence: a later stage may see a part of the positions only (sequence parallel).
     positions = None
     if plan.attention:
         ranks, ring = layout.degrees.cp, layout.ring(kind)
-        positions = positions_of(mesh.rank("cp"), ranks, plan.shape.sequence, ring).to(device)
+        positions = positions_of(mesh.rank("cp"), ranks, plan.shape.sequence, ring).to(held.device)
 
-    def run(batch: Batch) -> list[Tensor]:
-        here = batch if positions is None else shard_positions(batch, positions)
+    @contextmanager
+    def here(batch: Batch) -> Iterator[Batch]:
         logits = loss_parallel() if layout.loss_parallel else nullcontext()
         with ring_attention(layout, mesh, kind), logits:
-            return backward(here)
+            yield batch if positions is None else shard_positions(batch, positions)
 
-    return run
+    def backward(batch: Batch) -> list[Tensor]:
+        with here(batch) as part:
+            return passes.backward(part)
+
+    def output(batch: Batch) -> Tensor | None:
+        with here(batch) as part:
+            found = passes.output(part)
+        if found is None or positions is None:
+            return found
+        return gather_positions(_plain(found.detach()), positions, mesh.group("cp"))
+
+    return Passes(backward, output)
 
 
 def _shared(batch: Batch) -> dict[str, Tensor]:

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from app.settings import Settings
 from app.training.config import ConfigError, TrainConfig
-from app.training.run import Trained, TrainingError, train
+from app.training.run import Trained, train
 from app.training.schedule import Plan, dropout_seed, learning_rate
+from app.training.supervisor import TrainingError
 from tests.support.tiny import TinyConfig, TinyRecipe
 
 CONFIG = TrainConfig(
@@ -32,7 +33,7 @@ CONFIG = TrainConfig(
     learning_rate=0.01,
     checkpoint_every=16,
 )
-KILLED = re.compile(r"^training with 2 workers on cpu \(pids (\d+), (\d+)\)$")
+KILLED = re.compile(r"^training with 2 workers on cpu \(.*; pids (\d+), (\d+)\)$")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,97 @@
+"""One worker group of a run: a Ray Train run of a fixed size, watched from a thread of its own."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import ray.train
+from ray.exceptions import RayError
+from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2.api.config import FailureConfig, RunConfig
+from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
+
+from app.training.layout import Layout
+from app.training.loop import Job, train_worker
+
+PLACEMENT_TRIES = 10
+"""How often Ray Train may fail to start the workers before the run ends; each try lasts up to a minute."""
+
+_TRAIN_ENVIRONMENT = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # how soon a lost worker is noticed
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # draining nodes are this engine's business
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The group was lost. ``died``: a process was, rather than code raising; ``placed``: it had been started."""
+
+    died: bool
+    placed: bool
+    reason: str
+
+
+class WorkerGroup:
+    """Starts at once."""
+
+    def __init__(self, job: Job, layout: Layout, use_gpu: bool, name: str, storage: str) -> None:
+        self.layout = layout
+        for variable, value in _TRAIN_ENVIRONMENT.items():
+            os.environ.setdefault(variable, value)
+        self._trainer: Any = TorchTrainer(
+            train_worker,
+            train_loop_config={"job": job, "layout": layout},
+            torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=layout.degrees.workers, use_gpu=use_gpu, resources_per_worker=resources(use_gpu)
+            ),
+            run_config=RunConfig(  # type: ignore[arg-type] # annotated with the class of Train v1
+                name=name,
+                storage_path=storage,
+                failure_config=FailureConfig(max_failures=0, controller_failure_limit=PLACEMENT_TRIES),
+                worker_runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}},
+            ),
+        )
+        self._failed: Failed | None = None
+        # Not the main thread: Ray Train would take its Ctrl-C.
+        self._thread = threading.Thread(target=self._fit, name="worker-group", daemon=True)
+        self._thread.start()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether it has ended, asked for ``timeout_s`` seconds at most."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def failed(self) -> Failed | None:
+        """Why it was lost; None for a group that ended by itself."""
+        return self._failed
+
+    def _fit(self) -> None:
+        try:
+            self._trainer.fit()
+        except WorkerGroupError as error:
+            causes = list(error.worker_failures.values())
+            died = [cause for cause in causes if _died(cause)]
+            self._failed = Failed(bool(died), placed=True, reason=_line((died or causes or [error])[0]))
+        except ControllerError as error:
+            self._failed = Failed(died=False, placed=False, reason=_line(error.controller_failure))
+        except Exception as error:
+            self._failed = Failed(died=isinstance(error, RayError), placed=True, reason=_line(error))
+
+
+def resources(use_gpu: bool) -> dict[str, float]:
+    """What one worker takes."""
+    return {"CPU": 1, "GPU": 1} if use_gpu else {"CPU": 1}
+
+
+def _died(cause: Exception) -> bool:
+    # Ray Train wraps what the training function raised, and reports a lost actor by its health check.
+    return type(cause).__name__ != "UserExceptionWithTraceback"
+
+
+def _line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

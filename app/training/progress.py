@@ -1,0 +1,186 @@
+"""What a run's driver shows and logs while the workers train: lines, metrics in MLflow, times of recovery."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from mlflow import MlflowClient
+from mlflow.entities import Metric
+
+from app.training.monitor import Beat, Report, Saved, Started, StepReport
+from app.training.schedule import Plan
+
+PLACEMENT_WORD_S = 30.0
+"""Seconds between words about workers that cannot be placed."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What speed is counted in: ``per_row`` of ``name`` in each row of the data."""
+
+    name: str = "rows"
+    per_row: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """How a run went on after a loss.
+
+    Attributes:
+        seconds: from the last sign of the lost group to the first step of the next.
+        repeated: steps that had to be made again.
+    """
+
+    seconds: float
+    repeated: int
+
+
+class Progress:
+    """Drains the monitor when it is looked at, once a second.
+
+    Args:
+        say: takes a line that stays; show: takes the line of the moment.
+    """
+
+    def __init__(
+        self, monitor: Any, client: MlflowClient, run_id: str, plan: Plan, unit: Unit, say: Say, show: Say
+    ) -> None:
+        self.say = say
+        self.losses: list[tuple[int, float]] = []
+        self.restarts = 0
+        self.recoveries: list[Recovery] = []
+        self.nodes: tuple[str, ...] = ()
+        self.step = -1
+        self.startup_s: float | None = None
+        self._monitor, self._client, self._run_id = monitor, client, run_id
+        self._plan, self._unit, self._show = plan, unit, show
+        self._dropped = 0
+        self._created_at = self._begun_at = time.monotonic()
+        self._next_word_s = PLACEMENT_WORD_S
+        self._first_at = self._last_at = self._sign_at = time.monotonic()
+        self._lost: tuple[float, int] | None = None
+
+    @property
+    def train_seconds(self) -> float:
+        """From the first worker group's start to the last step seen, seconds."""
+        return self._last_at - self._first_at
+
+    def group_begins(self) -> None:
+        """A worker group is asked for."""
+        self._begun_at, self._next_word_s = time.monotonic(), PLACEMENT_WORD_S
+        self.nodes = ()
+
+    def group_left(self) -> None:
+        """The worker group ended by itself."""
+        self.nodes = ()
+
+    def group_lost(self, reason: str) -> None:
+        """The worker group is gone before its time."""
+        self.nodes = ()
+        self._lost = self._sign_at, self.step
+        self.say(f"the worker group was lost after step {self.step + 1}: {reason}")
+
+    def look(self) -> None:
+        """Take what the workers told, show it and log it. Progress never ends a run."""
+        try:
+            reports, dropped = ray.get(self._monitor.drain.remote(), timeout=10)
+            self._take(reports, dropped)
+        except Exception as error:
+            self.say(f"progress is not available: {error}")
+        waited = time.monotonic() - self._begun_at
+        if not self.nodes and waited > self._next_word_s:
+            free = ray.available_resources()  # type: ignore[no-untyped-call]
+            room = ", ".join(f"{free.get(name, 0):g} {name}" for name in ("CPU", "GPU"))
+            self.say(f"waiting for the workers to be placed ({waited:.0f} s); free on the cluster: {room}")
+            self._next_word_s += PLACEMENT_WORD_S
+
+    def _take(self, reports: list[Report], dropped: int) -> None:
+        if dropped > self._dropped:
+            self.say(f"{dropped - self._dropped} reports of progress were dropped")
+            self._dropped = dropped
+        steps, saved = [], []
+        for report in reports:
+            self._sign_at = time.monotonic()
+            if isinstance(report, Started):
+                self._group_started(report)
+            elif isinstance(report, Saved):
+                saved.append(report)
+            elif isinstance(report, Beat):
+                self._stepped(report.step)
+            else:
+                self._stepped(report.step)
+                steps.append(report)
+                # A restarted group repeats steps since its checkpoint; the curve keeps the newest.
+                while self.losses and self.losses[-1][0] >= report.step:
+                    self.losses.pop()
+                self.losses.append((report.step, report.loss))
+        if steps:
+            self._last_at = time.monotonic()
+            self._show(self._line(steps[-1]))
+        if steps or saved:
+            self._log(steps, saved)
+
+    def _group_started(self, report: Started) -> None:
+        self.nodes = report.nodes
+        again = self.startup_s is not None
+        if not again:
+            self._first_at = time.monotonic()
+            self.startup_s = self._first_at - self._created_at
+        self.restarts += self._lost is not None
+        what = "training"
+        if self._lost is not None:
+            what = f"a worker was lost; going on from step {report.step}"
+        elif again or report.step:
+            what = f"going on from step {report.step}"
+        pids = ", ".join(map(str, report.pids))
+        device = report.device_name or report.device
+        self.say(f"{what} with {report.workers} workers on {device} ({report.layout}; pids {pids})")
+
+    def _stepped(self, step: int) -> None:
+        if self._lost is not None:
+            sign_at, furthest = self._lost
+            self._lost = None
+            recovery = Recovery(time.monotonic() - sign_at, max(0, furthest + 1 - step))
+            self.recoveries.append(recovery)
+            self.say(
+                f"first step {recovery.seconds:.1f} s after the last sign of the lost group; "
+                f"{recovery.repeated} steps are made again"
+            )
+        self.step = step
+
+    def _line(self, report: StepReport) -> str:
+        plan, done = self._plan, report.step + 1
+        left = (plan.steps - done) * plan.batch_size / max(report.rows_per_s, 1e-9)
+        speed = report.rows_per_s * self._unit.per_row
+        stall = f"  checkpoint stall {report.stall_s * 1000:.0f} ms" if report.stall_s else ""
+        return (
+            f"step {done}/{plan.steps}  epoch {plan.epoch_of(report.step) + 1}/{plan.epochs}  "
+            f"loss {report.loss:.4f}  {speed:,.0f} {self._unit.name}/s{stall}  {left:.0f} s left"
+        )
+
+    def _log(self, steps: list[StepReport], saved: list[Saved]) -> None:
+        now = int(time.time() * 1000)
+        values = [
+            (name, value, report.step)
+            for report in steps
+            for name, value in (
+                ("train.loss", report.loss),
+                ("train.learning_rate", report.learning_rate),
+                ("train.gradient_norm", report.gradient_norm),
+                (f"train.{self._unit.name}_per_s", report.rows_per_s * self._unit.per_row),
+            )
+        ]
+        values += [
+            (f"checkpoint.{name}", value, report.step)
+            for report in saved
+            for name, value in (("stall_s", report.stall_s), ("write_s", report.write_s))
+        ]
+        metrics = [Metric(name, value, now, step) for name, value, step in values]
+        for first in range(0, len(metrics), 1000):  # what MLflow takes in one request
+            self._client.log_batch(self._run_id, metrics=metrics[first : first + 1000])

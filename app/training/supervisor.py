@@ -1,0 +1,171 @@
+"""A run over all its worker groups: starts one, watches it, goes on with another after a loss or for a new size.
+
+Ray Train runs each group. How many workers the next one has, and whether there is one, is decided here, where it is
+known which layouts the run allows.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+
+import ray
+
+from app.training.group import WorkerGroup, resources
+from app.training.layout import Layout
+from app.training.loop import Job
+from app.training.monitor import Order
+from app.training.nodes import draining_nodes, room
+from app.training.progress import Progress
+from app.training.restarts import Loss, gives_up
+from app.training.sizes import largest
+
+WATCH_EVERY_S = 0.25
+LOOK_EVERY_S = 1.0
+"""How often progress is shown and the cluster is looked at."""
+SETTLE_S = 2.0
+"""How long there must have been room for a smaller size only: a lost group's room comes back late."""
+GROW_AFTER_S = 5.0
+"""How long there must have been room for a larger size before a running group makes way for it."""
+
+
+class TrainingError(RuntimeError):
+    """The run did not end with a registered version; the message says at what it ended."""
+
+
+class StoppedError(RuntimeError):
+    """The run was asked to stop, and did so behind a checkpoint.
+
+    Attributes:
+        step: where the next submission of the same run goes on.
+    """
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"stopped; the next submission of this run goes on from step {step}")
+        self.step = step
+
+
+class Supervisor:
+    """Runs ``job`` to its last step.
+
+    Args:
+        layouts: by number of workers (``sizes.layouts``).
+        storage: folder or address for Ray Train's own records.
+        stop: set by whoever wants the run to stop.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        steps: int,
+        layouts: Mapping[int, Layout],
+        use_gpu: bool,
+        storage: str,
+        max_failures: int,
+        stop_timeout_s: float,
+        progress: Progress,
+        stop: threading.Event,
+    ) -> None:
+        self._job, self._steps, self._layouts = job, steps, layouts
+        self._use_gpu, self._storage = use_gpu, storage
+        self._max_failures, self._stop_timeout_s = max_failures, stop_timeout_s
+        self._progress, self._stop = progress, stop
+        self._groups = 0
+        self._losses: list[Loss] = []
+        self._more_since: float | None = None
+
+    def run(self) -> None:
+        """Block until the run's last checkpoint is complete.
+
+        Raises:
+            StoppedError: ``stop`` was set.
+            TrainingError: the run is lost for good.
+        """
+        while not self._done():
+            if self._stop.is_set():
+                raise StoppedError(self._position())
+            cut_off = self._job.folder.discard_incomplete()
+            if cut_off:
+                self._progress.say(f"a checkpoint at step {cut_off[-1]} was cut off while it was written; not used")
+            self._run_group(self._layouts[self._choose()])
+
+    def _done(self) -> bool:
+        return self._position() >= self._steps
+
+    def _position(self) -> int:
+        newest = self._job.folder.newest()
+        return newest.step if newest else 0
+
+    def _choose(self) -> int:
+        """The size of the next group: the largest that there is room for. A run of one size, or one without room for
+        its smallest, leaves the waiting to Ray Train, whose request the autoscaler hears."""
+        if len(self._layouts) == 1:
+            return max(self._layouts)
+        seen, since = None, time.monotonic()
+        while not self._stop.wait(WATCH_EVERY_S):
+            fits = largest(self._layouts, room(resources(self._use_gpu)))
+            if fits == max(self._layouts):
+                return fits
+            if fits != seen:
+                seen, since = fits, time.monotonic()
+            if time.monotonic() - since > SETTLE_S:
+                break
+        return seen or min(self._layouts)
+
+    def _run_group(self, layout: Layout) -> None:
+        self._groups += 1
+        self._more_since = None
+        ray.get(self._job.monitor.order.remote(Order.NONE), timeout=30)
+        name = f"{self._job.folder.url.rsplit('/', 1)[-1]}-{time.strftime('%Y%m%d-%H%M%S')}-{self._groups}"
+        self._progress.group_begins()
+        group = WorkerGroup(self._job, layout, self._use_gpu, name, self._storage)
+        asked_at: float | None = None
+        looked_at = 0.0
+        while not group.wait(WATCH_EVERY_S):
+            now = time.monotonic()
+            if asked_at is not None and now - asked_at > self._stop_timeout_s and self._stop.is_set():
+                raise TrainingError(
+                    f"the workers did not leave within {self._stop_timeout_s:.0f} s; the last checkpoint is at step "
+                    f"{self._position()}"
+                )
+            if now - looked_at < LOOK_EVERY_S and not (self._stop.is_set() and asked_at is None):
+                continue
+            looked_at = now
+            self._progress.look()
+            reason = self._reason_to_leave(layout) if asked_at is None else None
+            if reason:
+                self._progress.say(f"{reason}: a checkpoint, then the workers leave")
+                self._job.monitor.order.remote(Order.LEAVE)
+                asked_at = now
+        self._progress.look()
+        failed = group.failed()
+        if failed is None:
+            self._progress.group_left()
+            return
+        if not failed.placed:
+            raise TrainingError(f"the workers could not be started: {failed.reason}")
+        self._losses.append(Loss(failed.died, self._progress.step, failed.reason))
+        self._progress.group_lost(failed.reason)
+        why = gives_up(self._losses, self._max_failures)
+        if why is not None:
+            raise TrainingError(f"training failed: {why}")
+
+    def _reason_to_leave(self, layout: Layout) -> str | None:
+        if self._stop.is_set():
+            return "asked to stop"
+        going = set(draining_nodes()) & set(self._progress.nodes)
+        if going:
+            return f"node {sorted(going)[0][:12]} is being drained"
+        workers = layout.degrees.workers
+        if not self._progress.nodes or workers == max(self._layouts):
+            return None
+        more = largest(self._layouts, workers + room(resources(self._use_gpu)))
+        if more is None or more <= workers:
+            self._more_since = None
+            return None
+        if self._more_since is None:
+            self._more_since = time.monotonic()
+        if time.monotonic() - self._more_since < GROW_AFTER_S:
+            return None
+        return f"there is room for {more} workers instead of {workers}"
