@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.checkpoint import CheckpointException
 from torch.distributed.checkpoint._fsspec_filesystem import FsspecReader, FsspecWriter
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save
@@ -106,7 +108,10 @@ class Checkpointer:
             return 0
         prepare(self._optimizer, mark.step)
         reader = FsspecReader(self._folder.checkpoint(mark.step))
-        load(self._state(), storage_reader=reader, process_group=self._group)
+        try:
+            load(self._state(), storage_reader=reader, process_group=self._group)
+        except CheckpointException as error:
+            raise CheckpointError(f"the checkpoint at step {mark.step} cannot be read: {_cause(error)}") from error
         return mark.step
 
     def _complete(self, mark: Mark, started: float, stall_s: float) -> None:
@@ -124,7 +129,7 @@ class Checkpointer:
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint could not be written; training cannot promise what it would cost to lose a worker."""
+    """A checkpoint could not be written or read. Without one training cannot promise what a lost worker costs."""
 
 
 def prepare(optimizer: AdamW, step: int) -> None:
@@ -140,8 +145,18 @@ def prepare(optimizer: AdamW, step: int) -> None:
 def load_whole(folder: RunFolder, step: int, model: nn.Module) -> None:
     """Load the weights of any layout's checkpoint into a plain model on this process alone."""
     state = {f"model.{name}": value for name, value in model.state_dict().items()}
-    load(state, storage_reader=FsspecReader(folder.checkpoint(step)), no_dist=True)
+    with warnings.catch_warnings():  # that this is one process is what is meant
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+        load(state, storage_reader=FsspecReader(folder.checkpoint(step)), no_dist=True)
     model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
+
+
+def _cause(error: BaseException) -> str:
+    """The first rank's reason in one line."""
+    if isinstance(error, CheckpointException):
+        causes = [failure[0] for failure in error.failures.values()]
+        return repr(causes[0]) if causes else "no reason given"
+    return repr(error)
 
 
 class _Flight:
@@ -173,7 +188,7 @@ class _Flight:
             self._future.result(timeout=WRITE_TIMEOUT_S)
             if not self._followed.wait(timeout=WRITE_TIMEOUT_S):
                 raise TimeoutError(f"not complete after {WRITE_TIMEOUT_S:.0f} s")
-        except Exception as error:
-            raise CheckpointError(f"a checkpoint could not be written: {error}") from error
+        except (Exception, CheckpointException) as error:  # torch's is a BaseException
+            raise CheckpointError(f"a checkpoint could not be written: {_cause(error)}") from error
         if self._error is not None:
             raise CheckpointError(f"a checkpoint could not be completed: {self._error}") from self._error

@@ -20,7 +20,7 @@ from app.training.initial import generator
 from app.training.layout import Layout
 from app.training.mesh import build_mesh
 from app.training.spread import spread
-from jobs.bench.layouts.processes import fork_server
+from jobs.bench.processes import fork_server
 from tests.recipes.bytelm.support import prose
 
 RECIPE = ByteLMRecipe(ByteLMConfig(sequence=16))

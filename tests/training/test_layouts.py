@@ -12,8 +12,8 @@ from app.training.degrees import Degrees
 from app.training.layout import Layout
 from app.training.recipe import Data
 from jobs.bench.layouts.curve import Curve, compare
-from jobs.bench.layouts.processes import GroupError, measure
-from jobs.bench.layouts.run import Run, reference
+from jobs.bench.layouts.run import Run, measure, reference
+from jobs.bench.processes import GroupError
 from tests.recipes.bytelm.support import prose
 from tests.support.tiny import TinyConfig, TinyRecipe
 

@@ -15,8 +15,8 @@ from rich.table import Table
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
 from jobs.bench.layouts.cases import CASES
 from jobs.bench.layouts.curve import LOSS_TOLERANCE, NORM_TOLERANCE, Comparison, compare
-from jobs.bench.layouts.processes import GroupError, measure
-from jobs.bench.layouts.run import Run, reference
+from jobs.bench.layouts.run import Run, measure, reference
+from jobs.bench.processes import GroupError
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -17,6 +18,7 @@ from app.training.recipe import Data, Recipe, SpreadRecipe
 from app.training.schedule import Plan
 from app.training.spread import spread
 from jobs.bench.layouts.curve import Curve
+from jobs.bench.processes import GroupError, in_processes
 
 CPU = torch.device("cpu")
 
@@ -65,6 +67,21 @@ def reference(run: Run) -> Curve:
         losses.append(float(loss.detach()))
         optimizer.step()
     return Curve(tuple(losses), tuple(norms))
+
+
+def measure(run: Run, layout: Layout, timeout_s: float = 300) -> Curve:
+    """Run ``layout`` in as many processes as it needs.
+
+    Returns:
+        The curve that the first rank saw; all ranks are checked to have seen the same.
+
+    Raises:
+        GroupError: a process raised, died, or did not end in time; the others are killed.
+    """
+    curves = in_processes(layout.degrees.workers, partial(spread_run, run, layout), timeout_s)
+    if any(curve != curves[0] for curve in curves):
+        raise GroupError("the ranks report different losses or norms")
+    return curves[0]
 
 
 def spread_run(run: Run, layout: Layout) -> Curve:

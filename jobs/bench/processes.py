@@ -1,4 +1,4 @@
-"""A group of gloo processes that run one layout and end, whatever happens to one of them."""
+"""A group of gloo processes that run one function and end, whatever happens to one of them."""
 
 from __future__ import annotations
 
@@ -8,38 +8,41 @@ import os
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 
-from app.training.layout import Layout
-from jobs.bench.layouts.curve import Curve
-from jobs.bench.layouts.run import Run, spread_run
+T = TypeVar("T")
 
 
 class GroupError(RuntimeError):
     """A process of the group failed or did not end in time; the message says which and how."""
 
 
-def measure(run: Run, layout: Layout, timeout_s: float = 300) -> Curve:
-    """Run ``layout`` in as many processes as it needs.
+def in_processes(workers: int, work: Callable[[], T], timeout_s: float = 300) -> list[T]:
+    """Call ``work`` in ``workers`` processes that share a default process group.
+
+    Args:
+        work: something that pickles, such as a partial of a function.
 
     Returns:
-        The curve that the first rank saw; all ranks are checked to have seen the same.
+        What each rank returned, by rank.
 
     Raises:
         GroupError: a process raised, died, or did not end in time; the others are killed.
     """
     context = fork_server()
-    workers = layout.degrees.workers
     with tempfile.TemporaryDirectory() as folder:
         pipes = [context.Pipe(duplex=False) for _ in range(workers)]
         processes = [
             context.Process(
-                target=_work, args=(run, layout, rank, Path(folder) / "store", pipes[rank][1]), daemon=True
+                target=_work, args=(work, rank, workers, Path(folder) / "store", pipes[rank][1]), daemon=True
             )
             for rank in range(workers)
         ]
@@ -48,14 +51,11 @@ def measure(run: Run, layout: Layout, timeout_s: float = 300) -> Curve:
                 process.start()
             for _, sender in pipes:
                 sender.close()
-            curves = _collect([receiver for receiver, _ in pipes], timeout_s)
+            return _collect([receiver for receiver, _ in pipes], timeout_s)
         finally:
             for process in processes:
                 process.kill()
                 process.join()
-    if any(curve != curves[0] for curve in curves):
-        raise GroupError("the ranks report different losses or norms")
-    return curves[0]
 
 
 def fork_server() -> ForkServerContext:
@@ -67,8 +67,8 @@ def fork_server() -> ForkServerContext:
     return context
 
 
-def _collect(receivers: list[Connection], timeout_s: float) -> list[Curve]:
-    curves: dict[int, Curve] = {}
+def _collect(receivers: list[Connection], timeout_s: float) -> list[Any]:
+    results: dict[int, Any] = {}
     deadline = time.monotonic() + timeout_s
     open_ranks = dict(enumerate(receivers))
     while open_ranks:
@@ -82,22 +82,27 @@ def _collect(receivers: list[Connection], timeout_s: float) -> list[Curve]:
                 found = receiver.recv()
             except EOFError:
                 raise GroupError(f"rank {rank} died") from None
-            if isinstance(found, str):
-                raise GroupError(f"rank {rank}: {found}")
-            curves[rank] = found
+            if isinstance(found, _Raised):
+                raise GroupError(f"rank {rank}: {found.traceback}")
+            results[rank] = found
             del open_ranks[rank]
-    return [curves[rank] for rank in range(len(receivers))]
+    return [results[rank] for rank in range(len(receivers))]
 
 
-def _work(run: Run, layout: Layout, rank: int, store: Path, result: Connection) -> None:
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    traceback: str
+
+
+def _work(work: Callable[[], Any], rank: int, workers: int, store: Path, result: Connection) -> None:
     torch.set_num_threads(1)
     # Advice on speed, repeated by every rank of every layout.
     logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERROR)
     try:
-        dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=layout.degrees.workers)
-        result.send(spread_run(run, layout))
+        dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=workers)
+        result.send(work())
         # No rank leaves while another still needs it as a peer.
         dist.barrier()
         dist.destroy_process_group()
     except Exception:
-        result.send(traceback.format_exc())
+        result.send(_Raised(traceback.format_exc()))
