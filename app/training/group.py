@@ -74,8 +74,15 @@ class WorkerGroup:
             self._trainer.fit()
         except WorkerGroupError as error:
             causes = list(error.worker_failures.values())
+            # A rank that lost its peer raises too; what it says names the connection, not what happened.
+            raised = [cause for cause in causes if not _died(cause) and not _lost_peer(cause)]
             died = [cause for cause in causes if _died(cause)]
-            self._failed = Failed(bool(died), placed=True, reason=_line((died or causes or [error])[0]))
+            if raised and not died:
+                self._failed = Failed(died=False, placed=True, reason=_line(raised[0]))
+            else:
+                self._failed = Failed(
+                    True, True, _line(died[0]) if died else "a worker lost the connection to another"
+                )
         except ControllerError as error:
             self._failed = Failed(died=False, placed=False, reason=_line(error.controller_failure))
         except Exception as error:
@@ -90,6 +97,11 @@ def resources(use_gpu: bool) -> dict[str, float]:
 def _died(cause: Exception) -> bool:
     # Ray Train wraps what the training function raised, and reports a lost actor by its health check.
     return type(cause).__name__ != "UserExceptionWithTraceback"
+
+
+def _lost_peer(cause: Exception) -> bool:
+    text = str(cause)
+    return any(name in text for name in ("gloo/transport", "DistBackendError", "DistNetworkError", "NCCL"))
 
 
 def _line(error: BaseException) -> str:

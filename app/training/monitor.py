@@ -11,6 +11,7 @@ from enum import IntFlag
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 CAPACITY = 10_000
 
@@ -110,7 +111,7 @@ class Monitor:
 
 
 def start_monitor(name: str) -> Any:
-    """A monitor actor on the driver's cluster; it ends with the driver.
+    """A monitor actor on the driver's node, which outlives the workers'; it ends with the driver.
 
     Args:
         name: of the run. There is one at a time on a cluster.
@@ -118,4 +119,5 @@ def start_monitor(name: str) -> Any:
     Raises:
         ValueError: a monitor of that name exists: the run is going on already.
     """
-    return ray.remote(num_cpus=0)(Monitor).options(name=f"train/{name}").remote()
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(num_cpus=0)(Monitor).options(name=f"train/{name}", scheduling_strategy=here).remote()

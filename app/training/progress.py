@@ -97,7 +97,9 @@ class Progress:
         if not self.nodes and waited > self._next_word_s:
             free = ray.available_resources()  # type: ignore[no-untyped-call]
             room = ", ".join(f"{free.get(name, 0):g} {name}" for name in ("CPU", "GPU"))
-            self.say(f"waiting for the workers to be placed ({waited:.0f} s); free on the cluster: {room}")
+            self.say(
+                f"waiting for the workers to be placed and to start ({waited:.0f} s); free on the cluster: {room}"
+            )
             self._next_word_s += PLACEMENT_WORD_S
 
     def _take(self, reports: list[Report], dropped: int) -> None:

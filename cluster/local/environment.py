@@ -44,6 +44,7 @@ def _tuning() -> dict[str, str]:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight more processes, 1 GB, for GenAI evaluation only
         "OMP_NUM_THREADS": "1",
+        "RAY_JOB_STOP_WAIT_TIME_S": "90",  # `ray job stop`: a training run writes a checkpoint first
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # 30 s at `down`, when there is nowhere to move work to
         # A deleted replica keeps answering until HAProxy has read its new configuration: here, well under a second.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "5",

@@ -27,7 +27,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
             ["--config", "flights-static", "--set", "recipe=absent"],
             "recipe = 'absent': accepted are bytelm, flights, or package.module:Class",
         ),
-        (["--config", "flights-static", "--workers", "3"], "cannot be split over 3 workers"),
+        (["--config", "flights-static", "--workers", "3"], "batch_size = 2048: 3 data-parallel ranks"),
     ],
 )
 def test_refused_with_exit_code_2(arguments: list[str], sentence: str) -> None:
