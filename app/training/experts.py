@@ -41,7 +41,7 @@ def share_experts(experts: nn.Module, mesh: DeviceMesh) -> None:
 
 
 def _by_expert(arriving: Tensor) -> Tensor:
-    """The order that puts rows by expert, then sender, from counts (senders, experts) of rows by sender, then expert."""
+    """The order by expert, then sender, of rows that lie by sender, then expert, as many as (senders, experts) says."""
     senders, experts = arriving.shape
     expert = torch.arange(experts, device=arriving.device).repeat(senders)
     return expert.repeat_interleave(arriving.flatten()).argsort(stable=True)
@@ -53,5 +53,5 @@ def _local(weight: Tensor, ranks: int) -> Tensor:
     assert isinstance(weight, DTensor)
     local = weight.to_local()
     if local.requires_grad:
-        local.register_hook(lambda gradient: gradient / ranks)
+        local.register_hook(lambda gradient: gradient / ranks)  # type: ignore[no-untyped-call]
     return local

@@ -49,19 +49,21 @@ def parallelize(
         for name in plan.attention:
             if name in modules:
                 share_attention(modules[name], mesh.group("cp"))
-    experts = []
-    if layout.ep > 1:
-        assert mesh.experts is not None
-        experts = [modules[name] for name in plan.experts if name in modules]
-        for module in experts:
+    experts = [modules[name] for name in plan.experts if name in modules]
+    for module in experts:
+        if layout.ep > 1:
+            assert mesh.experts is not None, "build_mesh was not given the layout's ep"
             share_experts(module, mesh.experts.exchange)
+        if layout.compile:
+            # Each gets another number of tokens each time: they would be compiled again and again.
+            module.forward = torch.compiler.disable(module.forward)  # type: ignore[no-untyped-call]
     for block in blocks:
         if layout.activation_checkpointing:
             block.forward = partial(checkpoint, block.forward, use_reentrant=False)
         if layout.compile:
             block.compile()
     if layout.uses_fsdp2:
-        shard(part, blocks, layout, mesh, experts)
+        shard(part, blocks, layout, mesh, experts if layout.ep > 1 else ())
     materialise(part, recipe, seed, device)
     return synchronise(part, layout, mesh, device)
 

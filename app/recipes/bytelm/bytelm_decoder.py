@@ -132,13 +132,13 @@ class Experts(nn.Module):
             (n, d), in the same order.
         """
         # One by one: torch's grouped_mm takes only bfloat16 on GPUs, and autocast does not know it.
-        parts = [
+        parts = torch.split(tokens, counts.tolist())
+        weights = self.gate.unbind(), self.up.unbind(), self.down.unbind()
+        answers = [
             functional.silu(part @ gate.T) * (part @ up.T) @ down
-            for part, gate, up, down in zip(
-                tokens.split(counts.tolist()), self.gate.unbind(), self.up.unbind(), self.down.unbind(), strict=True
-            )
+            for part, gate, up, down in zip(parts, *weights, strict=True)
         ]
-        return torch.cat(parts)
+        return torch.cat(answers)
 
 
 class MixtureOfExperts(nn.Module):
@@ -164,7 +164,8 @@ class MixtureOfExperts(nn.Module):
         counts = torch.bincount(experts.flatten(), minlength=scores.shape[1])
         answers = self.experts(tokens[order // self.chosen], counts)[order.argsort()].unflatten(0, experts.shape)
         weights = best.float().softmax(-1).type_as(answers)
-        return (answers * weights.unsqueeze(-1)).sum(1).view_as(x)
+        summed: Tensor = (answers * weights.unsqueeze(-1)).sum(1).view_as(x)
+        return summed
 
 
 class Block(nn.Module):
