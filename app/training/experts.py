@@ -41,7 +41,7 @@ def share_experts(experts: nn.Module, mesh: DeviceMesh) -> None:
 
 
 def _by_expert(arriving: Tensor) -> Tensor:
-    """The order by expert, then sender, of rows that lie by sender, then expert, as many as (senders, experts) says."""
+    """The order by expert, then sender, of rows by sender, then expert; there are (senders, experts) of them."""
     senders, experts = arriving.shape
     expert = torch.arange(experts, device=arriving.device).repeat(senders)
     return expert.repeat_interleave(arriving.flatten()).argsort(stable=True)

@@ -147,6 +147,9 @@ class MixtureOfExperts(nn.Module):
     Jiang et al. 2024, "Mixtral of Experts", section 2.1).
 
     No expert has a capacity, so no token is dropped: what becomes of one does not depend on the others in its batch.
+    Nothing balances the experts' loads either: there is no auxiliary loss (Fedus et al. 2021, "Switch Transformers",
+    section 2.2) and no bias by load (Wang et al. 2024, "Auxiliary-Loss-Free Load Balancing"), both of which look at
+    all tokens of a step. In a long run some experts get few.
     """
 
     def __init__(self, size: Size) -> None:
