@@ -1,5 +1,5 @@
 """Expert parallelism: the ranks along ``ep`` hold different experts of each mixture, and tokens go to theirs and back
-(Lepikhin et al. 2020, "GShard", section 3.2; without capacities, so that no token is dropped)."""
+(Lepikhin et al. 2020, "GShard", section 3; without capacities, so that no token is dropped)."""
 
 from __future__ import annotations
 
