@@ -27,8 +27,10 @@ class Layout:
         schedule: pipeline schedule; None exactly when ``degrees.pp`` is 1.
         microbatches: parts of a batch that are in the pipeline at once.
         accumulation: parts of a batch that go through forward and backward one after the other.
+        ep: ranks that share the experts of a mixture, each holding some of them whole; neighbours among those of
+            dp_shard and cp, whose product it divides. For experts it takes the place of that many ranks of dp_shard.
         data_parallel: who keeps replicas equal. auto: FSDP2 (``fully_shard``, or its ``replicate`` where nothing
-            is sharded) when ``dp_shard`` or ``tp`` is above 1 or a rank holds two stages, else DDP.
+            is sharded) when ``dp_shard``, ``tp`` or ``ep`` is above 1 or a rank holds two stages, else DDP.
         context: how ranks share a sequence. auto: Ulysses on the CPU, torch's ring on GPUs.
         sequence_parallel: between the matrices activations are sharded by position over tp.
         loss_parallel: logits stay sharded by class over tp.
@@ -41,6 +43,7 @@ class Layout:
     schedule: Schedule | None = None
     microbatches: int = 1
     accumulation: int = 1
+    ep: int = 1
     data_parallel: DataParallel = "auto"
     context: ContextParallel = "auto"
     sequence_parallel: bool = False
@@ -71,7 +74,8 @@ class Layout:
             return False
         if self.data_parallel != "auto":
             return self.data_parallel == "fsdp2"
-        return self.degrees.dp_shard > 1 or self.degrees.tp > 1 or self.stages_per_rank > 1
+        degrees = self.degrees
+        return degrees.dp_shard > 1 or degrees.tp > 1 or self.ep > 1 or self.stages_per_rank > 1
 
     @property
     def uses_ddp(self) -> bool:

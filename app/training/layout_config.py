@@ -24,6 +24,7 @@ class LayoutConfig(BaseModel):
     dp_shard: Degree | Rest = Field(1, description="Ranks that share one copy of the weights (FSDP2)")
     cp: Degree = Field(1, description="Ranks that share each sequence")
     tp: Degree = Field(1, description="Ranks that share each matrix")
+    ep: Degree = Field(1, description="Ranks, of those of dp_shard and cp, that share the experts")
     schedule: Schedule | None = Field(None, description="Pipeline schedule; needed with pp above 1")
     microbatches: Degree = Field(1, description="Parts of a batch that are in the pipeline at once")
     accumulation: Degree = Field(1, description="Parts of a batch one after the other, at the largest size")
@@ -47,6 +48,7 @@ class LayoutConfig(BaseModel):
         degrees = self._degrees(workers)
         return Layout(
             degrees=degrees,
+            ep=self.ep,
             schedule=self.schedule,
             microbatches=self.microbatches,
             accumulation=self.accumulation * ceil(largest.dp / degrees.dp),

@@ -39,6 +39,8 @@ def refusals_of_any_model(layout: Layout, device: Device, batch_size: int) -> It
     yield from _pipeline(layout)
     yield from _data(layout)
     yield from _switches(layout, device)
+    if layout.ep != 1:
+        yield from _experts(layout)
 
 
 def _batch(layout: Layout, batch_size: int) -> Iterator[str]:
@@ -125,8 +127,33 @@ def _switches(layout: Layout, device: Device) -> Iterator[str]:
         )
 
 
+def _experts(layout: Layout) -> Iterator[str]:
+    degrees, ep = layout.degrees, layout.ep
+    if ep < 1:
+        yield f"ep = {ep}: accepted is 1 or more"
+        return
+    ranks = degrees.dp_shard * degrees.cp
+    if ranks % ep:
+        yield (
+            f"ep = {ep}: the ranks of dp_shard·cp = {ranks} share the experts; use a divisor of {ranks}, "
+            f"or a dp_shard that is a multiple of {ep}"
+        )
+    if degrees.tp > 1:
+        yield (
+            f"ep = {ep}: an expert is whole on its rank, and all tp = {degrees.tp} ranks would do its work; "
+            "use tp = 1 and a larger ep"
+        )
+    if layout.data_parallel == "ddp":
+        yield (
+            f"data_parallel = 'ddp': DDP averages all gradients over the same ranks, but with ep = {ep} fewer ranks "
+            "hold the same experts; use fsdp2"
+        )
+
+
 def _without_plan(layout: Layout) -> Iterator[str]:
     degrees = layout.degrees
+    if layout.ep > 1:
+        yield f"ep = {layout.ep}: the recipe has no plan that names experts; leave ep out, or give it a spread_plan"
     for name in ("pp", "cp", "tp"):
         size = getattr(degrees, name)
         if size > 1:
@@ -150,7 +177,8 @@ def _model(layout: Layout, plan: SpreadPlan, device: Device) -> Iterator[str]:
         )
     if degrees.tp > 1:
         if plan.tensor is None:
-            yield f"tp = {degrees.tp}: the recipe gives no tensor-parallel plan; use dp_shard instead"
+            instead = "ep or dp_shard" if plan.experts else "dp_shard"
+            yield f"tp = {degrees.tp}: the recipe gives no tensor-parallel plan; use {instead} instead"
         widths = {"heads": shape.heads, "kv_heads": shape.kv_heads, "feed_forward": shape.feed_forward}
         if layout.loss_parallel:
             widths["classes"] = shape.classes
@@ -164,6 +192,24 @@ def _model(layout: Layout, plan: SpreadPlan, device: Device) -> Iterator[str]:
         )
     if degrees.cp > 1:
         yield from _context(layout, plan, device)
+    if layout.ep > 1:
+        yield from _mixture(layout, plan)
+
+
+def _mixture(layout: Layout, plan: SpreadPlan) -> Iterator[str]:
+    ep, experts, width = layout.ep, plan.shape.experts, plan.shape.feed_forward
+    if not plan.experts:
+        yield f"ep = {ep}: the recipe names no experts; use dp_shard alone"
+        return
+    if experts % ep:
+        yield f"ep = {ep}: {experts} experts cannot be shared so; use a divisor of {experts}"
+    same = layout.degrees.dp_shard * layout.degrees.cp // ep
+    # Where nothing is sharded (dp_shard = 1) these ranks hold their experts whole.
+    if layout.degrees.dp_shard > 1 and same > 1 and width % same:
+        yield (
+            f"ep = {ep}: it leaves dp_shard·cp / ep = {same} ranks to share each expert by its "
+            f"feed_forward = {width}, which is no multiple of {same}; use another ep or dp_shard"
+        )
 
 
 def _context(layout: Layout, plan: SpreadPlan, device: Device) -> Iterator[str]:

@@ -66,7 +66,7 @@ def train_worker(loop_config: dict[str, Any]) -> None:
     device = ray.train.torch.get_device()
     assert isinstance(device, torch.device)
     torch.set_num_threads(1)
-    mesh = build_mesh(layout.degrees, device_type(device))
+    mesh = build_mesh(layout.degrees, device_type(device), layout.ep)
     _Worker(job, layout, mesh, device).run()
 
 

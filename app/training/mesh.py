@@ -13,6 +13,19 @@ from app.training.layout import Device
 
 
 @dataclass(frozen=True, slots=True)
+class ExpertMesh:
+    """This rank's place among those that hold experts.
+
+    Attributes:
+        exchange: ranks that hold different experts and send each other tokens, as one dimension.
+        gradients: ranks that hold the same experts and sum their gradients: ("replicate",), ("shard",) or both.
+    """
+
+    exchange: DeviceMesh
+    gradients: DeviceMesh
+
+
+@dataclass(frozen=True, slots=True)
 class Mesh:
     """This rank's place.
 
@@ -21,12 +34,14 @@ class Mesh:
         gradients: ranks over which gradients are averaged: ("replicate",), ("shard",) or both; context ranks are
             among those that shard, or, where nothing is sharded, among those that replicate.
         losses: ranks whose losses make up the global one: all but tp, as one dimension.
+        experts: None where every rank holds all experts.
     """
 
     degrees: Degrees
     whole: DeviceMesh
     gradients: DeviceMesh
     losses: DeviceMesh
+    experts: ExpertMesh | None = None
 
     @property
     def dp_rank(self) -> int:
@@ -44,12 +59,16 @@ class Mesh:
         return self.whole.get_group(dimension)
 
 
-def build_mesh(degrees: Degrees, device: Device) -> Mesh:
-    """The mesh over the default process group, whose size must be ``degrees.workers``. A collective call."""
+def build_mesh(degrees: Degrees, device: Device, ep: int = 1) -> Mesh:
+    """The mesh over the default process group, whose size must be ``degrees.workers``. A collective call.
+
+    Args:
+        ep: ranks that share experts (``Layout.ep``), a divisor of dp_shard·cp.
+    """
     assert dist.get_world_size() == degrees.workers
     whole = init_device_mesh(device, degrees.sizes, mesh_dim_names=DIMENSIONS)
     losses = whole["pp", "dp_replicate", "dp_shard", "cp"]._flatten("losses")
-    return Mesh(degrees, whole, _gradients(degrees, whole), losses)
+    return Mesh(degrees, whole, _gradients(degrees, whole), losses, _experts(degrees, whole, ep) if ep > 1 else None)
 
 
 def _gradients(degrees: Degrees, whole: DeviceMesh) -> DeviceMesh:
@@ -61,3 +80,12 @@ def _gradients(degrees: Degrees, whole: DeviceMesh) -> DeviceMesh:
     with warnings.catch_warnings():  # torch announces another way for HSDP × CP but has none yet in 2.13
         warnings.filterwarnings("ignore", message="Slicing a flattened dim")
         return whole["dp_replicate", "shard"]
+
+
+def _experts(degrees: Degrees, whole: DeviceMesh, ep: int) -> ExpertMesh:
+    others = degrees.dp_shard * degrees.cp // ep
+    inner = whole["dp_shard", "cp"]._flatten("shard")._unflatten(0, (others, ep), ("expert_shard", "ep"))
+    outer = DeviceMesh._concatenate([whole["dp_replicate"], inner["expert_shard"]])
+    if degrees.dp_shard == 1:
+        return ExpertMesh(inner["ep"], outer._flatten("expert_replicate"))
+    return ExpertMesh(inner["ep"], outer if degrees.dp_replicate > 1 else inner["expert_shard"])

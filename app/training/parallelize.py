@@ -6,17 +6,21 @@ data parallelism shards or replicates what they leave.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
 from torch import nn
 from torch.distributed._composable.replicate_with_fsdp import replicate
+from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import Shard
 from torch.distributed.tensor.parallel import parallelize_module
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from app.training.context import share_attention
+from app.training.experts import share_experts
 from app.training.initial import materialise
 from app.training.layout import Device, Layout
 from app.training.mesh import Mesh
@@ -45,28 +49,56 @@ def parallelize(
         for name in plan.attention:
             if name in modules:
                 share_attention(modules[name], mesh.group("cp"))
+    experts = [modules[name] for name in plan.experts if name in modules]
+    for module in experts:
+        if layout.ep > 1:
+            assert mesh.experts is not None, "build_mesh was not given the layout's ep"
+            share_experts(module, mesh.experts.exchange)
+        if layout.compile:
+            # Each gets another number of tokens each time: they would be compiled again and again.
+            module.forward = torch.compiler.disable(module.forward)  # type: ignore[no-untyped-call]
     for block in blocks:
         if layout.activation_checkpointing:
             block.forward = partial(checkpoint, block.forward, use_reentrant=False)
         if layout.compile:
             block.compile()
     if layout.uses_fsdp2:
-        shard(part, blocks, layout, mesh)
+        shard(part, blocks, layout, mesh, experts if layout.ep > 1 else ())
     materialise(part, recipe, seed, device)
     return synchronise(part, layout, mesh, device)
 
 
-def shard(part: nn.Module, blocks: list[nn.Module], layout: Layout, mesh: Mesh) -> None:
-    """FSDP2: block by block, then what is left. Replicas, or shards (of replicas: HSDP)."""
+def shard(
+    part: nn.Module, blocks: Sequence[nn.Module], layout: Layout, mesh: Mesh, experts: Sequence[nn.Module] = ()
+) -> None:
+    """FSDP2: block by block, then what is left. Replicas, or shards (of replicas: HSDP).
+
+    Args:
+        experts: those that ``share_experts`` has cut; fewer ranks hold the same of them, on a mesh of their own.
+    """
     policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
     if layout.precision == "float32":
         policy = MixedPrecisionPolicy()
-    for module in (*blocks, part):
+
+    def distribute(module: nn.Module, over: DeviceMesh, dimension: int) -> None:
         if layout.degrees.dp_shard == 1:
-            replicate(module, mesh=mesh.gradients, mp_policy=policy)
-        else:
+            replicate(module, mesh=over, mp_policy=policy)
+            return
+        fully_shard(
+            module,
+            mesh=over,
             # In a pipeline a stage's weights are used by one microbatch after the other: gather them once.
-            fully_shard(module, mesh=mesh.gradients, mp_policy=policy, reshard_after_forward=layout.degrees.pp == 1)
+            reshard_after_forward=layout.degrees.pp == 1,
+            shard_placement_fn=lambda _: Shard(dimension),
+            mp_policy=policy,
+        )
+
+    for module in experts:
+        assert mesh.experts is not None
+        # By inner width: along the first dimension they are cut already.
+        distribute(module, mesh.experts.gradients, 1)
+    for module in (*blocks, part):
+        distribute(module, mesh.gradients, 0)
 
 
 def synchronise(part: nn.Module, layout: Layout, mesh: Mesh, device: torch.device) -> nn.Module:

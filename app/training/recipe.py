@@ -75,9 +75,10 @@ class ModelShape:
 
     Attributes:
         heads: query heads of each attention; kv_heads: those of its keys and values.
-        feed_forward: inner width of each feed-forward network.
+        feed_forward: inner width of each feed-forward network, or of each expert.
         classes: width of the output.
         sequence: positions per row.
+        experts: of each mixture of experts; 0: there is none.
     """
 
     heads: int
@@ -85,6 +86,7 @@ class ModelShape:
     feed_forward: int
     classes: int
     sequence: int
+    experts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,9 @@ class SpreadPlan:
             that lacks one finds None in its place (an entry of a ModuleDict is removed) and must pass its input on.
         attention: modules that are called with queries, keys and values, each (batch, heads, positions, width), and
             give the shape of the queries; all see the same positions.
+        experts: modules that hold the experts of one mixture: every parameter has a first dimension of experts and a
+            second of their inner width. They are called with tokens (n, width), those of the first expert first, and
+            how many each gets (experts,), for as many experts as their parameters have, and give (n, width).
         tensor: tensor-parallel plan by module name, from (sequence_parallel, loss_parallel).
         input: the column that the model is called with, shape (rows, positions, …). A model with ``attention`` also
             takes ``positions`` (rows, positions) by keyword: which of the sequence it was given; None means all.
@@ -108,6 +113,7 @@ class SpreadPlan:
     blocks: tuple[str, ...]
     chain: tuple[str, ...] = ()
     attention: tuple[str, ...] = ()
+    experts: tuple[str, ...] = ()
     tensor: Callable[[bool, bool], Mapping[str, ParallelStyle]] | None = None
     input: str = "input"
     target: str = "target"

@@ -64,7 +64,7 @@ def wanted(run: Run) -> Curve:
 
 def part_of_a_run(run: Run, layout: Layout, folder: RunFolder, first: int, end: int) -> Curve:
     """As one rank: go on from the newest checkpoint, which must be at ``first``, and save at ``end``."""
-    mesh = build_mesh(layout.degrees, "cpu")
+    mesh = build_mesh(layout.degrees, "cpu", layout.ep)
     model = spread(run.recipe, run.data, layout, mesh, CPU, run.seed)
     optimizer = AdamW(model.parameter_groups(), lr=run.learning_rate)
     prepare(optimizer, 0)
@@ -137,7 +137,7 @@ def test_a_checkpoint_that_cannot_be_written_is_an_error(run: Run, tmp_path: Pat
 def die_while_saving(run: Run, folder: RunFolder) -> None:
     """As one of two ranks: the second one is gone before its shard is written."""
     layout = Layout(Degrees(dp_shard=2))
-    mesh = build_mesh(layout.degrees, "cpu")
+    mesh = build_mesh(layout.degrees, "cpu", layout.ep)
     model = spread(run.recipe, run.data, layout, mesh, CPU, run.seed)
     optimizer = AdamW(model.parameter_groups())
     prepare(optimizer, 0)

@@ -28,10 +28,10 @@ DATA = prose(sequence=16, words=100)
 CPU = torch.device("cpu")
 
 
-def alone(layout: Layout, rank: int) -> dict[str, NDArray[np.float32]]:
+def alone(layout: Layout, recipe: ByteLMRecipe, rank: int) -> dict[str, NDArray[np.float32]]:
     """What one rank holds, by name, made in a group whose others do not exist: nothing can come from them."""
     dist.init_process_group("fake", store=FakeStore(), rank=rank, world_size=layout.degrees.workers)
-    model = spread(RECIPE, DATA, layout, build_mesh(layout.degrees, "cpu"), CPU, seed=5)
+    model = spread(recipe, DATA, layout, build_mesh(layout.degrees, "cpu", layout.ep), CPU, seed=5)
     return {
         name: (value.to_local() if isinstance(value, DTensor) else value).detach().numpy()
         for part in model.parts
@@ -39,16 +39,16 @@ def alone(layout: Layout, rank: int) -> dict[str, NDArray[np.float32]]:
     }
 
 
-def shares(layout: Layout) -> list[dict[str, Tensor]]:
+def shares(layout: Layout, recipe: ByteLMRecipe = RECIPE) -> list[dict[str, Tensor]]:
     """What each rank holds. A process for each: torch remembers of a mesh which rank it first was."""
     with ProcessPoolExecutor(1, mp_context=fork_server(), max_tasks_per_child=1) as pool:
-        ranks = pool.map(partial(alone, layout), range(layout.degrees.workers))
+        ranks = pool.map(partial(alone, layout, recipe), range(layout.degrees.workers))
         return [{name: torch.from_numpy(value) for name, value in held.items()} for held in ranks]
 
 
-def expected(name: str, shape: torch.Size) -> Tensor:
+def expected(name: str, shape: torch.Size, recipe: ByteLMRecipe = RECIPE) -> Tensor:
     whole = torch.empty(shape)
-    RECIPE.initialise(name, whole, generator(5, name))
+    recipe.initialise(name, whole, generator(5, name))
     return whole
 
 
@@ -72,6 +72,15 @@ def test_tensor_parallel_shards_of_shards_together_are_the_whole(shapes: dict[st
     assert torch.equal(torch.cat([ranks[rank][column] for rank in (0, 2, 1, 3)]), expected(column, shapes[column]))
     halves = [torch.cat([ranks[tp][row], ranks[2 + tp][row]]) for tp in (0, 1)]
     assert torch.equal(torch.cat(halves, dim=1), expected(row, shapes[row]))
+
+
+def test_shards_of_experts_together_are_the_whole() -> None:
+    """Cut by expert over ep, then by inner width over the other ranks (ranks shard·2 + ep)."""
+    mixture = ByteLMRecipe(ByteLMConfig(size="3m-a1m", sequence=16))
+    ranks = shares(Layout(Degrees(dp_shard=4), ep=2), mixture)
+    name = "blocks.3.feed_forward.experts.down"
+    halves = [torch.cat([ranks[ep][name], ranks[2 + ep][name]], dim=1) for ep in (0, 1)]
+    assert torch.equal(torch.cat(halves), expected(name, torch.Size([8, 144, 128]), mixture))
 
 
 def test_stages_share_the_names_and_the_values_of_the_whole(shapes: dict[str, torch.Size]) -> None:

@@ -54,6 +54,33 @@ def test_follows_one_process(run: Run, wanted: Curve, layout: Layout) -> None:
     assert comparison.holds, comparison
 
 
+@pytest.fixture(scope="module")
+def mixture() -> Run:
+    """The same with experts."""
+    recipe = ByteLMRecipe(ByteLMConfig(size="3m-a1m", sequence=32))
+    return Run(recipe, prose(sequence=32), steps=3, batch_size=8, learning_rate=3e-4)
+
+
+@pytest.fixture(scope="module")
+def wanted_of_mixture(mixture: Run) -> Curve:
+    return reference(mixture)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        Layout(Degrees(dp_shard=2), ep=2, accumulation=2, activation_checkpointing=True),
+        Layout(Degrees(dp_shard=4), ep=2),
+        Layout(Degrees(dp_replicate=2, cp=2), ep=2),
+        Layout(Degrees(pp=2, dp_shard=2), "ZBVZeroBubble", 4, ep=2),
+    ],
+    ids=lambda layout: f"ep={layout.ep} of {layout.degrees}",
+)
+def test_experts_of_other_ranks_follow_one_process(mixture: Run, wanted_of_mixture: Curve, layout: Layout) -> None:
+    comparison = compare(measure(mixture, layout), wanted_of_mixture)
+    assert comparison.holds, comparison
+
+
 @pytest.mark.parametrize(
     "layout",
     [Layout(Degrees(dp_replicate=2), accumulation=2), Layout(Degrees(dp_shard=2))],

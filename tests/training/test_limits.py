@@ -27,6 +27,8 @@ from app.training.stages import cut, stages_of
 
 PLAN = spread_plan(SIZES["1m"], sequence=64)
 """6 blocks, 8 heads, 4 kv heads, feed-forward 320, 256 classes."""
+EXPERTS = spread_plan(SIZES["3m-a1m"], sequence=64)
+"""Its feed-forward networks are 8 experts of 144."""
 BARE = replace(PLAN, chain=(), attention=(), tensor=None)
 
 
@@ -114,6 +116,48 @@ def test_a_recipe_without_seams(layout: Layout, plan: SpreadPlan | None, sentenc
         check(layout, plan, "cpu", 64)
 
 
+@pytest.mark.parametrize(
+    "layout",
+    [
+        Layout(Degrees(dp_replicate=2)),
+        Layout(Degrees(dp_shard=4), ep=4),
+        Layout(Degrees(dp_replicate=2, dp_shard=4, cp=2), ep=4),
+        Layout(Degrees(cp=2), ep=2),
+        Layout(Degrees(pp=2, dp_shard=2), "1F1B", 4, ep=2, activation_checkpointing=True),
+    ],
+)
+def test_experts_accepted(layout: Layout) -> None:
+    check(layout, EXPERTS, "cpu", 64)
+
+
+@pytest.mark.parametrize(
+    ("layout", "plan", "sentence"),
+    [
+        (Layout(ep=0), EXPERTS, "ep = 0: accepted is 1 or more"),
+        (Layout(ep=2), EXPERTS, "ep = 2: .* dp_shard·cp = 1 .* or a dp_shard that is a multiple of 2"),
+        (Layout(Degrees(dp_shard=2, cp=2), ep=3), EXPERTS, "ep = 3: .* dp_shard·cp = 4 .* use a divisor of 4"),
+        (Layout(Degrees(dp_shard=16), ep=16), EXPERTS, "ep = 16: 8 experts cannot be shared so; use a divisor of 8"),
+        (
+            Layout(Degrees(dp_shard=64), ep=2),
+            EXPERTS,
+            "ep = 2: .* 32 ranks .* feed_forward = 144, which is no",
+        ),
+        (
+            Layout(Degrees(dp_shard=2, tp=2), ep=2),
+            EXPERTS,
+            "ep = 2: .* all tp = 2 ranks would do its work",
+        ),
+        (Layout(Degrees(tp=2)), EXPERTS, "tp = 2: the recipe gives no tensor-parallel plan; use ep or dp_shard"),
+        (Layout(Degrees(cp=2), ep=2, data_parallel="ddp"), EXPERTS, "data_parallel = 'ddp': .* ep = 2 .* use fsdp2"),
+        (Layout(Degrees(dp_shard=2), ep=2), PLAN, "ep = 2: the recipe names no experts; use dp_shard alone"),
+        (Layout(Degrees(dp_shard=2), ep=2), None, "ep = 2: the recipe has no plan that names experts"),
+    ],
+)
+def test_experts_refused(layout: Layout, plan: SpreadPlan | None, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        check(layout, plan, "cpu", 64)
+
+
 def test_a_recipe_without_a_plan_is_data_parallel() -> None:
     check(Layout(Degrees(dp_replicate=2, dp_shard=2), accumulation=2), None, "cpu", 64)
 
@@ -175,6 +219,7 @@ def layouts(draw: st.DrawFn) -> Layout:
         schedule=draw(st.sampled_from([None, *get_args(Schedule)])) if degrees.pp > 1 else None,
         microbatches=draw(st.sampled_from([1, 2, 3, 4, 6, 8])) if degrees.pp > 1 else 1,
         accumulation=draw(st.sampled_from([1, 1, 2])),
+        ep=draw(st.sampled_from([1, 1, 2, 4])),
         data_parallel=draw(st.sampled_from(["auto", "auto", *get_args(DataParallel)])),
         context=draw(st.sampled_from(["auto", "auto", "ulysses", "ring"])),
         sequence_parallel=draw(st.booleans()),
@@ -184,12 +229,18 @@ def layouts(draw: st.DrawFn) -> Layout:
     )
 
 
-@given(layouts(), st.sampled_from(get_args(Device)), st.sampled_from([12, 24, 48]), st.data())
+@given(
+    layouts(),
+    st.sampled_from([PLAN, EXPERTS]),
+    st.sampled_from(get_args(Device)),
+    st.sampled_from([12, 24, 48]),
+    st.data(),
+)
 @settings(max_examples=150, deadline=None)
 def test_what_is_accepted_builds_and_what_is_refused_says_why(
-    layout: Layout, device: Device, batch_size: int, data: st.DataObject
+    layout: Layout, plan: SpreadPlan, device: Device, batch_size: int, data: st.DataObject
 ) -> None:
-    said = list(refusals(layout, PLAN, device, batch_size))
+    said = list(refusals(layout, plan, device, batch_size))
     if said:
         assert all(":" in line and len(line) > 30 for line in said)
         return
@@ -197,16 +248,20 @@ def test_what_is_accepted_builds_and_what_is_refused_says_why(
     rank = data.draw(st.integers(0, degrees.workers - 1))
     dist.init_process_group("fake", store=FakeStore(), rank=rank, world_size=degrees.workers)
     try:
-        mesh = build_mesh(degrees, "cpu")
+        mesh = build_mesh(degrees, "cpu", layout.ep)
         assert mesh.whole.size() == degrees.workers
         assert 0 <= mesh.dp_rank < degrees.dp
         assert mesh.gradients.size() == degrees.dp * degrees.cp
         assert mesh.losses.size() * degrees.tp == degrees.workers
+        assert (mesh.experts is None) == (layout.ep == 1)
+        if mesh.experts is not None:
+            assert mesh.experts.exchange.size() == layout.ep
+            assert mesh.experts.gradients.size() * layout.ep == mesh.gradients.size()
         if layout.schedule is not None:
-            names = cut(PLAN.chain, PLAN.blocks, layout.stages)
+            names = cut(plan.chain, plan.blocks, layout.stages)
             assert len(names) == layout.stages
-            assert all(set(part) & set(PLAN.blocks) for part in names)
-            assert tuple(name for part in names for name in part) == PLAN.chain
+            assert all(set(part) & set(plan.blocks) for part in names)
+            assert tuple(name for part in names for name in part) == plan.chain
             kind = get_schedule_class(layout.schedule)
             stages = [
                 PipelineStage(nn.Linear(1, 1), index, layout.stages, torch.device("cpu"), group=mesh.group("pp"))

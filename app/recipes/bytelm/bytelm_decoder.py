@@ -1,7 +1,8 @@
 """A decoder in the manner of Llama, in plain PyTorch for one device. Imports nothing of the application's: the file
 travels with a registered model, under this name.
 
-Shapes: batch b, positions s, width d, heads h, key and value heads k, head width w.
+Shapes: batch b, positions s, width d, heads h, key and value heads k, head width w; of a mixture of experts: tokens n
+(= b·s), experts e, inner width f.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ class Size:
         width: of the residual stream.
         layers: decoder blocks.
         heads: query heads of width ``width / heads``; kv_heads of them have keys and values of their own.
-        feed_forward: inner width of a block's feed-forward network.
+        feed_forward: inner width of a block's feed-forward network, or of each of its experts.
         rope_base: of the rotary embeddings' wavelengths.
+        experts: feed-forward networks per block, of which each token takes ``chosen``; 0: one that all tokens take.
     """
 
     width: int
@@ -34,6 +36,8 @@ class Size:
     kv_heads: int
     feed_forward: int
     rope_base: float = 10_000.0
+    experts: int = 0
+    chosen: int = 0
 
     @property
     def head_width(self) -> int:
@@ -43,8 +47,17 @@ class Size:
     @property
     def parameters(self) -> int:
         """How many there are, embedding and head included."""
+        return self._parameters(self.experts)
+
+    @property
+    def active_parameters(self) -> int:
+        """How many a token meets: without those of the experts that it does not take."""
+        return self._parameters(self.chosen)
+
+    def _parameters(self, experts: int) -> int:
         attention = 2 * self.width * self.width + 2 * self.width * self.kv_heads * self.head_width
-        block = attention + 3 * self.width * self.feed_forward + 2 * self.width
+        network, router = 3 * self.width * self.feed_forward, self.experts * self.width
+        block = attention + (router + experts * network if self.experts else network) + 2 * self.width
         return self.layers * block + self.width + 2 * CLASSES * self.width
 
 
@@ -97,6 +110,67 @@ class FeedForward(nn.Module):
         return product
 
 
+class Experts(nn.Module):
+    """SwiGLU networks side by side. Their weights are stacked, expert first and inner width second, so that they can
+    be cut by expert, and each expert by inner width, in one way for all three."""
+
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        shape = size.experts, size.feed_forward, size.width
+        self.gate, self.up, self.down = (nn.Parameter(torch.empty(shape)) for _ in range(3))
+        for weight, inputs in ((self.gate, size.width), (self.up, size.width), (self.down, size.feed_forward)):
+            nn.init.uniform_(weight, -(inputs**-0.5), inputs**-0.5)  # as nn.Linear does
+
+    def forward(self, tokens: Tensor, counts: Tensor) -> Tensor:
+        """Every token through one expert.
+
+        Args:
+            tokens: (n, d), those of the first expert first.
+            counts: how many each expert gets, (e,), int64; their sum is n.
+
+        Returns:
+            (n, d), in the same order.
+        """
+        # One by one: torch's grouped_mm takes only bfloat16 on GPUs, and autocast does not know it.
+        parts = torch.split(tokens, counts.tolist())
+        weights = self.gate.unbind(), self.up.unbind(), self.down.unbind()
+        answers = [
+            functional.silu(part @ gate.T) * (part @ up.T) @ down
+            for part, gate, up, down in zip(parts, *weights, strict=True)
+        ]
+        return torch.cat(answers)
+
+
+class MixtureOfExperts(nn.Module):
+    """Each token goes to the experts that its router scores highest, and is the sum of what they say, weighted by the
+    softmax over their scores (Shazeer et al. 2017, "Outrageously Large Neural Networks", section 2.1, without noise;
+    Jiang et al. 2024, "Mixtral of Experts", section 2.1).
+
+    No expert has a capacity, so no token is dropped: what becomes of one does not depend on the others in its batch.
+    Nothing balances the experts' loads either: there is no auxiliary loss (Fedus et al. 2021, "Switch Transformers",
+    section 2.2) and no bias by load (Wang et al. 2024, "Auxiliary-Loss-Free Load Balancing"), both of which look at
+    all tokens of a step. In a long run some experts get few.
+    """
+
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        self.chosen = size.chosen
+        self.router = nn.Linear(size.width, size.experts, bias=False)
+        self.experts = Experts(size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, s, d) -> (b, s, d)."""
+        tokens = x.flatten(0, 1)
+        scores = self.router(tokens)
+        best, experts = scores.topk(self.chosen)
+        order = experts.flatten().argsort(stable=True)
+        counts = torch.bincount(experts.flatten(), minlength=scores.shape[1])
+        answers = self.experts(tokens[order // self.chosen], counts)[order.argsort()].unflatten(0, experts.shape)
+        weights = best.float().softmax(-1).type_as(answers)
+        summed: Tensor = (answers * weights.unsqueeze(-1)).sum(1).view_as(x)
+        return summed
+
+
 class Block(nn.Module):
     """One layer: attention and feed-forward network, each after a norm and around a residual."""
 
@@ -105,7 +179,7 @@ class Block(nn.Module):
         self.attention_norm = nn.RMSNorm(size.width, eps=1e-5)
         self.attention = Attention(size)
         self.feed_forward_norm = nn.RMSNorm(size.width, eps=1e-5)
-        self.feed_forward = FeedForward(size)
+        self.feed_forward = MixtureOfExperts(size) if size.experts else FeedForward(size)
 
     def forward(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
         """(b, s, d) -> (b, s, d)."""

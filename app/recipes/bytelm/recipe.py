@@ -78,7 +78,7 @@ class ByteLMRecipe:
         if value.dim() == 1:
             value.fill_(1.0)
             return
-        residual = name.endswith(("attention.output.weight", "feed_forward.down.weight"))
+        residual = name.endswith(("attention.output.weight", "feed_forward.down.weight", "feed_forward.experts.down"))
         value.normal_(0.0, 0.02 / math.sqrt(2 * self.size.layers) if residual else 0.02, generator=generator)
 
     def spread_plan(self, data: Data) -> SpreadPlan:

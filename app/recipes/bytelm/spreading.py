@@ -19,14 +19,16 @@ from app.training.recipe import ModelShape, SpreadPlan
 
 
 def spread_plan(size: Size, sequence: int) -> SpreadPlan:
-    """The plan of a decoder of ``size`` that is trained on ``sequence`` positions."""
+    """The plan of a decoder of ``size`` that is trained on ``sequence`` positions. A mixture of experts is cut by
+    expert, not by tensor parallelism."""
     blocks = tuple(f"blocks.{index}" for index in range(size.layers))
     return SpreadPlan(
-        shape=ModelShape(size.heads, size.kv_heads, size.feed_forward, CLASSES, sequence),
+        shape=ModelShape(size.heads, size.kv_heads, size.feed_forward, CLASSES, sequence, size.experts),
         blocks=blocks,
         chain=("embedding", *blocks, "norm", "head"),
         attention=tuple(f"{block}.attention.attend" for block in blocks),
-        tensor=partial(tensor_plan, blocks),
+        experts=tuple(f"{block}.feed_forward.experts" for block in blocks) if size.experts else (),
+        tensor=None if size.experts else partial(tensor_plan, blocks),
         input="tokens",
         target="targets",
     )

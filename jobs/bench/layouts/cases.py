@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from app.training.degrees import Degrees
 from app.training.layout import Layout, Schedule
 
@@ -21,7 +23,7 @@ def _pipeline(schedule: Schedule, dp_replicate: int = 1, dp_shard: int = 1, cp: 
     return Layout(Degrees(2, dp_replicate, dp_shard, cp, tp), schedule, MICROBATCHES)
 
 
-CASES: dict[str, Layout] = {
+DENSE: dict[str, Layout] = {
     "ddp2": Layout(Degrees(dp_replicate=2)),
     "replicate2": Layout(Degrees(dp_replicate=2), data_parallel="fsdp2"),
     "fsdp2": Layout(Degrees(dp_shard=2)),
@@ -61,3 +63,45 @@ CASES: dict[str, Layout] = {
     "hsdp2x2×cp2": Layout(Degrees(dp_replicate=2, dp_shard=2, cp=2)),
 }
 """By name, in the order of the table. Where the name says nothing of it, the schedule is 1F1B or Interleaved1F1B."""
+
+MIXTURE: dict[str, Layout] = {
+    "mixture ddp2": Layout(Degrees(dp_replicate=2)),
+    "mixture fsdp2": Layout(Degrees(dp_shard=2)),
+    "ep2": Layout(Degrees(dp_shard=2), ep=2),
+    "ep4": Layout(Degrees(dp_shard=4), ep=4),
+    "ep2+accumulation": Layout(Degrees(dp_shard=2), accumulation=4, ep=2),
+    "ep2+checkpointing": Layout(Degrees(dp_shard=2), ep=2, activation_checkpointing=True),
+    "ep2+compile": Layout(Degrees(dp_shard=2), ep=2, compile=True),
+    "ep2 of fsdp4": Layout(Degrees(dp_shard=4), ep=2),
+    "ep2 of hsdp2x2": Layout(Degrees(dp_replicate=2, dp_shard=2), ep=2),
+    "ep2 of cp2": Layout(Degrees(cp=2), ep=2),
+    "ep2 of cp2×replicate2": Layout(Degrees(dp_replicate=2, cp=2), ep=2),
+    "ep4 of cp2×fsdp2": Layout(Degrees(dp_shard=2, cp=2), ep=4),
+    "pp2×ep2": Layout(Degrees(pp=2, dp_shard=2), "1F1B", MICROBATCHES, ep=2),
+    "pp2×ep2 Interleaved1F1B": Layout(Degrees(pp=2, dp_shard=2), "Interleaved1F1B", MICROBATCHES, ep=2),
+    "pp2×ep2 DualPipeV": Layout(Degrees(pp=2, dp_shard=2), "DualPipeV", MICROBATCHES, ep=2),
+    "pp2×ep2 of hsdp2x2": Layout(Degrees(pp=2, dp_replicate=2, dp_shard=2), "1F1B", MICROBATCHES, ep=2),
+}
+"""Those of a mixture of experts, likewise; ``ep`` takes its ranks from those of dp_shard and cp."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Layouts that are compared with the same run of one process.
+
+    Attributes:
+        size: of bytelm.
+    """
+
+    size: str
+    learning_rate: float
+    layouts: dict[str, Layout]
+
+
+GROUPS = (
+    Group("1m", 1e-3, DENSE),
+    # Which experts a token takes jumps: with larger steps float32's rounding grows until it changes some within 20
+    # steps, in any layout and in one process that sums its rows in another order.
+    Group("3m-a1m", 3e-4, MIXTURE),
+)
+CASES = {name: layout for group in GROUPS for name, layout in group.layouts.items()}

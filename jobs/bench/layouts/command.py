@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
-from jobs.bench.layouts.cases import CASES
+from jobs.bench.layouts.cases import CASES, GROUPS, Group
 from jobs.bench.layouts.curve import LOSS_TOLERANCE, NORM_TOLERANCE, Comparison, compare
 from jobs.bench.layouts.run import Run, measure, reference
 from jobs.bench.processes import GroupError
@@ -53,23 +53,11 @@ def main(argv: list[str]) -> int:
         console.print(f"--only {', '.join(unknown)}: accepted are {', '.join(CASES)}", markup=False)
         return 2
     torch.set_num_threads(1)
-    recipe = ByteLMRecipe(ByteLMConfig(sequence=64, corpus="installed"))
-    run = Run(recipe, recipe.prepare(), steps=options.steps)
-    wanted = reference(run)
     results = []
-    with console.status("one process") as status:
-        for name in options.only or CASES:
-            status.update(name)
-            started = time.monotonic()
-            workers = CASES[name].degrees.workers
-            try:
-                comparison, error = compare(measure(run, CASES[name]), wanted), ""
-            except GroupError as failure:
-                comparison, error = None, str(failure)
-            results.append(Result(name, workers, comparison, time.monotonic() - started, error))
-            if not console.is_terminal:  # a job's log: a line when there is something to say
-                console.print(f"{name}: {results[-1].verdict}, {results[-1].seconds:.1f} s", markup=False)
-    console.print(table(results, run, wanted.losses))
+    for group in GROUPS:
+        names = [name for name in group.layouts if name in (options.only or CASES)]
+        if names:
+            results += _measured(group, names, options.steps, console)
     for result in results:
         if result.error:
             console.print(f"{result.layout}: {result.error}", markup=False, soft_wrap=True)
@@ -80,10 +68,32 @@ def main(argv: list[str]) -> int:
     return 0 if all(result.verdict == "holds" for result in results) else 1
 
 
-def table(results: list[Result], run: Run, losses: tuple[float, ...]) -> Table:
+def _measured(group: Group, names: list[str], steps: int, console: Console) -> list[Result]:
+    """Run these layouts of a group and print its table."""
+    recipe = ByteLMRecipe(ByteLMConfig(size=group.size, sequence=64, corpus="installed"))
+    run = Run(recipe, recipe.prepare(), steps=steps, learning_rate=group.learning_rate)
+    results = []
+    with console.status("one process") as status:
+        wanted = reference(run)
+        for name in names:
+            status.update(name)
+            started = time.monotonic()
+            layout = group.layouts[name]
+            try:
+                comparison, error = compare(measure(run, layout), wanted), ""
+            except GroupError as failure:
+                comparison, error = None, str(failure)
+            results.append(Result(name, layout.degrees.workers, comparison, time.monotonic() - started, error))
+            if not console.is_terminal:  # a job's log: a line when there is something to say
+                console.print(f"{name}: {results[-1].verdict}, {results[-1].seconds:.1f} s", markup=False)
+    console.print(table(results, group.size, run, wanted.losses))
+    return results
+
+
+def table(results: list[Result], size: str, run: Run, losses: tuple[float, ...]) -> Table:
     """The results as a person reads them."""
     found = Table(
-        title=f"{run.steps} steps against one process (loss {losses[0]:.4f} to {losses[-1]:.4f}), "
+        title=f"{size}: {run.steps} steps against one process (loss {losses[0]:.4f} to {losses[-1]:.4f}), "
         f"{run.batch_size} rows a step, float32; largest relative difference",
         caption=f"holds: losses within {LOSS_TOLERANCE:.0e}, norms before clipping within {NORM_TOLERANCE:.0e}",
     )

@@ -88,7 +88,7 @@ def spread_run(run: Run, layout: Layout) -> Curve:
     """The same steps by the engine, as one rank of the default process group."""
     plan = run.recipe.spread_plan(run.data) if isinstance(run.recipe, SpreadRecipe) else None
     check(layout, plan, "cpu", run.batch_size)
-    mesh = build_mesh(layout.degrees, "cpu")
+    mesh = build_mesh(layout.degrees, "cpu", layout.ep)
     model = spread(run.recipe, run.data, layout, mesh, CPU, run.seed)
     optimizer = AdamW(model.parameter_groups(), lr=run.learning_rate)
     loader = Loader(run.data.train, run.plan, mesh.dp_rank, layout.degrees.dp, CPU)

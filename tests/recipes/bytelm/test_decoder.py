@@ -9,12 +9,21 @@ import torch
 from torch import nn
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
-from app.recipes.bytelm.bytelm_decoder import Attention, CausalAttention, Decoder, Size, rotate, rotation
+from app.recipes.bytelm.bytelm_decoder import (
+    Attention,
+    CausalAttention,
+    Decoder,
+    MixtureOfExperts,
+    Size,
+    rotate,
+    rotation,
+)
 from app.recipes.bytelm.sizes import SIZES
 from app.training.initial import generator
 from tests.recipes.bytelm.support import prose
 
 SMALL = Size(width=32, layers=2, heads=4, kv_heads=2, feed_forward=48)
+MIXTURE = Size(width=32, layers=2, heads=4, kv_heads=2, feed_forward=24, experts=6, chosen=2)
 
 
 @pytest.fixture
@@ -89,6 +98,9 @@ def test_attention_takes_its_head_count_from_its_projections() -> None:
         ("1b", 974_194_688),
         ("3b", 3_021_659_136),
         ("8b", 7_854_133_248),
+        ("3m-a1m", 3_022_464),
+        ("7b-a1b", 6_714_099_712),
+        ("46b-a13b", 46_442_745_856),
     ],
 )
 def test_named_sizes(name: str, parameters: int) -> None:
@@ -96,8 +108,46 @@ def test_named_sizes(name: str, parameters: int) -> None:
     with torch.device("meta"):
         model = recipe.build(prose(16, words=10))
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters == SIZES[name].parameters
-    promised = float(name[:-1]) * {"m": 1e6, "b": 1e9}[name[-1]]
-    assert abs(parameters / promised - 1) < 0.1
+    promised, _, active = name.partition("-a")
+    assert parameters == pytest.approx(_count(promised), rel=0.1)
+    assert SIZES[name].active_parameters == pytest.approx(_count(active or promised), rel=0.1)
+
+
+def _count(written: str) -> float:
+    return float(written[:-1]) * {"m": 1e6, "b": 1e9}[written[-1]]
+
+
+def test_a_mixture_is_what_a_loop_over_tokens_gives() -> None:
+    torch.manual_seed(0)
+    mixture = MixtureOfExperts(MIXTURE)
+    x = torch.randn(2, 7, 32)
+    expected = []
+    for token in x.flatten(0, 1):
+        probabilities = mixture.router(token).softmax(0)
+        chosen = probabilities.argsort(descending=True)[:2]
+        answer = torch.zeros(32)
+        for expert in chosen:
+            gate, up, down = (weight[expert] for weight in mixture.experts.parameters())
+            said = (nn.functional.silu(gate @ token) * (up @ token)) @ down
+            answer = answer + probabilities[expert] / probabilities[chosen].sum() * said
+        expected.append(answer)
+    torch.testing.assert_close(mixture(x).flatten(0, 1), torch.stack(expected))
+
+
+def test_a_token_of_a_mixture_does_not_depend_on_the_others() -> None:
+    torch.manual_seed(0)
+    mixture = MixtureOfExperts(MIXTURE)
+    x = torch.randn(4, 7, 32)
+    torch.testing.assert_close(mixture(x)[2:, 3:], mixture(x[2:, 3:]))
+
+
+def test_an_expert_without_tokens_gets_a_gradient_of_zero() -> None:
+    """Not none: other ranks may have tokens for it."""
+    torch.manual_seed(0)
+    mixture = MixtureOfExperts(MIXTURE)
+    mixture(torch.randn(1, 1, 32)).sum().backward()
+    gradients = [weight.grad for weight in mixture.experts.parameters()]
+    assert all(grad is not None and (grad.abs().amax((1, 2)) > 0).sum() == 2 for grad in gradients)
 
 
 def test_initial_weights_belong_to_their_name() -> None:

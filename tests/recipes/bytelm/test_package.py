@@ -16,8 +16,9 @@ from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
 from tests.recipes.bytelm.support import prose
 
 
-def test_it_answers_as_the_decoder_did(tmp_path: Path) -> None:
-    recipe = ByteLMRecipe(ByteLMConfig(sequence=16))
+@pytest.mark.parametrize("size", ["1m", "3m-a1m"])
+def test_it_answers_as_the_decoder_did(tmp_path: Path, size: str) -> None:
+    recipe = ByteLMRecipe(ByteLMConfig(size=size, sequence=16))
     data = prose(sequence=16, words=100)
     torch.manual_seed(0)
     decoder = recipe.build(data).eval()
