@@ -89,12 +89,12 @@ class ServerGroup:
 
 
 class WorkerGroup:
-    """One worker at each rank; a lost one can be replaced."""
+    """One worker at each rank; a lost one can be replaced. Processes start while the servers do."""
 
     def __init__(self, terms: Terms, work: Work, servers: ServerGroup) -> None:
         self._actor = ray.remote(num_cpus=1, runtime_env=_ENVIRONMENT)(Worker)
         self._terms, self._work, self._servers = terms, ray.put(work), servers
-        self._handles: dict[int, Any] = {}
+        self._handles = {rank: self._new(rank) for rank in range(terms.workers)}
         self._pids: dict[int, int] = {}
         self._runs: dict[Any, int] = {}
 
@@ -108,18 +108,20 @@ class WorkerGroup:
         """Whether a rank is not done."""
         return bool(self._runs)
 
-    def place(self, ranks: list[int], stop: Callable[[], bool]) -> None:
-        """Start a new process at each of ``ranks`` and let it train.
+    def replace(self, ranks: list[int]) -> None:
+        """End what is left of ``ranks`` and start new processes in their place."""
+        for rank in ranks:
+            ray.kill(self._handles[rank])
+            self._handles[rank] = self._new(rank)
+
+    def train(self, ranks: list[int], stop: Callable[[], bool]) -> None:
+        """Let ``ranks`` train, as soon as their processes are there.
 
         Raises:
-            ParameterServerError: no room for it on the cluster before the deadline.
-            WorkerLostError: it was lost at once; ``ranks`` must be placed again.
+            ParameterServerError: no room for them on the cluster before the deadline.
+            WorkerLostError: one was lost before it began; all of ``ranks`` must be replaced.
             StopRequestedError: ``stop`` said so.
         """
-        for rank in ranks:
-            if rank in self._handles:
-                ray.kill(self._handles[rank])
-            self._handles[rank] = self._actor.remote(rank, self._terms, self._work)
         try:
             waiting = [self._handles[rank].pid.remote() for rank in ranks]
             pids = _awaited(waiting, self._terms.deadline_s, stop, f"{len(ranks)} workers of 1 CPU each")
@@ -157,6 +159,9 @@ class WorkerGroup:
         """End the processes."""
         for handle in self._handles.values():
             ray.kill(handle)
+
+    def _new(self, rank: int) -> Any:
+        return self._actor.remote(rank, self._terms, self._work)
 
 
 def _answered(call: Callable[[], T]) -> T:

@@ -117,10 +117,11 @@ class _Driver:
     def run(self, initial: Any, into: Any) -> bool:
         """Whether all steps are done; the parameters are then in ``into``."""
         while True:
+            resume = self._choose_checkpoint()
             servers = ServerGroup(self._terms)
             workers = WorkerGroup(self._terms, self._work, servers)
             try:
-                return self._train(servers, workers, initial, into)
+                return self._train(servers, workers, initial, resume, into)
             except StopRequestedError:
                 return False
             except ServerLostError:
@@ -145,10 +146,10 @@ class _Driver:
             server_restarts=self._server_restarts,
         )
 
-    def _train(self, servers: ServerGroup, workers: WorkerGroup, initial: Any, into: Any) -> bool:
-        servers.start(initial, self._choose_checkpoint(), self._stop)
+    def _train(self, servers: ServerGroup, workers: WorkerGroup, initial: Any, resume: int | None, into: Any) -> bool:
+        servers.start(initial, resume, self._stop)
         try:
-            self._place(workers, list(range(self._terms.workers)), servers)
+            self._begin(workers, list(range(self._terms.workers)), servers)
             self._watch(workers, servers)
         except StopRequestedError:
             workers.end()
@@ -167,7 +168,8 @@ class _Driver:
             self._poll(servers)
             if lost:
                 self._count_failures("worker", len(lost))
-                self._place(workers, lost, servers)
+                workers.replace(lost)
+                self._begin(workers, lost, servers)
             if lost or self._applied() != moved_to:
                 moved_at, moved_to = time.monotonic(), self._applied()
             elif time.monotonic() - moved_at > self._terms.deadline_s:
@@ -186,13 +188,14 @@ class _Driver:
         checkpoints.remove_after(self._folder, -1 if newest is None else newest)
         return newest
 
-    def _place(self, workers: WorkerGroup, ranks: list[int], servers: ServerGroup) -> None:
+    def _begin(self, workers: WorkerGroup, ranks: list[int], servers: ServerGroup) -> None:
         while True:
             try:
-                workers.place(ranks, self._stop)
+                workers.train(ranks, self._stop)
                 break
             except WorkerLostError:
                 self._count_failures("worker", 1)
+                workers.replace(ranks)
         self._poll(servers)
         self._report(Started(self._slowest(), self._terms.workers, workers.pids, "cpu"))
 

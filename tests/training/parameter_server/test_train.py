@@ -35,6 +35,7 @@ pytestmark = pytest.mark.usefixtures("driver")
 
 OPTIMIZATION = Optimization(learning_rate=0.01, warmup_share=0.1, weight_decay=0.01, clip_norm=1.0)
 STEPS = 40
+ONE = ParameterServerConfig(servers=1, deadline_s=60)
 TWO = ParameterServerConfig(servers=2, deadline_s=60)
 
 
@@ -61,7 +62,7 @@ class Watch:
             self.actions.pop(step)()
 
     def kill_worker(self) -> None:
-        os.kill(self.started[-1].pids[1], signal.SIGKILL)
+        os.kill(self.started[-1].pids[-1], signal.SIGKILL)
 
 
 @dataclass
@@ -178,12 +179,8 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert watch.started[0].step == stopped.summary.steps
     assert result.summary.updates == result.summary.steps == STEPS
     assert torch.equal(flat(result), alone(job, servers=2))
-    for settings, message in (
-        (ParameterServerConfig(servers=1), "servers = 1: the checkpoint in .* is of 2 servers"),
-        (ParameterServerConfig(servers=2, mode="asynchronous"), "is of a run with mode synchronous, workers 2"),
-    ):
-        with pytest.raises(ParameterServerError, match=message):
-            train_with_servers(job, settings, tmp_path, watch, never)
+    with pytest.raises(ParameterServerError, match=r"servers = 1: the checkpoint in .* is of 2 servers"):
+        train_with_servers(job, ONE, tmp_path, watch, never)
 
 
 class UnevenRecipe(TinyRecipe):
@@ -245,13 +242,14 @@ class FailingRecipe(TinyRecipe):
 
 
 def test_a_recipe_that_raises_is_not_tried_again(tmp_path: Path) -> None:
-    with pytest.raises(ParameterServerError, match=r"rank [01]: ArithmeticError: the loss is not a number"):
-        train_with_servers(tiny(FailingRecipe(TinyConfig())), TWO, tmp_path, Watch(), never)
+    job = replace(tiny(FailingRecipe(TinyConfig())), workers=1)
+    with pytest.raises(ParameterServerError, match="rank 0: ArithmeticError: the loss is not a number"):
+        train_with_servers(job, ONE, tmp_path, Watch(), never)
 
 
 def test_more_losses_than_allowed(tmp_path: Path) -> None:
-    job = replace(tiny(TinyRecipe(TinyConfig(step_s=0.02))), max_failures=0)
+    job = replace(tiny(TinyRecipe(TinyConfig(step_s=0.03))), workers=1, max_failures=0)
     watch = Watch()
     watch.actions = {2: watch.kill_worker}
     with pytest.raises(ParameterServerError, match="a worker was lost; losses so far: 1, max_failures = 0"):
-        train_with_servers(job, TWO, tmp_path, watch, never)
+        train_with_servers(job, ONE, tmp_path, watch, never)
