@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeVar
 
 import ray
 from numpy.typing import NDArray
-from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError, RayError, RayTaskError
+from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError, RayError
 
 from app.training.parameter_server.client import Servers
 from app.training.parameter_server.errors import ParameterServerError, reason
@@ -62,10 +62,10 @@ class ServerGroup:
         references = [handle.start.remote(initial, resume) for handle in self.handles]
         try:
             return tuple(_awaited(references, self._terms.deadline_s, stop, f"{len(references)} servers"))
-        except RayTaskError as error:
-            raise ParameterServerError(reason(error)) from error
         except RayActorError as error:
             raise ServerLostError from error
+        except RayError as error:
+            raise ParameterServerError(reason(error)) from error
 
     def progress(self) -> list[Progress]:
         """Where every server is."""
@@ -127,6 +127,8 @@ class WorkerGroup:
             pids = _awaited(waiting, self._terms.deadline_s, stop, f"{len(ranks)} workers of 1 CPU each")
         except RayActorError as error:
             raise WorkerLostError from error
+        except RayError as error:
+            raise ParameterServerError(reason(error)) from error
         self._pids.update(zip(ranks, pids, strict=True))
         for rank in ranks:
             self._runs[self._handles[rank].run.remote(self._servers.handles)] = rank
@@ -147,9 +149,7 @@ class WorkerGroup:
             try:
                 if not ray.get(reference, timeout=WAIT_S):
                     lost.append(rank)
-            except RayTaskError as error:
-                raise ParameterServerError(f"rank {rank}: {reason(error)}") from error
-            except (RayActorError, ObjectLostError):
+            except RayActorError:
                 lost.append(rank)
             except RayError as error:
                 raise ParameterServerError(f"rank {rank}: {reason(error)}") from error
@@ -167,10 +167,10 @@ class WorkerGroup:
 def _answered(call: Callable[[], T]) -> T:
     try:
         return call()
-    except RayTaskError as error:
-        raise ParameterServerError(reason(error)) from error
     except (RayActorError, ObjectLostError, GetTimeoutError) as error:
         raise ServerLostError from error
+    except RayError as error:
+        raise ParameterServerError(reason(error)) from error
 
 
 def _awaited(references: list[Any], deadline_s: float, stop: Callable[[], bool], what: str) -> list[Any]:

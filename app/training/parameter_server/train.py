@@ -22,6 +22,7 @@ from app.training.parameter_server.actors import (
     WorkerGroup,
     WorkerLostError,
 )
+from app.training.parameter_server.client import GRACE_S
 from app.training.parameter_server.config import ParameterServerConfig
 from app.training.parameter_server.errors import ParameterServerError
 from app.training.parameter_server.flat import build
@@ -172,8 +173,8 @@ class _Driver:
                 self._begin(workers, lost, servers)
             if lost or self._applied() != moved_to:
                 moved_at, moved_to = time.monotonic(), self._applied()
-            elif time.monotonic() - moved_at > self._terms.deadline_s:
-                raise ParameterServerError(f"no worker made a step within {self._terms.deadline_s:g} s")
+            elif time.monotonic() - moved_at > self._terms.deadline_s + GRACE_S:
+                raise ParameterServerError(f"no worker made a step within {self._terms.deadline_s + GRACE_S:g} s")
         self._poll(servers)
 
     def _choose_checkpoint(self) -> int | None:

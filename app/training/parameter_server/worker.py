@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
+from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError, RayTaskError
 
 from app.training.loader import Loader
 from app.training.parameter_server.client import Client, Servers
@@ -32,7 +32,7 @@ class Worker:
         """Compute from where the servers have this rank to the end.
 
         Returns:
-            False when a server is gone.
+            False when a server is gone, or answers too late.
 
         Raises:
             ParameterServerError: see :class:`FlatModel`; a server's wait came to its deadline.
@@ -46,7 +46,7 @@ class Worker:
             self._train(model, loader, make(Servers(handles, self._terms), self._terms, self._rank))
         except RayTaskError:
             raise
-        except (RayActorError, ObjectLostError):
+        except (RayActorError, ObjectLostError, GetTimeoutError):
             return False
         return True
 
