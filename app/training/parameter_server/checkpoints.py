@@ -1,0 +1,71 @@
+"""Checkpoints on disk: a folder a step, a file a server, each file whole or absent.
+
+``folder/step-00000100/server-0-of-2.pt``; a step whose files are all there can be resumed from.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+KEPT = 2
+"""Complete checkpoints that are kept."""
+
+_STEP = re.compile(r"step-(\d{8})")
+_PART = re.compile(r"server-(\d+)-of-(\d+)\.pt")
+
+
+def write(folder: Path, step: int, server: int, servers: int, state: Mapping[str, Any]) -> None:
+    """Write one server's part, under a temporary name first."""
+    path = _part(folder, step, server, servers)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    with unfinished.open("wb") as file:
+        torch.save(dict(state), file)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def read(folder: Path, step: int, server: int, servers: int) -> dict[str, Any]:
+    """One server's part, without pickle."""
+    state: dict[str, Any] = torch.load(_part(folder, step, server, servers), map_location="cpu", weights_only=True)
+    return state
+
+
+def complete(folder: Path) -> dict[int, int]:
+    """Number of servers by step of every complete checkpoint, the oldest first."""
+    found = {}
+    for path in sorted(folder.glob("step-*")):
+        parts = [match for part in path.iterdir() if (match := _PART.fullmatch(part.name))]
+        step = _STEP.fullmatch(path.name)
+        if step and parts and len(parts) == int(parts[0][2]):
+            found[int(step[1])] = len(parts)
+    return found
+
+
+def remove_after(folder: Path, step: int) -> None:
+    """Forget what was written after ``step``: the run goes on from there and writes it anew."""
+    for path in folder.glob("step-*"):
+        found = _STEP.fullmatch(path.name)
+        if found and int(found[1]) > step:
+            shutil.rmtree(path)
+
+
+def remove_old(folder: Path) -> None:
+    """Keep the newest complete checkpoints, and what is newer than they are."""
+    kept = sorted(complete(folder))[-KEPT:]
+    for path in folder.glob("step-*"):
+        found = _STEP.fullmatch(path.name)
+        if found and len(kept) == KEPT and int(found[1]) < kept[0]:
+            shutil.rmtree(path)
+
+
+def _part(folder: Path, step: int, server: int, servers: int) -> Path:
+    return folder / f"step-{step:08d}" / f"server-{server}-of-{servers}.pt"

@@ -1,0 +1,105 @@
+"""What is to be trained, and how; the part of it that travels to the actors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+
+from app.training.parameter_server.config import Mode
+from app.training.parameter_server.ranges import Range
+from app.training.recipe import Columns, Data, Recipe
+from app.training.schedule import Plan, learning_rate
+
+
+@dataclass(frozen=True, slots=True)
+class Optimization:
+    """AdamW, its schedule and clipping, as in ``TrainConfig``."""
+
+    learning_rate: float
+    warmup_share: float
+    weight_decay: float
+    clip_norm: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServerJob:
+    """A run: ``plan.batch_size`` rows a step, in equal parts to ``workers`` processes.
+
+    Attributes:
+        checkpoint_every: steps of the slowest worker between checkpoints.
+        max_failures: lost workers and servers, together, that the run survives.
+    """
+
+    recipe: Recipe
+    data: Data
+    plan: Plan
+    workers: int
+    optimization: Optimization
+    checkpoint_every: int
+    max_failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What servers and workers must agree on.
+
+    Attributes:
+        bound: see :class:`app.training.parameter_server.clocks.Clocks`.
+        ranges: each server's part of the flat parameters.
+        deadline_s: longest wait of a server for a worker.
+        folder: of the checkpoints.
+    """
+
+    mode: Mode
+    bound: int | None
+    ranges: tuple[Range, ...]
+    plan: Plan
+    workers: int
+    optimization: Optimization
+    checkpoint_every: int
+    deadline_s: float
+    folder: str
+
+    @property
+    def total(self) -> int:
+        """Parameters on all servers."""
+        return self.ranges[-1].stop
+
+    def learning_rate(self, step: int) -> float:
+        """Of an update made from a gradient of ``step``.
+
+        The schedule's rate. Where every worker's gradient is an update of its own, it is divided by the number of
+        workers: AdamW's steps do not shrink with the gradient, and so many updates then move as far as the one that
+        a synchronous step makes of them.
+        """
+        optimization = self.optimization
+        rate = learning_rate(step, self.plan.steps, optimization.learning_rate, optimization.warmup_share)
+        return rate if self.mode == "synchronous" else rate / self.workers
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a worker computes gradients from; arrays are references, read in place from the object store."""
+
+    recipe: Recipe
+    train: Mapping[str, Any]
+    test: Mapping[str, Any]
+    fingerprint: str
+    facts: Mapping[str, str | int | float]
+
+    @staticmethod
+    def share(recipe: Recipe, data: Data) -> Work:
+        """Put the arrays into the object store."""
+        train, test = ({name: ray.put(array) for name, array in part.items()} for part in (data.train, data.test))
+        return Work(recipe, train, test, data.fingerprint, data.facts)
+
+    def data(self) -> Data:
+        """The recipe's data."""
+        return Data(_fetched(self.train), _fetched(self.test), self.fingerprint, self.facts)
+
+
+def _fetched(references: Mapping[str, Any]) -> Columns:
+    return dict(zip(references, ray.get(list(references.values())), strict=True))
