@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from app.training.layout_config import LayoutConfig
+from app.training.parameter_server.config import ParameterServerConfig
 
 _WORKERS = re.compile(r"(\d+)(?::(\d+))?")
 
@@ -29,6 +30,13 @@ class TrainConfig(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict, description="The recipe's own configuration")
     workers: str = Field("1", description="Worker processes; 2:8 takes any number between, as the cluster has room")
     layout: LayoutConfig = Field(default_factory=LayoutConfig, description="How they share the work (see below)")
+    strategy: Literal["collective", "parameter_server"] = Field(
+        "collective",
+        description="collective: ranks exchange gradients; parameter_server: servers hold the parameters",
+    )
+    parameter_server: ParameterServerConfig = Field(
+        default_factory=ParameterServerConfig, description="The servers (see below)"
+    )
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto: GPUs if the cluster has one per worker")
     seed: int = Field(0, ge=0, description="Initial weights, order of the rows and dropout follow it")
     epochs: int = Field(1, ge=1, description="Passes over the training rows")
@@ -60,6 +68,20 @@ class TrainConfig(BaseModel):
         if not 1 <= fewest <= most:
             raise ValueError("accepted is a number from 1, or a range such as 2:8")
         return str(workers)
+
+    @model_validator(mode="after")
+    def _one_way_to_share(self) -> TrainConfig:
+        if self.strategy == "collective":
+            if self.parameter_server != ParameterServerConfig():
+                raise ValueError("parameter_server: without effect; accepted is strategy: parameter_server beside it")
+            return self
+        if self.layout != LayoutConfig():
+            raise ValueError("layout: parameter servers have none; accepted is strategy: collective, or no layout")
+        if self.fewest != self.most:
+            raise ValueError(f"workers = {self.workers!r}: accepted with parameter servers is a fixed number")
+        if self.device == "gpu":
+            raise ValueError("device = 'gpu': parameter servers compute on CPUs; accepted are cpu and auto")
+        return self
 
     @property
     def fewest(self) -> int:

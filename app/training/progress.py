@@ -11,6 +11,7 @@ import ray
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 
+from app.training.gauges import Gauges
 from app.training.monitor import Beat, Report, Saved, Started, StepReport
 from app.training.schedule import Plan
 
@@ -45,11 +46,21 @@ class Progress:
     """Drains the monitor when it is looked at, once a second.
 
     Args:
+        began_at: when the run began, as ``time.monotonic`` tells it.
         say: takes a line that stays; show: takes the line of the moment.
     """
 
     def __init__(
-        self, monitor: Any, client: MlflowClient, run_id: str, plan: Plan, unit: Unit, say: Say, show: Say
+        self,
+        monitor: Any,
+        client: MlflowClient,
+        run_id: str,
+        plan: Plan,
+        unit: Unit,
+        gauges: Gauges,
+        began_at: float,
+        say: Say,
+        show: Say,
     ) -> None:
         self.say = say
         self.losses: list[tuple[int, float]] = []
@@ -59,9 +70,9 @@ class Progress:
         self.step = -1
         self.startup_s: float | None = None
         self._monitor, self._client, self._run_id = monitor, client, run_id
-        self._plan, self._unit, self._show = plan, unit, show
-        self._dropped = 0
-        self._created_at = self._begun_at = time.monotonic()
+        self._plan, self._unit, self._gauges, self._show = plan, unit, gauges, show
+        self._dropped, self._running, self._again = 0, False, False
+        self._began_at, self._begun_at = began_at, time.monotonic()
         self._next_word_s = PLACEMENT_WORD_S
         self._first_at = self._last_at = self._sign_at = time.monotonic()
         self._lost: tuple[float, int] | None = None
@@ -74,15 +85,14 @@ class Progress:
     def group_begins(self) -> None:
         """A worker group is asked for."""
         self._begun_at, self._next_word_s = time.monotonic(), PLACEMENT_WORD_S
-        self.nodes = ()
 
     def group_left(self) -> None:
         """The worker group ended by itself."""
-        self.nodes = ()
+        self.nodes, self._running = (), False
 
     def group_lost(self, reason: str) -> None:
         """The worker group is gone before its time."""
-        self.nodes = ()
+        self.group_left()
         self._lost = self._sign_at, self.step
         self.say(f"the worker group was lost after step {self.step + 1}: {reason}")
 
@@ -94,7 +104,7 @@ class Progress:
         except Exception as error:
             self.say(f"progress is not available: {error}")
         waited = time.monotonic() - self._begun_at
-        if not self.nodes and waited > self._next_word_s:
+        if not self._running and waited > self._next_word_s:
             free = ray.available_resources()  # type: ignore[no-untyped-call]
             room = ", ".join(f"{free.get(name, 0):g} {name}" for name in ("CPU", "GPU"))
             self.say(
@@ -126,15 +136,14 @@ class Progress:
             self._last_at = time.monotonic()
             self._show(self._line(steps[-1]))
         if steps or saved:
+            self._expose(steps, saved)
             self._log(steps, saved)
 
     def _group_started(self, report: Started) -> None:
-        self.nodes = report.nodes
-        again = self.startup_s is not None
-        if not again:
-            self._first_at = time.monotonic()
-            self.startup_s = self._first_at - self._created_at
+        self.nodes, self._running = report.nodes, True
+        again, self._again = self._again, True
         self.restarts += self._lost is not None
+        self._gauges.set({"workers": report.workers, "restarts": self.restarts})
         what = "training"
         if self._lost is not None:
             what = f"a worker was lost; going on from step {report.step}"
@@ -145,6 +154,9 @@ class Progress:
         self.say(f"{what} with {report.workers} workers on {device} ({report.layout}; pids {pids})")
 
     def _stepped(self, step: int) -> None:
+        if self.startup_s is None:
+            self._first_at = time.monotonic()
+            self.startup_s = self._first_at - self._began_at
         if self._lost is not None:
             sign_at, furthest = self._lost
             self._lost = None
@@ -165,6 +177,23 @@ class Progress:
             f"step {done}/{plan.steps}  epoch {plan.epoch_of(report.step) + 1}/{plan.epochs}  "
             f"loss {report.loss:.4f}  {speed:,.0f} {self._unit.name}/s{stall}  {left:.0f} s left"
         )
+
+    def _expose(self, steps: list[StepReport], saved: list[Saved]) -> None:
+        if steps:
+            newest = steps[-1]
+            self._gauges.set(
+                {
+                    "step": newest.step + 1,
+                    "loss": newest.loss,
+                    "learning_rate": newest.learning_rate,
+                    "gradient_norm": newest.gradient_norm,
+                    "tokens_per_second": newest.rows_per_s * self._unit.per_row,
+                }
+            )
+        if saved:
+            self._gauges.set(
+                {"checkpoint_stall_seconds": saved[-1].stall_s, "checkpoint_write_seconds": saved[-1].write_s}
+            )
 
     def _log(self, steps: list[StepReport], saved: list[Saved]) -> None:
         now = int(time.time() * 1000)

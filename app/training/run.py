@@ -1,35 +1,29 @@
-"""A training run from configuration to registered version: prepare, train on Ray Train, evaluate, register."""
+"""A training run from configuration to registered version: prepare, train, evaluate, register."""
 
 from __future__ import annotations
 
-import tempfile
+import dataclasses
 import threading
 import time
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import mlflow
 import ray
 import torch
-from matplotlib.figure import Figure
 from mlflow import MlflowClient
+from mlflow.entities import Metric
 
-from app import registry
 from app.settings import Settings
-from app.training.checkpoint import load_whole
 from app.training.config import ConfigError, TrainConfig
+from app.training.gauges import Gauges
 from app.training.identity import digest, folder_of, take
-from app.training.loop import Job
-from app.training.probe import check_probe
-from app.training.profiler import TRACE
 from app.training.progress import Progress, Say, Unit
-from app.training.provenance import code_digest, git_commit, machine, packages
-from app.training.recipe import Data, Evaluation, Recipe, SpreadRecipe
+from app.training.recipe import Data, Recipe, SpreadRecipe
 from app.training.schedule import Plan
 from app.training.sizes import layouts
-from app.training.store import RunFolder, RunRecord
-from app.training.supervisor import StoppedError, Supervisor
+from app.training.strategies import Run, trained_model
+from app.training.supervisor import StoppedError
+from app.training.tracking import begin, log_results, register
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +32,11 @@ class Trained:
 
     Attributes:
         metrics: the recipe's metrics on the held-out rows.
-        restarts: how often the run went on after a lost worker group.
+        restarts: how often the run went on after a loss.
         seconds: whole run; startup_seconds: from its beginning to the first step; train_seconds: from there to the
             last step; finish_seconds: from there to the registered version.
-        difference: of the consolidated model's outputs from the trained one's, relative to the largest.
+        difference: of the registered model's outputs from those of the model as it was spread, relative to the
+            largest.
     """
 
     model: str
@@ -97,42 +92,33 @@ def train(
     folder = folder_of(config, told, settings.training.storage)
     monitor = take(folder)
     mlflow.set_experiment(settings.mlflow.experiment)
-    run_id = _begin(config, recipe, data, folder, told, client, say, fresh)
+    record = begin(config, recipe, data, folder, told, client, say, fresh)
+    unit = Unit("tokens", seams.shape.sequence) if seams else Unit()
     progress = Progress(
-        monitor,
-        client,
-        run_id,
-        plan,
-        Unit("tokens", seams.shape.sequence) if seams else Unit(),
-        say,
-        show or say,
+        monitor, client, record.mlflow_run, plan, unit, Gauges(config.model), started, say, show or say
+    )
+    run = Run(
+        config=config,
+        recipe=recipe,
+        data=data,
+        plan=plan,
+        layouts=possible,
+        use_gpu=use_gpu,
+        folder=folder,
+        settings=settings.training,
+        monitor=monitor,
+        progress=progress,
+        stop=stop or threading.Event(),
     )
     status = "FAILED"
     try:
-        supervisor = Supervisor(
-            _job(config, recipe, data, folder, monitor),
-            plan.steps,
-            possible,
-            use_gpu,
-            f"{folder.url}/ray-train",
-            settings.training.max_failures,
-            settings.training.stop_timeout_s,
-            progress,
-            stop or threading.Event(),
-        )
-        supervisor.run()
-        trained_at = time.monotonic()
-        say("training is done; consolidating the checkpoint")
-        model = recipe.build(data)
-        load_whole(folder, plan.steps, model)
-        difference = check_probe(folder, recipe, data, model, config.layout.precision)
-        say(f"the consolidated model's outputs differ from the trained one's by {difference:.1e} of the largest")
+        model, difference = trained_model(run)
         with torch.no_grad():
             evaluation = recipe.evaluate(model, data.test)
-        _log_results(evaluation, progress.losses, folder)
+        log_results(evaluation, progress.losses, folder)
         say("  ".join(f"{name} {value:.4f}" for name, value in evaluation.metrics.items()))
-        version = _register(config, recipe, model, data, evaluation)
-        folder.write_record(RunRecord(told, code_digest(type(recipe)), run_id, version))
+        version = register(config, recipe, model, data, evaluation)
+        folder.write_record(dataclasses.replace(record, version=version))
         status = "FINISHED"
     except StoppedError:
         status = "KILLED"
@@ -144,27 +130,20 @@ def train(
     trained = Trained(
         model=config.model,
         version=version,
-        run_id=run_id,
+        run_id=record.mlflow_run,
         steps=plan.steps,
         restarts=progress.restarts,
         metrics=dict(evaluation.metrics),
         seconds=ended - started,
         startup_seconds=startup_s,
         train_seconds=progress.train_seconds,
-        finish_seconds=ended - trained_at,
+        finish_seconds=ended - started - startup_s - progress.train_seconds,
         difference=difference,
     )
-    client.log_batch(
-        run_id,
-        metrics=[
-            mlflow.entities.Metric(f"run.{name}", value, int(time.time() * 1000), 0)
-            for name, value in asdict(trained).items()
-            if name.endswith("seconds")
-        ],
-    )
+    _log_times(client, trained)
     say(
         f"registered {config.model} version {version}; start to first step {startup_s:.1f} s, "
-        f"training {progress.train_seconds:.1f} s, end to registered {trained.finish_seconds:.1f} s"
+        f"training {trained.train_seconds:.1f} s, end to registered {trained.finish_seconds:.1f} s"
     )
     return trained
 
@@ -178,93 +157,20 @@ def _plan(config: TrainConfig, data: Data) -> Plan:
     return Plan(rows, config.batch_size, config.epochs, config.seed)
 
 
-def _job(config: TrainConfig, recipe: Recipe, data: Data, folder: RunFolder, monitor: Any) -> Job:
-    return Job(
-        config=config,
-        recipe=recipe,
-        train={name: ray.put(array) for name, array in data.train.items()},
-        test={name: ray.put(array) for name, array in data.test.items()},
-        fingerprint=data.fingerprint,
-        facts=data.facts,
-        folder=folder,
-        monitor=monitor,
-    )
-
-
 def _use_gpu(config: TrainConfig) -> bool:
     gpus = int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
     if config.device == "gpu" and gpus == 0:
         raise ConfigError("device = 'gpu': the cluster has no GPU; accepted are cpu and auto")
+    if config.strategy == "parameter_server":
+        return False
     return config.device == "gpu" or (config.device == "auto" and gpus >= config.fewest)
 
 
-def _begin(
-    config: TrainConfig,
-    recipe: Recipe,
-    data: Data,
-    folder: RunFolder,
-    told: str,
-    client: MlflowClient,
-    say: Say,
-    fresh: bool,
-) -> str:
-    """Start the run in MLflow, or go on with that of a stopped one; returns its id."""
-    code = code_digest(type(recipe))
-    record = folder.record()
-    if record and not record.version and not fresh:
-        step = newest.step if (newest := folder.newest()) else 0
-        say(f"this run was stopped before its end; going on from step {step} (--fresh begins anew)")
-        if record.code != code:
-            say(f"it was begun with other code (digest {record.code[:12]}, now {code[:12]})")
-        mlflow.start_run(run_id=record.mlflow_run)
-        client.set_tag(record.mlflow_run, "tidegate.resumed", f"from step {step} with {config.workers} workers")
-        return record.mlflow_run
-    folder.clear()
-    run = mlflow.start_run(run_name=f"{config.model}-{time.strftime('%Y%m%d-%H%M%S')}")
-    _log_origin(config, recipe, data, code)
-    folder.write_record(RunRecord(told, code, run.info.run_id))
-    return str(run.info.run_id)
-
-
-def _log_origin(config: TrainConfig, recipe: Recipe, data: Data, code: str) -> None:
-    groups = {
-        f"{group}.{key}": value
-        for group in ("options", "layout")
-        for key, value in config.model_dump()[group].items()
+def _log_times(client: MlflowClient, trained: Trained) -> None:
+    now = int(time.time() * 1000)
+    times = {
+        "run.startup_s": trained.startup_seconds,
+        "run.train_s": trained.train_seconds,
+        "run.finish_s": trained.finish_seconds,
     }
-    mlflow.log_params({**config.model_dump(exclude={"options", "layout"}), **groups})
-    mlflow.log_params({f"data.{name}": value for name, value in data.facts.items()})
-    tags = {"tidegate.data": data.fingerprint, "tidegate.code": code, **machine()}
-    commit = git_commit()
-    if commit:
-        tags["tidegate.git"] = commit
-    mlflow.set_tags(tags)
-    mlflow.log_text(packages(), "packages.txt")
-
-
-def _log_results(evaluation: Evaluation, losses: list[tuple[int, float]], folder: RunFolder) -> None:
-    mlflow.log_metrics({f"test.{name}": value for name, value in evaluation.metrics.items()})
-    for name, figure in {**evaluation.figures, "loss": _loss_curve(losses)}.items():
-        mlflow.log_figure(figure, f"plots/{name}.png")
-    trace = folder.read_bytes(TRACE)
-    if trace is not None:
-        with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch) / Path(TRACE).name
-            path.write_bytes(trace)
-            mlflow.log_artifact(str(path), "profile")
-
-
-def _loss_curve(losses: list[tuple[int, float]]) -> Figure:
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.plot([step for step, _ in losses], [loss for _, loss in losses])
-    axes.set(xlabel="step", ylabel="training loss", title="Training loss over the global batch")
-    return figure
-
-
-def _register(config: TrainConfig, recipe: Recipe, model: torch.nn.Module, data: Data, evaluation: Evaluation) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        package = recipe.package(model, data, Path(folder))
-        tags = {"tidegate.recipe": recipe.name, "tidegate.data": data.fingerprint}
-        tags |= {f"test.{name}": f"{value:.6f}" for name, value in evaluation.metrics.items()}
-        return registry.log_version(package, config.model, tags)
+    client.log_batch(trained.run_id, metrics=[Metric(name, value, now, 0) for name, value in times.items()])

@@ -198,7 +198,8 @@ class _Driver:
                 self._count_failures("worker", 1)
                 workers.replace(ranks)
         self._poll(servers)
-        self._report(Started(self._slowest(), self._terms.workers, workers.pids, "cpu"))
+        how = f"{len(self._terms.ranges)} parameter servers, {self._terms.mode}"
+        self._report(Started(self._slowest(), self._terms.workers, how, workers.pids, (), "cpu"))
 
     def _poll(self, servers: ServerGroup) -> None:
         before, self._progress = self._slowest(), servers.progress()

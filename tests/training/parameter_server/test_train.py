@@ -57,6 +57,7 @@ class Watch:
         if isinstance(report, Started):
             self.started.append(report)
             return
+        assert isinstance(report, StepReport)
         self.steps.append(report)
         for step in [step for step in self.actions if step <= report.step]:
             self.actions.pop(step)()

@@ -1,0 +1,157 @@
+"""The two ways to train: ranks that exchange gradients, in any layout; and servers that hold the parameters."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import ray
+from matplotlib.figure import Figure
+from torch import nn
+
+from app.settings import TrainingSettings
+from app.training.checkpoint import load_whole
+from app.training.config import ConfigError, TrainConfig
+from app.training.layout import Layout
+from app.training.loop import Job
+from app.training.parameter_server.errors import ParameterServerError
+from app.training.parameter_server.job import Optimization, ServerJob
+from app.training.parameter_server.train import Summary, train_with_servers
+from app.training.probe import check_probe
+from app.training.progress import Progress
+from app.training.recipe import Data, Recipe
+from app.training.schedule import Plan
+from app.training.store import RunFolder
+from app.training.supervisor import LOOK_EVERY_S, StoppedError, Supervisor, TrainingError
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything that a run is made of, on its driver.
+
+    Attributes:
+        monitor: the run's monitor actor.
+        layouts: by number of workers; stop: set by whoever wants the run to stop.
+    """
+
+    config: TrainConfig
+    recipe: Recipe
+    data: Data
+    plan: Plan
+    layouts: Mapping[int, Layout]
+    use_gpu: bool
+    folder: RunFolder
+    settings: TrainingSettings
+    monitor: Any
+    progress: Progress
+    stop: threading.Event
+
+
+def trained_model(run: Run) -> tuple[nn.Module, float]:
+    """Train to the last step.
+
+    Returns:
+        The plain model on the CPU, and how far its outputs are from those of the model as it was spread (relative to
+        the largest).
+
+    Raises:
+        StoppedError, TrainingError, ExportError: see :func:`app.training.run.train`.
+    """
+    if run.config.strategy == "parameter_server":
+        return _by_servers(run), 0.0
+    return _by_ranks(run)
+
+
+def _by_ranks(run: Run) -> tuple[nn.Module, float]:
+    job = Job(
+        config=run.config,
+        recipe=run.recipe,
+        train={name: ray.put(array) for name, array in run.data.train.items()},
+        test={name: ray.put(array) for name, array in run.data.test.items()},
+        fingerprint=run.data.fingerprint,
+        facts=run.data.facts,
+        folder=run.folder,
+        monitor=run.monitor,
+    )
+    supervisor = Supervisor(
+        job,
+        run.plan.steps,
+        run.layouts,
+        run.use_gpu,
+        f"{run.folder.url}/ray-train",
+        run.settings.max_failures,
+        run.settings.stop_timeout_s,
+        run.progress,
+        run.stop,
+    )
+    supervisor.run()
+    run.progress.say("training is done; consolidating the checkpoint")
+    model = run.recipe.build(run.data)
+    load_whole(run.folder, run.plan.steps, model)
+    difference = check_probe(run.folder, run.recipe, run.data, model, run.config.layout.precision)
+    run.progress.say(f"the consolidated model's outputs are within {difference:.1e} of the trained one's")
+    return model, difference
+
+
+def _by_servers(run: Run) -> nn.Module:
+    if "://" in run.folder.url:
+        raise ConfigError(
+            f"strategy = 'parameter_server': servers write their checkpoints to a local folder that all nodes reach, "
+            f"not to {run.folder.url}; accepted is another TIDEGATE_TRAINING_STORAGE"
+        )
+    config = run.config
+    job = ServerJob(
+        run.recipe,
+        run.data,
+        run.plan,
+        config.most,
+        Optimization(config.learning_rate, config.warmup_share, config.weight_decay, config.clip_norm),
+        config.checkpoint_every,
+        run.settings.max_failures,
+    )
+    folder = Path(run.folder.url) / "servers"
+    tell = run.monitor.tell.remote
+    run.progress.group_begins()
+    with ThreadPoolExecutor(1, "parameter-server") as pool:
+        training = pool.submit(train_with_servers, job, config.parameter_server, folder, tell, run.stop.is_set)
+        while wait([training], timeout=LOOK_EVERY_S).not_done:
+            run.progress.look()
+    run.progress.look()
+    try:
+        result = training.result()
+    except ParameterServerError as error:
+        raise TrainingError(f"training failed: {error}") from error
+    _log_summary(result.summary)
+    if result.state is None:
+        raise StoppedError(result.summary.steps)
+    run.progress.say(_described(result.summary))
+    model = run.recipe.build(run.data)
+    model.load_state_dict(result.state)
+    return model
+
+
+def _described(summary: Summary) -> str:
+    lost = f"{summary.worker_restarts} workers replaced, {summary.server_restarts} returns to a checkpoint"
+    return (
+        f"{summary.updates} updates in {summary.steps} steps; staleness at most {max(summary.staleness, default=0)} "
+        f"updates, lead at most {max(summary.lead, default=0)} steps; {lost}"
+    )
+
+
+def _log_summary(summary: Summary) -> None:
+    """The histograms of staleness and lead as a plot and as JSON."""
+    counts = {"staleness": summary.staleness, "lead": summary.lead}
+    mlflow.log_dict(
+        {name: {str(key): n for key, n in found.items()} for name, found in counts.items()}, "staleness.json"
+    )
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    for axes, (name, found) in zip(figure.subplots(1, 2), counts.items(), strict=True):
+        axes.bar([str(key) for key in found], list(found.values()))
+        axes.set(xlabel={"staleness": "updates between pull and push", "lead": "steps ahead of the slowest"}[name])
+        axes.set(ylabel="gradients", title=name)
+    mlflow.log_figure(figure, "plots/staleness.png")
