@@ -1,9 +1,10 @@
 """Train a recipe on Ray Train and register the result as a new version of a model.
 
 On a laptop:  python -m jobs.train --config flights-online
+Only checked: python -m jobs.train --config 8b-64gpu --dry-run
 On a cluster: RAY_AUTH_MODE=token ray job submit --working-dir . -- python -m jobs.train --config flights-online
 
-Exit code: 0 registered, 1 training failed or the registry is away, 2 the configuration is refused.
+Exit code: 0 registered (or checked), 1 training failed or the registry is away, 2 the configuration is refused.
 The last line of the output is one JSON object that describes the registered version.
 """
 
@@ -23,6 +24,7 @@ from app.settings import SettingsError, get_settings
 from app.training.config import ConfigError, TrainConfig, read_config
 from app.training.run import TrainingError, train
 from jobs.connect import cluster
+from jobs.dry_run import dry_run
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -35,6 +37,9 @@ def main(argv: list[str] | None = None) -> int:
         overrides = [*options.set, *(f"{name}={json.dumps(value)}" for name, value in _flags(options))]
         config = read_config(_config_path(options.config), overrides)
         recipe = find_recipe(config.recipe, config.options)
+        if options.dry_run:
+            dry_run(config, recipe)
+            return 0
     except (ConfigError, SettingsError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -93,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="lay a value over the file, such as options.dropout=0.1",
     )
+    parser.add_argument("--dry-run", action="store_true", help="print mesh, parameters and memory per rank; no run")
     parser.add_argument("--workers", type=int, metavar="N", help="data-parallel worker processes")
     parser.add_argument("--model", help="name in the registry")
     parser.add_argument("--seed", type=int, help="seed of the run")

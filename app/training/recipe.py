@@ -78,6 +78,7 @@ class ModelShape:
         feed_forward: inner width of each feed-forward network.
         classes: width of the output.
         sequence: positions per row.
+        width: of what passes from block to block.
     """
 
     heads: int
@@ -85,6 +86,7 @@ class ModelShape:
     feed_forward: int
     classes: int
     sequence: int
+    width: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class SpreadPlan:
         input: the column that the model is called with, shape (rows, positions, …). A model with ``attention`` also
             takes ``positions`` (rows, positions) by keyword: which of the sequence it was given; None means all.
         target: the column that the criterion is called with.
+        flops_per_row: floating-point operations of a row's forward and backward pass, recomputation not counted;
+            None where nobody has counted them.
     """
 
     shape: ModelShape
@@ -111,6 +115,7 @@ class SpreadPlan:
     tensor: Callable[[bool, bool], Mapping[str, ParallelStyle]] | None = None
     input: str = "input"
     target: str = "target"
+    flops_per_row: float | None = None
 
 
 @runtime_checkable
