@@ -15,7 +15,6 @@ from app.training.recipe import Data, Recipe, SpreadPlan, SpreadRecipe
 from app.training.schedule import Plan
 from app.training.sizes import check_early, layouts
 
-
 WIDTH = 100
 
 
@@ -33,17 +32,16 @@ def dry_run(config: TrainConfig, recipe: Recipe) -> None:
     data = recipe.prepare()
     plan = recipe.spread_plan(data) if isinstance(recipe, SpreadRecipe) else None
     possible = layouts(config, plan, device)
-    # Fewer workers have more each: if it fits the smallest number, it fits every number between.
-    found = {
-        workers: estimate(recipe, data, possible[workers], config.batch_size, device)
-        for workers in {max(possible), min(possible)}
-    }
+    most = max(possible)
+    # A memory limit is one for every size that the run may have; fewer workers share less.
+    sizes = (most,) if config.device_memory_gib is None else tuple(possible)
+    found = {size: estimate(recipe, data, possible[size], config.batch_size, device) for size in sizes}
     console = Console(width=WIDTH)
     if len(possible) > 1:
         console.print(_sizes(possible), "\n")
-    for line in _facts(config, device, data, plan, found[max(possible)]):
+    for line in _facts(config, device, data, plan, found[most]):
         console.print(line, highlight=False)
-    console.print("", _table(found[max(possible)]), sep="\n")
+    console.print("", _table(found[most]), sep="\n")
     _check_memory(config, found)
 
 

@@ -106,6 +106,7 @@ def _memory(rank: Held, layout: Layout, microbatch: Kept) -> RankMemory:
     own = sum(stage.kept for stage in rank.stages)
     passes: Mapping[int, int] = {stage.index: _pass(stage, layout, microbatch) for stage in rank.stages}
     casts: Mapping[int, int] = {stage.index: cast(stage, layout) for stage in rank.stages}
+    copies = max(casts.values()) if layout.activation_checkpointing else most_in_flight(rank.order, casts)
     return RankMemory(
         pipeline_rank=rank.pipeline_rank,
         rank=rank.rank,
@@ -114,7 +115,7 @@ def _memory(rank: Held, layout: Layout, microbatch: Kept) -> RankMemory:
         gradients=4 * own * (2 if layout.uses_ddp else 1),
         optimizer=8 * own,
         activations=most_in_flight(rank.order, passes) + _beside(rank, layout, microbatch),
-        gathered=gathered(rank.stages, layout) + most_in_flight(rank.order, casts),
+        gathered=gathered(rank.stages, layout) + copies,
     )
 
 

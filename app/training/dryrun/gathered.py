@@ -23,19 +23,20 @@ def gathered(stages: Sequence[Stage], layout: Layout) -> int:
     outside = whole - sum(stage.in_blocks for stage in stages)
     largest = max(stage.largest_block or stage.whole for stage in stages)
     pipeline = layout.degrees.pp > 1
-    # All of it for all microbatches, and where nothing is sharded (replicate) FSDP2 still computes with a copy; else
-    # the block at work, the next one, and the buffer that it arrives in.
-    at_once = whole if pipeline or layout.degrees.dp_shard == 1 else outside + 3 * largest
+    if pipeline:
+        at_once = whole  # for all microbatches
+    else:
+        # The block at work and, of shards, the buffer in which the next one arrives. Where nothing is sharded FSDP2
+        # still computes with copies, and drops them in the backward pass as gradients take their place.
+        at_once = outside + largest * (2 if layout.degrees.dp_shard > 1 else 1)
     if pipeline or layout.accumulation > 1:
         # Gradients are reduced after the last part only: until then they are whole.
         return computed * (at_once + largest) + _REDUCED * whole
-    # A block's gradients as computed, the buffer from which they are reduced, and that of the block before.
-    return computed * (at_once + largest) + 2 * _REDUCED * largest
+    # A block's gradients as computed, and the buffer from which they are reduced.
+    return computed * (at_once + largest) + _REDUCED * largest
 
 
 def cast(stage: Stage, layout: Layout) -> int:
-    """Bytes of the weights in bfloat16 that autocast makes for one microbatch and its backward pass needs; with
-    activation checkpointing it makes them again, block by block."""
-    if layout.precision == "float32" or layout.uses_fsdp2:
-        return 0
-    return 2 * (stage.whole - stage.in_blocks if layout.activation_checkpointing else stage.whole)
+    """Bytes of the weights in bfloat16 that autocast makes for one microbatch: its cache holds them until the forward
+    pass ends, and without activation checkpointing the backward pass needs them too."""
+    return 0 if layout.precision == "float32" or layout.uses_fsdp2 else 2 * stage.whole
