@@ -21,14 +21,13 @@ def gathered(stages: Sequence[Stage], layout: Layout) -> int:
     computed = 2 if layout.precision == "bfloat16" else 4
     whole = sum(stage.whole for stage in stages)
     outside = whole - sum(stage.in_blocks for stage in stages)
-    largest = max(stage.largest_block or stage.whole for stage in stages)
+    largest = max(stage.largest_block for stage in stages)
     pipeline = layout.degrees.pp > 1
-    if pipeline:
-        at_once = whole  # for all microbatches
-    else:
-        # The block at work and, of shards, the buffer in which the next one arrives. Where nothing is sharded FSDP2
-        # still computes with copies, and drops them in the backward pass as gradients take their place.
-        at_once = outside + largest * (2 if layout.degrees.dp_shard > 1 else 1)
+    # The block at work and, of shards, the buffer in which the next one arrives. Where nothing is sharded FSDP2 still
+    # computes with copies, and drops them in the backward pass as gradients take their place.
+    at_once = outside + largest * (2 if layout.degrees.dp_shard > 1 else 1)
+    if pipeline:  # a stage's weights serve all microbatches
+        at_once = whole
     if pipeline or layout.accumulation > 1:
         # Gradients are reduced after the last part only: until then they are whole.
         return computed * (at_once + largest) + _REDUCED * whole

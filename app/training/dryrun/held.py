@@ -41,7 +41,8 @@ class Stage:
     Attributes:
         kept: this rank's own.
         whole: with what its data-parallel peers keep gathered.
-        blocks: how many; in_blocks: parameters in them, gathered; largest_block: in the largest one, gathered.
+        blocks: how many; in_blocks: parameters in them, gathered; largest_block: in the largest one, gathered. A
+            model that names no blocks is one.
     """
 
     index: int
@@ -142,10 +143,11 @@ def _stages(cut: Cut, mesh: Mesh) -> tuple[tuple[Stage, ...], Order]:
 
 def _stage(index: int, part: nn.Module, names: tuple[str, ...]) -> Stage:
     modules = dict(part.named_modules())
-    blocks = [sum(map(_gathered, modules[name].parameters())) for name in names if name in modules]
     parameters = list(part.parameters())
+    whole = sum(map(_gathered, parameters))
+    blocks = [sum(map(_gathered, modules[name].parameters())) for name in names if name in modules] or [whole]
     kept = sum((value.to_local() if isinstance(value, DTensor) else value).numel() for value in parameters)
-    return Stage(index, kept, sum(map(_gathered, parameters)), len(blocks), sum(blocks), max(blocks, default=0))
+    return Stage(index, kept, whole, len(blocks), sum(blocks), max(blocks))
 
 
 def _gathered(value: Tensor) -> int:
