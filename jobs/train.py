@@ -1,12 +1,13 @@
 """Train a recipe on Ray Train and register the result as a new version of a model.
 
 On a laptop:  python -m jobs.train --config flights-online
+Only checked: python -m jobs.train --config 8b-64gpu --dry-run
 On a cluster: RAY_AUTH_MODE=token ray job submit --working-dir . -- python -m jobs.train --config flights-online
 
 A job that is stopped (Ctrl-C, SIGTERM, `ray job stop`) writes a checkpoint first; the same command goes on there.
 
-Exit code: 0 registered, 1 training failed or the registry is away, 2 the configuration is refused, 75 stopped behind
-a checkpoint. The last line of the output is one JSON object: the registered version, or where it stopped.
+Exit code: 0 registered, or checked; 1 training failed or the registry is away; 2 the configuration is refused;
+75 stopped behind a checkpoint. The last line of the output is one JSON object: the version, or where it stopped.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from app.training.run import train
 from app.training.sizes import check_early
 from app.training.supervisor import StoppedError, TrainingError
 from jobs.connect import cluster
+from jobs.dry_run import dry_run
 
 STOPPED = 75
 """EX_TEMPFAIL of sysexits.h: not done, try again."""
@@ -58,6 +60,9 @@ def main(argv: list[str] | None = None) -> int:
         config = read_config(_config_path(options.config), overrides)
         check_early(config)
         recipe = find_recipe(config.recipe, config.options)
+        if options.dry_run:
+            dry_run(config, recipe)
+            return 0
     except (ConfigError, SettingsError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -166,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         help="lay a value over the file, such as options.dropout=0.1",
     )
     parser.add_argument("--workers", metavar="N", help="worker processes; 2:8 takes any number between")
+    parser.add_argument("--dry-run", action="store_true", help="print mesh, parameters and memory per rank; no run")
     parser.add_argument("--model", help="name in the registry")
     parser.add_argument("--seed", type=int, help="seed of the run")
     parser.add_argument("--profile", metavar="STEPS", help="steps to profile, such as 20:25")

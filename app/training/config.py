@@ -38,6 +38,9 @@ class TrainConfig(BaseModel):
         default_factory=ParameterServerConfig, description="The servers (see below)"
     )
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto: GPUs if the cluster has one per worker")
+    device_memory_gib: float | None = Field(
+        None, gt=0, description="Memory of a device, GiB; --dry-run refuses what needs more"
+    )
     seed: int = Field(0, ge=0, description="Initial weights, order of the rows and dropout follow it")
     epochs: int = Field(1, ge=1, description="Passes over the training rows")
     batch_size: int = Field(1024, ge=1, description="Rows per step, all workers together")

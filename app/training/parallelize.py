@@ -38,6 +38,14 @@ def parallelize(
 ) -> nn.Module:
     """Spread ``part`` (on the meta device: a pipeline stage, or the whole model), fill it, and return what is called
     instead of it."""
+    partition(part, plan, layout, mesh, device_type(device))
+    materialise(part, recipe, seed, device)
+    return synchronise(part, layout, mesh, device)
+
+
+def partition(part: nn.Module, plan: SpreadPlan, layout: Layout, mesh: Mesh, device: Device) -> None:
+    """Cut ``part`` to this rank's share, in place. It stays on the meta device: nothing is allocated, and there need
+    not be a ``device`` of that kind."""
     modules = dict(part.named_modules())
     blocks = [modules[name] for name in plan.blocks if name in modules]
     if layout.degrees.tp > 1:
@@ -45,7 +53,7 @@ def parallelize(
         styles = plan.tensor(layout.sequence_parallel, layout.loss_parallel)
         here = {name: style for name, style in styles.items() if name in modules}
         parallelize_module(part, mesh.whole["tp"], here)
-    if layout.degrees.cp > 1 and not layout.ring(device_type(device)):
+    if layout.degrees.cp > 1 and not layout.ring(device):
         for name in plan.attention:
             if name in modules:
                 share_attention(modules[name], mesh.group("cp"))
@@ -64,8 +72,6 @@ def parallelize(
             block.compile()
     if layout.uses_fsdp2:
         shard(part, blocks, layout, mesh, experts if layout.ep > 1 else ())
-    materialise(part, recipe, seed, device)
-    return synchronise(part, layout, mesh, device)
 
 
 def shard(

@@ -13,6 +13,8 @@ from torch.distributed.pipelining import PipelineStage
 from torch.distributed.pipelining.schedules import PipelineScheduleMulti, get_schedule_class
 
 from app.training.layout import Layout
+from app.training.recipe import SpreadPlan
+from app.training.stages import cut, stages_of
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
@@ -30,6 +32,17 @@ def take_stage(model: nn.Module, chain: Sequence[str], kept: Collection[str]) ->
             else:
                 setattr(holder, child, None)
     return stage
+
+
+def take_parts(
+    model: nn.Module, plan: SpreadPlan, layout: Layout, rank: int
+) -> tuple[tuple[int, ...], tuple[nn.Module, ...]]:
+    """The stages of pipeline rank ``rank`` by index, and the part of ``model`` (on the meta device) that each is."""
+    if layout.degrees.pp == 1:
+        return (0,), (model,)
+    indices = stages_of(rank, layout)
+    names = cut(plan.chain, plan.blocks, layout.stages)
+    return indices, tuple(take_stage(model, plan.chain, names[index]) for index in indices)
 
 
 class Pipeline:

@@ -78,6 +78,7 @@ class ModelShape:
         feed_forward: inner width of each feed-forward network, or of each expert.
         classes: width of the output.
         sequence: positions per row.
+        width: of what passes from block to block.
         experts: of each mixture of experts; 0: there is none.
     """
 
@@ -86,6 +87,7 @@ class ModelShape:
     feed_forward: int
     classes: int
     sequence: int
+    width: int
     experts: int = 0
 
 
@@ -107,6 +109,8 @@ class SpreadPlan:
         input: the column that the model is called with, shape (rows, positions, …). A model with ``attention`` also
             takes ``positions`` (rows, positions) by keyword: which of the sequence it was given; None means all.
         target: the column that the criterion is called with.
+        flops_per_row: floating-point operations of a row's forward and backward pass, recomputation not counted;
+            None where nobody has counted them.
     """
 
     shape: ModelShape
@@ -117,6 +121,7 @@ class SpreadPlan:
     tensor: Callable[[bool, bool], Mapping[str, ParallelStyle]] | None = None
     input: str = "input"
     target: str = "target"
+    flops_per_row: float | None = None
 
 
 @runtime_checkable

@@ -20,9 +20,8 @@ from app.training.context import gather_positions, positions_of, ring_attention,
 from app.training.layout import Layout
 from app.training.mesh import Mesh
 from app.training.parallelize import device_type, parallelize, shard, synchronise
-from app.training.pipeline import Pipeline, take_stage
+from app.training.pipeline import Pipeline, take_parts
 from app.training.recipe import Data, Recipe, SpreadPlan, SpreadRecipe
-from app.training.stages import cut, stages_of
 from app.training.tensors import by_mesh
 
 Batch = Mapping[str, Tensor]
@@ -173,13 +172,7 @@ def _by_plan(recipe: SpreadRecipe, data: Data, layout: Layout, mesh: Mesh, devic
     plan = recipe.spread_plan(data)
     with torch.device("meta"):
         model = recipe.build(data)
-    if layout.degrees.pp == 1:
-        parts: tuple[nn.Module, ...] = (model,)
-        indices: tuple[int, ...] = (0,)
-    else:
-        indices = stages_of(mesh.rank("pp"), layout)
-        names = cut(plan.chain, plan.blocks, layout.stages)
-        parts = tuple(take_stage(model, plan.chain, names[index]) for index in indices)
+    indices, parts = take_parts(model, plan, layout, mesh.rank("pp"))
     called = tuple(parallelize(part, recipe, plan, layout, mesh, device, seed) for part in parts)
     held = _Held(recipe, plan, layout, mesh, device, called, indices)
     return Spread(

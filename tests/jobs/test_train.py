@@ -19,7 +19,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     [
         (
             ["--config", "absent"],
-            "--config absent: no such file; shipped are bytelm-1m, flights-online, flights-static",
+            "--config absent: no such file; shipped are 8b-64gpu, ",
         ),
         (["--config", "flights-static", "--set", "epochs=-1"], "epochs = -1: "),
         (["--config", "flights-static", "--set", "options.colour=blue"], "options.colour = 'blue': "),

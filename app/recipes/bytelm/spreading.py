@@ -23,7 +23,7 @@ def spread_plan(size: Size, sequence: int) -> SpreadPlan:
     expert, not by tensor parallelism."""
     blocks = tuple(f"blocks.{index}" for index in range(size.layers))
     return SpreadPlan(
-        shape=ModelShape(size.heads, size.kv_heads, size.feed_forward, CLASSES, sequence, size.experts),
+        shape=ModelShape(size.heads, size.kv_heads, size.feed_forward, CLASSES, sequence, size.width, size.experts),
         blocks=blocks,
         chain=("embedding", *blocks, "norm", "head"),
         attention=tuple(f"{block}.attention.attend" for block in blocks),
@@ -31,7 +31,18 @@ def spread_plan(size: Size, sequence: int) -> SpreadPlan:
         tensor=None if size.experts else partial(tensor_plan, blocks),
         input="tokens",
         target="targets",
+        flops_per_row=flops_per_row(size, sequence),
     )
+
+
+def flops_per_row(size: Size, sequence: int) -> float:
+    """Forward and backward pass of a row: per position 6·N + 12·L·H·Q·T (Chowdhery et al. 2022, "PaLM", appendix B).
+
+    N is every parameter that multiplies (the embedding is looked up), H·Q the width, T the sequence. As there,
+    attention counts in full although the causal mask leaves half of it, so that figures compare with published ones.
+    """
+    multiplied = size.parameters - CLASSES * size.width
+    return float(sequence * (6 * multiplied + 12 * size.layers * size.width * sequence))
 
 
 def tensor_plan(blocks: tuple[str, ...], sequence_parallel: bool, loss_parallel: bool) -> Mapping[str, ParallelStyle]:

@@ -1,0 +1,104 @@
+"""``python -m jobs.train --dry-run``: what a run would be and need. No cluster, no registry, no device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+from app.training.config import ConfigError, TrainConfig
+from app.training.degrees import DIMENSIONS
+from app.training.dryrun import Estimate, estimate, refusals
+from app.training.layout import Device, Layout
+from app.training.recipe import Data, Recipe, SpreadPlan, SpreadRecipe
+from app.training.schedule import Plan
+from app.training.sizes import check_early, layouts
+
+WIDTH = 100
+
+
+def dry_run(config: TrainConfig, recipe: Recipe) -> None:
+    """Print mesh, batch, parameters and memory of the largest number of workers that ``config`` allows.
+
+    The device is the configuration's; auto is taken for the CPU, which refuses more.
+
+    Raises:
+        ConfigError: no number of workers is possible, there are too few rows, or a rank needs more memory than its
+            device has.
+    """
+    check_early(config)
+    device: Device = "cuda" if config.device == "gpu" else "cpu"
+    data = recipe.prepare()
+    plan = recipe.spread_plan(data) if isinstance(recipe, SpreadRecipe) else None
+    possible = layouts(config, plan, device)
+    most = max(possible)
+    # A memory limit is one for every size that the run may have; fewer workers share less.
+    sizes = (most,) if config.device_memory_gib is None else tuple(possible)
+    found = {size: estimate(recipe, data, possible[size], config.batch_size, device) for size in sizes}
+    console = Console(width=WIDTH)
+    if len(possible) > 1:
+        console.print(_sizes(possible), "\n")
+    for line in _facts(config, device, data, plan, found[most]):
+        console.print(line, highlight=False)
+    console.print("", _table(found[most]), sep="\n")
+    _check_memory(config, found)
+
+
+def _check_memory(config: TrainConfig, found: Mapping[int, Estimate]) -> None:
+    if config.device_memory_gib is None:
+        return
+    lines = [
+        f"workers = {workers}: {line}"
+        for workers, each in found.items()
+        for line in refusals(each, config.device_memory_gib)
+    ]
+    if lines:
+        raise ConfigError("\n".join(lines))
+
+
+def _facts(
+    config: TrainConfig, device: Device, data: Data, plan: SpreadPlan | None, found: Estimate
+) -> Iterator[str]:
+    layout, degrees = found.layout, found.layout.degrees
+    mesh = " × ".join(f"{name} {size}" for name, size in zip(DIMENSIONS, degrees.sizes, strict=True))
+    yield f"mesh        {mesh} = {degrees.workers} workers on {device}, {layout.precision}"
+    if layout.schedule is not None:
+        yield f"pipeline    {layout.schedule}, {layout.stages} stages, {layout.microbatches} microbatches"
+    yield f"parameters  {found.parameters:,}"
+    parts = layout.accumulation * layout.microbatches
+    yield (
+        f"batch       {config.batch_size} rows a step: {degrees.dp} data-parallel ranks × {parts} parts "
+        f"× {found.rows} rows"
+    )
+    rows = len(next(iter(data.train.values())))
+    steps = Plan(rows, config.batch_size, config.epochs, config.seed).steps
+    if not steps:
+        raise ConfigError(
+            f"batch_size = {config.batch_size}: accepted is at most {rows}, the number of training rows"
+        )
+    yield f"steps       {steps:,}"
+    if plan is not None and plan.flops_per_row is not None:
+        yield f"FLOPs       {plan.flops_per_row * config.batch_size:.3g} a step, nothing computed twice"
+
+
+def _sizes(possible: Mapping[int, Layout]) -> Table:
+    table = Table("workers", "layout", "accumulation", box=None, pad_edge=False)
+    for workers, layout in possible.items():
+        table.add_row(str(workers), str(layout.degrees), str(layout.accumulation))
+    return table
+
+
+def _table(found: Estimate) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for title in ("rank", "stages", "parameters", "gradients", "optimizer", "≈ activations", "≈ gathered", "≈ sum"):
+        table.add_column(title, justify="right")
+    for rank in found.ranks:
+        sizes = (rank.parameters, rank.gradients, rank.optimizer, rank.activations, rank.gathered, rank.total)
+        table.add_row(str(rank.rank), ", ".join(map(str, rank.stages)), *map(_size, sizes))
+    return table
+
+
+def _size(count: int) -> str:
+    """Bytes as a person reads them."""
+    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.2f} MiB"
