@@ -13,8 +13,8 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.config import FailureConfig, RunConfig
 from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
+from app.training.job import Job, train_worker
 from app.training.layout import Layout
-from app.training.loop import Job, train_worker
 
 PLACEMENT_TRIES = 10
 """How often Ray Train may fail to start the workers before the run ends; each try lasts up to a minute."""

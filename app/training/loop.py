@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 import ray
-import ray.train
-import ray.train.torch
 import torch
 import torch.distributed as dist
 from torch.optim import AdamW
@@ -20,10 +17,10 @@ from app.training.config import TrainConfig
 from app.training.layout import Layout
 from app.training.loader import Loader
 from app.training.mesh import Mesh, build_mesh
-from app.training.monitor import Beat, Order, Started, StepReport
+from app.training.monitor import Beat, Link, Order, Report, Started, StepReport
 from app.training.parallelize import device_type
 from app.training.probe import leave_probe
-from app.training.profiler import profiling
+from app.training.profiler import Steps, profiling
 from app.training.recipe import Columns, Data, Recipe
 from app.training.schedule import Plan, dropout_seed, learning_rate
 from app.training.signals import Signals
@@ -34,51 +31,41 @@ BEAT_EVERY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What the driver hands to every worker. The arrays travel as object references, without copies on a node.
+class Task:
+    """What every rank of a group works on.
 
     Attributes:
-        train: object reference by column name.
-        test: the same for the held-out rows; constants may come from either.
         folder: where the run keeps its checkpoints.
-        monitor: the monitor actor.
+        link: to whoever watches the run.
     """
 
     config: TrainConfig
     recipe: Recipe
-    train: Mapping[str, Any]
-    test: Mapping[str, Any]
-    fingerprint: str
-    facts: Mapping[str, str | int | float]
+    data: Data
     folder: RunFolder
-    monitor: Any
-
-    def data(self) -> Data:
-        """The recipe's data, arrays read in place from the object store."""
-        return Data(_fetched(self.train), _fetched(self.test), self.fingerprint, self.facts)
+    link: Link
 
 
-def train_worker(loop_config: dict[str, Any]) -> None:
-    """Train ``loop_config["job"]`` in ``loop_config["layout"]``, from the newest checkpoint to the end or until told
-    to leave."""
-    job: Job = loop_config["job"]
-    layout: Layout = loop_config["layout"]
-    device = ray.train.torch.get_device()
-    assert isinstance(device, torch.device)
+def train_ranks(task: Task, layout: Layout, device: torch.device) -> None:
+    """As one rank of the default process group: train from the newest checkpoint to the end, or until told to leave.
+
+    Raises:
+        CheckpointError: a checkpoint cannot be written or read.
+    """
     torch.set_num_threads(1)
     mesh = build_mesh(layout.degrees, device_type(device), layout.ep)
-    _Worker(job, layout, mesh, device).run()
+    _Rank(task, layout, mesh, device).run()
 
 
-class _Worker:
+class _Rank:
     """One rank of a worker group."""
 
-    def __init__(self, job: Job, layout: Layout, mesh: Mesh, device: torch.device) -> None:
-        config, data = job.config, job.data()
-        self._job, self._config, self._layout, self._device = job, config, layout, device
+    def __init__(self, task: Task, layout: Layout, mesh: Mesh, device: torch.device) -> None:
+        config, data = task.config, task.data
+        self._task, self._config, self._layout, self._device = task, config, layout, device
         self._rank = dist.get_rank()
         self._plan = Plan(_rows(data.train), config.batch_size, config.epochs, config.seed)
-        self._model: Spread = spread(job.recipe, data, layout, mesh, device, config.seed)
+        self._model: Spread = spread(task.recipe, data, layout, mesh, device, config.seed)
         self._optimizer = AdamW(
             self._model.parameter_groups(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -87,7 +74,7 @@ class _Worker:
         # Ranks that share rows see the same dropout.
         self._dropout_rank = mesh.dp_rank
         self._checkpoints = Checkpointer(
-            job.folder,
+            task.folder,
             self._model,
             self._optimizer,
             _cpu_group(),
@@ -102,7 +89,7 @@ class _Worker:
         for part in self._model.parts:
             part.train()
         step = first
-        with Signals(self._job.monitor, self._rank, _cpu_group()) as signals, self._profile(first) as profiler:
+        with Signals(self._task.link, self._rank, _cpu_group()) as signals, self._profile(first) as profiler:
             losses, since = torch.zeros((), device=self._device), first
             reported_at, reported_step, beat_at = time.monotonic(), first, 0.0
             for step in range(first, self._plan.steps):
@@ -127,7 +114,7 @@ class _Worker:
                 if leave and not last:
                     self._checkpoints.finish()
                     return
-        leave_probe(self._job.folder, self._model, self._loader.batch(0))
+        leave_probe(self._task.folder, self._model, self._loader.batch(0))
         self._checkpoints.finish()
 
     def _step(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -144,15 +131,15 @@ class _Worker:
     def _rate(self, step: int) -> float:
         return learning_rate(step, self._plan.steps, self._config.learning_rate, self._config.warmup_share)
 
-    def _tell(self, report: Any) -> None:
+    def _tell(self, report: Report) -> None:
         if self._rank == 0:
-            self._job.monitor.tell.remote(report)
+            self._task.link.tell(report)
 
-    def _profile(self, first: int) -> Any:
-        return profiling(self._config.profile, first, self._rank, self._job.folder)
+    def _profile(self, first: int) -> AbstractContextManager[Steps]:
+        return profiling(self._config.profile, first, self._rank, self._task.folder)
 
     def _report_start(self, first: int) -> None:
-        mine = os.getpid(), ray.get_runtime_context().get_node_id()
+        mine = os.getpid(), _node()
         everyone: list[tuple[int, str] | None] = [None] * dist.get_world_size()
         dist.all_gather_object(everyone, mine)
         pids, nodes = zip(*(each for each in everyone if each is not None), strict=True)
@@ -167,8 +154,9 @@ def _cpu_group() -> dist.ProcessGroup:
     return found
 
 
-def _fetched(references: Mapping[str, Any]) -> Columns:
-    return dict(zip(references, ray.get(list(references.values())), strict=True))
+def _node() -> str:
+    """Ray's id of this node; nothing in a process that Ray did not start."""
+    return str(ray.get_runtime_context().get_node_id()) if ray.is_initialized() else ""
 
 
 def _rows(columns: Columns) -> int:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from enum import IntFlag
-from typing import Any
+from typing import Any, Protocol
 
 import ray
+from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 CAPACITY = 10_000
+ANSWER_TIMEOUT_S = 10.0
 
 
 class Order(IntFlag):
@@ -108,6 +110,35 @@ class Monitor:
     def standing_order(self) -> Order:
         """The order that stands."""
         return self._order
+
+
+class Link(Protocol):
+    """A loop's side of it."""
+
+    def tell(self, report: Report) -> None:
+        """Send a report, without waiting."""
+
+    def standing_order(self) -> Order:
+        """The order that stands; may wait some seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorLink:
+    """The link to a monitor actor."""
+
+    actor: Any
+
+    def tell(self, report: Report) -> None:
+        """Send a report."""
+        self.actor.tell.remote(report)
+
+    def standing_order(self) -> Order:
+        """Ask for the order that stands; none where there is no answer: the driver's end ends this process too."""
+        try:
+            order: Order = ray.get(self.actor.standing_order.remote(), timeout=ANSWER_TIMEOUT_S)
+        except (RayError, TimeoutError):
+            return Order.NONE
+        return order
 
 
 def start_monitor(name: str) -> Any:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from types import TracebackType
-from typing import Any
 
-import ray
 import torch
 import torch.distributed as dist
 
-from app.training.monitor import Order
+from app.training.monitor import Link, Order
 
 LISTEN_EVERY_S = 0.5
 REPORT_EVERY_S = 1.0
@@ -24,8 +22,8 @@ class Signals:
     group of its own, beside whatever the step computes.
     """
 
-    def __init__(self, monitor: Any, rank: int, group: dist.ProcessGroup) -> None:
-        self._monitor, self._rank, self._group = monitor, rank, group
+    def __init__(self, link: Link, rank: int, group: dist.ProcessGroup) -> None:
+        self._link, self._rank, self._group = link, rank, group
         self._heard = Order.NONE
         self._reported_at = time.monotonic()
         self._stop = threading.Event()
@@ -68,7 +66,4 @@ class Signals:
 
     def _listen(self) -> None:
         while not self._stop.wait(LISTEN_EVERY_S):
-            try:
-                self._heard = ray.get(self._monitor.standing_order.remote(), timeout=10)
-            except (ray.exceptions.RayError, TimeoutError):
-                continue  # the driver's end will end this process too; a slow answer is asked for again
+            self._heard = self._link.standing_order()

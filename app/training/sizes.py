@@ -38,16 +38,19 @@ def largest(possible: Iterable[int], room: int) -> int | None:
 
 def _possible(config: TrainConfig, refused: Callable[[Layout], Iterable[str]]) -> dict[int, Layout]:
     found: dict[int, Layout] = {}
-    reasons: dict[int, tuple[str, ...]] = {}
+    reasons: list[str] = []
+    largest_size = None
     for workers in range(config.most, config.fewest - 1, -1):
         try:
-            layout = config.layout.at(workers, config.most)
+            layout = config.layout.at(workers, largest_size or workers)
         except ValueError as error:
-            reasons[workers] = (str(error),)
+            reasons.append(str(error))
             continue
-        reasons[workers] = tuple(refused(layout))
-        if not reasons[workers]:
+        refusals = list(refused(layout))
+        reasons += refusals
+        if not refusals:
+            largest_size = largest_size or workers
             found[workers] = layout
     if not found:
-        raise ConfigError("\n".join(reasons[config.most]))
+        raise ConfigError("\n".join(dict.fromkeys(reasons)))
     return found

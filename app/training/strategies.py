@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import ray
 from matplotlib.figure import Figure
 from torch import nn
 
 from app.settings import TrainingSettings
 from app.training.checkpoint import load_whole
 from app.training.config import ConfigError, TrainConfig
+from app.training.job import Job
 from app.training.layout import Layout
-from app.training.loop import Job
+from app.training.monitor import MonitorLink
 from app.training.parameter_server.errors import ParameterServerError
 from app.training.parameter_server.job import Optimization, ServerJob
 from app.training.parameter_server.train import Summary, train_with_servers
@@ -26,6 +26,7 @@ from app.training.probe import check_probe
 from app.training.progress import Progress
 from app.training.recipe import Data, Recipe
 from app.training.schedule import Plan
+from app.training.shared import Shared
 from app.training.store import RunFolder
 from app.training.supervisor import LOOK_EVERY_S, StoppedError, Supervisor, TrainingError
 
@@ -68,16 +69,7 @@ def trained_model(run: Run) -> tuple[nn.Module, float]:
 
 
 def _by_ranks(run: Run) -> tuple[nn.Module, float]:
-    job = Job(
-        config=run.config,
-        recipe=run.recipe,
-        train={name: ray.put(array) for name, array in run.data.train.items()},
-        test={name: ray.put(array) for name, array in run.data.test.items()},
-        fingerprint=run.data.fingerprint,
-        facts=run.data.facts,
-        folder=run.folder,
-        monitor=run.monitor,
-    )
+    job = Job(run.config, run.recipe, Shared.put(run.data), run.folder, MonitorLink(run.monitor))
     supervisor = Supervisor(
         job,
         run.plan.steps,

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 import ray
 
 from app.training.group import WorkerGroup, resources
+from app.training.job import Job
 from app.training.layout import Layout
-from app.training.loop import Job
 from app.training.monitor import Order
 from app.training.nodes import draining_nodes, room
 from app.training.progress import Progress
@@ -116,7 +116,8 @@ class Supervisor:
     def _run_group(self, layout: Layout) -> None:
         self._groups += 1
         self._more_since = None
-        ray.get(self._job.monitor.order.remote(Order.NONE), timeout=30)
+        monitor = self._job.link.actor
+        ray.get(monitor.order.remote(Order.NONE), timeout=30)
         name = f"{self._job.folder.url.rsplit('/', 1)[-1]}-{time.strftime('%Y%m%d-%H%M%S')}-{self._groups}"
         self._progress.group_begins()
         group = WorkerGroup(self._job, layout, self._use_gpu, name, self._storage)
@@ -136,7 +137,7 @@ class Supervisor:
             reason = self._reason_to_leave(layout) if asked_at is None else None
             if reason:
                 self._progress.say(f"{reason}: a checkpoint, then the workers leave")
-                self._job.monitor.order.remote(Order.LEAVE)
+                monitor.order.remote(Order.LEAVE)
                 asked_at = now
         self._progress.look()
         failed = group.failed()

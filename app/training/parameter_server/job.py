@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import ray
 
 from app.training.parameter_server.config import Mode
 from app.training.parameter_server.ranges import Range
-from app.training.recipe import Columns, Data, Recipe
+from app.training.recipe import Data, Recipe
 from app.training.schedule import Plan, learning_rate
+from app.training.shared import Shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,24 +79,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a worker computes gradients from; arrays are references, read in place from the object store."""
+    """What a worker computes gradients from."""
 
     recipe: Recipe
-    train: Mapping[str, Any]
-    test: Mapping[str, Any]
-    fingerprint: str
-    facts: Mapping[str, str | int | float]
-
-    @staticmethod
-    def share(recipe: Recipe, data: Data) -> Work:
-        """Put the arrays into the object store."""
-        train, test = ({name: ray.put(array) for name, array in part.items()} for part in (data.train, data.test))
-        return Work(recipe, train, test, data.fingerprint, data.facts)
-
-    def data(self) -> Data:
-        """The recipe's data."""
-        return Data(_fetched(self.train), _fetched(self.test), self.fingerprint, self.facts)
-
-
-def _fetched(references: Mapping[str, Any]) -> Columns:
-    return dict(zip(references, ray.get(list(references.values())), strict=True))
+    data: Shared

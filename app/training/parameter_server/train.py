@@ -29,6 +29,7 @@ from app.training.parameter_server.flat import build
 from app.training.parameter_server.job import ServerJob, Terms, Work
 from app.training.parameter_server.ranges import cut
 from app.training.parameter_server.server import Progress
+from app.training.shared import Shared
 
 Tell = Callable[[Report], object]
 Stop = Callable[[], bool]
@@ -102,7 +103,7 @@ def train_with_servers(
         deadline_s=settings.deadline_s,
         folder=str(folder.resolve()),
     )
-    driver = _Driver(terms, Work.share(job.recipe, job.data), job.max_failures, report, stop)
+    driver = _Driver(terms, Work(job.recipe, Shared.put(job.data)), job.max_failures, report, stop)
     initial = model.parameters.numpy()
     finished = driver.run(ray.put(initial), into=initial)
     return ServerResult(model.module.state_dict() if finished else None, driver.summary())

@@ -38,7 +38,7 @@ class Worker:
             ParameterServerError: see :class:`FlatModel`; a server's wait came to its deadline.
         """
         torch.set_num_threads(1)
-        data = self._work.data()
+        data = self._work.data.get()
         model = build(self._work.recipe, data, self._terms.plan.seed)
         loader = Loader(data.train, self._terms.plan, self._rank, self._terms.workers, torch.device("cpu"))
         make = SynchronousClient if self._terms.mode == "synchronous" else StaleClient
