@@ -8,7 +8,10 @@ from __future__ import annotations
 import importlib
 import sys
 
-BENCHMARKS = {"layouts": "every parallel layout follows the loss curve of one process"}
+BENCHMARKS = {
+    "layouts": "every parallel layout follows the loss curve of one process",
+    "training": "step times, checkpoint stalls and memory, beside what they are compared with",
+}
 
 
 def main(argv: list[str]) -> int:

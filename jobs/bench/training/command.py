@@ -1,0 +1,150 @@
+"""``python -m jobs.bench training``: ratios of one run, each loop beside what it is compared with.
+
+Step time of the engine under Ray Train to the engine under torchrun, and of the engine to a DDP loop written by hand
+(two processes, bytelm 1m, in turns); the stall of an asynchronous checkpoint to a synchronous one; peak memory of a
+rank of fsdp4 to ddp4. On a GPU besides: tokens a second and model FLOPs utilisation of a 1 B decoder, compiled.
+
+Exit code: 0 when every ratio is within its bound, 1 when one is not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
+from app.settings import get_settings
+from app.training.degrees import Degrees
+from app.training.layout import Layout
+from jobs.bench.processes import in_processes
+from jobs.bench.training.gpu import Throughput, throughput
+from jobs.bench.training.memory import peak_bytes
+from jobs.bench.training.saving import measure_saving
+from jobs.bench.training.steps import ratio, step_times
+from jobs.connect import cluster
+
+STEPS_PER_TURN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A ratio and what it may be at most; None: it is reported only."""
+
+    name: str
+    ratio: float
+    at_most: float | None
+    detail: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether the ratio is within its bound."""
+        return self.at_most is None or self.ratio <= self.at_most
+
+
+def main(argv: list[str]) -> int:
+    """Measure and print."""
+    options = _parser().parse_args(argv)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 110
+    findings = []
+    with console.status("measuring") as status:
+        for finding in _findings(options):
+            findings.append(finding)
+            status.update(finding.name)
+            if not console.is_terminal:
+                console.print(f"{finding.name}: {finding.ratio:.3f}", markup=False)
+        found = throughput(options.gpu_size) if torch.cuda.is_available() else None
+    console.print(_table(findings))
+    if found is not None:
+        console.print(_described(found), markup=False)
+    if options.json:
+        report = {"ratios": [{**asdict(each), "holds": each.holds} for each in findings]}
+        options.json.write_text(json.dumps(report | {"gpu": asdict(found) if found else None}, indent=1))
+    return 0 if all(finding.holds for finding in findings) else 1
+
+
+def _findings(options: argparse.Namespace) -> Iterator[Finding]:
+    wanted = set(options.only)
+    data = ByteLMRecipe(ByteLMConfig(sequence=128, corpus="installed")).prepare()
+    with tempfile.TemporaryDirectory() as scratch:
+        if "steps" in wanted:
+            with cluster(get_settings().ray):
+                times = step_times(options.rounds, STEPS_PER_TURN, Path(scratch))
+            milliseconds = {arm: f"{median(each) * 1000:.1f} ms" for arm, each in times.items()}
+            detail = f"{len(times['ray'])} steps each; {{}} to {{}}"
+            yield Finding(
+                "step time, Ray Train to torchrun",
+                ratio(times, "ray", "torchrun"),
+                1.02,
+                detail.format(milliseconds["ray"], milliseconds["torchrun"]),
+            )
+            yield Finding(
+                "step time, engine to a DDP loop by hand",
+                ratio(times, "torchrun", "bare"),
+                1.05,
+                detail.format(milliseconds["torchrun"], milliseconds["bare"]),
+            )
+        if "saving" in wanted:
+            work = partial(measure_saving, data, options.size, options.saves, Path(scratch) / "saving")
+            saving = in_processes(2, work)[0]
+            yield Finding(
+                "checkpoint stall, asynchronous to synchronous",
+                saving.ratio,
+                0.25,
+                f"{options.size} on 2 ranks, {saving.size / 2**20:.0f} MiB a rank; median "
+                f"{median(saving.asynchronous) * 1000:.0f} ms to {median(saving.synchronous) * 1000:.0f} ms",
+            )
+        if "memory" in wanted:
+            fsdp, ddp = (
+                max(in_processes(4, partial(peak_bytes, data, options.size, layout)))
+                for layout in (Layout(Degrees(dp_shard=4)), Layout(Degrees(dp_replicate=4)))
+            )
+            yield Finding(
+                "peak memory per rank, fsdp4 to ddp4",
+                fsdp / ddp,
+                None,
+                f"{options.size}; {fsdp / 2**20:.0f} MiB to {ddp / 2**20:.0f} MiB",
+            )
+
+
+def _table(findings: list[Finding]) -> Table:
+    table = Table(title="The engine beside what it is compared with, in one run")
+    for name, justify in (("measured", "left"), ("ratio", "right"), ("at most", "right"), ("", "left")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for finding in findings:
+        colour = "green" if finding.holds else "red"
+        bound = "" if finding.at_most is None else f"{finding.at_most:.2f}"
+        table.add_row(finding.name, f"[{colour}]{finding.ratio:.3f}[/]", bound, finding.detail)
+    return table
+
+
+def _described(found: Throughput) -> str:
+    share = "" if found.utilisation is None else f", {found.utilisation:.1%} of the device's peak"
+    return f"{found.size} on one {found.device}, bfloat16, compiled: {found.tokens_per_s:,.0f} tokens/s{share}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m jobs.bench training",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parts = ("steps", "saving", "memory")
+    parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="what to measure [all]")
+    parser.add_argument("--rounds", type=int, default=10, metavar="N", help="turns of each loop [10]")
+    parser.add_argument("--saves", type=int, default=5, metavar="N", help="checkpoints of each kind [5]")
+    parser.add_argument("--size", default="10m", help="decoder for checkpoints and memory [10m]")
+    parser.add_argument("--gpu-size", default="1b", help="decoder for the GPU, where there is one [1b]")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON, too")
+    return parser

@@ -1,0 +1,70 @@
+"""How long training waits for a checkpoint: saved beside it, and saved while it stands still."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import torch
+import torch.distributed as dist
+from torch.optim import AdamW
+
+from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
+from app.training.checkpoint import Checkpointer, Retention, prepare
+from app.training.degrees import Degrees
+from app.training.layout import Layout
+from app.training.loader import Loader
+from app.training.mesh import build_mesh
+from app.training.recipe import Data
+from app.training.schedule import Plan
+from app.training.spread import spread
+from app.training.store import RunFolder
+
+STEPS_BETWEEN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """Seconds that training waited for each checkpoint, and the bytes of one."""
+
+    asynchronous: tuple[float, ...]
+    synchronous: tuple[float, ...]
+    size: int
+
+    @property
+    def ratio(self) -> float:
+        """Median stall of the one over that of the other."""
+        return median(self.asynchronous) / median(self.synchronous)
+
+
+def measure_saving(data: Data, size: str, saves: int, folder: Path) -> Saving:
+    """As one rank of two that shard a decoder of ``size``: checkpoints in turns of both kinds, with steps between."""
+    recipe, cpu = ByteLMRecipe(ByteLMConfig(size=size, sequence=128)), torch.device("cpu")
+    layout = Layout(Degrees(dp_shard=dist.get_world_size()))
+    mesh = build_mesh(layout.degrees, "cpu")
+    model = spread(recipe, data, layout, mesh, cpu, 0)
+    optimizer = AdamW(model.parameter_groups())
+    prepare(optimizer, 0)
+    run = RunFolder(str(folder))
+    checkpoints = Checkpointer(run, model, optimizer, dist.new_group(backend="gloo"), Retention(1, 0), lambda _: None)
+    loader = Loader(data.train, Plan(len(data.train["tokens"]), 4, 1, 0), mesh.dp_rank, layout.degrees.dp, cpu)
+    stalls: dict[bool, list[float]] = {True: [], False: []}
+    for save in range(2 * (saves + 1)):
+        for step in range(STEPS_BETWEEN):
+            optimizer.zero_grad()
+            model.backward(loader.batch(step))
+            optimizer.step()
+        waiting = bool(save % 2)
+        checkpoints.finish()
+        dist.barrier()
+        started = time.perf_counter()
+        checkpoints.save(save + 1, 0.0)
+        if waiting:
+            checkpoints.finish()
+        if save > 1:  # the first of each kind makes buffers and imports
+            stalls[waiting].append(time.perf_counter() - started)
+    checkpoints.finish()
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return Saving(tuple(stalls[False]), tuple(stalls[True]), 12 * parameters)
