@@ -48,7 +48,7 @@ def test_what_is_accepted_can_be_and_what_is_refused_says_why(config: TrainConfi
     if refused:
         assert all(" = " in line and ":" in line for line in refused.splitlines())
         return
-    largest = config.layout.at(config.most, config.most)
+    largest = found[max(found)]
     for workers, layout in found.items():
         assert config.fewest <= workers <= config.most
         assert layout.degrees.workers == workers

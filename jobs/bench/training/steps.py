@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 
 import ray
-from torch.distributed.distributed_c10d import TCPStore
+from torch._C._distributed_c10d import TCPStore
 
 from app.training.group import WorkerGroup
 from app.training.job import Job

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from torch import Tensor, nn
-from torch.distributed.distributed_c10d import TCPStore
+from torch._C._distributed_c10d import TCPStore
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
 
