@@ -12,7 +12,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 
 from app.training.gauges import Gauges
+from app.training.layout import Precision
 from app.training.monitor import Beat, Report, Saved, Started, StepReport
+from app.training.peak import utilisation
 from app.training.schedule import Plan
 
 PLACEMENT_WORD_S = 30.0
@@ -23,10 +25,18 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What speed is counted in: ``per_row`` of ``name`` in each row of the data."""
+    """What speed is counted in.
+
+    Attributes:
+        per_row: of ``name`` in each row of the data.
+        flops: operations of the model for a row, forward and backward; None: not known.
+        precision: that they are made in.
+    """
 
     name: str = "rows"
     per_row: int = 1
+    flops: float | None = None
+    precision: Precision = "float32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,7 @@ class Progress:
         self._next_word_s = PLACEMENT_WORD_S
         self._first_at = self._last_at = self._sign_at = time.monotonic()
         self._lost: tuple[float, int] | None = None
+        self._group: Started | None = None
 
     @property
     def train_seconds(self) -> float:
@@ -140,7 +151,7 @@ class Progress:
             self._log(steps, saved)
 
     def _group_started(self, report: Started) -> None:
-        self.nodes, self._running = report.nodes, True
+        self.nodes, self._running, self._group = report.nodes, True, report
         again, self._again = self._again, True
         self.restarts += self._lost is not None
         self._gauges.set({"workers": report.workers, "restarts": self.restarts})
@@ -168,14 +179,23 @@ class Progress:
             )
         self.step = step
 
+    def _utilisation(self, report: StepReport) -> float | None:
+        """Of the devices' peak; None where that is not known."""
+        if self._group is None or self._unit.flops is None:
+            return None
+        flops_per_s = report.rows_per_s * self._unit.flops
+        return utilisation(flops_per_s, self._group.device_name, self._unit.precision, self._group.workers)
+
     def _line(self, report: StepReport) -> str:
         plan, done = self._plan, report.step + 1
         left = (plan.steps - done) * plan.batch_size / max(report.rows_per_s, 1e-9)
         speed = report.rows_per_s * self._unit.per_row
         stall = f"  checkpoint stall {report.stall_s * 1000:.0f} ms" if report.stall_s else ""
+        share = self._utilisation(report)
+        used = "" if share is None else f"  MFU {share:.1%}"
         return (
             f"step {done}/{plan.steps}  epoch {plan.epoch_of(report.step) + 1}/{plan.epochs}  "
-            f"loss {report.loss:.4f}  {speed:,.0f} {self._unit.name}/s{stall}  {left:.0f} s left"
+            f"loss {report.loss:.4f}  {speed:,.0f} {self._unit.name}/s{used}{stall}  {left:.0f} s left"
         )
 
     def _expose(self, steps: list[StepReport], saved: list[Saved]) -> None:
@@ -190,6 +210,9 @@ class Progress:
                     "tokens_per_second": newest.rows_per_s * self._unit.per_row,
                 }
             )
+            share = self._utilisation(newest)
+            if share is not None:
+                self._gauges.set({"flops_utilisation": share})
         if saved:
             self._gauges.set(
                 {"checkpoint_stall_seconds": saved[-1].stall_s, "checkpoint_write_seconds": saved[-1].write_s}

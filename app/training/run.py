@@ -93,7 +93,9 @@ def train(
     monitor = take(folder)
     mlflow.set_experiment(settings.mlflow.experiment)
     record = begin(config, recipe, data, folder, told, client, say, fresh)
-    unit = Unit("tokens", seams.shape.sequence) if seams else Unit()
+    unit = Unit()
+    if seams:
+        unit = Unit("tokens", seams.shape.sequence, seams.flops_per_row, config.layout.precision)
     progress = Progress(
         monitor, client, record.mlflow_run, plan, unit, Gauges(config.model), started, say, show or say
     )

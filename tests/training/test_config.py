@@ -35,6 +35,7 @@ def test_overrides_reach_into_options(path: Path) -> None:
         ("layout.tp=0", "layout.tp = 0: "),
         ("layout.schedule=Fast", "layout.schedule = 'Fast': "),
         ("profile=7", "profile = 7: "),
+        ("parameter_server.servers=2", "parameter_server: without effect; accepted is strategy: parameter_server"),
         ("epochs", "accepted is key=value"),
         ("epochs=[", "'[' is not YAML"),
         ("model.x=1", "model is a value, not a group"),
@@ -57,3 +58,25 @@ def test_not_a_configuration(tmp_path: Path, text: str, sentence: str) -> None:
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         read_config(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["layout.dp_shard=2"], "layout: parameter servers have none"),
+        (["workers=2:4"], "workers = '2:4': accepted with parameter servers is a fixed number"),
+        (["device=gpu"], "device = 'gpu': parameter servers compute on CPUs"),
+        (["parameter_server.mode=fast"], "parameter_server.mode = 'fast': "),
+    ],
+)
+def test_what_parameter_servers_do_not_take(path: Path, overrides: list[str], sentence: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        read_config(path, ["strategy=parameter_server", *overrides])
+    assert sentence in str(refused.value)
+
+
+def test_a_range_is_not_a_number_to_base_60(path: Path) -> None:
+    path.write_text(path.read_text() + "workers: 2:8\n")
+    assert (read_config(path).fewest, read_config(path).most) == (2, 8)
+    assert read_config(path, ["workers=3:4"]).most == 4
+    assert read_config(path, ["seed=0x1F", "batch_size=1_024"]).batch_size == 1024
