@@ -10,6 +10,7 @@ from typing import Any
 import ray.train
 from ray.exceptions import RayError
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError, WorkerHealthCheckTimeoutError
 from ray.train.v2.api.config import FailureConfig, RunConfig
 from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
@@ -73,16 +74,11 @@ class WorkerGroup:
         try:
             self._trainer.fit()
         except WorkerGroupError as error:
-            causes = list(error.worker_failures.values())
             # A rank that lost its peer raises too; what it says names the connection, not what happened.
-            raised = [cause for cause in causes if not _died(cause) and not _lost_peer(cause)]
+            causes = [cause for cause in error.worker_failures.values() if not _lost_peer(cause)]
             died = [cause for cause in causes if _died(cause)]
-            if raised and not died:
-                self._failed = Failed(died=False, placed=True, reason=_line(raised[0]))
-            else:
-                self._failed = Failed(
-                    True, True, _line(died[0]) if died else "a worker lost the connection to another"
-                )
+            reason = _line((died or causes)[0]) if causes else "workers lost the connection to another"
+            self._failed = Failed(bool(died) or not causes, placed=True, reason=reason)
         except ControllerError as error:
             self._failed = Failed(died=False, placed=False, reason=_line(error.controller_failure))
         except Exception as error:
@@ -95,8 +91,7 @@ def resources(use_gpu: bool) -> dict[str, float]:
 
 
 def _died(cause: Exception) -> bool:
-    # Ray Train wraps what the training function raised, and reports a lost actor by its health check.
-    return type(cause).__name__ != "UserExceptionWithTraceback"
+    return isinstance(cause, (RayError, WorkerHealthCheckFailedError, WorkerHealthCheckTimeoutError))
 
 
 def _lost_peer(cause: Exception) -> bool:
