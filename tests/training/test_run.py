@@ -6,11 +6,14 @@ import json
 import os
 import re
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
+import ray
 import torch
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
@@ -137,3 +140,42 @@ def test_a_recipe_that_raises_ends_the_run_with_its_reason(driver: Settings, reg
 def test_more_rows_per_step_than_there_are(driver: Settings, registry: MlflowClient) -> None:
     with pytest.raises(ConfigError, match="batch_size = 512: accepted is at most 256"):
         train(CONFIG.model_copy(update={"batch_size": 512}), TinyRecipe(TinyConfig()), driver, registry)
+
+
+def test_parameter_servers_by_configuration(driver: Settings, registry: MlflowClient) -> None:
+    """Two servers, stale-synchronous: registered like any other run, with the histogram of the staleness."""
+    config = TrainConfig.model_validate(
+        CONFIG.model_dump()
+        | {
+            "model": "tiny-served",
+            "strategy": "parameter_server",
+            "parameter_server": {"servers": 2, "mode": "stale_synchronous", "staleness": 1},
+            "epochs": 2,
+        }
+    )
+    lines: list[str] = []
+    trained = train(config, TinyRecipe(TinyConfig()), driver, registry, say=lines.append)
+    assert registry.get_model_version("tiny-served", trained.version).run_id == trained.run_id
+    histogram = json.loads(
+        Path(
+            download_artifacts(f"runs:/{trained.run_id}/staleness.json", tracking_uri=driver.mlflow.tracking_uri)
+        ).read_text()
+    )
+    gradients = 2 * 16 * 2  # of two workers, in 16 steps, on two servers
+    assert sum(histogram["staleness"].values()) == sum(histogram["lead"].values()) == gradients
+    assert set(histogram["lead"]) <= {"0", "1"}
+    assert any(line.startswith("32 updates in 16 steps; staleness at most ") for line in lines), lines
+
+
+def test_figures_are_ray_metrics(whole: Trained, driver: Settings) -> None:
+    """On the metrics endpoint of the driver's node, as Prometheus reads it."""
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]
+    (here,) = [node for node in nodes if node["NodeID"] == ray.get_runtime_context().get_node_id()]
+    url = f"http://127.0.0.1:{here['MetricsExportPort']}/metrics"
+    deadline = time.monotonic() + 60
+    while not (
+        found := re.search(r'^ray_tidegate_train_step{[^}]*model="tiny"[^}]*} (\S+)', httpx.get(url).text, re.M)
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert float(found[1]) == whole.steps
