@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import torch
 from safetensors.torch import load, save
@@ -31,6 +32,21 @@ def leave_probe(folder: RunFolder, spread: Spread, batch: Mapping[str, Tensor]) 
     tensors = {f"rows.{name}": column.contiguous().cpu() for name, column in rows.items()}
     tensors[_OUTPUT] = output.detach().float().contiguous().cpu()
     folder.write_bytes(_FILE, save(tensors))
+
+
+def check_files(folder: RunFolder, recipe: Recipe, data: Data, files: Iterable[Path], precision: str) -> None:
+    """Compare, as :func:`check_probe` does, what those safetensors ``files`` hold that hold a whole model.
+
+    Raises:
+        ExportError: as there.
+    """
+    for path in files:
+        if path.suffix != ".safetensors":
+            continue
+        tensors, model = load(path.read_bytes()), recipe.build(data)
+        if tensors.keys() == model.state_dict().keys():
+            model.load_state_dict(tensors)
+            check_probe(folder, recipe, data, model, precision)
 
 
 def check_probe(folder: RunFolder, recipe: Recipe, data: Data, model: nn.Module, precision: str) -> float:

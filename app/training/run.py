@@ -119,7 +119,7 @@ def train(
             evaluation = recipe.evaluate(model, data.test)
         log_results(evaluation, progress.losses, folder)
         say("  ".join(f"{name} {value:.4f}" for name, value in evaluation.metrics.items()))
-        version = register(config, recipe, model, data, evaluation)
+        version = register(config, recipe, model, data, evaluation, folder)
         folder.write_record(dataclasses.replace(record, version=version))
         status = "FINISHED"
     except StoppedError:

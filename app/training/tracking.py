@@ -13,6 +13,7 @@ from torch import nn
 
 from app import registry
 from app.training.config import TrainConfig
+from app.training.probe import check_files
 from app.training.profiler import TRACE
 from app.training.progress import Say
 from app.training.provenance import code_digest, git_commit, machine, packages
@@ -64,10 +65,18 @@ def log_results(evaluation: Evaluation, losses: list[tuple[int, float]], folder:
             mlflow.log_artifact(str(path), "profile")
 
 
-def register(config: TrainConfig, recipe: Recipe, model: nn.Module, data: Data, evaluation: Evaluation) -> str:
-    """Log the model as a new version; returns its number."""
-    with tempfile.TemporaryDirectory() as folder:
-        package = recipe.package(model, data, Path(folder))
+def register(
+    config: TrainConfig, recipe: Recipe, model: nn.Module, data: Data, evaluation: Evaluation, folder: RunFolder
+) -> str:
+    """Log the model as a new version; returns its number.
+
+    Raises:
+        ExportError: the files of the package do not hold the trained model.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        package = recipe.package(model, data, Path(scratch))
+        if config.strategy == "collective":  # the servers' model was never spread
+            check_files(folder, recipe, data, package.artifacts.values(), config.layout.precision)
         tags = {"tidegate.recipe": recipe.name, "tidegate.data": data.fingerprint}
         tags |= {f"test.{name}": f"{value:.6f}" for name, value in evaluation.metrics.items()}
         return registry.log_version(package, config.model, tags)

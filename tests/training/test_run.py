@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -42,7 +43,8 @@ KILLED = re.compile(r"^training with 2 workers on cpu \(.*; pids (\d+), (\d+)\)$
 @pytest.fixture(scope="module")
 def whole(driver: Settings, registry: MlflowClient) -> Trained:
     """A run that nothing disturbed."""
-    return train(CONFIG, TinyRecipe(TinyConfig()), driver, registry, say=lambda line: None)
+    profiled = CONFIG.model_copy(update={"profile": "3:5"})
+    return train(profiled, TinyRecipe(TinyConfig()), driver, registry, say=lambda line: None)
 
 
 def weights(client: MlflowClient, trained: Trained, folder: Path) -> list[list[float]]:
@@ -105,7 +107,7 @@ def test_two_workers_follow_a_plain_loop(whole: Trained, registry: MlflowClient,
     np.testing.assert_allclose(logged, losses, rtol=1e-4)
 
 
-def test_what_a_run_leaves_in_the_registry(whole: Trained, registry: MlflowClient) -> None:
+def test_what_a_run_leaves_in_the_registry(whole: Trained, registry: MlflowClient, tmp_path: Path) -> None:
     run = registry.get_run(whole.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.params["workers"] == "2"
@@ -116,6 +118,9 @@ def test_what_a_run_leaves_in_the_registry(whole: Trained, registry: MlflowClien
     assert [metric.step for metric in registry.get_metric_history(whole.run_id, "train.loss")] == list(range(80))
     assert "packages.txt" in {entry.path for entry in registry.list_artifacts(whole.run_id)}
     assert {entry.path for entry in registry.list_artifacts(whole.run_id, "plots")} == {"plots/loss.png"}
+    profile = download_artifacts(f"runs:/{whole.run_id}/profile/rank0.json.gz", dst_path=str(tmp_path))
+    trace = json.loads(gzip.decompress(Path(profile).read_bytes()))["traceEvents"]
+    assert {event["name"] for event in trace} >= {"ProfilerStep#3", "ProfilerStep#4"}
     version = registry.get_model_version("tiny", whole.version)
     assert version.run_id == whole.run_id
     assert version.tags["tidegate.recipe"] == "tiny"
