@@ -102,7 +102,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
                 "checkpoint stall, asynchronous to synchronous",
                 saving.ratio,
                 0.25,
-                f"{options.size} on 2 ranks, {saving.size / 2**20:.0f} MiB a rank; median "
+                f"{options.size} on 2 ranks, {saving.size / 2**20:.0f} MiB in all; median "
                 f"{median(saving.asynchronous) * 1000:.0f} ms to {median(saving.synchronous) * 1000:.0f} ms",
             )
         if "memory" in wanted:
