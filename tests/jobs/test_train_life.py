@@ -191,7 +191,7 @@ def test_a_run_outlives_its_nodes_and_its_job(
     assert trained["restarts"] == 0
     found = logged_losses(MlflowClient(environment["TIDEGATE_MLFLOW_TRACKING_URI"]), trained["run_id"])
     wanted = losses_of_one_process()
-    assert set(found) >= set(range(0, 300))
+    assert set(found) >= set(range(300))
     np.testing.assert_allclose(
         [found[step] for step in sorted(found)], [wanted[step] for step in sorted(found)], rtol=5e-6
     )
