@@ -154,6 +154,9 @@ class TrainingSettings(_Group):
 
     storage: str = Field(".tidegate/runs", description="Folder or fsspec address that all nodes reach")
     max_failures: Annotated[int, Field(ge=0)] = Field(3, description="Worker losses a run survives")
+    placement_timeout_s: Seconds = Field(
+        600.0, description="Time a run waits for room for its workers before it fails, seconds"
+    )
     stop_timeout_s: Seconds = Field(
         60.0, description="Time the workers have for a checkpoint when a run is stopped, seconds"
     )

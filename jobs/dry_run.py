@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -28,6 +29,9 @@ def dry_run(config: TrainConfig, recipe: Recipe) -> None:
             device has.
     """
     check_early(config)
+    if config.strategy == "parameter_server":
+        _print_servers(config, recipe)
+        return
     device: Device = "cuda" if config.device == "gpu" else "cpu"
     data = recipe.prepare()
     plan = recipe.spread_plan(data) if isinstance(recipe, SpreadRecipe) else None
@@ -43,6 +47,20 @@ def dry_run(config: TrainConfig, recipe: Recipe) -> None:
         console.print(line, highlight=False)
     console.print("", _table(found[most]), sep="\n")
     _check_memory(config, found)
+
+
+def _print_servers(config: TrainConfig, recipe: Recipe) -> None:
+    """Parameter servers have no mesh: each holds a range of the weights, with AdamW's two moments."""
+    data = recipe.prepare()
+    with torch.device("meta"):
+        parameters = sum(parameter.numel() for parameter in recipe.build(data).parameters())
+    servers = config.parameter_server.servers
+    console = Console(width=WIDTH)
+    console.print(f"strategy    {config.most} workers, {servers} parameter servers, {config.parameter_server.mode}")
+    console.print(f"parameters  {parameters:,}")
+    console.print(f"batch       {config.batch_size} rows a step: {config.batch_size // config.most} on each worker")
+    console.print(f"server      {_size(12 * -(-parameters // servers))} for weights and optimizer, gradients besides")
+    console.print(f"worker      {_size(8 * parameters)} for weights and gradients, activations besides")
 
 
 def _check_memory(config: TrainConfig, found: Mapping[int, Estimate]) -> None:

@@ -4,7 +4,8 @@ On a laptop:  python -m jobs.train --config flights-online
 Only checked: python -m jobs.train --config 8b-64gpu --dry-run
 On a cluster: RAY_AUTH_MODE=token ray job submit --working-dir . -- python -m jobs.train --config flights-online
 
-A job that is stopped (Ctrl-C, SIGTERM, `ray job stop`) writes a checkpoint first; the same command goes on there.
+A job that is stopped (Ctrl-C, SIGTERM, `ray job stop`) writes a checkpoint first; the same command goes on there. For
+`ray job stop` the head must run with RAY_JOB_STOP_WAIT_TIME_S=90 or so (the local stack does): Ray kills after 3 s.
 
 Exit code: 0 registered, or checked; 1 training failed or the registry is away; 2 the configuration is refused;
 75 stopped behind a checkpoint. The last line of the output is one JSON object: the version, or where it stopped.
@@ -29,6 +30,7 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from ray.exceptions import RayError
 
 from app.recipes import SHIPPED, find_recipe
 from app.registry import RegistryError, connect
@@ -48,6 +50,7 @@ STOPPED = 75
 """EX_TEMPFAIL of sysexits.h: not done, try again."""
 LOG_EVERY_S = 5.0
 """Seconds between lines of progress in a job's log."""
+_FAILURES = (TrainingError, ExportError, RunTakenError, RegistryError, MlflowException, RayError)
 CONFIGS = Path(__file__).parent / "configs"
 
 
@@ -77,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
         print(error)
         print(json.dumps({"model": config.model, "stopped_at_step": error.step}), flush=True)
         return STOPPED
-    except (TrainingError, ExportError, RunTakenError, RegistryError, MlflowException, ConnectionError) as error:
+    except (*_FAILURES, ConnectionError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     print(json.dumps(dataclasses.asdict(trained)), flush=True)

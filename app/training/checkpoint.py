@@ -6,6 +6,7 @@ from its step: the learning rate, the loader's position, the random states (``sc
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 import warnings
@@ -29,6 +30,7 @@ from app.training.store import Mark, RunFolder
 
 WRITE_TIMEOUT_S = 1800.0
 """How long one checkpoint may take to be written."""
+_SEEN_BY_ALL = "shared"
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
@@ -132,6 +134,25 @@ class CheckpointError(RuntimeError):
     """A checkpoint could not be written or read. Without one training cannot promise what a lost worker costs."""
 
 
+def check_shared(folder: RunFolder, group: dist.ProcessGroup) -> None:
+    """See that every rank reads what the first one wrote. A collective call.
+
+    Raises:
+        CheckpointError: one does not: shards of a checkpoint would be on several machines, and on none together.
+    """
+    token = [secrets.token_hex(8)]
+    if dist.get_rank() == 0:
+        folder.write_bytes(_SEEN_BY_ALL, token[0].encode())
+    dist.broadcast_object_list(token, src=0, group=group)
+    seen = [False] * dist.get_world_size()
+    dist.all_gather_object(seen, folder.read_bytes(_SEEN_BY_ALL) == token[0].encode(), group=group)
+    if not all(seen):
+        raise CheckpointError(
+            f"{folder.url} is not the same folder for all workers (not for rank {seen.index(False)}); accepted is a "
+            "TIDEGATE_TRAINING_STORAGE that all nodes reach: a shared folder, or an address of an object store"
+        )
+
+
 def prepare(optimizer: AdamW, step: int) -> None:
     """Give AdamW the state of an optimizer that has made ``step`` steps, moments zero."""
     for group in optimizer.param_groups:
@@ -143,11 +164,18 @@ def prepare(optimizer: AdamW, step: int) -> None:
 
 
 def load_whole(folder: RunFolder, step: int, model: nn.Module) -> None:
-    """Load the weights of any layout's checkpoint into a plain model on this process alone."""
+    """Load the weights of any layout's checkpoint into a plain model on this process alone.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
     state = {f"model.{name}": value for name, value in model.state_dict().items()}
     with warnings.catch_warnings():  # that this is one process is what is meant
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")
-        load(state, storage_reader=FsspecReader(folder.checkpoint(step)), no_dist=True)
+        try:
+            load(state, storage_reader=FsspecReader(folder.checkpoint(step)), no_dist=True)
+        except (Exception, CheckpointException) as error:
+            raise CheckpointError(f"the checkpoint at step {step} cannot be read: {_cause(error)}") from error
     model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
 
 

@@ -82,6 +82,9 @@ class TrainConfig(BaseModel):
             raise ValueError("layout: parameter servers have none; accepted is strategy: collective, or no layout")
         if self.fewest != self.most:
             raise ValueError(f"workers = {self.workers!r}: accepted with parameter servers is a fixed number")
+        for name in ("profile", "keep_checkpoints", "keep_best"):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} = {getattr(self, name)!r}: without effect on parameter servers")
         if self.device == "gpu":
             raise ValueError("device = 'gpu': parameter servers compute on CPUs; accepted are cpu and auto")
         return self

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray.train
+from fsspec.core import url_to_fs
+from pyarrow.fs import FSSpecHandler, PyFileSystem
 from ray.exceptions import RayError
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError, WorkerHealthCheckTimeoutError
@@ -17,12 +19,13 @@ from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 from app.training.job import Job, train_worker
 from app.training.layout import Layout
 
-PLACEMENT_TRIES = 10
-"""How often Ray Train may fail to start the workers before the run ends; each try lasts up to a minute."""
+PLACEMENT_TRY_S = 30.0
+"""How long Ray Train waits for room before it counts a failure to start the workers."""
 
 _TRAIN_ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # how soon a lost worker is noticed
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # draining nodes are this engine's business
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(PLACEMENT_TRY_S),
 }
 
 
@@ -36,12 +39,17 @@ class Failed:
 
 
 class WorkerGroup:
-    """Starts at once."""
+    """Starts at once.
 
-    def __init__(self, job: Job, layout: Layout, use_gpu: bool, name: str, storage: str) -> None:
-        self.layout = layout
+    Args:
+        name: of the Ray Train run.
+        patience_s: how long there may be no room for it.
+    """
+
+    def __init__(self, job: Job, layout: Layout, use_gpu: bool, name: str, patience_s: float) -> None:
         for variable, value in _TRAIN_ENVIRONMENT.items():
             os.environ.setdefault(variable, value)
+        path, filesystem = _storage(f"{job.folder.url}/ray-train")
         self._trainer: Any = TorchTrainer(
             train_worker,
             train_loop_config={"job": job, "layout": layout},
@@ -51,8 +59,11 @@ class WorkerGroup:
             ),
             run_config=RunConfig(  # type: ignore[arg-type] # annotated with the class of Train v1
                 name=name,
-                storage_path=storage,
-                failure_config=FailureConfig(max_failures=0, controller_failure_limit=PLACEMENT_TRIES),
+                storage_path=path,
+                storage_filesystem=filesystem,
+                failure_config=FailureConfig(
+                    max_failures=0, controller_failure_limit=max(0, round(patience_s / PLACEMENT_TRY_S) - 1)
+                ),
                 worker_runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}},
             ),
         )
@@ -77,7 +88,11 @@ class WorkerGroup:
             # A rank that lost its peer raises too; what it says names the connection, not what happened.
             causes = [cause for cause in error.worker_failures.values() if not _lost_peer(cause)]
             died = [cause for cause in causes if _died(cause)]
-            reason = _line((died or causes)[0]) if causes else "workers lost the connection to another"
+            if causes:
+                reason = _line((died or causes)[0])
+            else:
+                lost = _line(next(iter(error.worker_failures.values()), error))
+                reason = f"workers lost the connection to another ({lost[:160]})"
             self._failed = Failed(bool(died) or not causes, placed=True, reason=reason)
         except ControllerError as error:
             self._failed = Failed(died=False, placed=False, reason=_line(error.controller_failure))
@@ -88,6 +103,14 @@ class WorkerGroup:
 def resources(use_gpu: bool) -> dict[str, float]:
     """What one worker takes."""
     return {"CPU": 1, "GPU": 1} if use_gpu else {"CPU": 1}
+
+
+def _storage(url: str) -> tuple[str, Any]:
+    """Where Ray Train keeps its own records, in whatever fsspec opens: it knows only what pyarrow does by itself."""
+    if "://" not in url:
+        return url, None
+    filesystem, path = url_to_fs(url)
+    return path, PyFileSystem(FSSpecHandler(filesystem))
 
 
 def _died(cause: Exception) -> bool:

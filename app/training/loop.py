@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch.optim import AdamW
 
-from app.training.checkpoint import Checkpointer, Retention, prepare
+from app.training.checkpoint import Checkpointer, Retention, check_shared, prepare
 from app.training.config import TrainConfig
 from app.training.layout import Layout
 from app.training.loader import Loader
@@ -50,7 +50,7 @@ def train_ranks(task: Task, layout: Layout, device: torch.device) -> None:
     """As one rank of the default process group: train from the newest checkpoint to the end, or until told to leave.
 
     Raises:
-        CheckpointError: a checkpoint cannot be written or read.
+        CheckpointError: a checkpoint cannot be written or read, or the ranks do not share the folder.
     """
     torch.set_num_threads(1)
     mesh = build_mesh(layout.degrees, device_type(device), layout.ep)
@@ -71,8 +71,8 @@ class _Rank:
         )
         prepare(self._optimizer, 0)
         self._loader = Loader(data.train, self._plan, mesh.dp_rank, layout.degrees.dp, device)
-        # Ranks that share rows see the same dropout.
-        self._dropout_rank = mesh.dp_rank
+        # Ranks that hold parts of the same activations, along tp, must drop the same.
+        self._dropout_rank = mesh.dp_rank * layout.degrees.cp + mesh.rank("cp")
         self._checkpoints = Checkpointer(
             task.folder,
             self._model,
@@ -84,6 +84,7 @@ class _Rank:
 
     def run(self) -> None:
         """The loop."""
+        check_shared(self._task.folder, _cpu_group())
         first = self._checkpoints.restore()
         self._report_start(first)
         for part in self._model.parts:
@@ -108,13 +109,15 @@ class _Rank:
                     beat_at = time.monotonic()
                     self._tell(Beat(step))
                 leave = bool(agreed & Order.LEAVE)
+                if last:
+                    # Before the checkpoint: one at the last step must not be without it.
+                    leave_probe(self._task.folder, self._model, self._loader.batch(0))
                 if (step + 1) % self._config.checkpoint_every == 0 or last or leave:
                     self._checkpoints.save(step + 1, float(self._model.mean_loss(losses)) / (step + 1 - since))
                     losses, since = torch.zeros((), device=self._device), step + 1
                 if leave and not last:
                     self._checkpoints.finish()
                     return
-        leave_probe(self._task.folder, self._model, self._loader.batch(0))
         self._checkpoints.finish()
 
     def _step(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:

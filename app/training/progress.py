@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from mlflow import MlflowClient
-from mlflow.entities import Metric
 
 from app.training.gauges import Gauges
 from app.training.layout import Precision
+from app.training.metric_log import MetricLog
 from app.training.monitor import Beat, Report, Saved, Started, StepReport
 from app.training.peak import utilisation
 from app.training.schedule import Plan
@@ -63,8 +62,7 @@ class Progress:
     def __init__(
         self,
         monitor: Any,
-        client: MlflowClient,
-        run_id: str,
+        metrics: MetricLog,
         plan: Plan,
         unit: Unit,
         gauges: Gauges,
@@ -79,9 +77,10 @@ class Progress:
         self.nodes: tuple[str, ...] = ()
         self.step = -1
         self.startup_s: float | None = None
-        self._monitor, self._client, self._run_id = monitor, client, run_id
+        self.running = False
+        self._monitor, self._metrics = monitor, metrics
         self._plan, self._unit, self._gauges, self._show = plan, unit, gauges, show
-        self._dropped, self._running, self._again = 0, False, False
+        self._dropped, self._again = 0, False
         self._began_at, self._begun_at = began_at, time.monotonic()
         self._next_word_s = PLACEMENT_WORD_S
         self._first_at = self._last_at = self._sign_at = time.monotonic()
@@ -99,7 +98,7 @@ class Progress:
 
     def group_left(self) -> None:
         """The worker group ended by itself."""
-        self.nodes, self._running = (), False
+        self.nodes, self.running = (), False
 
     def group_lost(self, reason: str) -> None:
         """The worker group is gone before its time."""
@@ -115,7 +114,7 @@ class Progress:
         except Exception as error:
             self.say(f"progress is not available: {error}")
         waited = time.monotonic() - self._begun_at
-        if not self._running and waited > self._next_word_s:
+        if not self.running and waited > self._next_word_s:
             free = ray.available_resources()  # type: ignore[no-untyped-call]
             room = ", ".join(f"{free.get(name, 0):g} {name}" for name in ("CPU", "GPU"))
             self.say(
@@ -151,7 +150,7 @@ class Progress:
             self._log(steps, saved)
 
     def _group_started(self, report: Started) -> None:
-        self.nodes, self._running, self._group = report.nodes, True, report
+        self.nodes, self.running, self._group = report.nodes, True, report
         again, self._again = self._again, True
         self.restarts += self._lost is not None
         self._gauges.set({"workers": report.workers, "restarts": self.restarts})
@@ -219,8 +218,7 @@ class Progress:
             )
 
     def _log(self, steps: list[StepReport], saved: list[Saved]) -> None:
-        now = int(time.time() * 1000)
-        values = [
+        self._metrics.add(
             (name, value, report.step)
             for report in steps
             for name, value in (
@@ -229,12 +227,9 @@ class Progress:
                 ("train.gradient_norm", report.gradient_norm),
                 (f"train.{self._unit.name}_per_s", report.rows_per_s * self._unit.per_row),
             )
-        ]
-        values += [
+        )
+        self._metrics.add(
             (f"checkpoint.{name}", value, report.step)
             for report in saved
             for name, value in (("stall_s", report.stall_s), ("write_s", report.write_s))
-        ]
-        metrics = [Metric(name, value, now, step) for name, value, step in values]
-        for first in range(0, len(metrics), 1000):  # what MLflow takes in one request
-            self._client.log_batch(self._run_id, metrics=metrics[first : first + 1000])
+        )

@@ -12,16 +12,18 @@ import ray
 import torch
 from mlflow import MlflowClient
 from mlflow.entities import Metric
+from mlflow.exceptions import MlflowException
 
 from app.settings import Settings
-from app.training.config import ConfigError, TrainConfig
+from app.training.config import ConfigError, TrainConfig, parse_steps
 from app.training.gauges import Gauges
 from app.training.identity import digest, folder_of, take
+from app.training.metric_log import MetricLog
 from app.training.progress import Progress, Say, Unit
 from app.training.recipe import Data, Recipe, SpreadRecipe
 from app.training.schedule import Plan
 from app.training.sizes import layouts
-from app.training.strategies import Run, trained_model
+from app.training.strategies import Run, check_storage, position, trained_model
 from app.training.supervisor import StoppedError
 from app.training.tracking import begin, log_results, register
 
@@ -36,7 +38,7 @@ class Trained:
         seconds: whole run; startup_seconds: from its beginning to the first step; train_seconds: from there to the
             last step; finish_seconds: from there to the registered version.
         difference: of the registered model's outputs from those of the model as it was spread, relative to the
-            largest.
+            largest; None for a model that never was (parameter servers).
     """
 
     model: str
@@ -49,7 +51,7 @@ class Trained:
     startup_seconds: float
     train_seconds: float
     finish_seconds: float
-    difference: float
+    difference: float | None
 
 
 def train(
@@ -88,45 +90,50 @@ def train(
     use_gpu = _use_gpu(config)
     possible = layouts(config, seams, "cuda" if use_gpu else "cpu")
 
-    told = digest(config, data.fingerprint)
-    folder = folder_of(config, told, settings.training.storage)
+    folder = folder_of(config, digest(config, data.fingerprint), settings.training.storage)
+    check_storage(config, folder)
     monitor = take(folder)
-    mlflow.set_experiment(settings.mlflow.experiment)
-    record = begin(config, recipe, data, folder, told, client, say, fresh)
+    record = folder.record()
+    finished = record is not None and record.version
+    step = 0 if fresh or finished else position(config, folder)
     unit = Unit()
     if seams:
         unit = Unit("tokens", seams.shape.sequence, seams.flops_per_row, config.layout.precision)
-    progress = Progress(
-        monitor, client, record.mlflow_run, plan, unit, Gauges(config.model), started, say, show or say
-    )
-    run = Run(
-        config=config,
-        recipe=recipe,
-        data=data,
-        plan=plan,
-        layouts=possible,
-        use_gpu=use_gpu,
-        folder=folder,
-        settings=settings.training,
-        monitor=monitor,
-        progress=progress,
-        stop=stop or threading.Event(),
-    )
-    status = "FAILED"
+    mlflow.set_experiment(settings.mlflow.experiment)
+    status, stopping = "FAILED", stop or threading.Event()
     try:
-        model, difference = trained_model(run)
+        record = begin(config, recipe, data, folder, step, client, say)
+        metrics = MetricLog(client, record.mlflow_run, say)
+        try:
+            progress = Progress(monitor, metrics, plan, unit, Gauges(config.model), started, say, show or say)
+            run = Run(
+                config=config,
+                recipe=recipe,
+                data=data,
+                plan=plan,
+                layouts=possible,
+                use_gpu=use_gpu,
+                folder=folder,
+                settings=settings.training,
+                monitor=monitor,
+                progress=progress,
+                stop=stopping,
+            )
+            model, difference = trained_model(run)
+        finally:
+            metrics.close()
         with torch.no_grad():
             evaluation = recipe.evaluate(model, data.test)
-        log_results(evaluation, progress.losses, folder)
+        log_results(evaluation, client, record.mlflow_run, folder)
         say("  ".join(f"{name} {value:.4f}" for name, value in evaluation.metrics.items()))
-        version = register(config, recipe, model, data, evaluation, folder)
+        version = register(config, recipe, model, data, evaluation, client, record.mlflow_run)
         folder.write_record(dataclasses.replace(record, version=version))
         status = "FINISHED"
     except StoppedError:
         status = "KILLED"
         raise
     finally:
-        mlflow.end_run(status)
+        _end(status, say)
     ended = time.monotonic()
     startup_s = progress.startup_s or 0.0
     trained = Trained(
@@ -142,7 +149,7 @@ def train(
         finish_seconds=ended - started - startup_s - progress.train_seconds,
         difference=difference,
     )
-    _log_times(client, trained)
+    _log_times(client, trained, say)
     say(
         f"registered {config.model} version {version}; start to first step {startup_s:.1f} s, "
         f"training {trained.train_seconds:.1f} s, end to registered {trained.finish_seconds:.1f} s"
@@ -156,7 +163,10 @@ def _plan(config: TrainConfig, data: Data) -> Plan:
         raise ConfigError(
             f"batch_size = {config.batch_size}: accepted is at most {rows}, the number of training rows"
         )
-    return Plan(rows, config.batch_size, config.epochs, config.seed)
+    plan = Plan(rows, config.batch_size, config.epochs, config.seed)
+    if config.profile and parse_steps(config.profile)[1] > plan.steps:
+        raise ConfigError(f"profile = {config.profile!r}: accepted is up to {plan.steps}, the number of steps")
+    return plan
 
 
 def _use_gpu(config: TrainConfig) -> bool:
@@ -168,11 +178,22 @@ def _use_gpu(config: TrainConfig) -> bool:
     return config.device == "gpu" or (config.device == "auto" and gpus >= config.fewest)
 
 
-def _log_times(client: MlflowClient, trained: Trained) -> None:
+def _end(status: str, say: Say) -> None:
+    """End the run in MLflow; what became of it does not depend on whether MLflow answers."""
+    try:
+        mlflow.end_run(status)
+    except MlflowException as error:
+        say(f"MLflow does not know that the run is {status}: {error}")
+
+
+def _log_times(client: MlflowClient, trained: Trained, say: Say) -> None:
     now = int(time.time() * 1000)
     times = {
         "run.startup_s": trained.startup_seconds,
         "run.train_s": trained.train_seconds,
         "run.finish_s": trained.finish_seconds,
     }
-    client.log_batch(trained.run_id, metrics=[Metric(name, value, now, 0) for name, value in times.items()])
+    try:
+        client.log_batch(trained.run_id, metrics=[Metric(name, value, now, 0) for name, value in times.items()])
+    except MlflowException as error:
+        say(f"MLflow did not take the run's times: {error}")

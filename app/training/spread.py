@@ -24,6 +24,9 @@ from app.training.pipeline import Pipeline, take_parts
 from app.training.recipe import Data, Recipe, SpreadPlan, SpreadRecipe
 from app.training.tensors import by_mesh
 
+OUTPUT_ROWS = 4
+"""Rows of a model's output that are compared."""
+
 Batch = Mapping[str, Tensor]
 Backward = Callable[[Batch], list[Tensor]]
 """Forward and backward over one accumulated part; the losses of this rank, each its share of the rank's mean."""
@@ -74,14 +77,16 @@ class Spread:
         return total
 
     def output(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor] | None:
-        """What the model makes of the first accumulated part of a batch, to compare with another layout's: the part's
-        rows and the output, for all positions and classes; of a recipe without a plan, the mean loss. Leaves
-        gradients behind. A collective call.
+        """What the model makes of some rows of a batch, to compare with another layout's: the rows and the output,
+        for all positions and classes; of a recipe without a plan, the mean loss. Leaves gradients behind. A
+        collective call.
 
         Returns:
             None on ranks that do not hold the output, or hold the same as another.
         """
         part = _split(batch, self.layout.accumulation)[0]
+        if self.layout.degrees.pp == 1:  # a pipeline takes as many rows as always
+            part = {name: column[:OUTPUT_ROWS] for name, column in part.items()}
         for each in self.parts:
             each.eval()
         output = self._passes.output(part)

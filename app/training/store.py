@@ -39,13 +39,11 @@ class RunRecord:
     """Which run a folder belongs to.
 
     Attributes:
-        told: digest of what decides the result: configuration, data.
         code: digest of the code that began it.
         mlflow_run: the run in MLflow that goes on with it.
         version: the registered version; empty until there is one.
     """
 
-    told: str
     code: str
     mlflow_run: str
     version: str = ""
@@ -147,7 +145,9 @@ class RunFolder:
         return found if isinstance(found, dict) else {}
 
     def _write(self, path: str, fields: dict[str, Any]) -> None:
-        self._fs.pipe_file(path, json.dumps(fields).encode())
+        # Under another name first: a disk that is full must not leave half of it.
+        self._fs.pipe_file(f"{path}.unfinished", json.dumps(fields).encode())
+        self._fs.mv(f"{path}.unfinished", path)
 
     def _remove(self, name: str) -> None:
         # The mark goes first: what is half removed must not look complete.

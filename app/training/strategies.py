@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,15 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from app.settings import TrainingSettings
-from app.training.checkpoint import load_whole
+from app.training.checkpoint import CheckpointError, load_whole
 from app.training.config import ConfigError, TrainConfig
 from app.training.job import Job
 from app.training.layout import Layout
 from app.training.monitor import MonitorLink
+from app.training.parameter_server import checkpoints
 from app.training.parameter_server.errors import ParameterServerError
 from app.training.parameter_server.job import Optimization, ServerJob
-from app.training.parameter_server.train import Summary, train_with_servers
+from app.training.parameter_server.train import ServerResult, Summary, train_with_servers
 from app.training.probe import check_probe
 from app.training.progress import Progress
 from app.training.recipe import Data, Recipe
@@ -53,49 +55,57 @@ class Run:
     stop: threading.Event
 
 
-def trained_model(run: Run) -> tuple[nn.Module, float]:
+def position(config: TrainConfig, folder: RunFolder) -> int:
+    """The step that the newest complete checkpoint in a run's folder goes on from, 0 without one."""
+    if config.strategy == "parameter_server":
+        return max(checkpoints.complete(_servers_folder(folder)), default=0)
+    newest = folder.newest()
+    return newest.step if newest else 0
+
+
+def check_storage(config: TrainConfig, folder: RunFolder) -> None:
+    """Refuse a folder that the strategy cannot use.
+
+    Raises:
+        ConfigError: parameter servers, and an address of a store.
+    """
+    if config.strategy == "parameter_server" and "://" in folder.url:
+        raise ConfigError(
+            f"strategy = 'parameter_server': servers write their checkpoints to a local folder that all nodes reach, "
+            f"not to {folder.url}; accepted is another TIDEGATE_TRAINING_STORAGE"
+        )
+
+
+def trained_model(run: Run) -> tuple[nn.Module, float | None]:
     """Train to the last step.
 
     Returns:
         The plain model on the CPU, and how far its outputs are from those of the model as it was spread (relative to
-        the largest).
+        the largest; None where it never was).
 
     Raises:
         StoppedError, TrainingError, ExportError: see :func:`app.training.run.train`.
     """
     if run.config.strategy == "parameter_server":
-        return _by_servers(run), 0.0
+        return _by_servers(run), None
     return _by_ranks(run)
 
 
 def _by_ranks(run: Run) -> tuple[nn.Module, float]:
     job = Job(run.config, run.recipe, Shared.put(run.data), run.folder, MonitorLink(run.monitor))
-    supervisor = Supervisor(
-        job,
-        run.plan.steps,
-        run.layouts,
-        run.use_gpu,
-        f"{run.folder.url}/ray-train",
-        run.settings.max_failures,
-        run.settings.stop_timeout_s,
-        run.progress,
-        run.stop,
-    )
-    supervisor.run()
+    Supervisor(job, run.plan.steps, run.layouts, run.use_gpu, run.settings, run.progress, run.stop).run()
     run.progress.say("training is done; consolidating the checkpoint")
     model = run.recipe.build(run.data)
-    load_whole(run.folder, run.plan.steps, model)
+    try:
+        load_whole(run.folder, run.plan.steps, model)
+    except CheckpointError as error:
+        raise TrainingError(str(error)) from error
     difference = check_probe(run.folder, run.recipe, run.data, model, run.config.layout.precision)
     run.progress.say(f"the consolidated model's outputs are within {difference:.1e} of the trained one's")
     return model, difference
 
 
 def _by_servers(run: Run) -> nn.Module:
-    if "://" in run.folder.url:
-        raise ConfigError(
-            f"strategy = 'parameter_server': servers write their checkpoints to a local folder that all nodes reach, "
-            f"not to {run.folder.url}; accepted is another TIDEGATE_TRAINING_STORAGE"
-        )
     config = run.config
     job = ServerJob(
         run.recipe,
@@ -106,25 +116,48 @@ def _by_servers(run: Run) -> nn.Module:
         config.checkpoint_every,
         run.settings.max_failures,
     )
-    folder = Path(run.folder.url) / "servers"
-    tell = run.monitor.tell.remote
     run.progress.group_begins()
-    with ThreadPoolExecutor(1, "parameter-server") as pool:
-        training = pool.submit(train_with_servers, job, config.parameter_server, folder, tell, run.stop.is_set)
-        while wait([training], timeout=LOOK_EVERY_S).not_done:
-            run.progress.look()
-    run.progress.look()
-    try:
-        result = training.result()
-    except ParameterServerError as error:
-        raise TrainingError(f"training failed: {error}") from error
+    result = _served(run, job)
     _log_summary(result.summary)
     if result.state is None:
-        raise StoppedError(result.summary.steps)
+        raise StoppedError(position(config, run.folder))
     run.progress.say(_described(result.summary))
     model = run.recipe.build(run.data)
     model.load_state_dict(result.state)
     return model
+
+
+def _served(run: Run, job: ServerJob) -> ServerResult:
+    """Train in a thread that a second Ctrl-C leaves behind, and look at the progress meanwhile."""
+    result: Future[ServerResult] = Future()
+    folder, tell = _servers_folder(run.folder), run.monitor.tell.remote
+
+    def train() -> None:
+        try:
+            result.set_result(train_with_servers(job, run.config.parameter_server, folder, tell, run.stop.is_set))
+        except BaseException as error:
+            result.set_exception(error)
+
+    threading.Thread(target=train, name="parameter-server", daemon=True).start()
+    stopping_since: float | None = None
+    while wait([result], timeout=LOOK_EVERY_S).not_done:
+        run.progress.look()
+        if run.stop.is_set():
+            stopping_since = stopping_since or time.monotonic()
+            if time.monotonic() - stopping_since > run.settings.stop_timeout_s:
+                raise TrainingError(
+                    f"the servers did not stop within {run.settings.stop_timeout_s:.0f} s; the last checkpoint is at "
+                    f"step {position(run.config, run.folder)}"
+                )
+    run.progress.look()
+    try:
+        return result.result()
+    except ParameterServerError as error:
+        raise TrainingError(f"training failed: {error}") from error
+
+
+def _servers_folder(folder: RunFolder) -> Path:
+    return Path(folder.url) / "servers"
 
 
 def _described(summary: Summary) -> str:

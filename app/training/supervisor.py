@@ -11,8 +11,10 @@ import time
 from collections.abc import Mapping
 
 import ray
+from ray.exceptions import RayError
 
-from app.training.group import WorkerGroup, resources
+from app.settings import TrainingSettings
+from app.training.group import Failed, WorkerGroup, resources
 from app.training.job import Job
 from app.training.layout import Layout
 from app.training.monitor import Order
@@ -28,6 +30,10 @@ SETTLE_S = 2.0
 """How long there must have been room for a smaller size only: a lost group's room comes back late."""
 GROW_AFTER_S = 5.0
 """How long there must have been room for a larger size before a running group makes way for it."""
+
+
+RESIZE_AFTER_S = 30.0
+"""How long Ray Train may try to place a group that could have another size."""
 
 
 class TrainingError(RuntimeError):
@@ -51,7 +57,6 @@ class Supervisor:
 
     Args:
         layouts: by number of workers (``sizes.layouts``).
-        storage: folder or address for Ray Train's own records.
         stop: set by whoever wants the run to stop.
     """
 
@@ -61,19 +66,17 @@ class Supervisor:
         steps: int,
         layouts: Mapping[int, Layout],
         use_gpu: bool,
-        storage: str,
-        max_failures: int,
-        stop_timeout_s: float,
+        settings: TrainingSettings,
         progress: Progress,
         stop: threading.Event,
     ) -> None:
         self._job, self._steps, self._layouts = job, steps, layouts
-        self._use_gpu, self._storage = use_gpu, storage
-        self._max_failures, self._stop_timeout_s = max_failures, stop_timeout_s
+        self._use_gpu, self._settings = use_gpu, settings
         self._progress, self._stop = progress, stop
         self._groups = 0
         self._losses: list[Loss] = []
         self._more_since: float | None = None
+        self._waiting_since: float | None = None
 
     def run(self) -> None:
         """Block until the run's last checkpoint is complete.
@@ -83,12 +86,13 @@ class Supervisor:
             TrainingError: the run is lost for good.
         """
         while not self._done():
+            layout = self._layouts[self._choose()]
             if self._stop.is_set():
                 raise StoppedError(self._position())
             cut_off = self._job.folder.discard_incomplete()
             if cut_off:
                 self._progress.say(f"a checkpoint at step {cut_off[-1]} was cut off while it was written; not used")
-            self._run_group(self._layouts[self._choose()])
+            self._run_group(layout)
 
     def _done(self) -> bool:
         return self._position() >= self._steps
@@ -104,7 +108,7 @@ class Supervisor:
             return max(self._layouts)
         seen, since = None, time.monotonic()
         while not self._stop.wait(WATCH_EVERY_S):
-            fits = largest(self._layouts, room(resources(self._use_gpu)))
+            fits = largest(self._layouts, self._room())
             if fits == max(self._layouts):
                 return fits
             if fits != seen:
@@ -116,57 +120,100 @@ class Supervisor:
     def _run_group(self, layout: Layout) -> None:
         self._groups += 1
         self._more_since = None
-        monitor = self._job.link.actor
-        ray.get(monitor.order.remote(Order.NONE), timeout=30)
+        self._order(Order.NONE)
         name = f"{self._job.folder.url.rsplit('/', 1)[-1]}-{time.strftime('%Y%m%d-%H%M%S')}-{self._groups}"
         self._progress.group_begins()
-        group = WorkerGroup(self._job, layout, self._use_gpu, name, self._storage)
-        asked_at: float | None = None
-        looked_at = 0.0
-        while not group.wait(WATCH_EVERY_S):
-            now = time.monotonic()
-            if asked_at is not None and now - asked_at > self._stop_timeout_s and self._stop.is_set():
-                raise TrainingError(
-                    f"the workers did not leave within {self._stop_timeout_s:.0f} s; the last checkpoint is at step "
-                    f"{self._position()}"
-                )
-            if now - looked_at < LOOK_EVERY_S and not (self._stop.is_set() and asked_at is None):
-                continue
-            looked_at = now
-            self._progress.look()
-            reason = self._reason_to_leave(layout) if asked_at is None else None
-            if reason:
-                self._progress.say(f"{reason}: a checkpoint, then the workers leave")
-                monitor.order.remote(Order.LEAVE)
-                asked_at = now
+        group = WorkerGroup(self._job, layout, self._use_gpu, name, self._patience_s())
+        self._watch(group, layout)
         self._progress.look()
         failed = group.failed()
         if failed is None:
             self._progress.group_left()
-            return
-        if not failed.placed:
-            raise TrainingError(f"the workers could not be started: {failed.reason}")
+        elif failed.placed:
+            self._lost(failed)
+        else:
+            self._not_placed(failed)
+
+    def _watch(self, group: WorkerGroup, layout: Layout) -> None:
+        """Until the group has ended; asks it to leave when there is a reason."""
+        asked = False
+        stopping_since: float | None = None
+        looked_at = 0.0
+        while not group.wait(WATCH_EVERY_S):
+            now = time.monotonic()
+            if self._stop.is_set():
+                stopping_since = stopping_since or now
+                if not self._progress.running:  # there is nobody yet to ask
+                    raise StoppedError(self._position())
+                if now - stopping_since > self._settings.stop_timeout_s:
+                    raise TrainingError(
+                        f"the workers did not leave within {self._settings.stop_timeout_s:.0f} s; the last "
+                        f"checkpoint is at step {self._position()}"
+                    )
+            reason = None if asked else self._reason_to_leave(layout, now - looked_at >= LOOK_EVERY_S)
+            if reason:
+                self._order(Order.LEAVE)
+                self._progress.say(f"{reason}: a checkpoint, then the workers leave")
+                asked = True
+            if now - looked_at >= LOOK_EVERY_S:
+                looked_at = now
+                self._progress.look()
+            if self._progress.running:
+                self._waiting_since = None
+
+    def _lost(self, failed: Failed) -> None:
         self._losses.append(Loss(failed.died, self._progress.step, failed.reason))
         self._progress.group_lost(failed.reason)
-        why = gives_up(self._losses, self._max_failures)
+        why = gives_up(self._losses, self._settings.max_failures)
         if why is not None:
             raise TrainingError(f"training failed: {why}")
 
-    def _reason_to_leave(self, layout: Layout) -> str | None:
+    def _not_placed(self, failed: Failed) -> None:
+        """A run that may have another size looks again for one that fits."""
+        self._waiting_since = self._waiting_since or time.monotonic()
+        waited = time.monotonic() - self._waiting_since
+        if len(self._layouts) == 1 or waited > self._settings.placement_timeout_s:
+            raise TrainingError(f"the workers could not be started: {failed.reason}")
+
+    def _patience_s(self) -> float:
+        """How long Ray Train may try to place a group."""
+        return self._settings.placement_timeout_s if len(self._layouts) == 1 else RESIZE_AFTER_S
+
+    def _order(self, order: Order) -> None:
+        try:
+            ray.get(self._job.link.actor.order.remote(order), timeout=30)
+        except (RayError, TimeoutError) as error:
+            raise TrainingError(f"the run's monitor does not answer: {error}") from error
+
+    def _room(self) -> int:
+        try:
+            return room(resources(self._use_gpu))
+        except Exception:  # a head that does not answer now; its loss shows elsewhere
+            return 0
+
+    def _draining(self) -> set[str]:
+        try:
+            return set(draining_nodes()) & set(self._progress.nodes)
+        except Exception:  # as above
+            return set()
+
+    def _reason_to_leave(self, layout: Layout, look: bool) -> str | None:
+        """Why the group should leave; the cluster is looked at now and then only."""
         if self._stop.is_set():
             return "asked to stop"
-        going = set(draining_nodes()) & set(self._progress.nodes)
-        if going:
-            return f"node {sorted(going)[0][:12]} is being drained"
-        workers = layout.degrees.workers
-        if not self._progress.nodes or workers == max(self._layouts):
+        if not (look and self._progress.nodes):
             return None
-        more = largest(self._layouts, workers + room(resources(self._use_gpu)))
+        going = self._draining()
+        if going:
+            return f"node {min(going)[:12]} is being drained"
+        workers = layout.degrees.workers
+        if workers == max(self._layouts):
+            return None
+        more = largest(self._layouts, workers + self._room())
         if more is None or more <= workers:
             self._more_since = None
             return None
-        if self._more_since is None:
-            self._more_since = time.monotonic()
+        self._more_since = self._more_since or time.monotonic()
         if time.monotonic() - self._more_since < GROW_AFTER_S:
             return None
         return f"there is room for {more} workers instead of {workers}"

@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -114,12 +115,16 @@ class Log:
 def test_sigterm_leaves_with_a_code_that_says_so(changing: Changing, tmp_path: Path) -> None:
     path = tmp_path / "survivor.yaml"
     path.write_text(CONFIG)
-    command = [sys.executable, "-m", "jobs.train", "--config", str(path), "--workers", "2", "--seed", "1"]
+    command = [sys.executable, "-m", "jobs.train", "--config", str(path), "--workers", "2", "--set", "epochs=400"]
     process = subprocess.Popen(command, env=changing.environment, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
+    guard = threading.Timer(180, process.kill)
+    guard.start()
     for line in process.stdout:
         if line.startswith("step "):
             break
+    guard.cancel()
+    assert process.poll() is None
     second = subprocess.run(command, env=changing.environment, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert second.returncode == 1
     assert re.search(r"the run survivor-\w{12} is going on already on this cluster", second.stderr), second.stderr
@@ -173,7 +178,9 @@ def test_a_run_outlives_its_nodes_and_its_job(
         "model": "survivor",
         "stopped_at_step": int(stopped[1]),
     }
+    deadline = time.monotonic() + 60
     while jobs.get_job_status(job) == JobStatus.RUNNING:
+        assert time.monotonic() < deadline
         time.sleep(0.2)
     assert jobs.get_job_status(job) == JobStatus.STOPPED
 

@@ -65,6 +65,7 @@ def test_no_such_file(tmp_path: Path) -> None:
     [
         (["layout.dp_shard=2"], "layout: parameter servers have none"),
         (["workers=2:4"], "workers = '2:4': accepted with parameter servers is a fixed number"),
+        (["keep_best=1"], "keep_best = 1: without effect on parameter servers"),
         (["device=gpu"], "device = 'gpu': parameter servers compute on CPUs"),
         (["parameter_server.mode=fast"], "parameter_server.mode = 'fast': "),
     ],

@@ -40,10 +40,12 @@ KILLED = re.compile(r"^training with 2 workers on cpu \(.*; pids (\d+), (\d+)\)$
 
 
 @pytest.fixture(scope="module")
-def whole(driver: Settings, registry: MlflowClient) -> Trained:
-    """A run that nothing disturbed."""
+def whole(driver: Settings, registry: MlflowClient, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A run that nothing disturbed, with its checkpoints at an fsspec address."""
     profiled = CONFIG.model_copy(update={"profile": "3:5"})
-    return train(profiled, TinyRecipe(TinyConfig()), driver, registry, say=lambda line: None)
+    storage = f"local://{tmp_path_factory.mktemp('runs')}"
+    elsewhere = driver.model_copy(update={"training": driver.training.model_copy(update={"storage": storage})})
+    return train(profiled, TinyRecipe(TinyConfig()), elsewhere, registry, say=lambda line: None)
 
 
 def weights(client: MlflowClient, trained: Trained, folder: Path) -> list[list[float]]:
@@ -182,3 +184,8 @@ def test_parameter_servers_by_configuration(driver: Settings, registry: MlflowCl
     assert sum(histogram["staleness"].values()) == sum(histogram["lead"].values()) == gradients
     assert set(histogram["lead"]) <= {"0", "1"}
     assert any(line.startswith("32 updates in 16 steps; staleness at most ") for line in lines), lines
+
+
+def test_a_profile_of_steps_that_there_are_not(driver: Settings, registry: MlflowClient) -> None:
+    with pytest.raises(ConfigError, match="profile = '79:81': accepted is up to 80, the number of steps"):
+        train(CONFIG.model_copy(update={"profile": "79:81"}), TinyRecipe(TinyConfig()), driver, registry)

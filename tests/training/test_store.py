@@ -57,9 +57,9 @@ def test_commit_removes_what_is_not_kept(folder: RunFolder) -> None:
 
 def test_record_survives_and_clear_removes(folder: RunFolder) -> None:
     assert folder.record() is None
-    folder.write_record(RunRecord("told", "code", "run"))
+    folder.write_record(RunRecord("code", "run"))
     again = pickle.loads(pickle.dumps(folder))
-    assert again.record() == RunRecord("told", "code", "run", "")
+    assert again.record() == RunRecord("code", "run", "")
     folder.clear()
     folder.clear()
     assert folder.record() is None

@@ -69,11 +69,6 @@ class ServerResult:
     state: dict[str, Tensor] | None
     summary: Summary
 
-    @property
-    def stopped(self) -> bool:
-        """Whether there are steps left: the same call goes on from the checkpoint."""
-        return self.state is None
-
 
 def train_with_servers(
     job: ServerJob, settings: ParameterServerConfig, folder: Path, report: Tell, stop: Stop

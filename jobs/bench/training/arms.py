@@ -40,8 +40,8 @@ class NobodyWatches:
         return Order.NONE
 
 
-def config_of(turns: Turns) -> TrainConfig:
-    """The run that every loop makes. One step more than is timed: it is the next step's beginning that ends one."""
+def config_of() -> TrainConfig:
+    """The run that every loop makes."""
     return TrainConfig(
         recipe="bytelm",
         model="bench",
@@ -53,7 +53,7 @@ def config_of(turns: Turns) -> TrainConfig:
 
 
 def cut(data: Data, turns: Turns) -> Data:
-    """The first rows: as many as the run's steps need."""
+    """The first rows: enough for one step more than is timed, since it is the next step's beginning that ends one."""
     rows = (turns.total + 1) * BATCH
     return Data({name: array[:rows] for name, array in data.train.items()}, data.test, data.fingerprint, data.facts)
 
@@ -61,7 +61,7 @@ def cut(data: Data, turns: Turns) -> Data:
 def engine(turns: Turns, folder: Path) -> None:
     """The engine's own loop, as one rank under torchrun."""
     recipe = TimedRecipe(CONFIG, turns, "torchrun")
-    task = Task(config_of(turns), recipe, cut(recipe.prepare(), turns), RunFolder(str(folder)), NobodyWatches())
+    task = Task(config_of(), recipe, cut(recipe.prepare(), turns), RunFolder(str(folder)), NobodyWatches())
     train_ranks(task, LAYOUT, torch.device("cpu"))
 
 
@@ -69,7 +69,7 @@ def by_hand(turns: Turns) -> None:
     """What one would write without the engine: DDP, AdamW, clipping, the schedule; rows from an array."""
     recipe = TimedRecipe(CONFIG, turns, "bare")
     data = cut(recipe.prepare(), turns)
-    rank, config = dist.get_rank(), config_of(turns)
+    rank, config = dist.get_rank(), config_of()
     model = recipe.build(data)
     with torch.no_grad():
         for name, value in model.named_parameters():

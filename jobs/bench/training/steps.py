@@ -64,12 +64,14 @@ def _under_ray(turns: Turns, scratch: Path) -> Iterator[None]:
     recipe = TimedRecipe(CONFIG, turns, "ray")
     data = cut(recipe.prepare(), turns)
     monitor = start_monitor("bench")
-    job = Job(config_of(turns), recipe, Shared.put(data), RunFolder(str(scratch / "run")), MonitorLink(monitor))
-    group = WorkerGroup(job, LAYOUT, False, "bench", str(scratch / "ray-train"))
-    yield
-    if not group.wait(TURN_TIMEOUT_S) or group.failed():
-        raise RuntimeError(f"the loop under Ray Train failed: {group.failed()}")
-    ray.kill(monitor)
+    job = Job(config_of(), recipe, Shared.put(data), RunFolder(str(scratch / "run")), MonitorLink(monitor))
+    group = WorkerGroup(job, LAYOUT, False, "bench", TURN_TIMEOUT_S)
+    try:
+        yield
+        if not group.wait(TURN_TIMEOUT_S) or group.failed():
+            raise RuntimeError(f"the loop under Ray Train failed: {group.failed()}")
+    finally:
+        ray.kill(monitor)
 
 
 @contextmanager

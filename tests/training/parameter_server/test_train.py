@@ -173,7 +173,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     job = tiny(TinyRecipe(TinyConfig(step_s=0.02)))
     stop = Stop()
     stopped = train_with_servers(job, TWO, tmp_path, Watch({10: stop.switch}), stop)
-    assert stopped.stopped
+    assert stopped.state is None
     assert 10 < stopped.summary.steps < STEPS
     watch = Watch()
     result = train_with_servers(job, TWO, tmp_path, watch, never)
@@ -224,7 +224,7 @@ def test_asynchronous_workers_do_not_wait_and_every_step_counts_once(tmp_path: P
     stop, watch = Stop(), Watch()
     watch.actions = {2: watch.kill_worker, 10: stop.switch}
     stopped = train_with_servers(job, settings, tmp_path / "run", watch, stop)
-    assert stopped.stopped
+    assert stopped.state is None
     assert stopped.summary.worker_restarts == 1
     (tmp_path / "slow").unlink()
     summary = train_with_servers(job, settings, tmp_path / "run", watch, never).summary
