@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import os
 import re
 import signal
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,9 +23,11 @@ from torch import Tensor, nn
 
 from app.settings import Settings
 from app.training.config import ConfigError, TrainConfig
+from app.training.identity import digest, folder_of
+from app.training.recipe import Columns, Evaluation
 from app.training.run import Trained, train
 from app.training.schedule import Plan, dropout_seed, learning_rate
-from app.training.supervisor import TrainingError
+from app.training.supervisor import StoppedError, TrainingError
 from tests.support.tiny import TinyConfig, TinyRecipe
 
 CONFIG = TrainConfig(
@@ -189,3 +193,51 @@ def test_parameter_servers_by_configuration(driver: Settings, registry: MlflowCl
 def test_a_profile_of_steps_that_there_are_not(driver: Settings, registry: MlflowClient) -> None:
     with pytest.raises(ConfigError, match="profile = '79:81': accepted is up to 80, the number of steps"):
         train(CONFIG.model_copy(update={"profile": "79:81"}), TinyRecipe(TinyConfig()), driver, registry)
+
+
+class FailingAtTheEnd(TinyRecipe):
+    """Raises when it is to judge the trained model, as often as it is told."""
+
+    failures = 0
+
+    def evaluate(self, model: nn.Module, test: Columns) -> Evaluation:
+        if FailingAtTheEnd.failures:
+            FailingAtTheEnd.failures -= 1
+            raise ArithmeticError("no evaluation")
+        return super().evaluate(model, test)
+
+
+def test_what_was_trained_is_registered_by_the_next_submission(driver: Settings, registry: MlflowClient) -> None:
+    """After the driver was lost between the last step and the version; then MLflow's run was deleted as well, and the
+    folder's record was lost."""
+    config = CONFIG.model_copy(update={"model": "tiny-again", "epochs": 2})
+    recipe = FailingAtTheEnd(TinyConfig())
+    FailingAtTheEnd.failures = 2
+    for _ in range(2):
+        with pytest.raises(ArithmeticError):
+            train(config, recipe, driver, registry, say=lambda line: None)
+    folder = folder_of(config, digest(config, recipe.prepare().fingerprint), driver.training.storage)
+    record = folder.record()
+    assert record is not None
+    registry.delete_run(record.mlflow_run)
+    lines: list[str] = []
+    trained = train(config, recipe, driver, registry, say=lines.append)
+    assert "this run was stopped before its end; going on from step 16 (--fresh begins anew)" in lines
+    assert "its run in MLflow is gone; it goes on in a new one" in lines
+    assert not any(line.startswith("training with") for line in lines)
+    assert trained.run_id != record.mlflow_run
+    assert registry.get_model_version("tiny-again", trained.version).run_id == trained.run_id
+    finished = folder.record()
+    assert finished is not None
+    folder.write_record(dataclasses.replace(finished, version=""))  # as if the driver had been lost just before
+    again = train(config, recipe, driver, registry, say=lines.append)
+    assert (again.version, again.run_id) == (trained.version, trained.run_id)
+
+
+def test_stopped_while_there_is_no_room(driver: Settings, registry: MlflowClient) -> None:
+    """Nobody could write a checkpoint yet, and nobody needs to."""
+    config = CONFIG.model_copy(update={"model": "tiny-waits", "workers": "32", "batch_size": 64})
+    stop = threading.Event()
+    threading.Timer(3, stop.set).start()
+    with pytest.raises(StoppedError, match="goes on from step 0"):
+        train(config, TinyRecipe(TinyConfig()), driver, registry, say=lambda line: None, stop=stop)
