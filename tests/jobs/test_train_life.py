@@ -141,7 +141,7 @@ def test_a_run_outlives_its_nodes_and_its_job(
     path.write_text(CONFIG)
     environment = changing.environment
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)  # which wins over the address given, and is the session's stack's
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)  # it wins over the address that is given
     jobs = JobSubmissionClient(environment["TIDEGATE_RAY_DASHBOARD_URL"])
     entrypoint = f"python -m jobs.train --config {path}"
     job = jobs.submit_job(entrypoint=entrypoint, runtime_env={"working_dir": str(ROOT)})
