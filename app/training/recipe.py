@@ -79,7 +79,7 @@ class ModelShape:
         classes: width of the output.
         sequence: positions per row.
         width: of what passes from block to block.
-        experts: of each mixture of experts; 0: there is none.
+        experts: of each mixture of experts; 0: there is none. Each token takes ``chosen`` of them.
     """
 
     heads: int
@@ -89,6 +89,7 @@ class ModelShape:
     sequence: int
     width: int
     experts: int = 0
+    chosen: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,16 @@ def spread_plan(size: Size, sequence: int) -> SpreadPlan:
     expert, not by tensor parallelism."""
     blocks = tuple(f"blocks.{index}" for index in range(size.layers))
     return SpreadPlan(
-        shape=ModelShape(size.heads, size.kv_heads, size.feed_forward, CLASSES, sequence, size.width, size.experts),
+        shape=ModelShape(
+            heads=size.heads,
+            kv_heads=size.kv_heads,
+            feed_forward=size.feed_forward,
+            classes=CLASSES,
+            sequence=sequence,
+            width=size.width,
+            experts=size.experts,
+            chosen=size.chosen,
+        ),
         blocks=blocks,
         chain=("embedding", *blocks, "norm", "head"),
         attention=tuple(f"{block}.attention.attend" for block in blocks),
@@ -38,10 +47,11 @@ def spread_plan(size: Size, sequence: int) -> SpreadPlan:
 def flops_per_row(size: Size, sequence: int) -> float:
     """Forward and backward pass of a row: per position 6·N + 12·L·H·Q·T (Chowdhery et al. 2022, "PaLM", appendix B).
 
-    N is every parameter that multiplies (the embedding is looked up), H·Q the width, T the sequence. As there,
-    attention counts in full although the causal mask leaves half of it, so that figures compare with published ones.
+    N is every parameter that multiplies a token (the embedding is looked up; of a mixture the experts that it takes),
+    H·Q the width, T the sequence. As there, attention counts in full although the causal mask leaves half of it, so
+    that figures compare with published ones.
     """
-    multiplied = size.parameters - CLASSES * size.width
+    multiplied = size.active_parameters - CLASSES * size.width
     return float(sequence * (6 * multiplied + 12 * size.layers * size.width * sequence))
 
 
