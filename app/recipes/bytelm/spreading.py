@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
+from torch import Tensor, nn
 from torch.distributed.tensor import Replicate, Shard
 from torch.distributed.tensor.parallel import (
     ColwiseParallel,
@@ -14,7 +15,7 @@ from torch.distributed.tensor.parallel import (
     SequenceParallel,
 )
 
-from app.recipes.bytelm.bytelm_decoder import CLASSES, Size
+from app.recipes.bytelm.bytelm_decoder import CLASSES, MixtureOfExperts, Size
 from app.training.recipe import ModelShape, SpreadPlan
 
 
@@ -37,11 +38,20 @@ def spread_plan(size: Size, sequence: int) -> SpreadPlan:
         chain=("embedding", *blocks, "norm", "head"),
         attention=tuple(f"{block}.attention.attend" for block in blocks),
         experts=tuple(f"{block}.feed_forward.experts" for block in blocks) if size.experts else (),
+        balance=balance if size.balance_rate else None,
         tensor=None if size.experts else partial(tensor_plan, blocks),
         input="tokens",
         target="targets",
         flops_per_row=flops_per_row(size, sequence),
     )
+
+
+def balance(part: nn.Module, loads: Mapping[str, Tensor]) -> None:
+    """Each mixture of a stage by the loads of its experts."""
+    for name, load in loads.items():
+        mixture = part.get_submodule(name.removesuffix(".experts"))
+        assert isinstance(mixture, MixtureOfExperts)
+        mixture.balance(load)
 
 
 def flops_per_row(size: Size, sequence: int) -> float:
