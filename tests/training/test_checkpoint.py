@@ -14,6 +14,7 @@ import torch.distributed as dist
 from torch.optim import AdamW
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
+from app.recipes.bytelm.sizes import SIZES
 from app.training.checkpoint import Checkpointer, CheckpointError, Retention, load_whole, prepare
 from app.training.degrees import Degrees
 from app.training.layout import Layout
@@ -117,6 +118,11 @@ def test_experts_go_on_on_other_ranks(
     mixture: Run, wanted_of_mixture: Curve, saving: str, loading: str, tmp_path: Path
 ) -> None:
     goes_on(mixture, wanted_of_mixture, saving, loading, tmp_path)
+    model = mixture.recipe.build(mixture.data)
+    load_whole(RunFolder(str(tmp_path / "run")), STEPS, model)
+    biases = torch.cat([bias for _, bias in model.named_buffers()])
+    # Each step moves a bias by the rate: some expert had less, or more, than the mean load in all of them.
+    assert float(biases.abs().max()) == pytest.approx(STEPS * SIZES["3m-a1m"].balance_rate)
 
 
 def goes_on(run: Run, wanted: Curve, saving: str, loading: str, tmp_path: Path) -> None:
