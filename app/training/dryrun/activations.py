@@ -85,5 +85,6 @@ def _network(shape: ModelShape, layout: Layout, computed: int, casts: int) -> fl
     # choice, of the tokens by expert, and of the way back; twice more where tokens go to other ranks.
     weight = 4 if computed == 4 else 4 + computed
     indices = 8 * (3 if layout.ep == 1 else 5)
-    router = computed * shape.width
+    # The router's input and its scores.
+    router = computed * (shape.width + shape.experts)
     return router + shape.chosen * (one + computed * shape.width + weight + indices)
