@@ -84,6 +84,9 @@ def _facts(
     if layout.schedule is not None:
         yield f"pipeline    {layout.schedule}, {layout.stages} stages, {layout.microbatches} microbatches"
     yield f"parameters  {found.parameters:,}"
+    if plan is not None and plan.experts:
+        shape = plan.shape
+        yield f"experts     {shape.chosen} of {shape.experts} for each token, shared by ep {layout.ep} ranks"
     parts = layout.accumulation * layout.microbatches
     yield (
         f"batch       {config.batch_size} rows a step: {degrees.dp} data-parallel ranks × {parts} parts "

@@ -19,6 +19,10 @@ if TYPE_CHECKING:  # every worker imports this module, and needs neither MLflow 
 Columns = Mapping[str, NDArray[Any]]
 """Named arrays that share their first dimension (rows)."""
 
+Balance = Callable[[nn.Module, Mapping[str, Tensor]], None]
+"""Changes a model, or a pipeline stage of it, in place by its experts' loads: how many tokens each expert got of a
+step's global batch, (experts,), int64, by name as in ``SpreadPlan.experts``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Data:
@@ -79,7 +83,7 @@ class ModelShape:
         classes: width of the output.
         sequence: positions per row.
         width: of what passes from block to block.
-        experts: of each mixture of experts; 0: there is none.
+        experts: of each mixture of experts; 0: there is none. Each token takes ``chosen`` of them.
     """
 
     heads: int
@@ -89,6 +93,7 @@ class ModelShape:
     sequence: int
     width: int
     experts: int = 0
+    chosen: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,8 @@ class SpreadPlan:
         experts: modules that hold the experts of one mixture: every parameter has a first dimension of experts and a
             second of their inner width. They are called with tokens (n, width), those of the first expert first, and
             how many each gets (experts,), for as many experts as their parameters have, and give (n, width).
+        balance: called after each backward pass, with the same loads in every layout, so that all ranks make the same
+            change; None where nothing balances.
         tensor: tensor-parallel plan by module name, from (sequence_parallel, loss_parallel).
         input: the column that the model is called with, shape (rows, positions, …). A model with ``attention`` also
             takes ``positions`` (rows, positions) by keyword: which of the sequence it was given; None means all.
@@ -118,6 +125,7 @@ class SpreadPlan:
     chain: tuple[str, ...] = ()
     attention: tuple[str, ...] = ()
     experts: tuple[str, ...] = ()
+    balance: Balance | None = None
     tensor: Callable[[bool, bool], Mapping[str, ParallelStyle]] | None = None
     input: str = "input"
     target: str = "target"

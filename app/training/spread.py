@@ -15,6 +15,7 @@ from torch.distributed.tensor import DTensor
 from torch.distributed.tensor.parallel import loss_parallel
 from torch.nn.parallel import DistributedDataParallel
 
+from app.training.balance import Balancer
 from app.training.clipping import clip
 from app.training.context import gather_positions, positions_of, ring_attention, shard_positions
 from app.training.layout import Layout
@@ -50,6 +51,7 @@ class Spread:
         parts: plain or sharded modules, one for each pipeline stage that this rank holds, with the names that their
             parameters have in the whole model.
         called: what is called instead of each (DDP's wrapper, or the part itself).
+        balancer: None where the recipe balances no experts.
     """
 
     parts: tuple[nn.Module, ...]
@@ -57,9 +59,11 @@ class Spread:
     layout: Layout
     mesh: Mesh
     _passes: Passes
+    balancer: Balancer | None = None
 
     def backward(self, batch: Batch) -> Tensor:
-        """Gradients of the mean loss over the global batch, added to those that there are.
+        """Gradients of the mean loss over the global batch, added to those that there are. Afterwards the recipe
+        balances its experts by their loads in this batch.
 
         Args:
             batch: this data-parallel rank's rows (``Loader.batch``).
@@ -74,6 +78,8 @@ class Spread:
             with self._synchronised(index == len(parts) - 1):
                 for loss in self._passes.backward(part):
                     total += _plain(loss.detach())
+        if self.balancer is not None:
+            self.balancer.step()
         return total
 
     def output(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor] | None:
@@ -180,9 +186,12 @@ def _by_plan(recipe: SpreadRecipe, data: Data, layout: Layout, mesh: Mesh, devic
     indices, parts = take_parts(model, plan, layout, mesh.rank("pp"))
     called = tuple(parallelize(part, recipe, plan, layout, mesh, device, seed) for part in parts)
     held = _Held(recipe, plan, layout, mesh, device, called, indices)
-    return Spread(
-        parts, called, layout, mesh, _in_context(_pipelined(held) if layout.degrees.pp > 1 else _whole(held), held)
-    )
+    passes = _in_context(_pipelined(held) if layout.degrees.pp > 1 else _whole(held), held)
+    balancer = None
+    if plan.balance is not None:
+        times = layout.accumulation * layout.microbatches
+        balancer = Balancer(parts, plan.experts, plan.balance, times, mesh.gradients)
+    return Spread(parts, called, layout, mesh, passes, balancer)
 
 
 def _whole(held: _Held) -> Passes:

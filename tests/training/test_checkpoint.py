@@ -14,6 +14,7 @@ import torch.distributed as dist
 from torch.optim import AdamW
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
+from app.recipes.bytelm.sizes import SIZES
 from app.training.checkpoint import Checkpointer, CheckpointError, Retention, load_whole, prepare
 from app.training.degrees import Degrees
 from app.training.layout import Layout
@@ -38,6 +39,9 @@ LAYOUTS = {
     "pp2×fsdp2": Layout(Degrees(pp=2, dp_shard=2), "Interleaved1F1B", 2),
     "pp2 ZBV": Layout(Degrees(pp=2), "ZBVZeroBubble", 4),
     "cp2": Layout(Degrees(cp=2)),
+    "ep2": Layout(Degrees(dp_shard=2), ep=2, activation_checkpointing=True),
+    "ep2 of fsdp4": Layout(Degrees(dp_shard=4), ep=2),
+    "pp2×ep2": Layout(Degrees(pp=2, dp_shard=2), "ZBVZeroBubble", 4, ep=2),
 }
 """Which layout loads what which saved: every one of the five that are promised, both ways."""
 PAIRS = [
@@ -48,6 +52,7 @@ PAIRS = [
     ("single", "ddp2"),
     ("pp2 ZBV", "cp2"),
 ]
+PAIRS_OF_MIXTURE = [("ep2 of fsdp4", "single"), ("single", "pp2×ep2"), ("pp2×ep2", "ep2")]
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +92,41 @@ def part_of_a_run(run: Run, layout: Layout, folder: RunFolder, first: int, end: 
     return Curve(tuple(losses), tuple(norms))
 
 
-@pytest.mark.parametrize(("saving", "loading"), PAIRS, ids=[f"{saving} to {loading}" for saving, loading in PAIRS])
+@pytest.fixture(scope="module")
+def mixture() -> Run:
+    """The same with experts."""
+    recipe = ByteLMRecipe(ByteLMConfig(size="3m-a1m", sequence=32))
+    return Run(recipe, prose(sequence=32), steps=STEPS, batch_size=8, learning_rate=3e-4)
+
+
+@pytest.fixture(scope="module")
+def wanted_of_mixture(mixture: Run) -> Curve:
+    return reference(mixture)
+
+
+def named(pairs: list[tuple[str, str]]) -> list[str]:
+    return [f"{saving} to {loading}" for saving, loading in pairs]
+
+
+@pytest.mark.parametrize(("saving", "loading"), PAIRS, ids=named(PAIRS))
 def test_goes_on_in_another_layout(run: Run, wanted: Curve, saving: str, loading: str, tmp_path: Path) -> None:
+    goes_on(run, wanted, saving, loading, tmp_path)
+
+
+@pytest.mark.parametrize(("saving", "loading"), PAIRS_OF_MIXTURE, ids=named(PAIRS_OF_MIXTURE))
+def test_experts_go_on_on_other_ranks(
+    mixture: Run, wanted_of_mixture: Curve, saving: str, loading: str, tmp_path: Path
+) -> None:
+    goes_on(mixture, wanted_of_mixture, saving, loading, tmp_path)
+    model = mixture.recipe.build(mixture.data)
+    load_whole(RunFolder(str(tmp_path / "run")), STEPS, model)
+    biases = torch.cat([bias for _, bias in model.named_buffers()])
+    # Each step moves a bias by the rate: some expert had less, or more, than the mean load in all of them.
+    assert float(biases.abs().max()) == pytest.approx(STEPS * SIZES["3m-a1m"].balance_rate)
+
+
+def goes_on(run: Run, wanted: Curve, saving: str, loading: str, tmp_path: Path) -> None:
+    """Half of the run in one layout, half in the other, together the undisturbed run."""
     folder = RunFolder(str(tmp_path / "run"))
     parts = []
     for name, first, end in ((saving, 0, SAVED_AT), (loading, SAVED_AT, STEPS)):

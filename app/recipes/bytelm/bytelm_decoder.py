@@ -28,6 +28,7 @@ class Size:
         feed_forward: inner width of a block's feed-forward network, or of each of its experts.
         rope_base: of the rotary embeddings' wavelengths.
         experts: feed-forward networks per block, of which each token takes ``chosen``; 0: one that all tokens take.
+        balance_rate: how far an expert's bias moves after each step, as a part of all probability; 0: not at all.
     """
 
     width: int
@@ -38,6 +39,7 @@ class Size:
     rope_base: float = 10_000.0
     experts: int = 0
     chosen: int = 0
+    balance_rate: float = 0.0
 
     @property
     def head_width(self) -> int:
@@ -147,28 +149,47 @@ class MixtureOfExperts(nn.Module):
     Jiang et al. 2024, "Mixtral of Experts", section 2.1).
 
     No expert has a capacity, so no token is dropped: what becomes of one does not depend on the others in its batch.
-    Nothing balances the experts' loads either: there is no auxiliary loss (Fedus et al. 2021, "Switch Transformers",
-    section 2.2) and no bias by load (Wang et al. 2024, "Auxiliary-Loss-Free Load Balancing"), both of which look at
-    all tokens of a step. In a long run some experts get few.
+    Loads are balanced without an auxiliary loss (Wang et al. 2024, "Auxiliary-Loss-Free Load Balancing Strategy for
+    Mixture-of-Experts"; DeepSeek-AI 2024, "DeepSeek-V3 Technical Report", section 2.1.2): each expert has a bias that
+    counts in the choice and not in the weights, and whoever trains calls ``balance`` after each step. It is added to
+    the softmax over all scores rather than to the scores, which have no bounds that a bias would catch up with.
+
+    Attributes:
+        bias: (e,), a buffer; 0 at first.
     """
+
+    bias: Tensor
 
     def __init__(self, size: Size) -> None:
         super().__init__()
-        self.chosen = size.chosen
+        self.chosen, self.balance_rate = size.chosen, size.balance_rate
         self.router = nn.Linear(size.width, size.experts, bias=False)
+        self.register_buffer("bias", torch.zeros(size.experts))
         self.experts = Experts(size)
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, s, d) -> (b, s, d)."""
         tokens = x.flatten(0, 1)
         scores = self.router(tokens)
-        best, experts = scores.topk(self.chosen)
+        probabilities = scores.detach().float().softmax(-1)
+        experts = (probabilities + self.bias).topk(self.chosen).indices
+        best = scores.gather(1, experts)
         order = experts.flatten().argsort(stable=True)
         counts = torch.bincount(experts.flatten(), minlength=scores.shape[1])
         answers = self.experts(tokens[order // self.chosen], counts)[order.argsort()].unflatten(0, experts.shape)
         weights = best.float().softmax(-1).type_as(answers)
         summed: Tensor = (answers * weights.unsqueeze(-1)).sum(1).view_as(x)
         return summed
+
+    @torch.no_grad()
+    def balance(self, loads: Tensor) -> None:
+        """Make experts with less than the mean load likelier, those with more less likely.
+
+        Args:
+            loads: (e,), int64: how many tokens of a step each expert got.
+        """
+        # In whole numbers: every process, whatever it was told first, finds the same sign.
+        self.bias += self.balance_rate * (loads.sum() - len(loads) * loads).sign()
 
 
 class Block(nn.Module):

@@ -73,10 +73,11 @@ class ByteLMRecipe:
         return Decoder(self.size)
 
     def initialise(self, name: str, value: Tensor, generator: Generator) -> None:
-        """Norms 1; matrices normal with standard deviation 0.02, those that write to the residual stream divided by
-        √(2·layers) (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3)."""
+        """Norms 1, biases 0; matrices normal with standard deviation 0.02, those that write to the residual stream
+        divided by √(2·layers) (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section
+        2.3)."""
         if value.dim() == 1:
-            value.fill_(1.0)
+            value.fill_(0.0 if name.endswith("bias") else 1.0)
             return
         residual = name.endswith(("attention.output.weight", "feed_forward.down.weight", "feed_forward.experts.down"))
         value.normal_(0.0, 0.02 / math.sqrt(2 * self.size.layers) if residual else 0.02, generator=generator)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
+from torch import Tensor, nn
 from torch.distributed.tensor import Replicate, Shard
 from torch.distributed.tensor.parallel import (
     ColwiseParallel,
@@ -14,7 +15,7 @@ from torch.distributed.tensor.parallel import (
     SequenceParallel,
 )
 
-from app.recipes.bytelm.bytelm_decoder import CLASSES, Size
+from app.recipes.bytelm.bytelm_decoder import CLASSES, MixtureOfExperts, Size
 from app.training.recipe import ModelShape, SpreadPlan
 
 
@@ -23,11 +24,21 @@ def spread_plan(size: Size, sequence: int) -> SpreadPlan:
     expert, not by tensor parallelism."""
     blocks = tuple(f"blocks.{index}" for index in range(size.layers))
     return SpreadPlan(
-        shape=ModelShape(size.heads, size.kv_heads, size.feed_forward, CLASSES, sequence, size.width, size.experts),
+        shape=ModelShape(
+            heads=size.heads,
+            kv_heads=size.kv_heads,
+            feed_forward=size.feed_forward,
+            classes=CLASSES,
+            sequence=sequence,
+            width=size.width,
+            experts=size.experts,
+            chosen=size.chosen,
+        ),
         blocks=blocks,
         chain=("embedding", *blocks, "norm", "head"),
         attention=tuple(f"{block}.attention.attend" for block in blocks),
         experts=tuple(f"{block}.feed_forward.experts" for block in blocks) if size.experts else (),
+        balance=balance if size.balance_rate else None,
         tensor=None if size.experts else partial(tensor_plan, blocks),
         input="tokens",
         target="targets",
@@ -35,13 +46,22 @@ def spread_plan(size: Size, sequence: int) -> SpreadPlan:
     )
 
 
+def balance(part: nn.Module, loads: Mapping[str, Tensor]) -> None:
+    """Each mixture of a stage by the loads of its experts."""
+    for name, load in loads.items():
+        mixture = part.get_submodule(name.removesuffix(".experts"))
+        assert isinstance(mixture, MixtureOfExperts)
+        mixture.balance(load)
+
+
 def flops_per_row(size: Size, sequence: int) -> float:
     """Forward and backward pass of a row: per position 6·N + 12·L·H·Q·T (Chowdhery et al. 2022, "PaLM", appendix B).
 
-    N is every parameter that multiplies (the embedding is looked up), H·Q the width, T the sequence. As there,
-    attention counts in full although the causal mask leaves half of it, so that figures compare with published ones.
+    N is every parameter that multiplies a token (the embedding is looked up; of a mixture the experts that it takes),
+    H·Q the width, T the sequence. As there, attention counts in full although the causal mask leaves half of it, so
+    that figures compare with published ones.
     """
-    multiplied = size.parameters - CLASSES * size.width
+    multiplied = size.active_parameters - CLASSES * size.width
     return float(sequence * (6 * multiplied + 12 * size.layers * size.width * sequence))
 
 

@@ -124,7 +124,7 @@ def _send(cut: Cut, pipeline_rank: int, sender: Connection) -> None:
     rank = pipeline_rank * (degrees.workers // degrees.pp)
     dist.init_process_group("fake", store=FakeStore(), rank=rank, world_size=degrees.workers)
     # A mesh of GPUs wants to see some; how large the shares are does not depend on the kind of device.
-    mesh = build_mesh(degrees, "cpu")
+    mesh = build_mesh(degrees, "cpu", cut.layout.ep)
     sender.send(Held(pipeline_rank, rank, *_stages(cut, mesh)))
 
 
@@ -151,12 +151,12 @@ def _stage(index: int, part: nn.Module, names: tuple[str, ...]) -> Stage:
 
 
 def _gathered(value: Tensor) -> int:
-    """Elements after FSDP2 has gathered its shards: those over tp stay where they are."""
+    """Elements after FSDP2 has gathered its shards: what tp and ep cut stays where it is."""
     if not isinstance(value, DTensor):
         return value.numel()
     names = value.device_mesh.mesh_dim_names or ()
     sizes = zip(names, value.device_mesh.shape, value.placements, strict=True)
-    return value.numel() // prod(size for name, size, placement in sizes if name == "tp" and placement.is_shard())
+    return value.numel() // prod(size for name, size, cut in sizes if name in ("tp", "ep") and cut.is_shard())
 
 
 def _order(layout: Layout, indices: tuple[int, ...], mesh: Mesh) -> Order:

@@ -32,6 +32,8 @@ def refusals(estimate: Estimate, device_memory_gib: float) -> Iterator[str]:
 
 def _advice(part: str, estimate: Estimate) -> str:
     layout = estimate.layout
+    # Experts are not cut by tp.
+    tp = layout.ep == 1
     if part == "activations":
         return " or ".join(_fewer_activations(layout, estimate.rows))
     if part == "what is gathered":
@@ -39,8 +41,8 @@ def _advice(part: str, estimate: Estimate) -> str:
         whole = [
             name for name, used in (("accumulation", layout.accumulation), ("pp", layout.degrees.pp)) if used > 1
         ]
-        return " or ".join(["more tp", *(f"{name} = 1" for name in whole)])
-    return "more dp_shard, tp or pp"
+        return " or ".join(["more tp" if tp else "more ep", *(f"{name} = 1" for name in whole)])
+    return "more dp_shard, tp or pp" if tp else "more dp_shard or pp"
 
 
 def _fewer_activations(layout: Layout, rows: int) -> Iterator[str]:
@@ -49,4 +51,4 @@ def _fewer_activations(layout: Layout, rows: int) -> Iterator[str]:
     if rows > 1:
         yield "a smaller batch_size"
         yield "more microbatches" if layout.degrees.pp > 1 else "more accumulation"
-    yield "more cp or tp"
+    yield "more cp or tp" if layout.ep == 1 else "more cp"

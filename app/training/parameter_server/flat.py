@@ -64,8 +64,17 @@ class FlatModel:
 
 def build(recipe: Recipe, data: Data, seed: int) -> FlatModel:
     """The recipe's model with the initial values that any other layout has with this seed. Sets torch's global
-    seed."""
+    seed.
+
+    Raises:
+        ParameterServerError: see :class:`FlatModel`; the recipe balances experts, whose loads no server adds up.
+    """
     if isinstance(recipe, SpreadRecipe):
+        if recipe.spread_plan(data).balance is not None:
+            raise ParameterServerError(
+                f"recipe = {recipe.name!r} balances its experts by their loads over all workers, which parameter "
+                "servers do not keep; accepted is a model that balances none, or another strategy"
+            )
         with torch.device("meta"):
             module = recipe.build(data)
         materialise(module, recipe, seed, torch.device("cpu"))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW
 
 from app.training.initial import generator
@@ -55,6 +56,7 @@ def reference(run: Run) -> Curve:
         with torch.no_grad():
             for name, value in model.named_parameters():
                 run.recipe.initialise(name, value, generator(run.seed, name))
+    balance = _balance(run, model)
     optimizer = AdamW(model.parameters(), lr=run.learning_rate)
     order = run.plan.order(0)
     losses, norms = [], []
@@ -66,7 +68,26 @@ def reference(run: Run) -> Curve:
         norms.append(float(nn.utils.clip_grad_norm_(model.parameters(), run.clip_norm)))
         losses.append(float(loss.detach()))
         optimizer.step()
+        balance()
     return Curve(tuple(losses), tuple(norms))
+
+
+def _balance(run: Run, model: nn.Module) -> Callable[[], None]:
+    """What balances the model's experts after a step. It counts what goes forward: here that happens once."""
+    plan = run.recipe.spread_plan(run.data) if isinstance(run.recipe, SpreadRecipe) else None
+    if plan is None or plan.balance is None:
+        return lambda: None
+    balance, loads = plan.balance, dict[str, Tensor]()
+
+    def watch(name: str) -> None:
+        def count(_: nn.Module, given: tuple[Tensor, Tensor]) -> None:
+            loads[name] = given[1]
+
+        model.get_submodule(name).register_forward_pre_hook(count)
+
+    for name in plan.experts:
+        watch(name)
+    return lambda: balance(model, loads)
 
 
 def measure(run: Run, layout: Layout, timeout_s: float = 300) -> Curve:

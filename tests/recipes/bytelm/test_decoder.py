@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -150,6 +151,30 @@ def test_an_expert_without_tokens_gets_a_gradient_of_zero() -> None:
     assert all(grad is not None and (grad.abs().amax((1, 2)) > 0).sum() == 2 for grad in gradients)
 
 
+def test_a_bias_counts_in_the_choice_and_not_in_the_weights() -> None:
+    torch.manual_seed(0)
+    mixture = MixtureOfExperts(MIXTURE)
+    x = torch.randn(1, 5, 32)
+    before = mixture(x)
+    mixture.bias += 1.0  # alike for all: who is chosen stays
+    assert torch.equal(mixture(x), before)
+    mixture.bias[3:5] += 1.0  # more than any probability
+    scores = mixture.router(x)[0, :, 3:5].softmax(-1)
+    three, four = (
+        (nn.functional.silu(x[0] @ gate[index].T) * (x[0] @ up[index].T)) @ down[index]
+        for gate, up, down in [tuple(mixture.experts.parameters())]
+        for index in (3, 4)
+    )
+    torch.testing.assert_close(mixture(x)[0], scores[:, :1] * three + scores[:, 1:] * four)
+
+
+def test_balancing_moves_each_bias_by_the_rate_towards_the_mean_load() -> None:
+    mixture = MixtureOfExperts(replace(MIXTURE, balance_rate=0.01))
+    for loads in ([10, 4, 4, 4, 2, 0], [4, 4, 4, 4, 8, 0]):
+        mixture.balance(torch.tensor(loads))
+    torch.testing.assert_close(mixture.bias, torch.tensor([-0.01, 0.0, 0.0, 0.0, 0.0, 0.02]))
+
+
 def test_initial_weights_belong_to_their_name() -> None:
     recipe = ByteLMRecipe(ByteLMConfig())
     first, again, other = (torch.empty(64, 128) for _ in range(3))
@@ -162,3 +187,6 @@ def test_initial_weights_belong_to_their_name() -> None:
     norm = torch.empty(128)
     recipe.initialise("norm.weight", norm, generator(0, "norm.weight"))
     assert torch.equal(norm, torch.ones(128))
+    bias = torch.empty(8)
+    recipe.initialise("blocks.0.feed_forward.bias", bias, generator(0, "blocks.0.feed_forward.bias"))
+    assert torch.equal(bias, torch.zeros(8))

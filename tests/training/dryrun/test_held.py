@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 import torch
 
+from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
 from app.training.degrees import Degrees
 from app.training.dryrun.flight import most_in_flight, order_of
 from app.training.dryrun.held import Cut, Held, held
@@ -15,20 +16,31 @@ from app.training.layout import Layout, Schedule
 from jobs.bench.processes import fork_server
 from tests.training.test_initial import DATA, RECIPE, alone
 
+MIXTURE = ByteLMRecipe(ByteLMConfig(size="3m-a1m", sequence=16))
 
-def cut(layout: Layout) -> tuple[Held, ...]:
+
+def cut(layout: Layout, recipe: ByteLMRecipe = RECIPE) -> tuple[Held, ...]:
     with torch.device("meta"):
-        model = RECIPE.build(DATA)
-    return held(Cut(model, RECIPE.spread_plan(DATA), layout, "cpu"))
+        model = recipe.build(DATA)
+    return held(Cut(model, recipe.spread_plan(DATA), layout, "cpu"))
 
 
-def test_the_share_of_a_real_rank() -> None:
-    layout = Layout(Degrees(pp=2, dp_shard=2, tp=2), "ZBVZeroBubble", 4, sequence_parallel=True)
+@pytest.mark.parametrize(
+    ("recipe", "layout"),
+    [
+        (RECIPE, Layout(Degrees(pp=2, dp_shard=2, tp=2), "ZBVZeroBubble", 4, sequence_parallel=True)),
+        (MIXTURE, Layout(Degrees(pp=2, dp_shard=4), "ZBVZeroBubble", 4, ep=2)),
+    ],
+    ids=["tp2", "ep2"],
+)
+def test_the_share_of_a_real_rank(recipe: ByteLMRecipe, layout: Layout) -> None:
+    first = (0, layout.degrees.workers // 2)
     with ProcessPoolExecutor(1, mp_context=fork_server(), max_tasks_per_child=1) as pool:
-        real = [sum(value.size for value in share.values()) for share in pool.map(partial(alone, layout), (0, 4))]
-    found = cut(layout)
+        shares = pool.map(partial(alone, layout, recipe), first)
+        real = [sum(value.size for value in share.values()) for share in shares]
+    found = cut(layout, recipe)
     assert [sum(stage.kept for stage in each.stages) for each in found] == real
-    assert [each.rank for each in found] == [0, 4]
+    assert tuple(each.rank for each in found) == first
     assert [tuple(stage.index for stage in each.stages) for each in found] == [(0, 3), (1, 2)]
 
 
@@ -37,6 +49,27 @@ def test_shards_of_64_ranks() -> None:
     (stage,) = one.stages
     assert stage.kept == RECIPE.size.parameters // 8
     assert stage.whole == RECIPE.size.parameters
+    assert stage.in_blocks == stage.blocks * stage.largest_block
+
+
+@pytest.mark.parametrize(
+    ("layout", "others"),
+    [
+        (Layout(Degrees(dp_shard=8), ep=8), 1),
+        (Layout(Degrees(dp_shard=8), ep=2), 4),
+        (Layout(Degrees(dp_replicate=2, dp_shard=4), ep=4), 1),
+    ],
+    ids=lambda value: f"ep={value.ep} of {value.degrees}" if isinstance(value, Layout) else "",
+)
+def test_experts_are_shared_by_other_ranks_than_the_rest(layout: Layout, others: int) -> None:
+    """A rank keeps its share of an ep-th of the experts, and never gathers more of them than that."""
+    (one,) = cut(layout, MIXTURE)
+    (stage,) = one.stages
+    size = MIXTURE.size
+    experts = size.layers * size.experts * 3 * size.width * size.feed_forward
+    rest = size.parameters - experts
+    assert stage.kept == rest // layout.degrees.dp_shard + experts // layout.ep // others
+    assert stage.whole == rest + experts // layout.ep
     assert stage.in_blocks == stage.blocks * stage.largest_block
 
 

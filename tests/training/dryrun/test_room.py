@@ -45,6 +45,10 @@ def test_what_fits_is_not_refused() -> None:
             "use more tp or accumulation = 1$",
         ),
         (
+            with_memory(Layout(Degrees(dp_shard=4), ep=2), own=30, activations=90, gathered=90, rows=1),
+            "use more dp_shard or pp and activation_checkpointing or more cp and more ep$",
+        ),
+        (
             with_memory(Layout(), own=30, activations=90, rows=1),
             "use more dp_shard, tp or pp and activation_checkpointing or more cp or tp$",
         ),

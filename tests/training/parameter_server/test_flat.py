@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
+from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
 from app.training.parameter_server.errors import ParameterServerError
 from app.training.parameter_server.flat import FlatModel, build
 from app.training.recipe import Data
+from tests.recipes.bytelm.support import prose
 from tests.support.tiny import TinyConfig, TinyRecipe
 
 
@@ -53,6 +57,14 @@ def test_a_buffer_that_training_changes_is_refused() -> None:
 def test_refusals(module: nn.Module, message: str) -> None:
     with pytest.raises(ParameterServerError, match=message):
         FlatModel(module)
+
+
+def test_experts_that_are_balanced_are_refused() -> None:
+    recipe = ByteLMRecipe(ByteLMConfig(size="3m-a1m", sequence=16))
+    with pytest.raises(ParameterServerError, match="recipe = 'bytelm' balances its experts by their loads"):
+        build(recipe, prose(sequence=16, words=10), 0)
+    recipe.size = replace(recipe.size, balance_rate=0.0)
+    assert build(recipe, prose(sequence=16, words=10), 0).parameters.shape == (recipe.size.parameters,)
 
 
 def test_every_process_builds_the_same() -> None:
