@@ -143,7 +143,8 @@ class Supervisor:
             now = time.monotonic()
             if self._stop.is_set():
                 stopping_since = stopping_since or now
-                if not self._progress.running:  # there is nobody yet to ask
+                if not self._progress.running:  # there is nobody yet to wait for
+                    self._order(Order.LEAVE)
                     raise StoppedError(self._position())
                 if now - stopping_since > self._settings.stop_timeout_s:
                     raise TrainingError(

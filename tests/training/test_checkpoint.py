@@ -84,8 +84,8 @@ def part_of_a_run(run: Run, layout: Layout, folder: RunFolder, first: int, end: 
         losses.append(float(model.mean_loss(model.backward(loader.batch(step)))))
         norms.append(float(model.clip(run.clip_norm)))
         optimizer.step()
-    checkpoints.save(end, losses[-1])
     leave_probe(folder, model, loader.batch(0))
+    checkpoints.save(end, losses[-1])
     checkpoints.finish()
     assert [saved.step for saved in said] == ([end] if dist.get_rank() == 0 else [])
     assert checkpoints.take_stall_s() > 0
