@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
+
+from app.training.supervisor import StoppedError
+from jobs import train as job
+from jobs.train import Sometimes, stopped_by_signals
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -42,3 +49,33 @@ def test_help_names_every_field() -> None:
     assert ended.returncode == 0
     for word in ("learning_rate", "checkpoint_every", "flights", "ray job submit", "Exit code"):
         assert word in ended.stdout
+
+
+def test_sigterm_and_ctrl_c_ask_to_stop_and_a_second_ctrl_c_ends_at_once() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with stopped_by_signals() as stop:
+            signal.raise_signal(number)
+            assert stop.is_set()
+            signal.raise_signal(signal.SIGTERM)
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+
+
+def test_a_log_gets_a_line_now_and_then() -> None:
+    said: list[str] = []
+    sometimes = Sometimes(said.append, every_s=60)
+    for line in ("one", "two", "three"):
+        sometimes(line)
+    assert said == ["one"]
+
+
+def test_a_stopped_run_ends_with_75(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stopped(*_: object) -> None:
+        raise StoppedError(7)
+
+    monkeypatch.setattr(job, "train", stopped)
+    monkeypatch.setattr(job, "connect", lambda settings: None)
+    monkeypatch.setattr(job, "cluster", lambda settings: nullcontext())
+    assert job.main(["--config", "bytelm-1m"]) == 75
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert json.loads(last) == {"model": "bytelm", "stopped_at_step": 7}

@@ -22,11 +22,13 @@ from mlflow.artifacts import download_artifacts
 from torch import Tensor, nn
 
 from app.settings import Settings
+from app.training import identity
 from app.training.config import ConfigError, TrainConfig
-from app.training.identity import digest, folder_of
+from app.training.identity import RunTakenError, digest, folder_of, take
 from app.training.recipe import Columns, Evaluation
 from app.training.run import Trained, train
 from app.training.schedule import Plan, dropout_seed, learning_rate
+from app.training.store import RunFolder
 from app.training.supervisor import StoppedError, TrainingError
 from tests.support.tiny import TinyConfig, TinyRecipe
 
@@ -241,3 +243,14 @@ def test_stopped_while_there_is_no_room(driver: Settings, registry: MlflowClient
     threading.Timer(3, stop.set).start()
     with pytest.raises(StoppedError, match="goes on from step 0"):
         train(config, TinyRecipe(TinyConfig()), driver, registry, say=lambda line: None, stop=stop)
+
+
+def test_one_driver_has_a_run(driver: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(identity, "TAKEN_TIMEOUT_S", 0.5)
+    folder = RunFolder(str(tmp_path / "tiny-0123456789ab"))
+    monitor = take(folder)
+    with pytest.raises(RunTakenError, match="the run tiny-0123456789ab is going on already on this cluster"):
+        take(folder)
+    ray.kill(monitor)
+    monkeypatch.setattr(identity, "TAKEN_TIMEOUT_S", 30)
+    take(folder)
