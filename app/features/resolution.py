@@ -76,9 +76,8 @@ def resolve(read: Sequence[ViewRows], wanted: Collection[str]) -> Resolution:
         )
     absent = sorted(wanted - columns.keys())
     if absent:
-        raise ValueError(
-            f"no feature view that was read makes {', '.join(absent)}; read: {', '.join(views) or 'none'}"
-        )
+        known = ", ".join(views) or "none"
+        raise ValueError(f"no feature view that was read ({known}) makes {', '.join(absent)}")
     return Resolution(columns, views)
 
 
