@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from reprlib import repr as shown
 from typing import Any
 
 from numpy.typing import NDArray
@@ -55,10 +56,10 @@ def key_of(view: FeatureView, entity: Entity) -> bytes:
     try:
         key = ":".join((PREFIX, view.name, *map(_escaped, entity))).encode()
     except UnicodeEncodeError as error:
-        raise EntityError(f"feature view {view.name}: entity {entity!r} is no valid text: {error}") from None
+        raise EntityError(f"feature view {view.name}: entity {shown(entity)} is no text: {error.reason}") from None
     if len(key) > MAX_KEY_BYTES:
         raise EntityError(
-            f"feature view {view.name}: the entity {str(entity)[:40]}… makes a key of {len(key)} bytes; "
+            f"feature view {view.name}: the entity {shown(entity)} makes a key of {len(key)} bytes; "
             f"{MAX_KEY_BYTES} are accepted"
         )
     return key
@@ -68,12 +69,12 @@ def _check(view: FeatureView, entity: Entity) -> None:
     for part in entity:
         if not isinstance(part, str | int) or isinstance(part, bool) or part == "":
             raise EntityError(
-                f"feature view {view.name}: entity {entity!r} holds {part!r} ({type(part).__name__}); "
+                f"feature view {view.name}: entity {shown(entity)} holds {shown(part)} ({type(part).__name__}); "
                 "text that is not empty and whole numbers are accepted"
             )
     if len(entity) != len(view.entity):
         raise EntityError(
-            f"feature view {view.name}: entity {entity!r} takes one value for each of {', '.join(view.entity)}"
+            f"feature view {view.name}: entity {shown(entity)} takes one value for each of {', '.join(view.entity)}"
         )
 
 

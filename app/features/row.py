@@ -47,7 +47,7 @@ class RowCodec:
 
     def __init__(self, view: FeatureView) -> None:
         self._view = view
-        # From a variable: the number of types is known at run time only, which `tuple[...]` takes as well.
+        # `tuple[...]`, of as many types as the view has features.
         types = tuple(WIRE[feature.dtype] | None for feature in view.features)
         self._values: Any = tuple.__class_getitem__(types)
         self._decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(

@@ -47,7 +47,7 @@ def test_what_names_no_entity_is_refused(columns: dict[str, Any], message: str) 
         (("N1", "N2"), "takes one value for each of tailnum"),
         ((), "takes one value for each of tailnum"),
         (("",), "holds ''"),
-        (("\ud800",), "is no valid text"),
+        (("\ud800",), "is no text"),
         (("x" * MAX_KEY_BYTES,), "makes a key of"),
     ],
 )

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
@@ -124,6 +126,23 @@ async def test_int64_extremes_and_nan_pass_the_script(store: OnlineStore) -> Non
     for at, count in ((NOW - 1, -(2**63)), (NOW, 2**63 - 1), (NOW - 2, 0)):
         await store.write(TAIL, [(("N1",), Row(at, (float("inf"), count)))])
     assert await held(store, TAIL, ("N1",)) == Found(Status.FRESH, Row(NOW, (float("inf"), 2**63 - 1)))
+
+
+AGES = st.dictionaries(st.sampled_from("abc"), st.lists(st.integers(0, 2**40), min_size=1, max_size=5), min_size=1)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ages=AGES, data=st.data())
+async def test_the_order_of_writes_does_not_matter(
+    store: OnlineStore, redis: Redis, ages: dict[str, list[int]], data: st.DataObject
+) -> None:
+    view = replace(TAIL, ttl=2**31 - 1)
+    rows = [((entity,), tail(age, NOW - age)) for entity, of_entity in ages.items() for age in of_entity]
+    await redis.flushdb()
+    await store.write(view, data.draw(st.permutations(rows)))
+    (answer,) = await store.read([ViewRequest(view, [(entity,) for entity in ages])])
+    newest = {entity: min(of_entity) for entity, of_entity in ages.items()}
+    assert answer.rows == tuple(Found(Status.FRESH, tail(age, NOW - age)) for age in newest.values())
 
 
 @pytest.mark.parametrize("seed", range(3))
