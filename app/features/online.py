@@ -1,0 +1,220 @@
+"""The online store: feature rows in Redis, written only if newer, read by one MGET for all of a request.
+
+A row leaves Redis when it has outlived its view's ttl, but freshness never rests on that: each read compares the
+event time with the clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from typing import TypeVar, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.features.entity import Entity, key_of
+from app.features.row import Row, RowCodec, Unreadable
+from app.features.view import FeatureView
+
+T = TypeVar("T")
+
+BATCH = 512
+"""Rows that travel to Redis together."""
+AHEAD_S = 300
+"""How far ahead of the clock a row's event time may be: clocks differ, but such a row keeps newer ones out."""
+
+# Keeps the row with the newest event time whatever the order of the writes; of equal ones the last. Held bytes that
+# cannot be read give way. ARGV: event time, row, milliseconds to keep it.
+_WRITE_IF_NEWER = """
+local held = redis.call('GET', KEYS[1])
+if held then
+  local ok, row = pcall(cmsgpack.unpack, held)
+  if ok and type(row) == 'table' and type(row[2]) == 'number' and row[2] > tonumber(ARGV[1]) then return 0 end
+end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1
+"""
+
+
+class FeatureStoreError(RuntimeError):
+    """Redis is away or did not answer in time; nothing is known of the features."""
+
+
+class Status(StrEnum):
+    """What a read found for one entity."""
+
+    FRESH = "fresh"
+    STALE = "stale"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One entity's answer; ``row`` is None exactly when the status is missing."""
+
+    status: Status
+    row: Row | None
+
+
+MISSING = Found(Status.MISSING, None)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRequest:
+    """What a request asks of one view.
+
+    Attributes:
+        entities: one a row of the request, repeated at will; None where the request names none.
+    """
+
+    view: FeatureView
+    entities: Sequence[Entity | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRows:
+    """What a request gets from one view.
+
+    Attributes:
+        read_at: instant to which the statuses hold, microseconds since the epoch.
+        rows: one for each asked entity, in that order.
+        corrupt: keys whose bytes are no row; they count as missing.
+        other_schema: keys whose row is of another schema of the view; they count as missing.
+    """
+
+    view: FeatureView
+    read_at: int
+    rows: tuple[Found, ...]
+    corrupt: int
+    other_schema: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Rows written, skipped (Redis held a newer one) and expired (older than the ttl, not sent)."""
+
+    written: int
+    skipped: int
+    expired: int
+
+
+def now_us() -> int:
+    """Wall clock, microseconds since the epoch."""
+    return time.time_ns() // 1_000
+
+
+class OnlineStore:
+    """Feature rows in Redis.
+
+    Args:
+        redis: a client that answers with bytes (no ``decode_responses``).
+        timeout_s: deadline of one read, and of each batch of a write, seconds.
+        clock: microseconds since the epoch; a replay of history brings its own.
+    """
+
+    def __init__(self, redis: Redis, timeout_s: float, clock: Callable[[], int] = now_us) -> None:
+        self._redis = redis
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._write = redis.register_script(_WRITE_IF_NEWER)
+        self._codecs: dict[str, RowCodec] = {}
+
+    async def write(self, view: FeatureView, rows: Iterable[tuple[Entity, Row]]) -> Written:
+        """Store each row unless Redis holds a newer one of its entity. Idempotent: after any error, write again.
+
+        Raises:
+            ValueError: an entity or row does not fit the view, or its event time lies in the future; the batches
+                before it are written.
+            FeatureStoreError: Redis is away or too slow; some rows may have been written.
+        """
+        written = skipped = expired = 0
+        source = iter(rows)
+        while batch := list(islice(source, BATCH)):
+            now = self._clock()
+            live = [
+                self._command(view, entity, row, now) for entity, row in batch if view.is_fresh(row.event_time, now)
+            ]
+            newer = sum(await self._send(live)) if live else 0
+            written += newer
+            skipped += len(live) - newer
+            expired += len(batch) - len(live)
+        return Written(written, skipped, expired)
+
+    async def read(self, requests: Sequence[ViewRequest]) -> tuple[ViewRows, ...]:
+        """The rows of all views and entities of a request, by one MGET; one answer for each ``ViewRequest``.
+
+        Raises:
+            EntityError: an entity cannot be one of its view.
+            FeatureStoreError: Redis is away or too slow.
+        """
+        keys = [
+            {entity: key_of(request.view, entity) for entity in request.entities if entity is not None}
+            for request in requests
+        ]
+        asked = list(dict.fromkeys(key for of_view in keys for key in of_view.values()))
+        data = cast(list[bytes | None], await self._within_deadline(self._redis.mget(asked))) if asked else []
+        held = dict(zip(asked, data, strict=True))
+        now = self._clock()
+        return tuple(
+            self._rows(request, {entity: held[key] for entity, key in of_view.items()}, now)
+            for request, of_view in zip(requests, keys, strict=True)
+        )
+
+    def _rows(self, request: ViewRequest, held: dict[Entity, bytes | None], now: int) -> ViewRows:
+        view, codec = request.view, self._codec(request.view)
+        found: dict[Entity | None, Found] = {None: MISSING}
+        unreadable = []
+        for entity, data in held.items():
+            row = None if data is None else codec.unpack(data)
+            if row is None:
+                found[entity] = MISSING
+            elif isinstance(row, Unreadable):
+                found[entity] = MISSING
+                unreadable.append(row)
+            else:
+                status = Status.FRESH if view.is_fresh(row.event_time, now) else Status.STALE
+                found[entity] = Found(status, row)
+        return ViewRows(
+            view=view,
+            read_at=now,
+            rows=tuple(found[entity] for entity in request.entities),
+            corrupt=unreadable.count(Unreadable.CORRUPT),
+            other_schema=unreadable.count(Unreadable.OTHER_SCHEMA),
+        )
+
+    def _command(self, view: FeatureView, entity: Entity, row: Row, now: int) -> tuple[bytes, int, bytes, int]:
+        if row.event_time > now + AHEAD_S * 1_000_000:
+            raise ValueError(
+                f"feature view {view.name}: the row of {entity!r} has the event time {row.event_time}, more than "
+                f"{AHEAD_S} s after now ({now}); event times are microseconds since the epoch, UTC"
+            )
+        left_us = row.event_time + view.ttl * 1_000_000 - now
+        keep_ms = left_us // 1_000 + 1  # rounded up: the last fresh instant is still served
+        return key_of(view, entity), row.event_time, self._codec(view).pack(row), keep_ms
+
+    async def _send(self, commands: list[tuple[bytes, int, bytes, int]]) -> list[int]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for key, event_time, row, keep_ms in commands:
+                await self._write(keys=[key], args=[event_time, row, keep_ms], client=pipe)
+            return cast(list[int], await self._within_deadline(pipe.execute()))
+
+    async def _within_deadline(self, answer: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await answer
+        except (RedisError, OSError) as error:  # a passed deadline is a TimeoutError, which is an OSError
+            reason = str(error) or type(error).__name__
+            raise FeatureStoreError(
+                f"the feature store in Redis gave no answer (deadline {self._timeout_s} s): {reason}"
+            ) from error
+
+    def _codec(self, view: FeatureView) -> RowCodec:
+        found = self._codecs.get(view.schema)  # what a codec depends on is what the schema is a digest of
+        if found is None:
+            found = self._codecs[view.schema] = RowCodec(view)
+        return found
