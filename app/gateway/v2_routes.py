@@ -14,12 +14,14 @@ from app.gateway.errors import InputError, NoAnswerError, TooLargeError
 from app.gateway.v2_binary import LENGTH_HEADER
 from app.registry import ModelSpec
 
-STICKY_HEADER = "x-sticky-key"
-REQUEST_ID_HEADER = "x-request-id"
+STICKY_HEADER = b"x-sticky-key"
+REQUEST_ID_HEADER = b"x-request-id"
 VERSION_HEADER = "x-model-version"
 FAILED_HEADER = "x-failed-versions"
 PLATFORM = "mlflow_pyfunc"
 EXTENSIONS = ["binary_tensor_data"]
+
+_LENGTH = LENGTH_HEADER.lower().encode()
 
 _INFER_DOC: dict[str, Any] = {
     "requestBody": {
@@ -70,7 +72,7 @@ _INFER_DOC: dict[str, Any] = {
     },
     "parameters": [
         {
-            "name": STICKY_HEADER,
+            "name": STICKY_HEADER.decode(),
             "in": "header",
             "schema": {"type": "string"},
             "description": "Requests with the same key meet the same version",
@@ -88,6 +90,9 @@ _INFER_DOC: dict[str, Any] = {
             "description": "How the body is compressed, if it is",
         },
     ],
+    "responses": {
+        "200": {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
+    },
 }
 
 
@@ -130,7 +135,7 @@ def router(plane: DataPlane, ready: Any, version: str, max_body_bytes: int) -> A
     async def answer(request: Request, model: str, pinned: str | None) -> Response:
         # One pass over the headers: each look-up in request.headers is one of its own.
         sent = dict(request.headers.raw)
-        asked = v2.decode(await _body(request, sent, max_body_bytes), _text(sent, LENGTH_HEADER))
+        asked = v2.decode(await _body(request, sent, max_body_bytes), _text(sent, _LENGTH))
         request_id = asked.id or _text(sent, REQUEST_ID_HEADER) or uuid.uuid4().hex
         reply = await plane.infer(
             model,
@@ -149,7 +154,7 @@ def router(plane: DataPlane, ready: Any, version: str, max_body_bytes: int) -> A
             headers[LENGTH_HEADER] = str(length)
         else:
             body = v2.encode(model, reply.version, request_id, reply.outputs)
-        if coding := content_coding.wanted(_text(sent, "accept-encoding") or ""):
+        if coding := content_coding.wanted(_text(sent, b"accept-encoding") or ""):
             body = await asyncio.to_thread(content_coding.compress, coding, body)
             headers["content-encoding"] = coding
         return Response(body, media_type=media_type, headers=headers)
@@ -177,13 +182,13 @@ def _metadata(spec: ModelSpec, versions: list[str]) -> dict[str, Any]:
     }
 
 
-def _text(headers: dict[bytes, bytes], name: str) -> str | None:
-    value = headers.get(name.lower().encode())
+def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:
+    value = headers.get(name)
     return None if value is None else value.decode("latin-1")
 
 
 async def _body(request: Request, headers: dict[bytes, bytes], limit: int) -> bytes:
-    coding = content_coding.sent(_text(headers, "content-encoding") or "")
+    coding = content_coding.sent(_text(headers, b"content-encoding") or "")
     declared = headers.get(b"content-length", b"0")
     if declared.isdigit() and int(declared) > limit:
         raise TooLargeError(f"a body may have {limit} bytes; this one declares {int(declared)}")

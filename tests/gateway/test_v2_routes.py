@@ -161,3 +161,6 @@ async def test_errors_are_json_with_a_sentence(
 
 async def test_the_extension_is_announced(client: httpx.AsyncClient) -> None:
     assert (await client.get("/v2")).json()["extensions"] == ["binary_tensor_data"]
+    infer = (await client.get("/openapi.json")).json()["paths"]["/v2/models/{model}/infer"]["post"]
+    for content in (infer["requestBody"]["content"], infer["responses"]["200"]["content"]):
+        assert set(content) == {"application/json", "application/octet-stream"}
