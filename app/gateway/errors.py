@@ -1,15 +1,16 @@
 """What can go wrong with a request, and the HTTP status of each. Handlers raise; nobody builds a reply by hand.
 
-GatewayError                500
-├── InputError              400   body, column, type or shape
-│   └── TooLargeError       413   body or batch over the limit
-├── NotAllowedError         401   no key, or a wrong one
-├── UnknownModelError       404   model or version not served here
-├── ConflictingChangeError  409   a change that the route table's state forbids
-├── NoAnswerError           503   nobody to ask, or nobody answered (Retry-After)
-│   └── TooBusyError        503   backpressure (Retry-After)
-├── LateAnswerError         504   the deadline passed
-└── BrokenModelError        500   the model's own code raised
+GatewayError                  500
+├── InputError                400   body, column, type or shape
+│   ├── TooLargeError         413   body or batch over the limit
+│   └── UnsupportedMediaError 415 content type or coding that is not read here
+├── NotAllowedError           401   no key, or a wrong one
+├── UnknownModelError         404   model or version not served here
+├── ConflictingChangeError    409   a change that the route table's state forbids
+├── NoAnswerError             503   nobody to ask, or nobody answered (Retry-After)
+│   └── TooBusyError          503   backpressure (Retry-After)
+├── LateAnswerError           504   the deadline passed
+└── BrokenModelError          500   the model's own code raised
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ class TooLargeError(InputError):
     """Body or batch over the configured limit."""
 
     status = 413
+
+
+class UnsupportedMediaError(InputError):
+    """A content type or a content coding that is not read here."""
+
+    status = 415
 
 
 class NotAllowedError(GatewayError):

@@ -18,7 +18,7 @@ def fit(spec: ModelSpec, inputs: Arrays, known: Collection[str], max_rows: int) 
     """The inputs that ``spec`` takes, in its types.
 
     Args:
-        inputs: arrays by input name; text as dtype object.
+        inputs: arrays by input name; text as dtype object, of ``str`` alone or of ``bytes`` alone.
         known: input names that some deployed version of the model takes: one that this version does not take is
             left out, one that none takes is refused.
         max_rows: most rows (first dimension) accepted.
@@ -54,12 +54,23 @@ def _typed(field: FieldSpec, array: NDArray[Any]) -> NDArray[Any]:
     if field.dtype in ("str", "bytes"):
         if not text:
             raise InputError(f"input {field.name} takes text (BYTES); got {array.dtype}")
-        return array
+        return _text(field, array)
     wanted = np.dtype(field.dtype)
     if text or not _convertible(array, wanted):
         got = "text (BYTES)" if text else str(array.dtype)
         raise InputError(f"input {field.name} takes {wanted}; got {got}")
     return array.astype(wanted, copy=False)
+
+
+def _text(field: FieldSpec, array: NDArray[Any]) -> NDArray[Any]:
+    """All elements are ``str``, or all are ``bytes``: the front cannot know which of them the field takes."""
+    if not array.size or isinstance(array.flat[0], bytes) == (field.dtype == "bytes"):
+        return array
+    if field.dtype == "str":
+        raise InputError(f"input {field.name} takes text; the bytes that came are not UTF-8")
+    encoded = np.empty(array.shape, dtype=object)
+    encoded.flat[:] = [value.encode() for value in array.flat]
+    return encoded
 
 
 def _convertible(array: NDArray[Any], wanted: np.dtype[Any]) -> bool:

@@ -1,13 +1,13 @@
-"""The JSON form of the Open Inference Protocol (V2): bytes to arrays and back. Pure.
+"""Requests and replies of the Open Inference Protocol (V2) over REST: bytes to arrays and back. Pure.
 
-Source: the protocol's REST description (open_inference_rest.yaml). One extension: ``null`` in a floating-point
-tensor is NaN, since JSON cannot write a missing number otherwise.
+Source: the protocol's REST description (open_inference_rest.yaml), and for tensors outside of the JSON object
+``v2_binary``. One extension: ``null`` in a floating-point tensor is NaN, since JSON cannot write a missing number
+otherwise.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,112 +16,124 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.gateway.errors import InputError
+from app.gateway.v2_binary import LENGTH_HEADER, Reader, pack, split
+from app.gateway.v2_types import count_of, datatype_of, dtype_of, shaped, shown
 from app.registry import FieldSpec
 
-MAX_DIMENSIONS = 32
 
-_NUMPY = {
-    "BOOL": np.dtype(np.bool_),
-    "UINT8": np.dtype(np.uint8),
-    "UINT16": np.dtype(np.uint16),
-    "UINT32": np.dtype(np.uint32),
-    "UINT64": np.dtype(np.uint64),
-    "INT8": np.dtype(np.int8),
-    "INT16": np.dtype(np.int16),
-    "INT32": np.dtype(np.int32),
-    "INT64": np.dtype(np.int64),
-    "FP16": np.dtype(np.float16),
-    "FP32": np.dtype(np.float32),
-    "FP64": np.dtype(np.float64),
-    "BYTES": np.dtype(np.object_),
-}
-_DATATYPE = {dtype.name: name for name, dtype in _NUMPY.items()} | {
-    "str": "BYTES",
-    "bytes": "BYTES",
-    "object": "BYTES",
-}
+class _TensorParameters(msgspec.Struct):
+    binary_data_size: int | None = None
+    shared_memory_region: str | None = None
 
 
 class _Tensor(msgspec.Struct):
     name: str
     shape: list[int]
     datatype: str
-    data: list[Any]
-    parameters: dict[str, Any] = {}
+    data: list[Any] | None = None
+    parameters: _TensorParameters | None = None
+
+
+class _OutputParameters(msgspec.Struct):
+    binary_data: bool | None = None
+    shared_memory_region: str | None = None
+    classification: int | None = None
 
 
 class _Output(msgspec.Struct):
     name: str
-    parameters: dict[str, Any] = {}
+    parameters: _OutputParameters | None = None
+
+
+class _Parameters(msgspec.Struct):
+    binary_data_output: bool = False
 
 
 class _Request(msgspec.Struct):
     inputs: list[_Tensor]
     id: str | None = None
     outputs: list[_Output] = []
-    parameters: dict[str, Any] = {}
+    parameters: _Parameters | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class InferRequest:
-    """A decoded request: arrays by input name, the outputs asked for (empty: all), the caller's id."""
+    """A decoded request: arrays by input name, the outputs asked for (empty: all), the caller's id.
+
+    Args:
+        binary: the outputs that go as binary data; None for all.
+    """
 
     inputs: dict[str, NDArray[Any]]
     outputs: tuple[str, ...]
     id: str | None
+    binary: frozenset[str] | None
+
+    def binary_among(self, outputs: Collection[str]) -> Collection[str]:
+        """Those of a reply's outputs that go as binary data."""
+        return outputs if self.binary is None else self.binary
 
 
 _decoder = msgspec.json.Decoder(_Request)
 _encoder = msgspec.json.Encoder()
+_NONE: frozenset[str] = frozenset()
 
 
-def decode(body: bytes) -> InferRequest:
+def decode(body: bytes, header_length: str | None = None) -> InferRequest:
     """Arrays from a request's body.
+
+    Args:
+        header_length: the header ``Inference-Header-Content-Length``; None where the body is JSON alone.
 
     Raises:
         InputError: not JSON, not a V2 request, an unknown datatype, or data that does not fit datatype or shape.
     """
+    text, raw = (body, None) if header_length is None else split(body, header_length)
     try:
-        request = _decoder.decode(body)
+        request = _decoder.decode(text)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InputError(f"not a V2 inference request: {error}") from error
     if not request.inputs:
         raise InputError("a V2 inference request needs at least one tensor in 'inputs'")
+    reader = None if raw is None else Reader(raw)
     inputs: dict[str, NDArray[Any]] = {}
     for tensor in request.inputs:
         if tensor.name in inputs:
             raise InputError(f"input {tensor.name!r} is given twice")
-        inputs[tensor.name] = _array(tensor)
-    return InferRequest(inputs, tuple(output.name for output in request.outputs), request.id)
+        inputs[tensor.name] = _array(tensor, reader)
+    if reader is not None:
+        reader.close()
+    return InferRequest(inputs, tuple([output.name for output in request.outputs]), request.id, _binary(request))
 
 
 def encode(model: str, version: str, request_id: str, outputs: Mapping[str, NDArray[Any]]) -> bytes:
-    """A reply's body; NaN and infinities, which JSON cannot write, become ``null``."""
-    return _encoder.encode(
-        {
-            "model_name": model,
-            "model_version": version,
-            "id": request_id,
-            "outputs": [
-                {
-                    "name": name,
-                    "shape": list(array.shape),
-                    "datatype": datatype_of(array.dtype.name),
-                    "data": _data(array),
-                }
-                for name, array in outputs.items()
-            ],
-        }
-    )
-
-
-def datatype_of(dtype: str) -> str:
-    """V2's name of a numpy type or of ``str``/``bytes``.
+    """A reply's body; NaN and infinities, which JSON cannot write, become ``null``.
 
     Raises:
-        KeyError: V2 has no such type.
+        InputError: an output of BYTES is not UTF-8, so only binary data can carry it.
     """
-    return _DATATYPE[dtype]
+    return _reply(model, version, request_id, [_json_output(name, array) for name, array in outputs.items()])
+
+
+def encode_binary(
+    model: str, version: str, request_id: str, outputs: Mapping[str, NDArray[Any]], binary: Collection[str]
+) -> tuple[bytes, int]:
+    """A reply's body with the outputs named in ``binary`` as binary data, and the length of its JSON object.
+
+    Raises:
+        InputError: an output of BYTES outside of ``binary`` is not UTF-8.
+        BrokenModelError: an output in ``binary`` holds what BYTES cannot write.
+    """
+    described: list[dict[str, Any]] = []
+    raw: list[bytes] = []
+    for name, array in outputs.items():
+        if name in binary:
+            raw.append(pack(name, array))
+            described.append({**_described(name, array), "parameters": {"binary_data_size": len(raw[-1])}})
+        else:
+            described.append(_json_output(name, array))
+    text = _reply(model, version, request_id, described)
+    return b"".join((text, *raw)), len(text)
 
 
 def metadata(field: FieldSpec) -> dict[str, Any]:
@@ -129,25 +141,53 @@ def metadata(field: FieldSpec) -> dict[str, Any]:
     return {"name": field.name, "datatype": datatype_of(field.dtype), "shape": list(field.shape)}
 
 
-def _array(tensor: _Tensor) -> NDArray[Any]:
+def _binary(request: _Request) -> frozenset[str] | None:
+    by_default = request.parameters is not None and request.parameters.binary_data_output
+    if not request.outputs:
+        return None if by_default else _NONE
+    return frozenset(output.name for output in request.outputs if _wants_binary(output, by_default))
+
+
+def _wants_binary(output: _Output, by_default: bool) -> bool:
+    wish = output.parameters
+    if wish is None:
+        return by_default
+    where = f"output {output.name!r}"
+    _refuse_elsewhere(where, wish.shared_memory_region)
+    if wish.classification:
+        raise InputError(f"{where}: classification is not offered here; ask for the output itself")
+    return by_default if wish.binary_data is None else wish.binary_data
+
+
+def _refuse_elsewhere(where: str, region: str | None) -> None:
+    if region is not None:
+        raise InputError(
+            f"{where}: shared_memory_region {region!r} is not offered here; accepted are data in JSON and binary data"
+        )
+
+
+def _array(tensor: _Tensor, reader: Reader | None) -> NDArray[Any]:
     where = f"input {tensor.name!r}"
-    dtype = _NUMPY.get(tensor.datatype)
-    if dtype is None:
-        raise InputError(f"{where}: datatype {tensor.datatype!r} is unknown; accepted are {', '.join(_NUMPY)}")
-    if any(size < 0 for size in tensor.shape):
-        raise InputError(f"{where}: shape {tensor.shape} has a negative dimension")
+    dtype = dtype_of(where, tensor.datatype)
+    count = count_of(where, tensor.shape)
+    size = None
+    if tensor.parameters is not None:
+        _refuse_elsewhere(where, tensor.parameters.shared_memory_region)
+        size = tensor.parameters.binary_data_size
+    if size is not None:
+        if tensor.data is not None:
+            raise InputError(f"{where} has both data and binary_data_size; accepted is one of them")
+        if reader is None:
+            raise InputError(f"{where}: binary_data_size is {size}, but the request has no header {LENGTH_HEADER}")
+        return shaped(where, reader.take(where, tensor.datatype, count, size), tensor.shape)
     values = tensor.data
+    if values is None:
+        raise InputError(f"{where} has no data; accepted are the field data or the parameter binary_data_size")
     if values and isinstance(values[0], list):
         values = list(_flat(values))
-    if len(tensor.shape) > MAX_DIMENSIONS:
-        raise InputError(f"{where}: {len(tensor.shape)} dimensions; accepted are up to {MAX_DIMENSIONS}")
-    count = math.prod(tensor.shape)
     if len(values) != count:
-        raise InputError(f"{where}: shape {tensor.shape} needs {count} values; data has {len(values)}")
-    try:
-        return _converted(where, tensor.datatype, dtype, values).reshape(tensor.shape)
-    except (ValueError, OverflowError) as error:
-        raise InputError(f"{where}: shape {tensor.shape} cannot be had: {error}") from error
+        raise InputError(f"{where}: shape {tensor.shape} needs {shown(count)} values; data has {len(values)}")
+    return shaped(where, _converted(where, tensor.datatype, dtype, values), tensor.shape)
 
 
 def _converted(where: str, datatype: str, dtype: np.dtype[Any], values: list[Any]) -> NDArray[Any]:
@@ -179,12 +219,27 @@ def _flat(values: list[Any]) -> Iterator[Any]:
             yield value
 
 
-def _data(array: NDArray[Any]) -> list[Any]:
+def _reply(model: str, version: str, request_id: str, outputs: list[dict[str, Any]]) -> bytes:
+    return _encoder.encode({"model_name": model, "model_version": version, "id": request_id, "outputs": outputs})
+
+
+def _described(name: str, array: NDArray[Any]) -> dict[str, Any]:
+    return {"name": name, "shape": list(array.shape), "datatype": datatype_of(array.dtype.name)}
+
+
+def _json_output(name: str, array: NDArray[Any]) -> dict[str, Any]:
+    output = _described(name, array)
+    output["data"] = _data(name, array)
+    return output
+
+
+def _data(name: str, array: NDArray[Any]) -> list[Any]:
     flat = array.reshape(-1)
     if flat.dtype.kind == "f" and not np.isfinite(flat).all():
         return [value if np.isfinite(value) else None for value in flat.tolist()]
-    return (
-        [value.decode() if isinstance(value, bytes) else value for value in flat.tolist()]
-        if (flat.dtype.kind == "O")
-        else flat.tolist()
-    )
+    if flat.dtype.kind != "O":
+        return flat.tolist()
+    try:
+        return [value.decode() if isinstance(value, bytes) else value for value in flat.tolist()]
+    except UnicodeDecodeError as error:
+        raise InputError(f"output {name!r} holds bytes that are not UTF-8; ask for it as binary data") from error

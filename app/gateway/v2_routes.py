@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from app.gateway import v2
+from app.gateway import content_coding, v2
 from app.gateway.dataplane import DataPlane
 from app.gateway.errors import InputError, NoAnswerError, TooLargeError
+from app.gateway.v2_binary import LENGTH_HEADER
 from app.registry import ModelSpec
 
-STICKY_HEADER = "x-sticky-key"
-REQUEST_ID_HEADER = "x-request-id"
+STICKY_HEADER = b"x-sticky-key"
+REQUEST_ID_HEADER = b"x-request-id"
 VERSION_HEADER = "x-model-version"
 FAILED_HEADER = "x-failed-versions"
 PLATFORM = "mlflow_pyfunc"
+EXTENSIONS = ["binary_tensor_data"]
+
+_LENGTH = LENGTH_HEADER.lower().encode()
 
 _INFER_DOC: dict[str, Any] = {
     "requestBody": {
@@ -46,22 +51,48 @@ _INFER_DOC: dict[str, Any] = {
                             "items": {
                                 "type": "object",
                                 "required": ["name"],
-                                "properties": {"name": {"type": "string"}},
+                                "properties": {
+                                    "name": {"type": "string"},
+                                    "parameters": {
+                                        "type": "object",
+                                        "properties": {"binary_data": {"type": "boolean"}},
+                                    },
+                                },
                             },
+                        },
+                        "parameters": {
+                            "type": "object",
+                            "properties": {"binary_data_output": {"type": "boolean"}},
                         },
                     },
                 }
-            }
+            },
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
         },
     },
     "parameters": [
         {
-            "name": STICKY_HEADER,
+            "name": STICKY_HEADER.decode(),
             "in": "header",
             "schema": {"type": "string"},
             "description": "Requests with the same key meet the same version",
-        }
+        },
+        {
+            "name": LENGTH_HEADER,
+            "in": "header",
+            "schema": {"type": "integer", "minimum": 1},
+            "description": "Length of the JSON object in bytes, where binary tensors follow it",
+        },
+        {
+            "name": "Content-Encoding",
+            "in": "header",
+            "schema": {"type": "string", "enum": ["gzip", "deflate"]},
+            "description": "How the body is compressed, if it is",
+        },
     ],
+    "responses": {
+        "200": {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
+    },
 }
 
 
@@ -71,7 +102,7 @@ def router(plane: DataPlane, ready: Any, version: str, max_body_bytes: int) -> A
 
     @routes.get("")
     async def server_metadata() -> dict[str, Any]:
-        return {"name": "tidegate", "version": version, "extensions": []}
+        return {"name": "tidegate", "version": version, "extensions": EXTENSIONS}
 
     @routes.get("/health/live")
     async def server_live() -> dict[str, bool]:
@@ -102,21 +133,31 @@ def router(plane: DataPlane, ready: Any, version: str, max_body_bytes: int) -> A
         return {"name": model, "version": version, "ready": True}
 
     async def answer(request: Request, model: str, pinned: str | None) -> Response:
-        asked = v2.decode(await _body(request, max_body_bytes))
-        request_id = asked.id or request.headers.get(REQUEST_ID_HEADER) or uuid.uuid4().hex
+        # One pass over the headers: each look-up in request.headers is one of its own.
+        sent = dict(request.headers.raw)
+        asked = v2.decode(await _body(request, sent, max_body_bytes), _text(sent, _LENGTH))
+        request_id = asked.id or _text(sent, REQUEST_ID_HEADER) or uuid.uuid4().hex
         reply = await plane.infer(
             model,
             asked.inputs,
             pinned=pinned,
-            key=request.headers.get(STICKY_HEADER),
+            key=_text(sent, STICKY_HEADER),
             outputs=asked.outputs,
         )
         headers = {VERSION_HEADER: reply.version}  # Serve itself returns the request id
         if reply.failed:
             headers[FAILED_HEADER] = ", ".join(reply.failed)
-        return Response(
-            v2.encode(model, reply.version, request_id, reply.outputs), media_type="application/json", headers=headers
-        )
+        media_type = "application/json"
+        if binary := asked.binary_among(reply.outputs):
+            body, length = v2.encode_binary(model, reply.version, request_id, reply.outputs, binary)
+            media_type = "application/octet-stream"
+            headers[LENGTH_HEADER] = str(length)
+        else:
+            body = v2.encode(model, reply.version, request_id, reply.outputs)
+        if coding := content_coding.wanted(_text(sent, b"accept-encoding") or ""):
+            body = await asyncio.to_thread(content_coding.compress, coding, body)
+            headers["content-encoding"] = coding
+        return Response(body, media_type=media_type, headers=headers)
 
     @routes.post("/models/{model}/infer", openapi_extra=_INFER_DOC)
     async def infer(model: str, request: Request) -> Response:
@@ -141,15 +182,24 @@ def _metadata(spec: ModelSpec, versions: list[str]) -> dict[str, Any]:
     }
 
 
-async def _body(request: Request, limit: int) -> bytes:
-    declared = request.headers.get("content-length", "0")
+def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:
+    value = headers.get(name)
+    return None if value is None else value.decode("latin-1")
+
+
+async def _body(request: Request, headers: dict[bytes, bytes], limit: int) -> bytes:
+    coding = content_coding.sent(_text(headers, b"content-encoding") or "")
+    declared = headers.get(b"content-length", b"0")
     if declared.isdigit() and int(declared) > limit:
-        raise TooLargeError(f"a body may have {limit} bytes; this one declares {declared}")
+        raise TooLargeError(f"a body may have {limit} bytes; this one declares {int(declared)}")
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
             raise TooLargeError(f"a body may have {limit} bytes; this one has more")
-    if not body:
-        raise InputError("the body is empty; send a V2 inference request as JSON")
-    return bytes(body)
+    plain = bytes(body)
+    if coding is not None:
+        plain = await asyncio.to_thread(content_coding.decompress, coding, plain, limit)
+    if not plain:
+        raise InputError("the body is empty; send a V2 inference request")
+    return plain

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 import os
 import signal
+import struct
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -101,6 +104,25 @@ def test_answers_and_names_the_version(api: httpx.Client, even: dict[str, Deploy
         "42",
         [{"name": "score", "shape": [1], "datatype": "FP64", "data": [3.0]}],
     )
+
+
+def test_binary_tensors_both_ways(api: httpx.Client, even: dict[str, Deployed]) -> None:
+    raw = struct.pack("<d", 1.5) + struct.pack("<I", 2) + b"u1"
+    inputs = [
+        {"name": "x", "shape": [1], "datatype": "FP64", "parameters": {"binary_data_size": 8}},
+        {"name": "user", "shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": 6}},
+    ]
+    text = json.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}}).encode()
+    headers = {"inference-header-content-length": str(len(text)), "content-encoding": "gzip"}
+    response = api.post(f"/v2/models/{MODEL}/infer", content=gzip.compress(text + raw), headers=headers)
+    assert response.status_code == 200, response.text
+    head = int(response.headers["inference-header-content-length"])
+    assert json.loads(response.content[:head])["outputs"] == [
+        {"name": "score", "shape": [1], "datatype": "FP64", "parameters": {"binary_data_size": 8}}
+    ]
+    assert struct.unpack("<d", response.content[head:]) == (3.0,)
+    as_json = api.post(f"/v2/models/{MODEL}/infer", json=infer_body(1.5))  # the same entity, however it is sent
+    assert as_json.headers["x-model-version"] == response.headers["x-model-version"]
 
 
 def test_the_same_key_and_the_same_entity_meet_the_same_version(api: httpx.Client, even: dict[str, Deployed]) -> None:

@@ -87,3 +87,18 @@ def test_refuses_shapes(shape: tuple[int, ...]) -> None:
 
 def test_a_tensor_that_fits() -> None:
     assert fit(TENSOR, {"x": np.zeros((5, 3))}, {"x"}, 10)["x"].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("dtype", "sent", "expected"),
+    [("bytes", "é", b"\xc3\xa9"), ("bytes", b"\xff", b"\xff"), ("str", "é", "é")],
+)
+def test_text_and_bytes_are_the_fields_own(dtype: str, sent: str | bytes, expected: str | bytes) -> None:
+    spec = ModelSpec("net", "2", (FieldSpec("x", dtype, (-1, 1)),), (), columns=False)
+    found = fit(spec, {"x": np.array([[sent], [sent]], dtype=object)}, {"x"}, 10)["x"]
+    assert found.tolist() == [[expected], [expected]]
+
+
+def test_bytes_that_are_no_text_are_refused_where_text_is_taken() -> None:
+    with pytest.raises(InputError, match="input carrier takes text; the bytes that came are not UTF-8"):
+        fit(COLUMNS, {**ROW, "carrier": np.array([b"\xff", b"a"], dtype=object)}, KNOWN, 10)
