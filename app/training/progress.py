@@ -71,7 +71,6 @@ class Progress:
         show: Say,
     ) -> None:
         self.say = say
-        self.losses: list[tuple[int, float]] = []
         self.restarts = 0
         self.recoveries: list[Recovery] = []
         self.nodes: tuple[str, ...] = ()
@@ -138,10 +137,6 @@ class Progress:
             else:
                 self._stepped(report.step)
                 steps.append(report)
-                # A restarted group repeats steps since its checkpoint; the curve keeps the newest.
-                while self.losses and self.losses[-1][0] >= report.step:
-                    self.losses.pop()
-                self.losses.append((report.step, report.loss))
         if steps:
             self._last_at = time.monotonic()
             self._show(self._line(steps[-1]))
