@@ -110,16 +110,18 @@ class Progress:
         try:
             reports, dropped = ray.get(self._monitor.drain.remote(), timeout=10)
             self._take(reports, dropped)
+            self._word_of_waiting()
         except Exception as error:
             self.say(f"progress is not available: {error}")
+
+    def _word_of_waiting(self) -> None:
         waited = time.monotonic() - self._begun_at
-        if not self.running and waited > self._next_word_s:
-            free = ray.available_resources()  # type: ignore[no-untyped-call]
-            room = ", ".join(f"{free.get(name, 0):g} {name}" for name in ("CPU", "GPU"))
-            self.say(
-                f"waiting for the workers to be placed and to start ({waited:.0f} s); free on the cluster: {room}"
-            )
-            self._next_word_s += PLACEMENT_WORD_S
+        if self.running or waited < self._next_word_s:
+            return
+        self._next_word_s += PLACEMENT_WORD_S
+        free = ray.available_resources()  # type: ignore[no-untyped-call]
+        room = ", ".join(f"{free.get(name, 0):g} {name}" for name in ("CPU", "GPU"))
+        self.say(f"waiting for the workers to be placed and to start ({waited:.0f} s); free on the cluster: {room}")
 
     def _take(self, reports: list[Report], dropped: int) -> None:
         if dropped > self._dropped:
