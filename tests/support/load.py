@@ -11,6 +11,10 @@ from types import TracebackType
 import httpx
 
 
+BACK_OFF_S = 0.1
+"""Before a second try twice this long, then twice as long each time, as clients that retry do."""
+
+
 class Load:
     """Requests one after the other on ``threads`` connections; every answer is counted.
 
@@ -70,7 +74,9 @@ class Load:
     def _answer(self, client: httpx.Client, key: str, x: float) -> str:
         body = infer_body(x)
         problem = ""
-        for _ in range(self._tries):
+        for attempt in range(self._tries):
+            if attempt:
+                time.sleep(BACK_OFF_S * 2**attempt)
             try:
                 response = client.post(self._url, json=body, headers={"x-sticky-key": key})
             except httpx.HTTPError as error:
