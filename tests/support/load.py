@@ -10,7 +10,6 @@ from types import TracebackType
 
 import httpx
 
-
 BACK_OFF_S = 0.1
 """Before a second try twice this long, then twice as long each time, as clients that retry do."""
 
