@@ -122,6 +122,7 @@ def train(
             model, difference = trained_model(run)
         finally:
             metrics.close()
+        model.eval()
         with torch.no_grad():
             evaluation = recipe.evaluate(model, data.test)
         log_results(evaluation, client, record.mlflow_run, folder)
