@@ -89,7 +89,6 @@ class _Rank:
         self._report_start(first)
         for part in self._model.parts:
             part.train()
-        step = first
         with Signals(self._task.link, self._rank, _cpu_group()) as signals, self._profile(first) as profiler:
             losses, since = torch.zeros((), device=self._device), first
             reported_at, reported_step, beat_at = time.monotonic(), first, 0.0

@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -50,14 +50,6 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture
-async def redis(valkey: RedisSettings) -> AsyncIterator[Redis]:
-    client = connect(valkey)
-    await client.flushdb()
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture

@@ -26,14 +26,6 @@ async def eventually(holds: Callable[[], bool], timeout_s: float = 20) -> None:
 
 
 @pytest.fixture
-async def redis(valkey: RedisSettings) -> AsyncIterator[Redis]:
-    client = connect(valkey)
-    await client.flushdb()
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
 async def watch(valkey: RedisSettings, redis: Redis) -> AsyncIterator[RouteWatch]:
     found = RouteWatch(connect(valkey), QUICK)
     found.start()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 from pydantic import SecretStr
+from redis.asyncio import Redis
 
+from app.routing.store import connect
 from app.settings import RedisSettings
 from cluster.local import LocalConfig, Stack, up
 from tests.conftest import PORT_SHIFT
@@ -28,6 +30,15 @@ def valkey(valkey_stack: Stack) -> RedisSettings:
     environment = valkey_stack.environment
     password = SecretStr(environment["TIDEGATE_REDIS_PASSWORD"])
     return RedisSettings(url=environment["TIDEGATE_REDIS_URL"], password=password, timeout_s=0.5)
+
+
+@pytest.fixture
+async def redis(valkey: RedisSettings) -> AsyncIterator[Redis]:
+    """A client of the emptied server."""
+    client = connect(valkey)
+    await client.flushdb()
+    yield client
+    await client.aclose()
 
 
 @pytest.fixture
