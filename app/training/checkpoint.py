@@ -18,8 +18,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed._state_dict_utils import _create_cpu_state_dict
 from torch.distributed.checkpoint._fsspec_filesystem import FsspecReader, FsspecWriter
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.staging import BlockingAsyncStager
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save
 from torch.optim import AdamW
@@ -63,6 +65,7 @@ class Checkpointer:
         self._folder, self._spread, self._optimizer = folder, spread, optimizer
         self._group, self._retention, self._tell = group, retention, tell
         self._flying: _Flight | None = None
+        self._stager = _Stager(cache_staged_state_dict=True)
         self._stalled_s = 0.0
 
     def take_stall_s(self) -> float:
@@ -82,7 +85,9 @@ class Checkpointer:
         started = time.monotonic()
         self.finish()
         writer = FsspecWriter(self._folder.checkpoint(step))
-        future: Any = async_save(self._state(), storage_writer=writer, process_group=self._group)
+        future: Any = async_save(
+            self._state(), storage_writer=writer, process_group=self._group, async_stager=self._stager
+        )
         stall_s = time.monotonic() - started
         self._stalled_s += stall_s
         self._flying = _Flight(future)
@@ -128,6 +133,17 @@ class Checkpointer:
                 moments = self._optimizer.state[parameter]
                 state |= {f"optimizer.{name}.{moment}": moments[moment] for moment in _MOMENTS}
         return state
+
+
+class _Stager(BlockingAsyncStager):
+    """Copies into the same memory each time, as only one checkpoint is ever in flight: new pages cost more than the
+    copy. torch's own asks for pinned memory even where there is no device to pin it for."""
+
+    def stage(self, state_dict: dict[str, Any]) -> dict[str, Any]:
+        if self.state_dict_cache is None and not torch.accelerator.is_available():
+            self.state_dict_cache = _create_cpu_state_dict(state_dict)
+        staged: dict[str, Any] = super().stage(state_dict)
+        return staged
 
 
 class CheckpointError(RuntimeError):
