@@ -86,12 +86,27 @@ class FieldSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ParameterSpec:
+    """A parameter that a model takes beside its inputs.
+
+    Attributes:
+        dtype: numpy's name of its type; ``str`` for text.
+        many: whether it is a list of such values.
+    """
+
+    name: str
+    dtype: str
+    many: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """What a version takes and gives, as its signature says.
 
     Attributes:
         columns: whether the model takes a table (one column per input) or tensors as they are.
         features: inputs that are features, not part of the plain request.
+        parameters: what it takes beside its inputs; all have defaults.
     """
 
     model: str
@@ -100,6 +115,7 @@ class ModelSpec:
     outputs: tuple[FieldSpec, ...]
     columns: bool
     features: tuple[str, ...] = ()
+    parameters: tuple[ParameterSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +255,19 @@ def spec_of(model: str, version: str, metadata: Model) -> ModelSpec:
         outputs=_fields(signature.outputs, f"{where}, output", "output") if signature.outputs is not None else (),
         columns=not signature.inputs.is_tensor_spec(),
         features=tuple(features),
+        parameters=tuple(
+            ParameterSpec(param.name, _parameter_dtype(where, param), param.shape is not None)
+            for param in (signature.params.params if signature.params is not None else ())
+        ),
     )
+
+
+def _parameter_dtype(where: str, param: Any) -> str:
+    dtype = _COLUMN_DTYPES.get(param.dtype) if isinstance(param.dtype, DataType) else None
+    if dtype is None or dtype == "bytes":
+        accepted = ", ".join(known.name for known, name in _COLUMN_DTYPES.items() if name != "bytes")
+        raise RegistryError(f"{where}, parameter {param.name} has type {param.dtype}; accepted are {accepted}")
+    return dtype
 
 
 def _fields(schema: Schema, where: str, default: str) -> tuple[FieldSpec, ...]:

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self, TypeGuard
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeGuard
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -112,7 +112,10 @@ class RoutingSettings(_Group):
     )
     max_attempts: Count = Field(3, description="Attempts per request, the first included")
     retry_ratio: Share = Field(0.2, description="Retries allowed per request over time (retry budget)")
-    retry_reserve: Count = Field(20, description="Retries always in reserve (size of the retry budget's bucket)")
+    retry_reserve: Count = Field(
+        256,
+        description="Retries always in reserve (size of the retry budget's bucket): what one lost call may hold",
+    )
     breaker_failures: Count = Field(5, description="Failures in a row after which a version's breaker opens")
     breaker_open_s: Seconds = Field(
         5.0, description="Time an open breaker waits before it lets one probe through, seconds"
@@ -123,7 +126,18 @@ class RoutingSettings(_Group):
 
 
 class ServingSettings(_Scaled):
-    """Defaults of a version's Serve application; a registered model's own entry wins."""
+    """Defaults of how a version is served; a registered model's own entry wins."""
+
+    placement: Literal["dedicated", "inline"] = Field(
+        "dedicated",
+        description="Where the champion lives: replicas of its own, or (light CPU models) the gateway's replicas",
+    )
+    batch_rows: Count = Field(
+        1024, description="Most rows of different requests that one call carries; 1 never mixes requests"
+    )
+    cache_ttl_s: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="Time an answer may be given again for the same inputs, seconds; 0 turns the cache off"
+    )
 
     min_replicas: Annotated[int, Field(ge=0)] = Field(1, description="Replicas that always run")
     max_replicas: Count = Field(2, description="Replicas under load")

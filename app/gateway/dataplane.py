@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
 
-from numpy.typing import NDArray
-
+from app.gateway.call import InferCall, Reply
 from app.gateway.errors import (
     BrokenModelError,
     InputError,
@@ -19,39 +16,16 @@ from app.gateway.errors import (
     TooBusyError,
     UnknownModelError,
 )
-from app.gateway.inputs import Arrays, fit
+from app.gateway.inputs import Arrays, fit, fit_parameters
+from app.gateway.versions import Versions
 from app.registry import ModelSpec
 from app.routing.attempts import Attempts, ModelFailedError, OverloadedError, TimedOutError, VersionFailedError
 from app.routing.split import rank
-from app.routing.table import RouteTable
+from app.routing.table import Route, RouteTable
+from app.serving.batch import Outputs, VersionCard
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
-
-
-class VersionPool(Protocol):
-    """How the data plane reaches versions (``app.gateway.versions`` in production)."""
-
-    def known_spec(self, app: str) -> ModelSpec | None:
-        """The specification, if it has been read before."""
-
-    async def spec(self, app: str) -> ModelSpec:
-        """What the version behind ``app`` takes and gives."""
-
-    async def infer(self, app: str, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Its outputs."""
-
-    def keep_only(self, apps: Collection[str]) -> None:
-        """Forget every other application."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """Outputs, the version that gave them, and the versions that failed before it."""
-
-    version: str
-    outputs: dict[str, NDArray[Any]]
-    failed: tuple[str, ...]
 
 
 class DataPlane:
@@ -66,7 +40,7 @@ class DataPlane:
         self,
         settings: Settings,
         tables: Mapping[str, RouteTable],
-        versions: VersionPool,
+        versions: Versions,
         tables_read: Callable[[], bool],
     ) -> None:
         self._settings = settings
@@ -74,6 +48,8 @@ class DataPlane:
         self._tables_read = tables_read
         self._versions = versions
         self._attempts: dict[str, Attempts] = {}
+        self._followed: dict[str, int] = {}
+        self._inputs: dict[str, tuple[tuple[VersionCard | None, ...], frozenset[str] | None]] = {}
 
     def models(self) -> list[str]:
         """Models that have a route table."""
@@ -95,48 +71,40 @@ class DataPlane:
         return found
 
     def revision(self, model: str) -> int:
-        """The revision in force; 0 before the first."""
+        """The revision that this replica follows, every version being where it is placed; 0 before the first."""
         found = self._tables.get(model)
-        return found.revision if found else 0
+        if found is None:
+            return 0
+        if self._versions.follow(model, found):
+            self._followed[model] = found.revision
+        return self._followed.get(model, 0)
 
-    async def infer(
-        self,
-        model: str,
-        inputs: Arrays,
-        *,
-        pinned: str | None = None,
-        key: str | None = None,
-        outputs: tuple[str, ...] = (),
-    ) -> Reply:
+    async def infer(self, call: InferCall) -> Reply:
         """Ask the version that the split picks, or the pinned one.
-
-        Args:
-            inputs: arrays by input name.
-            pinned: a deployed version that must answer, with weight or without; no other one will.
-            key: the caller's sticky key; without it the entity of the first row counts, else a fresh one.
-            outputs: the outputs wanted; empty for all.
 
         Raises:
             GatewayError: one of the tree in ``errors``.
         """
-        table = self.table(model)
-        ranked = (
-            [self._deployed(table, pinned)] if pinned else rank(table.weights, table.salt, _key(table, inputs, key))
-        )
+        table = self.table(call.model)
+        if call.pinned is not None:
+            ranked = [self._deployed(table, call.pinned)]
+        else:
+            ranked = rank(table.weights, table.salt, _key(table, call.inputs, call.key))
         if not ranked:
-            raise NoAnswerError(f"no version of {model} has weight; deployed: {', '.join(table.apps)}")
+            raise NoAnswerError(f"no version of {call.model} has weight; deployed: {', '.join(table.apps)}")
 
-        async def ask(version: str) -> dict[str, NDArray[Any]]:
-            app = table.apps[version]
-            spec = await self._versions.spec(app)
-            fitted = fit(spec, inputs, self._known_inputs(table, spec, inputs), self._settings.gateway.max_rows)
-            return await self._versions.infer(app, fitted)
+        async def ask(version: str) -> Outputs:
+            route = table.route(version)
+            spec = (self._versions.known_card(route) or await self._versions.card(route)).spec
+            fitted = fit(spec, call.inputs, self._known_inputs(table), self._settings.gateway.max_rows)
+            outputs, _ = await self._versions.infer(route, spec, fitted, fit_parameters(spec, call.parameters))
+            return outputs
 
         try:
             answer = await self._attempts_of(table).call(ranked, ask)
         except VersionFailedError as error:
-            raise _as_gateway_error(model, error) from error
-        return Reply(answer.version, _chosen(model, answer.version, answer.value, outputs), answer.failed)
+            raise _as_gateway_error(call.model, error) from error
+        return Reply(answer.version, _chosen(call.model, answer.version, answer.value, call.outputs), answer.failed)
 
     async def spec(self, model: str, version: str | None = None) -> ModelSpec:
         """What a version takes and gives; without a version, the one with the most weight.
@@ -147,36 +115,52 @@ class DataPlane:
         """
         table = self.table(model)
         wanted = version or max(table.routes, key=lambda route: route.weight).version
-        app = table.apps[self._deployed(table, wanted)]
+        route = table.route(self._deployed(table, wanted))
         try:
             async with asyncio.timeout(self._settings.routing.attempt_timeout_s):
-                return await self._versions.spec(app)
+                return (await self._versions.card(route)).spec
         except (VersionFailedError, TimeoutError) as error:
             raise NoAnswerError(f"version {wanted} of {model} does not answer") from error
 
     async def warm_up(self) -> None:
-        """Read the specification of every deployed version, so that no first request pays for it, and forget what
-        is no longer deployed. Versions that do not answer are left for the request that needs them."""
-        apps = [app for table in self._tables.values() for app in table.apps.values()]
-        self._versions.keep_only(apps)
+        """Load what the tables place inline, read the card of every other deployed version, so that no first request
+        pays for it, and forget what is no longer deployed. Versions that do not answer are left for the request that
+        needs them."""
+        routes = [route for table in self._tables.values() for route in table.routes]
+        self._versions.keep_only([route.app for route in routes])
         for table in self._tables.values():
             self._attempts_of(table).forget(list(table.apps))
-        fresh = [app for app in apps if self._versions.known_spec(app) is None]
-        await asyncio.gather(*(self._try_spec(app) for app in fresh))
+            self.revision(table.model)
+        fresh = [
+            route for route in routes if route.placement == "dedicated" and self._versions.known_card(route) is None
+        ]
+        await asyncio.gather(*(self._try_card(route) for route in fresh))
 
-    async def _try_spec(self, app: str) -> None:
+    async def loaded(self) -> None:
+        """Wait until what the tables place inline is loaded, or failed to."""
+        await self._versions.loaded()
+
+    async def close(self) -> None:
+        """Once the last request is through."""
+        await self._versions.close()
+
+    async def _try_card(self, route: Route) -> None:
         try:
             async with asyncio.timeout(self._settings.routing.attempt_timeout_s):
-                await self._versions.spec(app)
+                await self._versions.card(route)
         except (VersionFailedError, TimeoutError) as error:
-            log.warning("%s does not say yet what it takes: %s", app, error)
+            log.warning("%s does not say yet what it takes: %s", route.app, error)
 
-    def _known_inputs(self, table: RouteTable, spec: ModelSpec, inputs: Arrays) -> set[str]:
-        """Names that some deployed version takes. While one has not said what it takes, no name is unknown."""
-        specs = [self._versions.known_spec(app) for app in table.apps.values()]
-        if None in specs:
-            return set(inputs)
-        return {field.name for found in (spec, *specs) if found for field in found.inputs}
+    def _known_inputs(self, table: RouteTable) -> frozenset[str] | None:
+        """Names that some deployed version takes; None while one has not said what it takes: then none is unknown."""
+        cards = tuple([self._versions.known_card(route) for route in table.routes])
+        held = self._inputs.get(table.model)
+        if held is not None and held[0] == cards:
+            return held[1]
+        names = frozenset(field.name for card in cards if card is not None for field in card.spec.inputs)
+        found = None if None in cards else names
+        self._inputs[table.model] = (cards, found)
+        return found
 
     def _attempts_of(self, table: RouteTable) -> Attempts:
         found = self._attempts.get(table.model)
@@ -203,9 +187,7 @@ def _key(table: RouteTable, inputs: Arrays, key: str | None) -> str:
     return uuid.uuid4().hex
 
 
-def _chosen(
-    model: str, version: str, given: dict[str, NDArray[Any]], wanted: tuple[str, ...]
-) -> dict[str, NDArray[Any]]:
+def _chosen(model: str, version: str, given: Outputs, wanted: tuple[str, ...]) -> Outputs:
     if not wanted:
         return given
     absent = [name for name in wanted if name not in given]

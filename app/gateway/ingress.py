@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from app.gateway import routes_api, v2_routes
 from app.gateway.dataplane import DataPlane
 from app.gateway.errors import GatewayError
+from app.gateway.openapi import describe
 from app.gateway.versions import Versions
 from app.routing.readback import GATEWAY_DEPLOYMENT, gateway_handle
 from app.routing.store import RouteStore, RouteWatch, connect
@@ -32,6 +33,10 @@ FIRST_TABLES_S = 15.0
 """Time a new replica waits for its first route tables before it answers 503, seconds."""
 
 
+class StuckError(RuntimeError):
+    """An inline model's code has not come back for too long; Serve replaces the replica."""
+
+
 class GatewayReplica:
     """One gateway replica: watches the route tables and answers HTTP."""
 
@@ -39,10 +44,23 @@ class GatewayReplica:
         self._settings = get_settings()
         self._store = RouteStore(connect(self._settings.redis))
         self._watch = RouteWatch(connect(self._settings.redis), self._settings.routing.refresh_s)
-        self._plane = DataPlane(self._settings, self._watch.tables, Versions(), lambda: self._watch.age_s is not None)
+        self._versions = Versions(self._settings, serve.get_replica_context().replica_id.unique_id)
+        self._plane = DataPlane(
+            self._settings, self._watch.tables, self._versions, lambda: self._watch.age_s is not None
+        )
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return build_api(self._settings, self._plane, self._store, self._watch)
+
+    async def check_health(self) -> None:
+        """Called by Serve now and then.
+
+        Raises:
+            StuckError: one call into an inline model has lasted longer than ``stuck_after_s``.
+        """
+        busy_s = self._versions.busy_s()
+        if busy_s > self._settings.serving.stuck_after_s:
+            raise StuckError(f"an inline model has been busy with one call for {busy_s:.0f} s")
 
     async def route_revision(self, model: str) -> int:
         """The revision of a model's table that this replica follows (read back by broadcast)."""
@@ -60,11 +78,14 @@ def build_api(settings: Settings, plane: DataPlane, store: RouteStore, watch: Ro
         with suppress(TimeoutError):
             await asyncio.wait_for(watch.first_read(), FIRST_TABLES_S)
         await plane.warm_up()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(plane.loaded(), settings.serving.deploy_timeout_s)
         warming = asyncio.create_task(_keep_warm(plane, settings.routing.refresh_s))
         yield
         warming.cancel()
         with suppress(asyncio.CancelledError):
             await warming
+        await plane.close()
         await watch.stop()
         await store.close()
 
@@ -76,10 +97,10 @@ def build_api(settings: Settings, plane: DataPlane, store: RouteStore, watch: Ro
         lifespan=lifespan,
     )
     handle = cache(lambda: gateway_handle(settings.gateway.app_name))
-    api.include_router(
-        v2_routes.router(plane, lambda: watch.age_s is not None, release, settings.gateway.max_body_bytes)
-    )
+    api.router.routes.extend(v2_routes.hot_routes(plane, settings.gateway.max_body_bytes))
+    api.include_router(v2_routes.router(plane, lambda: watch.age_s is not None, release))
     api.include_router(routes_api.router(store, handle, settings.gateway.admin_key_hash))
+    describe(api)
     api.add_exception_handler(GatewayError, _on_gateway_error)
     api.add_exception_handler(RequestValidationError, _on_invalid)
     api.add_exception_handler(HTTPException, _on_http_error)

@@ -14,13 +14,13 @@ from app.registry import FieldSpec, ModelSpec
 Arrays = Mapping[str, NDArray[Any]]
 
 
-def fit(spec: ModelSpec, inputs: Arrays, known: Collection[str], max_rows: int) -> dict[str, NDArray[Any]]:
+def fit(spec: ModelSpec, inputs: Arrays, known: Collection[str] | None, max_rows: int) -> dict[str, NDArray[Any]]:
     """The inputs that ``spec`` takes, in its types.
 
     Args:
         inputs: arrays by input name; text as dtype object, of ``str`` alone or of ``bytes`` alone.
         known: input names that some deployed version of the model takes: one that this version does not take is
-            left out, one that none takes is refused.
+            left out, one that none takes is refused. None while that is not known: then none is refused.
         max_rows: most rows (first dimension) accepted.
 
     Raises:
@@ -28,7 +28,7 @@ def fit(spec: ModelSpec, inputs: Arrays, known: Collection[str], max_rows: int) 
         TooLargeError: too many rows.
     """
     where = f"model {spec.model} version {spec.version}"
-    unknown = [name for name in inputs if name not in known]
+    unknown = [name for name in inputs if name not in known] if known is not None else []
     if unknown:
         accepted = ", ".join(field.name for field in spec.inputs)
         raise InputError(f"{where} has no input {', '.join(map(repr, unknown))}; it takes {accepted}")
@@ -47,6 +47,36 @@ def fit(spec: ModelSpec, inputs: Arrays, known: Collection[str], max_rows: int) 
     if rows and max(rows.values()) > max_rows:
         raise TooLargeError(f"a request may carry {max_rows} rows; this one has {max(rows.values())}")
     return found
+
+
+def fit_parameters(spec: ModelSpec, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters, if the model takes them.
+
+    Raises:
+        InputError: a parameter is unknown or of a wrong type.
+    """
+    if not given:
+        return given
+    taken = {parameter.name: parameter for parameter in spec.parameters}
+    for name, value in given.items():
+        parameter = taken.get(name)
+        where = f"model {spec.model} version {spec.version}"
+        if parameter is None:
+            raise InputError(f"{where} takes no parameter {name!r}; it takes {', '.join(taken) or 'none'}")
+        values = value if parameter.many else [value]
+        if not isinstance(values, list) or not all(_is_of(parameter.dtype, element) for element in values):
+            wanted = f"a list of {parameter.dtype}" if parameter.many else parameter.dtype
+            raise InputError(f"{where}: parameter {name} takes {wanted}; got {value!r}")
+    return given
+
+
+def _is_of(dtype: str, value: object) -> bool:
+    if dtype == "str":
+        return isinstance(value, str)
+    if dtype == "bool":
+        return isinstance(value, bool)
+    accepted = (int, float) if dtype.startswith("float") else int
+    return isinstance(value, accepted) and not isinstance(value, bool)
 
 
 def _typed(field: FieldSpec, array: NDArray[Any]) -> NDArray[Any]:

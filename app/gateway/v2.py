@@ -45,29 +45,30 @@ class _Output(msgspec.Struct):
     parameters: _OutputParameters | None = None
 
 
-class _Parameters(msgspec.Struct):
-    binary_data_output: bool = False
-
-
 class _Request(msgspec.Struct):
     inputs: list[_Tensor]
     id: str | None = None
     outputs: list[_Output] = []
-    parameters: _Parameters | None = None
+    parameters: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class InferRequest:
-    """A decoded request: arrays by input name, the outputs asked for (empty: all), the caller's id.
+    """A decoded request.
 
-    Args:
+    Attributes:
+        inputs: arrays by input name.
+        outputs: the outputs asked for; empty for all.
+        id: the caller's.
         binary: the outputs that go as binary data; None for all.
+        parameters: those for the model.
     """
 
     inputs: dict[str, NDArray[Any]]
     outputs: tuple[str, ...]
     id: str | None
     binary: frozenset[str] | None
+    parameters: dict[str, Any]
 
     def binary_among(self, outputs: Collection[str]) -> Collection[str]:
         """Those of a reply's outputs that go as binary data."""
@@ -77,6 +78,7 @@ class InferRequest:
 _decoder = msgspec.json.Decoder(_Request)
 _encoder = msgspec.json.Encoder()
 _NONE: frozenset[str] = frozenset()
+_BINARY_OUTPUT = "binary_data_output"
 
 
 def decode(body: bytes, header_length: str | None = None) -> InferRequest:
@@ -103,7 +105,11 @@ def decode(body: bytes, header_length: str | None = None) -> InferRequest:
         inputs[tensor.name] = _array(tensor, reader)
     if reader is not None:
         reader.close()
-    return InferRequest(inputs, tuple([output.name for output in request.outputs]), request.id, _binary(request))
+    by_default = request.parameters.pop(_BINARY_OUTPUT, False)
+    if not isinstance(by_default, bool):
+        raise InputError(f"parameter {_BINARY_OUTPUT} is {by_default!r}; accepted are true and false")
+    outputs = tuple([output.name for output in request.outputs])
+    return InferRequest(inputs, outputs, request.id, _binary(request, by_default), request.parameters)
 
 
 def encode(model: str, version: str, request_id: str, outputs: Mapping[str, NDArray[Any]]) -> bytes:
@@ -141,8 +147,7 @@ def metadata(field: FieldSpec) -> dict[str, Any]:
     return {"name": field.name, "datatype": datatype_of(field.dtype), "shape": list(field.shape)}
 
 
-def _binary(request: _Request) -> frozenset[str] | None:
-    by_default = request.parameters is not None and request.parameters.binary_data_output
+def _binary(request: _Request, by_default: bool) -> frozenset[str] | None:
     if not request.outputs:
         return None if by_default else _NONE
     return frozenset(output.name for output in request.outputs if _wants_binary(output, by_default))

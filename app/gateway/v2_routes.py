@@ -1,16 +1,25 @@
-"""The Open Inference Protocol over REST: a thin front that translates between HTTP and the data plane."""
+"""The Open Inference Protocol (V2) over HTTP: health, metadata and inference.
+
+Thin: bytes in, the data plane, bytes out. A sticky key travels in the header ``x-sticky-key``, a request id in
+``x-request-id`` or the body's ``id``; the version that answered stands in the body and in ``x-model-version``, the
+versions that failed first in ``x-failed-versions``.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import json
 import uuid
+from collections.abc import Callable
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter
+from starlette.routing import BaseRoute, Route
 
-from app.gateway import content_coding, v2
+from app.gateway import v2
+from app.gateway.call import InferCall
 from app.gateway.dataplane import DataPlane
-from app.gateway.errors import InputError, NoAnswerError, TooLargeError
+from app.gateway.errors import GatewayError, NoAnswerError
+from app.gateway.http import Answer, Endpoint, Exchange, compressed
 from app.gateway.v2_binary import LENGTH_HEADER
 from app.registry import ModelSpec
 
@@ -23,81 +32,50 @@ EXTENSIONS = ["binary_tensor_data"]
 
 _LENGTH = LENGTH_HEADER.lower().encode()
 
-_INFER_DOC: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["inputs"],
-                    "properties": {
-                        "id": {"type": "string"},
-                        "inputs": {
-                            "type": "array",
-                            "items": {
-                                "type": "object",
-                                "required": ["name", "shape", "datatype", "data"],
-                                "properties": {
-                                    "name": {"type": "string"},
-                                    "shape": {"type": "array", "items": {"type": "integer"}},
-                                    "datatype": {"type": "string"},
-                                    "data": {"type": "array", "items": {}},
-                                },
-                            },
-                        },
-                        "outputs": {
-                            "type": "array",
-                            "items": {
-                                "type": "object",
-                                "required": ["name"],
-                                "properties": {
-                                    "name": {"type": "string"},
-                                    "parameters": {
-                                        "type": "object",
-                                        "properties": {"binary_data": {"type": "boolean"}},
-                                    },
-                                },
-                            },
-                        },
-                        "parameters": {
-                            "type": "object",
-                            "properties": {"binary_data_output": {"type": "boolean"}},
-                        },
-                    },
-                }
-            },
-            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-        },
-    },
-    "parameters": [
-        {
-            "name": STICKY_HEADER.decode(),
-            "in": "header",
-            "schema": {"type": "string"},
-            "description": "Requests with the same key meet the same version",
-        },
-        {
-            "name": LENGTH_HEADER,
-            "in": "header",
-            "schema": {"type": "integer", "minimum": 1},
-            "description": "Length of the JSON object in bytes, where binary tensors follow it",
-        },
-        {
-            "name": "Content-Encoding",
-            "in": "header",
-            "schema": {"type": "string", "enum": ["gzip", "deflate"]},
-            "description": "How the body is compressed, if it is",
-        },
-    ],
-    "responses": {
-        "200": {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
-    },
-}
+
+def hot_routes(plane: DataPlane, max_body_bytes: int) -> list[BaseRoute]:
+    """The inference routes."""
+
+    async def infer(exchange: Exchange) -> Answer:
+        body = await exchange.body(max_body_bytes)
+        asked = v2.decode(body, exchange.header(_LENGTH))
+        request_id = asked.id or exchange.header(REQUEST_ID_HEADER) or uuid.uuid4().hex
+        model = exchange.path["model"]
+        reply = await plane.infer(
+            InferCall(
+                model,
+                asked.inputs,
+                pinned=exchange.path.get("version"),
+                key=exchange.header(STICKY_HEADER),
+                outputs=asked.outputs,
+                parameters=asked.parameters,
+            )
+        )
+        headers = {VERSION_HEADER: reply.version}  # Serve itself returns the request id
+        if reply.failed:
+            headers[FAILED_HEADER] = ", ".join(reply.failed)
+        if binary := asked.binary_among(reply.outputs):
+            body, length = v2.encode_binary(model, reply.version, request_id, reply.outputs, binary)
+            headers[LENGTH_HEADER] = str(length)
+            answer = Answer(body, media_type="application/octet-stream", headers=headers)
+        else:
+            answer = Answer(v2.encode(model, reply.version, request_id, reply.outputs), headers=headers)
+        return await compressed(exchange, answer)
+
+    endpoint = Endpoint(infer, failed)
+    return [
+        Route(f"/v2/models/{{model}}{version}/infer", endpoint, methods=["POST"])
+        for version in ("", "/versions/{version}")
+    ]
 
 
-def router(plane: DataPlane, ready: Any, version: str, max_body_bytes: int) -> APIRouter:
-    """The protocol's routes over ``plane``; ``ready()`` says whether this replica may take traffic."""
+def failed(error: GatewayError) -> Answer:
+    """The protocol's ``inference_error_response``."""
+    return Answer(json.dumps({"error": str(error)}).encode(), error.status)
+
+
+def router(plane: DataPlane, ready: Callable[[], bool], version: str) -> APIRouter:
+    """Health and metadata; ``ready()`` says whether this replica may take traffic."""
     routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
     @routes.get("")
@@ -132,43 +110,6 @@ def router(plane: DataPlane, ready: Any, version: str, max_body_bytes: int) -> A
         await plane.spec(model, version)
         return {"name": model, "version": version, "ready": True}
 
-    async def answer(request: Request, model: str, pinned: str | None) -> Response:
-        # One pass over the headers: each look-up in request.headers is one of its own.
-        sent = dict(request.headers.raw)
-        asked = v2.decode(await _body(request, sent, max_body_bytes), _text(sent, _LENGTH))
-        request_id = asked.id or _text(sent, REQUEST_ID_HEADER) or uuid.uuid4().hex
-        reply = await plane.infer(
-            model,
-            asked.inputs,
-            pinned=pinned,
-            key=_text(sent, STICKY_HEADER),
-            outputs=asked.outputs,
-        )
-        headers = {VERSION_HEADER: reply.version}  # Serve itself returns the request id
-        if reply.failed:
-            headers[FAILED_HEADER] = ", ".join(reply.failed)
-        media_type = "application/json"
-        if binary := asked.binary_among(reply.outputs):
-            body, length = v2.encode_binary(model, reply.version, request_id, reply.outputs, binary)
-            media_type = "application/octet-stream"
-            headers[LENGTH_HEADER] = str(length)
-        else:
-            body = v2.encode(model, reply.version, request_id, reply.outputs)
-        if coding := content_coding.wanted(_text(sent, b"accept-encoding") or ""):
-            body = await asyncio.to_thread(content_coding.compress, coding, body)
-            headers["content-encoding"] = coding
-        return Response(body, media_type=media_type, headers=headers)
-
-    @routes.post("/models/{model}/infer", openapi_extra=_INFER_DOC)
-    async def infer(model: str, request: Request) -> Response:
-        """Answered by the version that the split picks for the sticky key or entity."""
-        return await answer(request, model, None)
-
-    @routes.post("/models/{model}/versions/{version}/infer", openapi_extra=_INFER_DOC)
-    async def infer_version(model: str, version: str, request: Request) -> Response:
-        """Answered by this deployed version and no other, whatever its weight."""
-        return await answer(request, model, version)
-
     return routes
 
 
@@ -180,26 +121,3 @@ def _metadata(spec: ModelSpec, versions: list[str]) -> dict[str, Any]:
         "inputs": [v2.metadata(field) for field in spec.inputs],
         "outputs": [v2.metadata(field) for field in spec.outputs],
     }
-
-
-def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:
-    value = headers.get(name)
-    return None if value is None else value.decode("latin-1")
-
-
-async def _body(request: Request, headers: dict[bytes, bytes], limit: int) -> bytes:
-    coding = content_coding.sent(_text(headers, b"content-encoding") or "")
-    declared = headers.get(b"content-length", b"0")
-    if declared.isdigit() and int(declared) > limit:
-        raise TooLargeError(f"a body may have {limit} bytes; this one declares {int(declared)}")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise TooLargeError(f"a body may have {limit} bytes; this one has more")
-    plain = bytes(body)
-    if coding is not None:
-        plain = await asyncio.to_thread(content_coding.decompress, coding, plain, limit)
-    if not plain:
-        raise InputError("the body is empty; send a V2 inference request")
-    return plain

@@ -1,92 +1,207 @@
-"""The versions as the gateway sees them: a handle each, and Serve's failures in the words of ``app.routing``."""
+"""The versions as the gateway sees them: where each lives, and the way there."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol
 
-from numpy.typing import NDArray
-from ray import serve
-from ray.serve.exceptions import BackPressureError
-from ray.serve.handle import DeploymentHandle, DeploymentResponse
-
+from app.gateway.coalescer import Coalescer
+from app.gateway.dedicated import Dedicated
+from app.gateway.inline import Inline
 from app.registry import ModelSpec
-from app.routing.attempts import ModelFailedError, OverloadedError, UnavailableError
-from app.serving.application import DEPLOYMENT, ModelFailure, VersionReplica
+from app.routing.table import Route, RouteTable
+from app.serving.batch import Batch, BatchReply, Outputs, VersionCard
 from app.serving.tensors import Tensors
+from app.settings import Settings
 
-ASK_AGAIN_S = 1.0
+log = logging.getLogger(__name__)
 
 
-class Versions:
-    """Handles to version applications, and what each version takes and gives, kept by application name."""
+class Placement(Protocol):
+    """Where a version lives."""
 
-    def __init__(self) -> None:
-        self._handles: dict[str, DeploymentHandle[VersionReplica]] = {}
-        self._specs: dict[str, ModelSpec] = {}
-        self._absent: dict[str, float] = {}
-
-    def known_spec(self, app: str) -> ModelSpec | None:
-        """The specification, if it has been read before."""
-        return self._specs.get(app)
-
-    async def spec(self, app: str) -> ModelSpec:
-        """What the version behind ``app`` takes and gives; asked for once.
+    async def card(self) -> VersionCard:
+        """What it says of itself.
 
         Raises:
             VersionFailedError: it does not answer.
         """
-        found = self._specs.get(app)
-        if found is None:
-            found = self._specs[app] = await self._ask(app, lambda handle: handle.describe.remote())
-        return found
 
-    async def infer(self, app: str, inputs: Tensors) -> dict[str, NDArray[Any]]:
-        """Outputs of the version behind ``app``.
+    async def send(self, batch: Batch) -> BatchReply:
+        """One call.
+
+        Raises:
+            VersionFailedError: it gave no answer.
+        """
+
+    def calls(self) -> int:
+        """How many calls it has use for at once."""
+
+    def busy_s(self) -> float:
+        """How long the model has been at its present call in this process, seconds; 0 where it is elsewhere."""
+
+    async def close(self) -> None:
+        """Give back what it holds."""
+
+
+class _Way:
+    """One version's placement with the requests that wait for it."""
+
+    def __init__(self, placement: Placement) -> None:
+        self.placement = placement
+        self.card: VersionCard | None = None
+        self.coalescer: Coalescer | None = None
+
+    async def close(self) -> None:
+        """Once the last request is through."""
+        if self.coalescer is not None:
+            await self.coalescer.drain()
+        await self.placement.close()
+
+
+RETRY_LOAD_S = 10.0
+"""Time until a version that could not be loaded inline is tried again, seconds."""
+
+
+class Versions:
+    """The ways of one gateway replica to every deployed version, by application name.
+
+    Args:
+        caller: name of this gateway replica.
+        dedicated, inline: make the placements; tests bring their own.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        caller: str,
+        dedicated: Callable[[str], Placement] = Dedicated,
+        inline: Callable[[str, str, Settings], Placement] = Inline,
+    ) -> None:
+        self._settings = settings
+        self._caller = caller
+        self._dedicated, self._inline = dedicated, inline
+        self._ways: dict[str, _Way] = {}
+        self._inline_ways: dict[str, _Way] = {}
+        self._loading: dict[str, asyncio.Task[None]] = {}
+        self._retry_at: dict[str, float] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def known_card(self, route: Route) -> VersionCard | None:
+        """The version's card, if it has been read before."""
+        way = self._inline_ways.get(route.app) or self._ways.get(route.app)
+        return way.card if way is not None else None
+
+    async def card(self, route: Route) -> VersionCard:
+        """What the version says of itself; asked for once.
+
+        Raises:
+            VersionFailedError: it does not answer.
+        """
+        return await self._card(self._way(route))
+
+    async def infer(
+        self, route: Route, spec: ModelSpec, inputs: Tensors, parameters: Mapping[str, Any]
+    ) -> tuple[Outputs, float]:
+        """Outputs of the version behind ``route``, and the seconds that the model took.
 
         Raises:
             VersionFailedError: it gave none.
         """
-        answer: dict[str, NDArray[Any]] | ModelFailure = await self._ask(
-            app, lambda handle: handle.infer.remote(inputs)
-        )
-        if isinstance(answer, ModelFailure):
-            raise ModelFailedError(f"the model raised {answer.kind}: {answer.message}")
-        return answer
+        way = self._way(route)
+        coalescer = way.coalescer
+        if coalescer is None:
+            card = await self._card(way)
+            coalescer = way.coalescer
+            if coalescer is None:
+                coalescer = way.coalescer = self._coalescer(way.placement, card)
+        return await coalescer.infer(spec, inputs, parameters)
+
+    def follow(self, model: str, table: RouteTable) -> bool:
+        """Begin to load what ``table`` places inline; whether every version is where it should be."""
+        wanted = [route for route in table.routes if route.placement == "inline"]
+        for route in wanted:
+            if (
+                route.app not in self._inline_ways
+                and route.app not in self._loading
+                and time.monotonic() >= self._retry_at.get(route.app, 0.0)
+            ):
+                self._loading[route.app] = asyncio.create_task(self._load(model, route))
+        for route in table.routes:
+            if route.placement != "inline" and (gone := self._inline_ways.pop(route.app, None)) is not None:
+                self._close(gone)
+        return all(route.app in self._inline_ways for route in wanted)
+
+    async def loaded(self) -> None:
+        """Wait for what is being loaded."""
+        await asyncio.gather(*self._loading.values(), return_exceptions=True)
 
     def keep_only(self, apps: Collection[str]) -> None:
         """Forget applications that are in no route table."""
-        for gone in self._handles.keys() - set(apps):
-            del self._handles[gone]
-            self._specs.pop(gone, None)
-        self._absent = {app: until for app, until in self._absent.items() if app in apps}
+        for ways in (self._ways, self._inline_ways):
+            for gone in ways.keys() - set(apps):
+                self._close(ways.pop(gone))
 
-    def _handle(self, app: str) -> DeploymentHandle[VersionReplica]:
-        found = self._handles.get(app)
+    def ongoing(self) -> dict[str, int]:
+        """Requests waiting or under way, by application."""
+        ways = {**self._ways, **self._inline_ways}
+        return {app: way.coalescer.ongoing for app, way in ways.items() if way.coalescer is not None}
+
+    def busy_s(self) -> float:
+        """How long the slowest inline model has been at its present call, seconds."""
+        return max((way.placement.busy_s() for way in self._inline_ways.values()), default=0.0)
+
+    async def close(self) -> None:
+        """Give up every way."""
+        for task in self._loading.values():
+            task.cancel()
+        await self.loaded()
+        self.keep_only(())
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+    def _way(self, route: Route) -> _Way:
+        if route.placement == "inline" and (loaded := self._inline_ways.get(route.app)) is not None:
+            return loaded
+        found = self._ways.get(route.app)
         if found is None:
-            # Making a handle asks Serve's controller and blocks the loop: once a second for an absent application.
-            absent = self._absent.get(app)
-            if absent is not None and time.monotonic() < absent:
-                raise KeyError(f"{app} does not exist")
-            self._absent[app] = time.monotonic() + ASK_AGAIN_S
-            found = self._handles[app] = serve.get_deployment_handle(DEPLOYMENT, app)
-            del self._absent[app]
+            found = self._ways[route.app] = _Way(self._dedicated(route.app))
         return found
 
-    async def _ask(self, app: str, send: Callable[[Any], DeploymentResponse[Any]]) -> Any:
+    async def _card(self, way: _Way) -> VersionCard:
+        card = way.card
+        if card is None:
+            card = way.card = await way.placement.card()
+        return card
+
+    def _coalescer(self, placement: Placement, card: VersionCard) -> Coalescer:
+        return Coalescer(
+            placement.send,
+            caller=self._caller,
+            batch_rows=card.batch_rows,
+            calls=placement.calls,
+            max_waiting=self._settings.serving.max_queued_requests,
+            timeout_s=self._settings.routing.attempt_timeout_s,
+        )
+
+    async def _load(self, model: str, route: Route) -> None:
+        way = _Way(self._inline(model, route.version, self._settings))
         try:
-            response = send(self._handle(app))
-        except Exception as error:  # a table may outlive its applications: the Ray cluster was lost, Redis was not
-            raise UnavailableError(f"{app} cannot be asked ({type(error).__name__}: {error})") from error
-        try:
-            return await response
-        except asyncio.CancelledError:
-            # A handle call has no deadline of its own and would wait for a replica for ever.
-            response.cancel()  # type: ignore[no-untyped-call]
-            raise
-        except BackPressureError as error:
-            raise OverloadedError(f"{app} has too many requests waiting") from error
-        except Exception as error:  # Serve raises Ray's, gRPC's and its own errors, by the way it carries the call
-            raise UnavailableError(f"{app} is not answering ({type(error).__name__})") from error
+            await self._card(way)
+        except Exception as error:
+            self._retry_at[route.app] = time.monotonic() + RETRY_LOAD_S
+            log.warning("version %s of %s cannot be loaded here: %s", route.version, model, error)
+            await way.close()
+        else:
+            self._retry_at.pop(route.app, None)
+            self._inline_ways[route.app] = way
+            log.info("version %s of %s is inline", route.version, model)
+        finally:
+            del self._loading[route.app]
+
+    def _close(self, way: _Way) -> None:
+        task = asyncio.create_task(way.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)

@@ -51,6 +51,7 @@ class Attempts:
     clock: Callable[[], float] = time.monotonic
     budget: RetryBudget = field(init=False)
     _breakers: dict[str, Breaker] = field(default_factory=dict, init=False)
+    _counted: dict[str, VersionFailedError] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.budget = RetryBudget(self.settings.retry_ratio, self.settings.retry_reserve)
@@ -66,6 +67,7 @@ class Attempts:
         """Drop what is known of versions that are no longer deployed."""
         for version in self._breakers.keys() - set(deployed):
             del self._breakers[version]
+            self._counted.pop(version, None)
 
     async def call(self, ranked: Sequence[str], ask: Callable[[str], Awaitable[T]]) -> Answer[T]:
         """Ask versions in the order ``ranked`` until one answers.
@@ -108,7 +110,9 @@ class Attempts:
                 for broken in dead:  # this one could answer, so it was not the request's fault
                     self.breaker(broken).failed(self.clock())
                 return Answer(version, value, tuple(failed))
-            if not isinstance(error, ModelFailedError | OverloadedError):
+            if not isinstance(error, ModelFailedError | OverloadedError) and self._counted.get(version) is not error:
+                # Requests that travelled in one call share its failure: one lost replica is one failure.
+                self._counted[version] = error
                 self.breaker(version).failed(self.clock())
             failed.append(version)
         raise error or UnavailableError(f"version {ranked[0]} is not answering; its breaker is open")

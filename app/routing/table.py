@@ -11,8 +11,11 @@ import math
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import msgspec
+
+Placement = Literal["dedicated", "inline"]
 
 WEIGHT_TOLERANCE = 1e-9
 
@@ -23,11 +26,18 @@ class RouteError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One deployed version: its Serve application and its share of the traffic, 0 to 1."""
+    """One deployed version.
+
+    Attributes:
+        app: its Serve application; of a version that has moved inline, the one that it had.
+        weight: its share of the traffic, 0 to 1.
+        placement: whether it answers in that application or in the gateway replicas themselves.
+    """
 
     version: str
     app: str
     weight: float = 0.0
+    placement: Placement = "dedicated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,19 @@ class RouteTable:
     def apps(self) -> dict[str, str]:
         """Version -> Serve application."""
         return {route.version: route.app for route in self.routes}
+
+    def route(self, version: str) -> Route:
+        """A deployed version's route.
+
+        Raises:
+            RouteError: the version is not deployed.
+        """
+        for route in self.routes:
+            if route.version == version:
+                return route
+        raise RouteError(
+            f"version {version} of {self.model} is not deployed; deployed: {', '.join(self.apps) or 'none'}"
+        )
 
     def encode(self) -> bytes:
         """The document as stored in Redis."""
@@ -100,7 +123,26 @@ def with_version(table: RouteTable, version: str, app: str, now_ms: int, instead
     if held is None:
         return _changed(table, now_ms, (*table.routes, Route(version, app)))
     return _changed(
-        table, now_ms, (replace(route, app=app) if route.version == version else route for route in table.routes)
+        table,
+        now_ms,
+        (
+            replace(route, app=app, placement="dedicated") if route.version == version else route
+            for route in table.routes
+        ),
+    )
+
+
+def with_inline(table: RouteTable, version: str, now_ms: int) -> RouteTable:
+    """The table with ``version`` answering in the gateway replicas.
+
+    Raises:
+        RouteError: the version is not deployed.
+    """
+    _known(table, version)
+    return _changed(
+        table,
+        now_ms,
+        (replace(route, placement="inline") if route.version == version else route for route in table.routes),
     )
 
 
@@ -150,10 +192,7 @@ def with_weights(table: RouteTable, weights: Mapping[str, float], now_ms: int) -
 
 
 def _known(table: RouteTable, version: str) -> str:
-    if version not in table.apps:
-        deployed = ", ".join(table.apps) or "none"
-        raise RouteError(f"version {version} of {table.model} is not deployed; deployed: {deployed}")
-    return version
+    return table.route(version).version
 
 
 def _changed(table: RouteTable, now_ms: int, routes: Iterable[Route]) -> RouteTable:

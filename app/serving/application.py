@@ -6,57 +6,20 @@ import asyncio
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
 
-from numpy.typing import NDArray
 from ray import serve
 
-from app.registry import LoadedModel, ModelSpec, RegistryError, connect, load
-from app.serving.tensors import Tensors, from_model, to_model
-from app.settings import get_settings
+from app.registry import RegistryError, connect, load
+from app.serving.batch import DEPLOYMENT, Batch, BatchReply, VersionCard
+from app.serving.scaling import ONGOING, Demand
+from app.serving.scorer import Scorer
+from app.settings import ServingSettings, get_settings
 
 log = logging.getLogger(__name__)
-
-DEPLOYMENT = "Version"
-MESSAGE_CHARACTERS = 500
 
 
 class StuckError(RuntimeError):
     """The model's code has not come back for too long; Serve replaces the replica."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFailure:
-    """The model's own code raised. A value, not an exception: what crosses the handle then does not depend on how
-    Serve carries exceptions, nor on whether the caller can import the exception's class."""
-
-    kind: str
-    message: str
-
-
-class Scorer:
-    """A loaded version, ready to score. Blocking; one thread at a time per replica.
-
-    Attributes:
-        warmed_s: seconds that scoring the input example took; None for a version that was logged without one.
-    """
-
-    def __init__(self, loaded: LoadedModel) -> None:
-        self.spec = loaded.spec
-        self.warmed_s: float | None = None
-        self._pyfunc = loaded.pyfunc
-        if loaded.example is not None:
-            started = time.perf_counter()
-            from_model(self.spec, self._pyfunc.predict(loaded.example))
-            self.warmed_s = time.perf_counter() - started
-        # The gateway has checked and converted every request by this same signature; MLflow's own check would cost
-        # more than a small model (3.4 of 5.9 CPU-ms for the 89 columns of flights).
-        self._pyfunc.metadata.signature = None
-
-    def score(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
-        """Outputs for ``inputs``, arrays of the same number of rows."""
-        return from_model(self.spec, self._pyfunc.predict(to_model(self.spec, inputs)))
 
 
 class VersionReplica:
@@ -65,25 +28,33 @@ class VersionReplica:
     The model's code runs in a thread of its own, so that health checks and read-backs pass while it works.
     """
 
-    def __init__(self, model: str, version: str, stuck_after_s: float) -> None:
+    def __init__(self, model: str, version: str, settings: ServingSettings) -> None:
         try:
             self._scorer = Scorer(load(connect(get_settings().mlflow), model, version))
         except RegistryError as error:
             raise RuntimeError(str(error)) from error  # a plain class: whoever deploys must be able to unpickle it
-        self._stuck_after_s = stuck_after_s
+        self._card = VersionCard(self._scorer.spec, settings.batch_rows, settings.cache_ttl_s)
+        self._stuck_after_s = settings.stuck_after_s
         self._busy_since: float | None = None
+        self._demand = Demand()
+        self._replica = serve.get_replica_context().replica_id.unique_id
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         warmed = self._scorer.warmed_s
         shown = "no input example: not warmed" if warmed is None else f"warmed in {warmed * 1e3:.1f} ms"
         log.info("%s version %s loaded; %s", model, version, shown)
 
-    async def infer(self, inputs: Tensors) -> dict[str, NDArray[Any]] | ModelFailure:
-        """Score named arrays."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._score, inputs)
+    async def infer(self, batch: Batch) -> BatchReply:
+        """Score the requests of a batch."""
+        self._demand.told(batch.caller, batch.ongoing, time.monotonic())
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._score, batch)
 
-    async def describe(self) -> ModelSpec:
-        """What this version takes and gives."""
-        return self._scorer.spec
+    async def describe(self) -> VersionCard:
+        """What this version takes and gives, and how it wants to be asked."""
+        return self._card
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Called by Serve now and then: the figure that ``app.serving.scaling.policy`` decides by."""
+        return {ONGOING: float(self._demand.ongoing(time.monotonic()))}
 
     async def check_health(self) -> None:
         """Called by Serve now and then.
@@ -95,15 +66,13 @@ class VersionReplica:
         if since is not None and time.monotonic() - since > self._stuck_after_s:
             raise StuckError(f"the model has been busy with one call for {time.monotonic() - since:.0f} s")
 
-    def _score(self, inputs: Tensors) -> dict[str, NDArray[Any]] | ModelFailure:
-        self._busy_since = time.monotonic()
+    def _score(self, batch: Batch) -> BatchReply:
+        self._busy_since = started = time.monotonic()
         try:
-            return self._scorer.score(inputs)
-        except Exception as error:  # the model's code may raise anything
-            log.warning("the model raised", exc_info=True)
-            return ModelFailure(type(error).__name__, str(error)[:MESSAGE_CHARACTERS])
+            whole, each = self._scorer.score(batch)
         finally:
             self._busy_since = None
+        return BatchReply(whole, each, self._replica, time.monotonic() - started)
 
 
 Version = serve.deployment(name=DEPLOYMENT)(VersionReplica)

@@ -12,12 +12,15 @@ from typing import Any
 from mlflow import MlflowClient
 from pydantic import ValidationError
 from ray import serve
-from ray.serve.config import AutoscalingConfig
+from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 from ray.serve.schema import ApplicationStatus
 
 from app.registry import RegistryError, find, serving_entry
 from app.serving.application import Version
 from app.settings import ServingSettings
+
+LOOK_BACK_S = 5.0
+"""Autoscaling looks at the mean of so many seconds."""
 
 _POLL_S = 0.1
 
@@ -73,11 +76,7 @@ def deploy(client: MlflowClient, model: str, version: str, defaults: ServingSett
     app = fresh_name(model, version)
     started = time.monotonic()
     serve.run_many(
-        [
-            serve.RunTarget(
-                target=_configured(settings).bind(model, version, settings.stuck_after_s), name=app, route_prefix=None
-            )
-        ],
+        [serve.RunTarget(target=_configured(settings).bind(model, version, settings), name=app, route_prefix=None)],
         wait_for_ingress_deployment_creation=False,
         wait_for_applications_running=False,
     )
@@ -121,6 +120,8 @@ def _configured(settings: ServingSettings) -> Any:
             target_ongoing_requests=settings.target_ongoing_requests,
             upscale_delay_s=settings.upscale_delay_s,
             downscale_delay_s=settings.downscale_delay_s,
+            look_back_period_s=LOOK_BACK_S,
+            policy=AutoscalingPolicy(policy_function="app.serving.scaling:policy"),  # type: ignore[no-untyped-call]
         ),
         max_ongoing_requests=settings.max_ongoing_requests,
         max_queued_requests=settings.max_queued_requests,

@@ -6,20 +6,20 @@ import gzip
 import json
 import struct
 import zlib
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import httpx
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from app.gateway.dataplane import DataPlane
 from app.gateway.ingress import build_api
-from app.gateway.inputs import Arrays
+from app.gateway.versions import Versions
 from app.registry import FieldSpec, ModelSpec
 from app.routing.store import RouteStore, RouteWatch
 from app.routing.table import Route, RouteTable
+from app.serving.batch import Batch, BatchReply, VersionCard
 from app.settings import Settings
 
 SPEC = ModelSpec(
@@ -48,19 +48,25 @@ JSON_INPUTS = [
 class Echo:
     """A version that gives back what it took, and refuses elements of another type than its field's."""
 
-    def known_spec(self, app: str) -> ModelSpec | None:
-        return SPEC
+    def __init__(self, app: str) -> None:
+        pass
 
-    async def spec(self, app: str) -> ModelSpec:
-        return SPEC
+    async def card(self) -> VersionCard:
+        return VersionCard(SPEC, batch_rows=64, cache_ttl_s=0)
 
-    async def infer(self, app: str, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        assert isinstance(inputs["image"][0], bytes)
-        assert isinstance(inputs["name"][0], str)
-        assert inputs["x"].dtype == np.float32
-        return dict(inputs)
+    async def send(self, batch: Batch) -> BatchReply:
+        assert isinstance(batch.inputs["image"][0], bytes)
+        assert isinstance(batch.inputs["name"][0], str)
+        assert batch.inputs["x"].dtype == np.float32
+        return BatchReply(dict(batch.inputs), (), "echo", 0.0)
 
-    def keep_only(self, apps: Collection[str]) -> None:
+    def calls(self) -> int:
+        return 1
+
+    def busy_s(self) -> float:
+        return 0.0
+
+    async def close(self) -> None:
         pass
 
 
@@ -75,7 +81,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     table = RouteTable("echo", 1, "salt", routes=(Route("1", "echo-v1", 1.0),))
     api = build_api(
         settings,
-        DataPlane(settings, {"echo": table}, Echo(), lambda: True),
+        DataPlane(settings, {"echo": table}, Versions(settings, "g1", dedicated=Echo), lambda: True),
         cast(RouteStore, None),
         cast(RouteWatch, Watch()),
     )

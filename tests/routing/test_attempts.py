@@ -61,7 +61,7 @@ async def test_falls_over(
     ("outcomes", "error", "asked"),
     [
         ({"1": [ModelFailedError()]}, ModelFailedError, "1"),  # the model's own mistake is not asked for twice
-        ({"1": [UnavailableError()] * 3}, UnavailableError, "11"),  # then the breaker is open
+        ({"1": [UnavailableError(), UnavailableError(), "ok"]}, UnavailableError, "11"),  # then the breaker is open
         ({"1": [OverloadedError()] * 3}, OverloadedError, "111"),  # backpressure opens no breaker
         ({"1": [None] * 3}, TimedOutError, "11"),
     ],
@@ -99,6 +99,14 @@ async def test_an_open_breaker_is_not_asked_again() -> None:
     assert "".join(seen) == "12122"
     with pytest.raises(UnavailableError, match="breaker is open"):
         await attempts.call(["1"], ask)
+
+
+async def test_requests_that_travelled_together_count_as_one_failure() -> None:
+    attempts = Attempts(QUICK)
+    lost = UnavailableError()
+    for _ in range(5):
+        seen: list[str] = []
+        assert (await attempts.call(["1"], asker({"1": [lost, "ok"]}, seen))).version == "1"
 
 
 async def test_a_version_that_always_raises_is_left_alone_once_another_can_answer() -> None:

@@ -1,0 +1,81 @@
+"""A version in replicas of its own: a Serve handle, and Serve's failures in the words of ``app.routing``."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ray import serve
+from ray.serve.exceptions import BackPressureError
+from ray.serve.handle import DeploymentHandle, DeploymentResponse
+
+from app.routing.attempts import OverloadedError, UnavailableError
+from app.serving.batch import DEPLOYMENT, Batch, BatchReply, VersionCard
+
+ASK_AGAIN_S = 1.0
+CALLS_PER_REPLICA = 2
+"""One that the model works on, and one that waits at the replica's door, so that the model never does."""
+SEEN_S = 10.0
+"""A replica that has not answered for so long may be gone."""
+
+
+class Dedicated:
+    """The replicas of one Serve application."""
+
+    def __init__(self, app: str) -> None:
+        self._app = app
+        self._handle_: DeploymentHandle[Any] | None = None
+        self._absent_until = 0.0
+        self._seen: dict[str, float] = {}
+
+    async def card(self) -> VersionCard:
+        """See :class:`app.gateway.versions.Placement`."""
+        card: VersionCard = await self._ask(lambda handle: handle.describe.remote())
+        return card
+
+    async def send(self, batch: Batch) -> BatchReply:
+        """See :class:`app.gateway.versions.Placement`."""
+        reply: BatchReply = await self._ask(lambda handle: handle.infer.remote(batch))
+        self._seen[reply.replica] = time.monotonic()
+        return reply
+
+    def calls(self) -> int:
+        """Two for every replica that has answered of late: a new one is found as soon as Serve sends it a call."""
+        if len(self._seen) > 1:
+            now = time.monotonic()
+            self._seen = {replica: at for replica, at in self._seen.items() if now - at <= SEEN_S}
+        return CALLS_PER_REPLICA * max(len(self._seen), 1)
+
+    def busy_s(self) -> float:
+        """Its replicas look after themselves."""
+        return 0.0
+
+    async def close(self) -> None:
+        """See :class:`app.gateway.versions.Placement`."""
+
+    def _handle(self) -> DeploymentHandle[Any]:
+        if self._handle_ is None:
+            # Making a handle asks Serve's controller and blocks the loop: once a second for an absent application.
+            if time.monotonic() < self._absent_until:
+                raise KeyError(f"{self._app} does not exist")
+            self._absent_until = time.monotonic() + ASK_AGAIN_S
+            self._handle_ = serve.get_deployment_handle(DEPLOYMENT, self._app)
+        return self._handle_
+
+    async def _ask(self, send: Callable[[Any], DeploymentResponse[Any]]) -> Any:
+        try:
+            response = send(self._handle())
+        except Exception as error:  # a table may outlive its applications: the Ray cluster was lost, Redis was not
+            raise UnavailableError(f"{self._app} cannot be asked ({type(error).__name__}: {error})") from error
+        try:
+            return await response
+        except asyncio.CancelledError:
+            # A handle call has no deadline of its own and would wait for a replica for ever.
+            response.cancel()  # type: ignore[no-untyped-call]
+            raise
+        except BackPressureError as error:
+            raise OverloadedError(f"{self._app} has too many requests waiting") from error
+        except Exception as error:  # Serve raises Ray's, gRPC's and its own errors, by the way it carries the call
+            raise UnavailableError(f"{self._app} is not answering ({type(error).__name__})") from error
