@@ -2,7 +2,8 @@
 
   python -m jobs.versions up flights 2 --entity tailnum   deploy version 2, at weight 0
   python -m jobs.versions weights flights 1=0.9 2=0.1     split the traffic
-  python -m jobs.versions list                            what is deployed, with its weight
+  python -m jobs.versions place flights 2 inline          let the gateway's own replicas answer with it
+  python -m jobs.versions list                            what is deployed, with its weight and place
   python -m jobs.versions down flights 1                  remove a version that has no weight
 
 As a submitted job it runs without --working-dir: versions outlive the job and must not depend on its files.
@@ -22,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.registry import RegistryError, connect, find
-from app.releases.versions import bring_up, take_down
+from app.releases.versions import bring_up, move_inline, move_out, take_down
 from app.routing.readback import NotFollowedError, await_followed
 from app.routing.store import RouteStore
 from app.routing.store import connect as connect_redis
@@ -65,6 +66,8 @@ async def _run(options: argparse.Namespace, settings: Settings, handle: Deployme
                 table = await store.change(options.model, lambda held, now_ms: with_weights(held, weights, now_ms))
                 followed = await await_followed(handle, options.model, table.revision, FOLLOW_TIMEOUT_S)
                 print(f"{followed.replicas} gateway replicas follow after {followed.seconds * 1e3:.1f} ms")
+            case "place":
+                await _place(options, settings, store, handle)
             case "list":
                 await _list(store)
     finally:
@@ -80,15 +83,29 @@ async def _up(
     print(f"version {version} of {options.model} is {up.app}, healthy after {up.seconds:.1f} s")
 
 
+async def _place(
+    options: argparse.Namespace, settings: Settings, store: RouteStore, handle: DeploymentHandle[Any]
+) -> None:
+    model, version = options.model, options.version
+    if options.placement == "inline":
+        followed = await move_inline(store, handle, model, version, settings.serving.deploy_timeout_s)
+        print(f"version {version} of {model} is inline in {followed.replicas} gateway replicas")
+    else:
+        client = connect(settings.mlflow)
+        out = await move_out(client, store, handle, model, version, settings.serving)
+        print(f"version {version} of {model} is {out.app}, healthy after {out.seconds:.1f} s")
+
+
 async def _list(store: RouteStore) -> None:
     states = running()
     shown = Table(box=None, pad_edge=False)
-    for title in ("model", "version", "weight", "application", "state"):
+    for title in ("model", "version", "weight", "placement", "application", "state"):
         shown.add_column(title)
     for table in (await store.read_all()).values():
         for route in table.routes:
-            state = states.get(route.app, "gone")
-            shown.add_row(table.model, route.version, f"{route.weight:.1%}", route.app, state)
+            dedicated = route.placement == "dedicated"
+            app, state = (route.app, states.get(route.app, "gone")) if dedicated else ("gateway", "")
+            shown.add_row(table.model, route.version, f"{route.weight:.1%}", route.placement, app, state)
     Console().print(shown)
 
 
@@ -117,7 +134,11 @@ def _parser() -> argparse.ArgumentParser:
     weights = verbs.add_parser("weights", help="set the weights; a version that is not named gets 0")
     weights.add_argument("model")
     weights.add_argument("weights", nargs="+", type=_weight, metavar="VERSION=WEIGHT")
-    verbs.add_parser("list", help="what is deployed, with its weight")
+    place = verbs.add_parser("place", help="move the version with all the traffic into the gateway, or out again")
+    place.add_argument("model")
+    place.add_argument("version")
+    place.add_argument("placement", choices=["inline", "dedicated"])
+    verbs.add_parser("list", help="what is deployed, with its weight and place")
     return parser
 
 

@@ -12,9 +12,9 @@ from typing import Any
 from mlflow import MlflowClient
 from ray.serve.handle import DeploymentHandle
 
-from app.routing.readback import Followed, await_followed
+from app.routing.readback import Followed, NotFollowedError, await_followed
 from app.routing.store import RouteStore
-from app.routing.table import RouteError, RouteTable, with_entity, with_version, without_version
+from app.routing.table import Route, RouteError, RouteTable, with_entity, with_inline, with_version, without_version
 from app.serving.deploy import Deployed, applications_of, delete, deploy, running
 from app.settings import ServingSettings
 
@@ -44,7 +44,7 @@ async def bring_up(
     """
     held = await store.read(model)
     app = held.apps.get(version) if held else None
-    if held is not None and app is not None and running().get(app) == "RUNNING":
+    if held is not None and app is not None and _answers(held.route(version)):
         if entity is not None and entity != held.entity:
             held = await store.change(model, lambda table, now_ms: with_entity(table, entity, now_ms))
         await await_followed(gateway, model, held.revision, FOLLOW_TIMEOUT_S)
@@ -62,6 +62,75 @@ async def bring_up(
         raise
     await await_followed(gateway, model, table.revision, FOLLOW_TIMEOUT_S)
     await _delete_unnamed(store, model, version)
+    return deployed
+
+
+async def move_inline(
+    store: RouteStore, gateway: DeploymentHandle[Any], model: str, version: str, timeout_s: float
+) -> Followed:
+    """Let the gateway replicas themselves answer with ``version``; its own replicas go once all have loaded it.
+
+    Idempotent. A gateway replica that has not loaded the version yet goes on asking the version's own replicas.
+
+    Args:
+        timeout_s: time the gateway replicas have to load it.
+
+    Raises:
+        RouteError: it is not deployed, or has not all the traffic: a challenger starts in replicas of its own.
+        NotFollowedError: a gateway replica could not load it in time; the version stays where it was.
+    """
+    held = await store.read(model)
+    if held is None:
+        raise RouteError(f"model {model} has no route table; nothing of it is deployed")
+    route = held.route(version)
+    if route.weight < 1:
+        raise RouteError(
+            f"version {version} of {model} has weight {route.weight:g}; only one with all the traffic moves inline"
+        )
+    if route.placement != "inline":
+        held = await store.change(model, lambda table, now_ms: with_inline(table, version, now_ms))
+    try:
+        followed = await await_followed(gateway, model, held.revision, timeout_s)
+    except NotFollowedError:
+        if running().get(route.app) == "RUNNING":
+            await store.change(
+                model, lambda table, now_ms: with_version(table, version, route.app, now_ms, instead_of=route.app)
+            )
+        raise
+    for app in await asyncio.to_thread(applications_of, model, version):
+        await asyncio.to_thread(delete, app)
+    return followed
+
+
+async def move_out(
+    client: MlflowClient,
+    store: RouteStore,
+    gateway: DeploymentHandle[Any],
+    model: str,
+    version: str,
+    defaults: ServingSettings,
+) -> Deployed:
+    """Give an inline version replicas of its own again; the gateway replicas let go of it once those are healthy.
+
+    Idempotent.
+
+    Raises:
+        RouteError, RegistryError, DeployError, NotFollowedError: as in ``bring_up``.
+    """
+    held = await store.read(model)
+    route = held.route(version) if held else None
+    if held is None or route is None or route.placement != "inline":
+        return await bring_up(client, store, gateway, model, version, defaults)
+    deployed = await asyncio.to_thread(deploy, client, model, version, defaults)
+    try:
+        table = await store.change(
+            model,
+            lambda table, now_ms: with_version(table, version, deployed.app, now_ms, instead_of=route.app),
+        )
+    except BaseException:
+        await asyncio.to_thread(delete, deployed.app)
+        raise
+    await await_followed(gateway, model, table.revision, FOLLOW_TIMEOUT_S)
     return deployed
 
 
@@ -83,6 +152,10 @@ async def take_down(store: RouteStore, gateway: DeploymentHandle[Any], model: st
     followed = await await_followed(gateway, model, held.revision, FOLLOW_TIMEOUT_S)
     await _delete_unnamed(store, model, version)
     return followed
+
+
+def _answers(route: Route) -> bool:
+    return route.placement == "inline" or running().get(route.app) == "RUNNING"
 
 
 async def _delete_unnamed(store: RouteStore, model: str, version: str) -> None:

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from mlflow import MlflowClient
 
+from app.serving.deploy import applications_of
 from app.settings import Settings
 from jobs.versions import main
 from tests.support.load import infer_body
@@ -28,11 +29,26 @@ def test_a_version_comes_answers_and_goes(
     assert main(["list"]) == 0
     shown = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(MODEL))
     assert shown.split()[1:3] == [version, "100.0%"]
-    assert shown.split()[4] == "RUNNING"
+    assert (shown.split()[3], shown.split()[5]) == ("dedicated", "RUNNING")
+
+    assert main(["place", MODEL, version, "inline"]) == 0
+    assert applications_of(MODEL, version) == []  # no hop is left to be made
+    assert httpx.post(url, json=infer_body(2), timeout=30).json()["outputs"][0]["data"] == [4.0]
+    assert main(["place", MODEL, version, "inline"]) == 0
+    capsys.readouterr()
+    assert main(["list"]) == 0
+    shown = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(MODEL))
+    assert shown.split()[3:] == ["inline", "gateway"]
+    assert main(["place", MODEL, version, "dedicated"]) == 0
+    assert httpx.post(url, json=infer_body(2), timeout=30).json()["outputs"][0]["data"] == [4.0]
+    assert len(applications_of(MODEL, version)) == 1
 
     assert main(["down", MODEL, version]) == 1
     assert f"version {version} of {MODEL} has weight 1 and cannot be removed" in capsys.readouterr().err
     assert main(["weights", MODEL, f"{version}=0"]) == 0
+    capsys.readouterr()
+    assert main(["place", MODEL, version, "inline"]) == 1
+    assert "has weight 0; only one with all the traffic moves inline" in capsys.readouterr().err
     assert main(["down", MODEL, version]) == 0
     assert httpx.post(url, json=infer_body(2), timeout=30).status_code == 404
 
