@@ -182,7 +182,7 @@ class Versions:
             caller=self._caller,
             batch_rows=card.batch_rows,
             calls=placement.calls,
-            max_waiting=self._settings.serving.max_queued_requests,
+            max_waiting=card.max_waiting,
             timeout_s=self._settings.routing.attempt_timeout_s,
         )
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ray import serve
 
 from app.registry import RegistryError, connect, load
-from app.serving.batch import DEPLOYMENT, Batch, BatchReply, VersionCard
+from app.serving.batch import DEPLOYMENT, Batch, BatchReply, VersionCard, card_of
 from app.serving.scaling import ONGOING, Demand
 from app.serving.scorer import Scorer
 from app.settings import ServingSettings, get_settings
@@ -33,7 +33,7 @@ class VersionReplica:
             self._scorer = Scorer(load(connect(get_settings().mlflow), model, version))
         except RegistryError as error:
             raise RuntimeError(str(error)) from error  # a plain class: whoever deploys must be able to unpickle it
-        self._card = VersionCard(self._scorer.spec, settings.batch_rows, settings.cache_ttl_s)
+        self._card = card_of(self._scorer.spec, settings)
         self._stuck_after_s = settings.stuck_after_s
         self._busy_since: float | None = None
         self._demand = Demand()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from app.registry import ModelSpec
 from app.serving.tensors import Tensors
+from app.settings import ServingSettings
 
 DEPLOYMENT = "Version"
 """The deployment in every version's application."""
@@ -84,11 +85,18 @@ class VersionCard:
         spec: what it takes and gives.
         batch_rows: most rows of different requests in one call; 1 where requests are not to be mixed.
         cache_ttl_s: how long its answers may be given again for the same inputs; 0 for never.
+        max_waiting: requests that may wait for it, or be under way, in one gateway replica.
     """
 
     spec: ModelSpec
     batch_rows: int
     cache_ttl_s: float
+    max_waiting: int = 256
+
+
+def card_of(spec: ModelSpec, settings: ServingSettings) -> VersionCard:
+    """The card of a version that is served with these settings."""
+    return VersionCard(spec, settings.batch_rows, settings.cache_ttl_s, settings.max_queued_requests)
 
 
 def split(batch: Batch) -> list[Tensors]:

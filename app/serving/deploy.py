@@ -21,6 +21,8 @@ from app.settings import ServingSettings
 
 LOOK_BACK_S = 5.0
 """Autoscaling looks at the mean of so many seconds."""
+REPORT_S = 1.0
+"""How often a replica says how many requests are ongoing."""
 
 _POLL_S = 0.1
 
@@ -121,6 +123,7 @@ def _configured(settings: ServingSettings) -> Any:
             upscale_delay_s=settings.upscale_delay_s,
             downscale_delay_s=settings.downscale_delay_s,
             look_back_period_s=LOOK_BACK_S,
+            metrics_interval_s=REPORT_S,
             policy=AutoscalingPolicy(policy_function="app.serving.scaling:policy"),  # type: ignore[no-untyped-call]
         ),
         max_ongoing_requests=settings.max_ongoing_requests,

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from app.registry import connect, load
-from app.serving.batch import VersionCard
+from app.serving.batch import VersionCard, card_of
 from app.serving.deploy import settings_of
 from app.serving.scorer import Scorer
 from app.settings import Settings
@@ -38,7 +38,7 @@ def load_scorer(settings: Settings, model: str, version: str) -> tuple[Scorer, V
             for name in brought:
                 del sys.modules[name]
             sys.path[:] = path
-    return scorer, VersionCard(scorer.spec, served.batch_rows, served.cache_ttl_s)
+    return scorer, card_of(scorer.spec, served)
 
 
 def _came_with_a_model(module: ModuleType, path: list[str]) -> bool:

@@ -19,11 +19,12 @@ class Load:
 
     Args:
         tries: how often a caller sends a request that got no answer or a 5xx before it counts as failed.
+        x: what the requests hold; numbers from 0 to 96 if None.
     """
 
-    def __init__(self, url: str, model: str, threads: int = 4, tries: int = 1) -> None:
+    def __init__(self, url: str, model: str, threads: int = 4, tries: int = 1, x: float | None = None) -> None:
         self._url, self._tries = f"{url}/v2/models/{model}/infer", tries
-        self._numbers = itertools.count()
+        self._numbers, self._x = itertools.count(), x
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
@@ -62,7 +63,7 @@ class Load:
             while not self._stop.is_set():
                 number = next(self._numbers)
                 key = f"k{number % 500}"
-                answer = self._answer(client, key, float(number % 97))
+                answer = self._answer(client, key, float(number % 97) if self._x is None else self._x)
                 with self._lock:
                     if answer.startswith("version "):
                         self.versions[answer[8:]] += 1

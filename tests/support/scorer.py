@@ -1,4 +1,5 @@
-"""A small model for serving tests ("models from code"): doubles x, raises below -1000, hangs for 8 s above 1000."""
+"""A small model for serving tests ("models from code"): doubles x, raises below -1000, takes 50 ms from 500
+on, hangs for 8 s above 1000."""
 
 from __future__ import annotations
 
@@ -21,6 +22,8 @@ class Scorer(PythonModel):
             raise ValueError("extra below 0")  # only a version that takes ``extra`` can raise this
         if (model_input["x"] > 1000).any():
             time.sleep(8)
+        elif (model_input["x"] >= 500).any():
+            time.sleep(0.05)
         return pd.DataFrame({"score": model_input["x"] * 2.0})
 
 
