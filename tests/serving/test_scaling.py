@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -46,7 +45,7 @@ def test_demand_is_what_each_gateway_replica_said_last_and_lately() -> None:
 
 
 @pytest.fixture(scope="module")
-def app(driver: Settings, registry: MlflowClient) -> Iterator[str]:
+def app(driver: Settings, registry: MlflowClient) -> str:
     """The application of a version that works for 50 ms and may have two replicas."""
 
     async def up() -> str:
@@ -62,7 +61,7 @@ def app(driver: Settings, registry: MlflowClient) -> Iterator[str]:
         finally:
             await redis.aclose()
 
-    yield asyncio.run(up())
+    return asyncio.run(up())
 
 
 def replicas(app: str) -> int:
