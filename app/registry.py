@@ -32,6 +32,7 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 SERVING_TAG = "tidegate.serving"
 FEATURES_KEY = "tidegate.features"
+FEATURE_VIEWS_KEY = "tidegate.feature_views"
 
 
 class RegistryError(RuntimeError):
@@ -54,6 +55,8 @@ class ModelPackage:
         example: a few valid input rows; a server warms itself with them.
         features: names of the input columns that are features (looked up or computed), not part of the plain
             request.
+        feature_views: declarations of the views that make ``features``, as plain values
+            (``app.features.to_document``): a server looks them up without the recipe.
         requirements: pip requirements of the script.
         metadata: plain values that travel with the model.
     """
@@ -64,6 +67,7 @@ class ModelPackage:
     signature: ModelSignature
     example: pd.DataFrame
     features: tuple[str, ...] = ()
+    feature_views: tuple[Mapping[str, Any], ...] = ()
     requirements: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
@@ -107,6 +111,7 @@ class ModelSpec:
         columns: whether the model takes a table (one column per input) or tensors as they are.
         features: inputs that are features, not part of the plain request.
         parameters: what it takes beside its inputs; all have defaults.
+        feature_views: declarations of the views that make them, as plain values.
     """
 
     model: str
@@ -116,6 +121,7 @@ class ModelSpec:
     columns: bool
     features: tuple[str, ...] = ()
     parameters: tuple[ParameterSpec, ...] = ()
+    feature_views: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +170,11 @@ def log_version(package: ModelPackage, model: str, tags: Mapping[str, str]) -> s
         signature=package.signature,
         input_example=package.example,
         pip_requirements=list(package.requirements),
-        metadata={**package.metadata, FEATURES_KEY: list(package.features)},
+        metadata={
+            **package.metadata,
+            FEATURES_KEY: list(package.features),
+            FEATURE_VIEWS_KEY: [dict(view) for view in package.feature_views],
+        },
         registered_model_name=model,
     )
     version = str(info.registered_model_version)
@@ -247,7 +257,8 @@ def spec_of(model: str, version: str, metadata: Model) -> ModelSpec:
     if signature is None or signature.inputs is None:
         raise RegistryError(f"version {version} of {model} was logged without a signature; log it with one")
     where = f"version {version} of {model}"
-    features: Sequence[str] = (metadata.metadata or {}).get(FEATURES_KEY, ())
+    travelled: Mapping[str, Any] = metadata.metadata or {}
+    features: Sequence[str] = travelled.get(FEATURES_KEY, ())
     return ModelSpec(
         model=model,
         version=version,
@@ -259,6 +270,7 @@ def spec_of(model: str, version: str, metadata: Model) -> ModelSpec:
             ParameterSpec(param.name, _parameter_dtype(where, param), param.shape is not None)
             for param in (signature.params.params if signature.params is not None else ())
         ),
+        feature_views=tuple(travelled.get(FEATURE_VIEWS_KEY, ())),
     )
 
 

@@ -176,6 +176,17 @@ class TrainingSettings(_Group):
     )
 
 
+class FeaturesSettings(_Group):
+    """Online features: rows in Redis, their events in Parquet."""
+
+    storage: str = Field(".tidegate/features", description="Folder or fsspec address of events that all nodes reach")
+    read_timeout_s: Seconds = Field(0.25, description="Deadline of a request's look-up, seconds")
+    write_timeout_s: Seconds = Field(5.0, description="Deadline of each batch that is written, seconds")
+    clock_lease_s: Seconds = Field(
+        600.0, description="Time a replay's clock holds in Redis without being renewed, seconds"
+    )
+
+
 class Settings(BaseSettings):
     """The whole tree. Frozen: a process sees one set of values for its life."""
 
@@ -191,6 +202,7 @@ class Settings(BaseSettings):
     routing: RoutingSettings = Field(default_factory=RoutingSettings)
     serving: ServingSettings = Field(default_factory=ServingSettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
+    features: FeaturesSettings = Field(default_factory=FeaturesSettings)
 
     @classmethod
     def settings_customise_sources(

@@ -1,17 +1,27 @@
 """Feature views: rows by event, the point-in-time join that looks them up as they were known, and the online store.
 
-A request's way online: ``entities`` names them, ``OnlineStore.read`` fetches, ``resolve`` makes columns.
+Offline: ``training_set`` joins. Into the store: ``materialize`` writes what is known at an instant, a ``Replayer``
+goes on from there event by event. A request's way online: ``entities`` names them, ``OnlineStore.read`` fetches,
+``resolve`` makes columns.
 """
 
 from app.features.aggregations import Aggregation, CountWithin, DecayedMean, Last, MeanOfLast, ShareAbove
 from app.features.catalog import Catalog
+from app.features.clock import ReplayClock
+from app.features.document import from_document, to_document
 from app.features.dtypes import Dtype, Value
 from app.features.entity import Entity, EntityError, entities
+from app.features.event_store import EventStore, EventStoreError
+from app.features.ledger import Ledger
+from app.features.materialize import Materialized, materialize
 from app.features.online import FeatureStoreError, Found, OnlineStore, Status, ViewRequest, ViewRows, Written
-from app.features.point_in_time import Matches, latest_rows
+from app.features.registration import Registration, RegistrationError
+from app.features.replay import Replayer
 from app.features.resolution import FeatureRefusedError, Resolution, ViewReport, resolve
-from app.features.rolling import EventLog, FeatureRows, RollingView, State, batch_rows, update
+from app.features.rolling import EventLog, FeatureRows, RollingView, State, batch_rows, batch_states, update
 from app.features.row import Row
+from app.features.source import FeatureSource
+from app.features.training_set import training_set
 from app.features.view import REFUSE, Feature, FeatureView, Refusal
 
 __all__ = [
@@ -24,17 +34,25 @@ __all__ = [
     "Entity",
     "EntityError",
     "EventLog",
+    "EventStore",
+    "EventStoreError",
     "Feature",
     "FeatureRefusedError",
     "FeatureRows",
+    "FeatureSource",
     "FeatureStoreError",
     "FeatureView",
     "Found",
     "Last",
-    "Matches",
+    "Ledger",
+    "Materialized",
     "MeanOfLast",
     "OnlineStore",
     "Refusal",
+    "Registration",
+    "RegistrationError",
+    "ReplayClock",
+    "Replayer",
     "Resolution",
     "RollingView",
     "Row",
@@ -47,8 +65,12 @@ __all__ = [
     "ViewRows",
     "Written",
     "batch_rows",
+    "batch_states",
     "entities",
-    "latest_rows",
+    "from_document",
+    "materialize",
     "resolve",
+    "to_document",
+    "training_set",
     "update",
 ]

@@ -1,5 +1,7 @@
 """Single features over an entity's events, each computed in two ways that agree: for a whole log, and one by one.
 
+A stream goes on where a log ends: ``states`` gives what ``update`` would have left after the log's events.
+
 Every sum is taken in the same order both ways. The batch and the update of :class:`DecayedMean` may differ by the
 rounding of 2^x, all others give the same bits.
 """
@@ -40,6 +42,9 @@ class Aggregation(Protocol):
     def batch(self, events: Grouped) -> Floats:
         """The feature after each event."""
 
+    def states(self, events: Grouped, at: NDArray[np.int64]) -> list[Any]:
+        """The state after each of the events whose places are ``at``."""
+
     def update(self, state: Any, instant: int, values: Mapping[str, float]) -> tuple[Any, float]:
         """The state after one more event, and the feature; ``None`` is the state before the first."""
 
@@ -53,6 +58,10 @@ class Last:
     def batch(self, events: Grouped) -> Floats:
         """See :class:`Aggregation`."""
         return events.values[self.of]
+
+    def states(self, events: Grouped, at: NDArray[np.int64]) -> list[None]:
+        """See :class:`Aggregation`."""
+        return [None] * len(at)
 
     def update(self, state: None, instant: int, values: Mapping[str, float]) -> tuple[None, float]:
         """See :class:`Aggregation`."""
@@ -69,6 +78,10 @@ class MeanOfLast:
     def batch(self, events: Grouped) -> Floats:
         """See :class:`Aggregation`."""
         return _mean_of_last(events.values[self.of], events.rank, self.count)
+
+    def states(self, events: Grouped, at: NDArray[np.int64]) -> list[tuple[float, ...]]:
+        """See :class:`Aggregation`."""
+        return _newest(events.values[self.of], np.minimum(events.rank[at] + 1, self.count), at)
 
     def update(
         self, state: tuple[float, ...] | None, instant: int, values: Mapping[str, float]
@@ -88,8 +101,14 @@ class ShareAbove:
 
     def batch(self, events: Grouped) -> Floats:
         """See :class:`Aggregation`."""
-        above = (events.values[self.of] > self.threshold).astype(np.float64)
-        return _mean_of_last(above, events.rank, self.count)
+        return _mean_of_last(self._above(events), events.rank, self.count)
+
+    def states(self, events: Grouped, at: NDArray[np.int64]) -> list[tuple[float, ...]]:
+        """See :class:`Aggregation`."""
+        return _newest(self._above(events), np.minimum(events.rank[at] + 1, self.count), at)
+
+    def _above(self, events: Grouped) -> Floats:
+        return (events.values[self.of] > self.threshold).astype(np.float64)
 
     def update(
         self, state: tuple[float, ...] | None, instant: int, values: Mapping[str, float]
@@ -108,17 +127,29 @@ class DecayedMean:
 
     def batch(self, events: Grouped) -> Floats:
         """See :class:`Aggregation`."""
+        totals, weights = self._sums(events)
+        means: Floats = np.array(totals) / np.array(weights)
+        return means
+
+    def states(self, events: Grouped, at: NDArray[np.int64]) -> list[tuple[float, float, int]]:
+        """See :class:`Aggregation`."""
+        totals, weights = self._sums(events)
+        return [(totals[place], weights[place], int(events.instant[place])) for place in at.tolist()]
+
+    def _sums(self, events: Grouped) -> tuple[list[float], list[float]]:
         elapsed = np.diff(events.instant, prepend=events.instant[:1])
         # At an entity's first event the past weighs nothing, which starts the recursion anew.
         decay = np.where(events.rank > 0, np.exp2(-np.maximum(elapsed, 0) / self.half_life), 0.0)
-        result: list[float] = []
+        totals: list[float] = []
+        weights: list[float] = []
         total = weight = 0.0
         # A plain loop adds in the order of `update`, and is faster than a vectorised scan in log2(n) passes.
         for factor, value in zip(decay.tolist(), events.values[self.of].tolist(), strict=True):
             total = total * factor + value
             weight = weight * factor + 1.0
-            result.append(total / weight)
-        return np.array(result)
+            totals.append(total)
+            weights.append(weight)
+        return totals, weights
 
     def update(
         self, state: tuple[float, float, int] | None, instant: int, values: Mapping[str, float]
@@ -148,12 +179,24 @@ class CountWithin:
         count: Floats = (np.arange(len(place)) - before + 1).astype(np.float64)
         return count
 
+    def states(self, events: Grouped, at: NDArray[np.int64]) -> list[tuple[int, ...]]:
+        """See :class:`Aggregation`."""
+        return _newest(events.instant, self.batch(events)[at].astype(np.int64), at)
+
     def update(
         self, state: tuple[int, ...] | None, instant: int, values: Mapping[str, float]
     ) -> tuple[tuple[int, ...], float]:
         """See :class:`Aggregation`."""
         within = (*(seen for seen in state or () if seen > instant - self.seconds), instant)
         return within, float(len(within))
+
+
+def _newest(values: NDArray[Any], count: NDArray[np.int64], at: NDArray[np.int64]) -> list[tuple[Any, ...]]:
+    """The newest ``count`` values up to each place, oldest first."""
+    return [
+        tuple(values[place + 1 - many : place + 1].tolist())
+        for place, many in zip(at.tolist(), count.tolist(), strict=True)
+    ]
 
 
 def _mean_of_last(values: Floats, rank: NDArray[np.int64], count: int) -> Floats:

@@ -1,7 +1,7 @@
 """The online store: feature rows in Redis, written only if newer, read by one MGET for all of a request.
 
 A row leaves Redis when it has outlived its view's ttl, but freshness never rests on that: each read compares the
-event time with the clock.
+event time with the clock, which a replay of history may set: see ``clock.py``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import TypeVar, cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.features.entity import Entity, key_of
+from app.features.clock import CLOCK_KEY, ClockError, ReplayClock
+from app.features.entity import PREFIX, Entity, key_of
 from app.features.row import Row, RowCodec, Unreadable
 from app.features.view import FeatureView
 
@@ -42,7 +43,7 @@ return 1
 
 
 class FeatureStoreError(RuntimeError):
-    """Redis is away or did not answer in time; nothing is known of the features."""
+    """Redis is away, did not answer in time or holds no readable clock; nothing is known of the features."""
 
 
 class Status(StrEnum):
@@ -114,7 +115,7 @@ class OnlineStore:
     Args:
         redis: a client that answers with bytes (no ``decode_responses``).
         timeout_s: deadline of one read, and of each batch of a write, seconds.
-        clock: microseconds since the epoch; a replay of history brings its own.
+        clock: the wall clock, microseconds since the epoch. It is the store's time unless Redis holds a replay's.
     """
 
     def __init__(self, redis: Redis, timeout_s: float, clock: Callable[[], int] = now_us) -> None:
@@ -124,8 +125,20 @@ class OnlineStore:
         self._write = redis.register_script(_WRITE_IF_NEWER)
         self._codecs: dict[str, RowCodec] = {}
 
-    async def write(self, view: FeatureView, rows: Iterable[tuple[Entity, Row]]) -> Written:
+    async def now(self) -> int:
+        """The store's time, microseconds since the epoch: a replay's while there is one, else the wall clock's.
+
+        Raises:
+            FeatureStoreError: Redis is away or too slow, or its clock cannot be read.
+        """
+        return self._time(await self._held_clock())[0]
+
+    async def write(self, view: FeatureView, rows: Iterable[tuple[Entity, Row]], as_of: int | None = None) -> Written:
         """Store each row unless Redis holds a newer one of its entity. Idempotent: after any error, write again.
+
+        Args:
+            as_of: instant of a replay that the rows are known at, microseconds since the epoch; None: the store's
+                time. Redis keeps a replay's rows for a whole ttl of wall time, as its clock runs differently.
 
         Raises:
             ValueError: an entity or row does not fit the view, or its event time lies in the future; the batches
@@ -135,9 +148,14 @@ class OnlineStore:
         written = skipped = expired = 0
         source = iter(rows)
         while batch := list(islice(source, BATCH)):
-            now = self._clock()
+            if as_of is None:
+                now, replayed = self._time(await self._held_clock())
+            else:
+                now, replayed = as_of, True
             live = [
-                self._command(view, entity, row, now) for entity, row in batch if view.is_fresh(row.event_time, now)
+                self._command(view, entity, row, now, replayed)
+                for entity, row in batch
+                if view.is_fresh(row.event_time, now)
             ]
             newer = sum(await self._send(live)) if live else 0
             written += newer
@@ -145,25 +163,59 @@ class OnlineStore:
             expired += len(batch) - len(live)
         return Written(written, skipped, expired)
 
+    async def clear(self, view: FeatureView) -> int:
+        """Remove every row of a view, of whatever schema; how many there were. Each step has the deadline.
+
+        Raises:
+            FeatureStoreError: Redis is away or too slow; some rows may be gone.
+        """
+        cursor, gone = 0, 0
+        while True:
+            cursor, keys = await self.within_deadline(
+                self._redis.scan(cursor, match=f"{PREFIX}:{view.name}:*", count=10 * BATCH)
+            )
+            if keys:
+                gone += await self.within_deadline(self._redis.unlink(*keys))
+            if cursor == 0:
+                return gone
+
     async def read(self, requests: Sequence[ViewRequest]) -> tuple[ViewRows, ...]:
-        """The rows of all views and entities of a request, by one MGET; one answer for each ``ViewRequest``.
+        """The rows of all views and entities of a request and the store's time, by one MGET; one answer for each
+        ``ViewRequest``. A request that names no entity asks nobody, and its ``read_at`` is the wall clock's.
 
         Raises:
             EntityError: an entity cannot be one of its view.
-            FeatureStoreError: Redis is away or too slow.
+            FeatureStoreError: Redis is away or too slow, or its clock cannot be read.
         """
         keys = [
             {entity: key_of(request.view, entity) for entity in request.entities if entity is not None}
             for request in requests
         ]
         asked = list(dict.fromkeys(key for of_view in keys for key in of_view.values()))
-        data = cast(list[bytes | None], await self._within_deadline(self._redis.mget(asked))) if asked else []
+        clock, *data = (
+            cast(list[bytes | None], await self.within_deadline(self._redis.mget([CLOCK_KEY, *asked])))
+            if asked
+            else [None]
+        )
         held = dict(zip(asked, data, strict=True))
-        now = self._clock()
+        now, _ = self._time(clock)
         return tuple(
             self._rows(request, {entity: held[key] for entity, key in of_view.items()}, now)
             for request, of_view in zip(requests, keys, strict=True)
         )
+
+    async def _held_clock(self) -> bytes | None:
+        return cast(bytes | None, await self.within_deadline(self._redis.get(CLOCK_KEY)))
+
+    def _time(self, held: bytes | None) -> tuple[int, bool]:
+        """The store's time, and whether it is a replay's."""
+        wall = self._clock()
+        if held is None:
+            return wall, False
+        try:
+            return ReplayClock.unpack(held).at(wall), True
+        except ClockError as error:
+            raise FeatureStoreError(str(error)) from None
 
     def _rows(self, request: ViewRequest, held: dict[Entity, bytes | None], now: int) -> ViewRows:
         view, codec = request.view, self._codec(request.view)
@@ -187,13 +239,15 @@ class OnlineStore:
             other_schema=unreadable.count(Unreadable.OTHER_SCHEMA),
         )
 
-    def _command(self, view: FeatureView, entity: Entity, row: Row, now: int) -> tuple[bytes, int, bytes, int]:
+    def _command(
+        self, view: FeatureView, entity: Entity, row: Row, now: int, replayed: bool
+    ) -> tuple[bytes, int, bytes, int]:
         if row.event_time > now + AHEAD_S * 1_000_000:
             raise ValueError(
                 f"feature view {view.name}: the row of {entity!r} has the event time {row.event_time}, more than "
                 f"{AHEAD_S} s after now ({now}); event times are microseconds since the epoch, UTC"
             )
-        left_us = row.event_time + view.ttl * 1_000_000 - now
+        left_us = view.ttl * 1_000_000 if replayed else row.event_time + view.ttl * 1_000_000 - now
         keep_ms = left_us // 1_000 + 1  # rounded up: the last fresh instant is still served
         return key_of(view, entity), row.event_time, self._codec(view).pack(row), keep_ms
 
@@ -201,9 +255,14 @@ class OnlineStore:
         async with self._redis.pipeline(transaction=False) as pipe:
             for key, event_time, row, keep_ms in commands:
                 await self._write(keys=[key], args=[event_time, row, keep_ms], client=pipe)
-            return cast(list[int], await self._within_deadline(pipe.execute()))
+            return cast(list[int], await self.within_deadline(pipe.execute()))
 
-    async def _within_deadline(self, answer: Awaitable[T]) -> T:
+    async def within_deadline(self, answer: Awaitable[T]) -> T:
+        """An answer of this store's Redis, by the deadline of a read.
+
+        Raises:
+            FeatureStoreError: there is none.
+        """
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await answer

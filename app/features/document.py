@@ -1,0 +1,77 @@
+"""A feature view as plain values, to travel with a model and to be registered: JSON's types only, no NaN."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from app.features.dtypes import Dtype, Value
+from app.features.view import REFUSE, Feature, FeatureView, Refusal
+
+
+class _Default(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    default: Value | None
+
+
+class _Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    dtype: Dtype
+    when_missing: Literal["refuse"] | _Default
+
+
+class _View(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    entity: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    features: tuple[_Feature, ...]
+    ttl: int
+    event_time: str
+    source: str
+
+
+def to_document(view: FeatureView) -> dict[str, Any]:
+    """The declaration: a ``null`` default is a missing number (NaN)."""
+    return {
+        "name": view.name,
+        "entity": list(view.entity),
+        "features": [
+            {"name": feature.name, "dtype": feature.dtype, "when_missing": _when_missing(feature)}
+            for feature in view.features
+        ],
+        "ttl": view.ttl,
+        "event_time": view.event_time,
+        "source": view.source,
+    }
+
+
+def from_document(document: Mapping[str, Any]) -> FeatureView:
+    """The inverse of :func:`to_document`.
+
+    Raises:
+        ValueError: it is no declaration; the message names view and field.
+    """
+    name = document.get("name") if isinstance(document, Mapping) else None
+    try:
+        found = msgspec.convert(document, _View)
+    except ValueError as error:
+        raise ValueError(f"feature view {name!r}: its document is refused: {error}") from None
+    features = tuple(_feature(found.name, feature) for feature in found.features)
+    return FeatureView(found.name, found.entity, features, found.ttl, found.event_time, found.source)
+
+
+def _when_missing(feature: Feature) -> str | dict[str, Value | None]:
+    default = feature.when_missing
+    if isinstance(default, Refusal):
+        return "refuse"
+    return {"default": None if isinstance(default, float) and math.isnan(default) else default}
+
+
+def _feature(view: str, feature: _Feature) -> Feature:
+    if not isinstance(feature.when_missing, _Default):
+        return Feature(feature.name, feature.dtype, REFUSE)
+    default = feature.when_missing.default
+    if default is None and feature.dtype not in ("float64", "float32"):
+        raise ValueError(f"feature view {view!r}: feature {feature.name}: a {feature.dtype} has no missing number")
+    return Feature(feature.name, feature.dtype, math.nan if default is None else default)
