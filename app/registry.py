@@ -26,6 +26,7 @@ from mlflow.pyfunc import PyFuncModel
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types import TensorSpec as MlflowTensorSpec
 
+from app.model_spec import FieldSpec, ModelSpec, ParameterSpec
 from app.settings import MlflowSettings
 
 CHAMPION = "champion"
@@ -70,58 +71,6 @@ class ModelPackage:
     feature_views: tuple[Mapping[str, Any], ...] = ()
     requirements: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class FieldSpec:
-    """One input or output of a model.
-
-    Attributes:
-        name: column or tensor name.
-        dtype: numpy's name of the element type; ``str`` for text, ``bytes`` for binary.
-        shape: dimensions, -1 for one that varies; a column is ``(-1,)``.
-        required: whether a request must carry it.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...] = (-1,)
-    required: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class ParameterSpec:
-    """A parameter that a model takes beside its inputs.
-
-    Attributes:
-        dtype: numpy's name of its type; ``str`` for text.
-        many: whether it is a list of such values.
-    """
-
-    name: str
-    dtype: str
-    many: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSpec:
-    """What a version takes and gives, as its signature says.
-
-    Attributes:
-        columns: whether the model takes a table (one column per input) or tensors as they are.
-        features: inputs that are features, not part of the plain request.
-        parameters: what it takes beside its inputs; all have defaults.
-        feature_views: declarations of the views that make them, as plain values.
-    """
-
-    model: str
-    version: str
-    inputs: tuple[FieldSpec, ...]
-    outputs: tuple[FieldSpec, ...]
-    columns: bool
-    features: tuple[str, ...] = ()
-    parameters: tuple[ParameterSpec, ...] = ()
-    feature_views: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

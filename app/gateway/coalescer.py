@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from app.registry import ModelSpec
+from app.model_spec import ModelSpec
 from app.routing.attempts import ModelFailedError, OverloadedError, TimedOutError
 from app.serving.batch import Batch, BatchReply, ModelFailure, Outputs
 from app.serving.tensors import Tensors

@@ -18,7 +18,7 @@ from app.gateway.errors import (
 )
 from app.gateway.inputs import Arrays, fit, fit_parameters
 from app.gateway.versions import Versions
-from app.registry import ModelSpec
+from app.model_spec import ModelSpec
 from app.routing.attempts import Attempts, ModelFailedError, OverloadedError, TimedOutError, VersionFailedError
 from app.routing.split import rank
 from app.routing.table import Route, RouteTable

@@ -26,7 +26,7 @@ from app.features import (
     resolve,
 )
 from app.gateway.errors import BrokenModelError, FeaturesAwayError, InputError, MissingFeatureError
-from app.registry import ModelSpec
+from app.model_spec import ModelSpec
 
 Arrays = Mapping[str, NDArray[Any]]
 

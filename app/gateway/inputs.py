@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.gateway.errors import InputError, TooLargeError
-from app.registry import FieldSpec, ModelSpec
+from app.model_spec import FieldSpec, ModelSpec
 
 Arrays = Mapping[str, NDArray[Any]]
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from app.gateway.errors import InputError
 from app.gateway.v2_binary import LENGTH_HEADER, Reader, pack, split
 from app.gateway.v2_types import count_of, datatype_of, dtype_of, shaped, shown
-from app.registry import FieldSpec
+from app.model_spec import FieldSpec
 
 
 class _TensorParameters(msgspec.Struct):

@@ -21,7 +21,7 @@ from app.gateway.dataplane import DataPlane
 from app.gateway.errors import GatewayError, NoAnswerError
 from app.gateway.http import Answer, Endpoint, Exchange, compressed
 from app.gateway.v2_binary import LENGTH_HEADER
-from app.registry import ModelSpec
+from app.model_spec import ModelSpec
 
 STICKY_HEADER = b"x-sticky-key"
 REQUEST_ID_HEADER = b"x-request-id"

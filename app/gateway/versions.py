@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from app.gateway.coalescer import Coalescer
 from app.gateway.dedicated import Dedicated
 from app.gateway.inline import Inline
-from app.registry import ModelSpec
+from app.model_spec import ModelSpec
 from app.routing.table import Route, RouteTable
 from app.serving.batch import Batch, BatchReply, Outputs, VersionCard
 from app.serving.tensors import Tensors

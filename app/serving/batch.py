@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.registry import ModelSpec
+from app.model_spec import ModelSpec
 from app.serving.tensors import Tensors
 from app.settings import ServingSettings
 

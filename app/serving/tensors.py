@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from app.registry import ModelSpec
+from app.model_spec import ModelSpec
 
 Tensors = Mapping[str, NDArray[Any]]
 """Named arrays; text as arrays of Python ``str`` (dtype object)."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from app.gateway.coalescer import Coalescer
-from app.registry import FieldSpec, ModelSpec
+from app.model_spec import FieldSpec, ModelSpec
 from app.routing.attempts import ModelFailedError, OverloadedError, TimedOutError, UnavailableError
 from app.serving.batch import Batch, BatchReply, ModelFailure
 

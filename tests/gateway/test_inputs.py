@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from app.gateway.errors import InputError, TooLargeError
 from app.gateway.inputs import fit
-from app.registry import FieldSpec, ModelSpec
+from app.model_spec import FieldSpec, ModelSpec
 
 COLUMNS = ModelSpec(
     model="flights",

@@ -16,7 +16,7 @@ import pytest
 from app.gateway.dataplane import DataPlane
 from app.gateway.ingress import build_api
 from app.gateway.versions import Versions
-from app.registry import FieldSpec, ModelSpec
+from app.model_spec import FieldSpec, ModelSpec
 from app.routing.store import RouteStore, RouteWatch
 from app.routing.table import Route, RouteTable
 from app.serving.batch import Batch, BatchReply, VersionCard

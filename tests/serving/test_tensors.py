@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.registry import FieldSpec, ModelSpec
+from app.model_spec import FieldSpec, ModelSpec
 from app.serving.tensors import from_model, to_model
 
 COLUMNS = ModelSpec(

@@ -10,11 +10,11 @@ from redis.asyncio import Redis
 
 from app.features import DecayedMean, EventStore, Ledger, OnlineStore, Replayer, materialize, to_document
 from app.gateway.features import FeatureLookup
+from app.model_spec import FieldSpec, ModelSpec
 from app.recipes.flights.columns import FEATURES, PLAIN
 from app.recipes.flights.recipe import FlightsConfig, FlightsRecipe, signature
 from app.recipes.flights.table import Table
 from app.recipes.flights.views import ENTITIES, VIEWS, events
-from app.registry import FieldSpec, ModelSpec
 
 START = int(pd.Timestamp("2013-10-07", tz="UTC").timestamp())
 WEEK = 7 * 86_400
