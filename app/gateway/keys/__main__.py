@@ -114,8 +114,8 @@ def _list(keys: Sequence[ApiKey], now: float, *, as_json: bool) -> None:
         print(json.dumps([_shown(key, now) for key in keys], indent=2))
         return
     shown = Table(box=None, pad_edge=False)
-    for title in ("name", "id", "scopes", "rate/s", "burst", "created", "expires", "state"):
-        shown.add_column(title, overflow="fold")
+    for title in ("name", "id", "scopes", "rate/s", "burst", "expires", "state"):
+        shown.add_column(title, overflow="fold", no_wrap=title not in ("name", "scopes"))
     for key in keys:
         row = _shown(key, now)
         limit = key.limit
@@ -125,8 +125,7 @@ def _list(keys: Sequence[ApiKey], now: float, *, as_json: bool) -> None:
             ", ".join(row["scopes"]),
             f"{limit.rate:g}" if limit else "",
             str(limit.burst) if limit else "",
-            row["created"],
-            row["expires"] or "",
+            (row["expires"] or "never")[:10],
             row["state"],
         )
     Console().print(shown)
