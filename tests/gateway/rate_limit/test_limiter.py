@@ -15,8 +15,8 @@ from app.gateway.errors import RateLimitedError
 from app.gateway.keys import Caller, Limit
 from app.gateway.rate_limit import RateLimiter
 from app.gateway.rate_limit import limiter as module
-from app.gateway.rate_limit.bucket import LOT_S
-from app.gateway.rate_limit.shared import SharedBuckets, key_of
+from app.gateway.rate_limit.bucket import LEASE_S, LOT_S
+from app.gateway.rate_limit.shared import SharedBuckets, Taken, key_of
 from app.redis_client import connect
 from app.settings import RedisSettings
 from tests.support.eventually import eventually
@@ -113,15 +113,25 @@ async def test_keys_do_not_take_from_each_other_and_one_without_a_limit_asks_nob
     assert pair[0].stats().calls == calls
 
 
-async def test_a_lot_that_was_not_used_does_not_add_up(valkey: RedisSettings, redis: Redis) -> None:
+async def test_a_lot_that_was_not_used_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    limiter = RateLimiter(connect(valkey), 1, clock=lambda: now)
-    caller = Caller("mobile", "k1", Limit(0.5, 4))
-    shared = SharedBuckets(redis)
+    limiter = RateLimiter(Redis(), 1, clock=lambda: now)
+    given = iter([10, 10, 0])
+
+    async def take(_self: SharedBuckets, key_id: str, limit: Limit, wanted: int) -> Taken:
+        return Taken(next(given), 0.0)
+
+    monkeypatch.setattr(SharedBuckets, "take", take)
+    caller = Caller("mobile", "k1", Limit(100, 40))
     assert await passes(limiter, caller)
-    await shared.take("k1", Limit(0.5, 4), 3)  # the others had the rest
-    now += 0.5
+    now += LEASE_S - 0.1
+    assert await passes(limiter, caller)
+    assert limiter.stats().calls == 1, "still the first lot"
+    now += 0.2
+    assert [await passes(limiter, caller) for _ in range(11)] == [True] * 10 + [False]
+    assert limiter.stats().calls == 3
     assert not await passes(limiter, caller)
+    assert limiter.stats().calls == 3, "an empty bucket is left alone for a while"
     await limiter.stop()
 
 
