@@ -65,8 +65,8 @@ class RateLimiter:
     All replicas together let no more than ``rate * t + burst`` requests through in any time ``t`` from the bucket's
     first use, and in a later one at most ``replicas`` lots (a tenth of a second of the rate each, a quarter of the
     burst at most) more, which were taken before it began. Without Redis each replica lets its share through: ``rate``
-    and ``burst`` divided by ``replicas``; what it took from the shared bucket just before counts, and replicas beyond that
-    number let their share through too.
+    and ``burst`` divided by ``replicas``; what it took from the shared bucket just before counts, and replicas beyond
+    that number let their share through too.
 
     Args:
         redis: a client of its own, closed by :meth:`stop`.
