@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeGuard
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
     EnvSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
@@ -36,6 +37,13 @@ _CREDENTIALS = re.compile(r"//[^/@\s]*@")
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Scopes = Annotated[
+    tuple[Literal["predict", "release"], ...],
+    NoDecode,
+    BeforeValidator(
+        lambda value: [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    ),
+]
 
 
 class SettingsError(ValueError):
@@ -93,6 +101,9 @@ class GatewaySettings(_Scaled):
     num_cpus: Annotated[float, Field(ge=0)] = Field(0.1, description="CPUs reserved per replica")
     max_body_bytes: Count = Field(8 * 1024 * 1024, description="Largest accepted request body, bytes")
     max_rows: Count = Field(4096, description="Most rows (first dimension) accepted in one request")
+    anonymous: Scopes = Field(
+        (), description="Scopes that need no key, with commas between: predict, release; the local stack sets predict"
+    )
     admin_key: SecretStr | None = Field(
         None, description="Key with the scope admin, for commands that call the gateway"
     )
@@ -163,6 +174,25 @@ class ServingSettings(_Scaled):
     )
 
 
+class EventSettings(_Group):
+    """The event log: one record per prediction, in Redis streams."""
+
+    url: str | None = Field(
+        None, description="Address of the Redis that holds the streams, where it is another than TIDEGATE_REDIS_URL"
+    )
+    password: SecretStr | None = Field(None, description="Password of that server, where it is another one")
+    maxlen: Count = Field(
+        250_000,
+        description="Records that a model's stream keeps (about 0.3 KB each); older ones go, read or not: "
+        "predictions per second times the longest outage of a consumer to be survived, seconds",
+    )
+    buffer: Count = Field(
+        10_000, description="Records that a gateway replica holds while they cannot be sent; then the oldest go"
+    )
+    batch: Count = Field(64, description="Records sent together")
+    flush_s: Seconds = Field(0.05, description="Time a record waits for others before it is sent, seconds")
+
+
 class TrainingSettings(_Group):
     """Where training runs keep their checkpoints."""
 
@@ -201,6 +231,7 @@ class Settings(BaseSettings):
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)
     routing: RoutingSettings = Field(default_factory=RoutingSettings)
     serving: ServingSettings = Field(default_factory=ServingSettings)
+    events: EventSettings = Field(default_factory=EventSettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     features: FeaturesSettings = Field(default_factory=FeaturesSettings)
 
@@ -311,13 +342,17 @@ def _is_group(annotation: Any) -> TypeGuard[type[BaseModel]]:
 def _shown(value: Any) -> Any:
     if isinstance(value, SecretStr | Path):
         return str(value)
+    if isinstance(value, tuple):
+        return ",".join(value)
     return _CREDENTIALS.sub("//**********@", value) if isinstance(value, str) else value
 
 
 def _explain(error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
-        name = PREFIX + "_".join(str(part) for part in problem["loc"]).upper()
+        name = (
+            PREFIX + "_".join(part for part in problem["loc"] if isinstance(part, str)).upper()
+        )  # not a list's index
         if name not in variables():  # of a whole group; its values may be secret
             lines.append(f"{name}_*: {problem['msg']}")
             continue

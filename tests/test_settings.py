@@ -44,6 +44,16 @@ def test_every_variable_reaches_its_field(state: Path, monkeypatch: pytest.Monke
         monkeypatch.delenv(row.name)
 
 
+@pytest.mark.parametrize(
+    ("value", "scopes"), [("", ()), ("predict", ("predict",)), ("predict, release", ("predict", "release"))]
+)
+def test_scopes_without_a_key_are_a_list(
+    state: Path, monkeypatch: pytest.MonkeyPatch, value: str, scopes: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("TIDEGATE_GATEWAY_ANONYMOUS", value)
+    assert Settings.load().gateway.anonymous == scopes
+
+
 def test_every_field_is_described() -> None:
     assert all(variables().values())
 
@@ -62,6 +72,7 @@ def test_the_tree_is_frozen(state: Path) -> None:
         ("TIDEGATE_ROUTING_DEADLINE_S", "inf"),
         ("TIDEGATE_ROUTING_RETRY_RATIO", "1.5"),
         ("TIDEGATE_GATEWAY_MIN_REPLICAS", "0"),
+        ("TIDEGATE_GATEWAY_ANONYMOUS", "admin"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(

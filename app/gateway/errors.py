@@ -5,9 +5,11 @@ GatewayError                  500
 │   ├── TooLargeError         413   body or batch over the limit
 │   └── UnsupportedMediaError 415 content type or coding that is not read here
 ├── NotAllowedError           401   no key, or a wrong one
+├── ForbiddenError            403   the key lacks the scope
 ├── UnknownModelError         404   model or version not served here
 ├── ConflictingChangeError    409   a change that the route table's state forbids
 ├── MissingFeatureError       422   a feature without default is missing or stale
+├── RateLimitedError          429   the key's rate is used up (Retry-After)
 ├── NoAnswerError             503   nobody to ask, or nobody answered (Retry-After)
 │   ├── FeaturesAwayError     503   the feature store does not answer (Retry-After)
 │   └── TooBusyError          503   backpressure (Retry-After)
@@ -25,6 +27,11 @@ class GatewayError(Exception):
 
     status = 500
     retry_after_s: int | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the reply's headers say beside the sentence."""
+        return {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
 
 
 class InputError(GatewayError):
@@ -46,9 +53,32 @@ class UnsupportedMediaError(InputError):
 
 
 class NotAllowedError(GatewayError):
-    """No key with the needed scope."""
+    """No key, or one that is not in force."""
 
     status = 401
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {**super().headers, "www-authenticate": 'Bearer realm="tidegate"'}
+
+
+class ForbiddenError(GatewayError):
+    """The key is good, but lacks the scope that the route needs.
+
+    Args:
+        scope: the needed scope; the challenge names it too (RFC 6750, section 3.1).
+    """
+
+    status = 403
+
+    def __init__(self, message: str, scope: str) -> None:
+        super().__init__(message)
+        self.scope = scope
+
+    @property
+    def headers(self) -> dict[str, str]:
+        challenge = f'Bearer realm="tidegate", error="insufficient_scope", scope="{self.scope}"'
+        return {**super().headers, "www-authenticate": challenge}
 
 
 class UnknownModelError(GatewayError):
@@ -67,6 +97,20 @@ class MissingFeatureError(GatewayError):
     """A feature without default is missing or stale for a row of the request."""
 
     status = 422
+
+
+class RateLimitedError(GatewayError):
+    """The key's rate is used up.
+
+    Args:
+        retry_after_s: when a request would be let through, whole seconds from now, at least 1.
+    """
+
+    status = 429
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class NoAnswerError(GatewayError):

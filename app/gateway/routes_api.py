@@ -12,7 +12,7 @@ from ray.serve.handle import DeploymentHandle
 from redis.exceptions import RedisError
 
 from app.gateway.errors import ConflictingChangeError, InputError, NoAnswerError, UnknownModelError
-from app.gateway.keys import require_admin
+from app.gateway.keys import Door, Scope
 from app.routing.readback import NotFollowedError, await_followed
 from app.routing.store import ConflictError, RouteStore
 from app.routing.table import RouteError, RouteTable, with_entity, with_weights
@@ -62,8 +62,10 @@ class ChangeBody(BaseModel):
 def router(store: RouteStore, gateway: Callable[[], DeploymentHandle[Any]], admin_key_hash: str | None) -> APIRouter:
     """The routes over ``store``; ``gateway`` gives the handle for the read-back."""
 
+    door = Door({}, lambda: True, admin_key_hash)
+
     def admin(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
-        require_admin(f"{credentials.scheme} {credentials.credentials}" if credentials else None, admin_key_hash)
+        door.enter(f"{credentials.scheme} {credentials.credentials}" if credentials else None, Scope.ADMIN)
 
     routes = APIRouter(prefix="/routes", tags=["route table"], dependencies=[Depends(admin)])
 

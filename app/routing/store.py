@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
+from app.redis_client import connect as connect  # for those who need the store and its client
 from app.routing.table import RouteError, RouteTable, decode, new_table, newest
-from app.settings import RedisSettings
+from app.routing.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -36,18 +32,6 @@ return 1
 
 class ConflictError(RouteError):
     """The table was changed by someone else in between."""
-
-
-def connect(settings: RedisSettings) -> Redis:
-    """A client whose commands end within the configured deadline."""
-    return Redis.from_url(
-        settings.url,
-        password=settings.password.get_secret_value() if settings.password else None,
-        socket_timeout=settings.timeout_s,
-        socket_connect_timeout=settings.timeout_s,
-        health_check_interval=15,
-        retry=Retry(NoBackoff(), 1),  # one fresh connection; a caller must not wait longer than it has to
-    )
 
 
 def now_ms() -> int:
@@ -131,82 +115,24 @@ class RouteStore:
         raise AssertionError("unreachable")
 
 
-class RouteWatch:
-    """One gateway replica's tables: subscribed to changes, re-read every ``refresh_s``, never going back.
-
-    While Redis is away the last good tables stay in force; ``age_s`` says for how long.
-    """
+class RouteWatch(Watch):
+    """One gateway replica's tables: the newest of each model, never going back."""
 
     def __init__(self, redis: Redis, refresh_s: float) -> None:
-        self._redis = redis
+        super().__init__(redis, CHANNEL, refresh_s, "route tables")
         self._store = RouteStore(redis)
-        self._refresh_s = refresh_s
-        self._read_at: float | None = None
-        self._read = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
         self.tables: dict[str, RouteTable] = {}
 
-    @property
-    def age_s(self) -> float | None:
-        """Seconds since the tables were last read from Redis; None before the first time."""
-        return None if self._read_at is None else time.monotonic() - self._read_at
-
-    def start(self) -> None:
-        """Begin to watch, on the running loop."""
-        self._tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._listen())]
-
-    async def stop(self) -> None:
-        """End the watch and close the connection."""
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
-        await self._redis.aclose()
-
-    async def refresh(self) -> None:
-        """Read every table now.
-
-        Raises:
-            redis.RedisError: Redis is away; the tables stay as they are.
-        """
+    async def _read_all(self) -> None:
         for table in (await self._store.read_all()).values():
             self._apply(table)
-        self._read_at = time.monotonic()
-        self._read.set()
 
-    async def first_read(self) -> None:
-        """Wait until the tables have been read once."""
-        await self._read.wait()
+    async def _read_one(self, name: str) -> None:
+        if table := await self._store.read(name):
+            self._apply(table)
 
     def _apply(self, table: RouteTable) -> None:
         held = self.tables.get(table.model)
         if newest(held, table) is not held:
             self.tables[table.model] = table
             log.info("routes of %s: revision %d, %s", table.model, table.revision, table.weights)
-
-    async def _poll(self) -> None:
-        away = False
-        while True:
-            try:
-                await self.refresh()
-                if away:
-                    log.warning("Redis answers again; route tables are current")
-                away = False
-            except (RedisError, OSError, RouteError) as error:
-                if not away:
-                    log.warning("route tables cannot be read (%s); the last good ones stay in force", error)
-                away = True
-            await asyncio.sleep(self._refresh_s)
-
-    async def _listen(self) -> None:
-        while True:
-            try:
-                async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
-                    await channel.subscribe(CHANNEL)
-                    while True:
-                        message = await channel.get_message(timeout=self._refresh_s)
-                        if message is not None and (table := await self._store.read(_text(message["data"]))):
-                            self._apply(table)
-            except (RedisError, OSError, RouteError):
-                await asyncio.sleep(self._refresh_s)  # the poll says what is wrong, once

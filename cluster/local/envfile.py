@@ -18,6 +18,9 @@ LOOPBACK_RAY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Keeps Ray on 127.0.0.1. Without it Ray on Linux takes the machine's outward address for 127.0.0.1, opens its
 ports there, and falls when the network changes. Every process that talks to the cluster must agree, drivers too."""
 
+ANONYMOUS = {"TIDEGATE_GATEWAY_ANONYMOUS": "predict"}
+"""The gateway listens on 127.0.0.1, so a prediction needs no key unless the environment says otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
@@ -95,7 +98,8 @@ def ray_client(desired: Desired) -> dict[str, str]:
 
 def publish(state: State, desired: Desired, secret: Secrets) -> None:
     """Write addresses and secrets: the stack is up."""
-    write(state, {**addresses(state, desired), **secret.variables(), **ray_client(desired)})
+    anonymous = ANONYMOUS if "gateway" in desired.parts else {}
+    write(state, {**addresses(state, desired), **anonymous, **secret.variables(), **ray_client(desired)})
 
 
 def withdraw(state: State, *, own_redis: bool) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cluster.local.config import REPLICA_PORTS
-from cluster.local.envfile import Secrets, addresses, ray_client
+from cluster.local.envfile import ANONYMOUS, Secrets, addresses, ray_client
 from cluster.local.processes import MARKER, PART_MARKER
 from cluster.local.records import Desired
 from cluster.local.state import State
@@ -41,6 +41,7 @@ def child_environment(
 
 def _tuning() -> dict[str, str]:
     return {
+        **ANONYMOUS,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight more processes, 1 GB, for GenAI evaluation only
         "OMP_NUM_THREADS": "1",

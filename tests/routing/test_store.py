@@ -15,14 +15,9 @@ from redis.exceptions import RedisError
 from app.routing.store import ConflictError, RouteStore, RouteWatch, connect, key_of
 from app.routing.table import RouteTable, new_table, with_version, with_weights
 from app.settings import RedisSettings
+from tests.support.eventually import eventually
 
 QUICK = 0.1
-
-
-async def eventually(holds: Callable[[], bool], timeout_s: float = 20) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 from cluster.local import LocalConfig, Ports, StackError, envfile
 from cluster.local.backoff import DELAYS_S, WINDOW_S, restart_delay
 from cluster.local.dashboard import Dashboard
+from cluster.local.environment import child_environment
 from cluster.local.gateway import application, declare, source_digest
 from cluster.local.records import Child, Desired, Observed
 from cluster.local.redis_choice import external
@@ -101,6 +102,22 @@ def _desired(**changes: Any) -> Desired:
         "redis_url": None,
     }
     return Desired(**{**given, **changes})
+
+
+@pytest.mark.parametrize(("inherited", "found"), [({}, "predict"), ({"TIDEGATE_GATEWAY_ANONYMOUS": ""}, "")])
+def test_a_prediction_needs_no_key_here_unless_the_environment_says_so(
+    tmp_path: Path, inherited: dict[str, str], found: str
+) -> None:
+    secret = envfile.Secrets("password", "key")
+    environ = child_environment("ray-head", State(tmp_path), _desired(), secret, inherited)
+    assert environ["TIDEGATE_GATEWAY_ANONYMOUS"] == found
+
+
+def test_the_stacks_file_says_what_needs_no_key(tmp_path: Path) -> None:
+    envfile.publish(State(tmp_path), _desired(), envfile.Secrets("password", "key"))
+    assert envfile.read(State(tmp_path))["TIDEGATE_GATEWAY_ANONYMOUS"] == "predict"
+    envfile.publish(State(tmp_path), _desired(parts=frozenset({"redis"})), envfile.Secrets("password", "key"))
+    assert "TIDEGATE_GATEWAY_ANONYMOUS" not in envfile.read(State(tmp_path))
 
 
 def test_records_survive_the_disk(tmp_path: Path) -> None:

@@ -1,0 +1,142 @@
+"""Show the events of a model.
+
+  python -m app.events tail flights                            predictions as they happen, until Ctrl-C
+  python -m app.events tail flights --from start --no-follow   all that are kept
+  python -m app.events tail flights --count 100 --json         the next 100, one JSON object a line
+
+A record may appear twice (at least once): the same event_id is the same prediction. Older ones than the stream keeps
+(TIDEGATE_EVENTS_MAXLEN) are gone. The streams are in the Redis of TIDEGATE_EVENTS_URL, else of TIDEGATE_REDIS_URL.
+Exit code: 0 done, also by Ctrl-C; 1 no such model, or no answer; 2 not understood.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec.structs import asdict
+
+from app.events.output import describe
+from app.events.protocol import Entry, EventLogError
+from app.events.redis_streams import START, RedisEventLog, connect_events
+from app.settings import SettingsError, get_settings
+
+PAGE = 256
+WAIT_S = 1.0
+HEAD = f"{'time, UTC':<23}  version  status  rows  total ms  version ms  {'key id':<12}  outputs"
+
+
+class UnknownModelError(ValueError):
+    """No event of the model has been published."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse and run."""
+    options = _parser().parse_args(argv)
+    try:
+        asyncio.run(_run(options))
+    except (SettingsError, UnknownModelError, EventLogError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    except BrokenPipeError:  # `| head` has seen enough; Python must not find the pipe broken again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return 0
+
+
+async def _run(options: argparse.Namespace) -> None:
+    log = connect_events(get_settings())
+    try:
+        await _tail(log, options)
+    finally:
+        await log.close()
+
+
+async def _tail(log: RedisEventLog, options: argparse.Namespace) -> None:
+    model: str = options.model
+    models = await log.models()
+    if model not in models:
+        raise UnknownModelError(
+            f"there are no events of model {model!r}; there are of: {', '.join(models) or 'none'}"
+        )
+    start = options.start or ("now" if options.follow else "start")
+    after = {"now": await log.newest(model), "start": START}.get(start, start)
+    left = options.count
+    if not options.json:
+        print(HEAD, flush=True)
+    while left is None or left > 0:
+        wanted = PAGE if left is None else min(PAGE, left)
+        entries = await log.read(model, after, wanted, WAIT_S if options.follow else 0)
+        if not entries and not options.follow:
+            return
+        for entry in entries:
+            print(_as_json(entry) if options.json else _as_line(entry))
+            after = entry.position
+        sys.stdout.flush()
+        left = None if left is None else left - len(entries)
+
+
+def _as_json(entry: Entry) -> str:
+    record: dict[str, Any] = {} if entry.record is None else asdict(entry.record)
+    for name in ("outputs", "features"):  # as objects with names, not as the arrays that they are in the log
+        record[name] = {key: asdict(held) for key, held in record.get(name, {}).items()}
+    return msgspec.json.encode({"position": entry.position, **record}).decode()
+
+
+def _as_line(entry: Entry) -> str:
+    record = entry.record
+    if record is None:
+        return f"{entry.position}: not a record that this release can read"
+    at = datetime.fromtimestamp(record.at / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:23]
+    total, inside = (f"{us / 1000:.1f}" for us in (record.total_us, record.version_us))
+    return (
+        f"{at}  {record.version or '-':>7}  {record.status:>6}  {record.rows:>4}  {total:>8}  "
+        f"{'cached' if record.cached else inside:>10}  {record.key_id:<12}  {describe(record.outputs)}"
+    )
+
+
+def _start(text: str) -> str:
+    if text not in ("now", "start") and not re.fullmatch(r"\d{1,20}(-\d{1,20})?", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: accepted is now, start, or a position such as 1760000000000-0")
+    return text
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d{0,11}", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: accepted is a whole number from 1")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m app.events", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    tail = verbs.add_parser("tail", help="a model's predictions")
+    tail.add_argument("model", metavar="MODEL")
+    tail.add_argument(
+        "--from",
+        dest="start",
+        type=_start,
+        metavar="now|start|POSITION",
+        help="behind which record to begin; a position is in --json's field of that name, or a time in milliseconds "
+        "since the epoch (default: now; with --no-follow: start)",
+    )
+    tail.add_argument("--count", type=_count, metavar="N", help="end after N records")
+    tail.add_argument("--json", action="store_true", help="one JSON object a line")
+    tail.add_argument(
+        "--follow", action=argparse.BooleanOptionalAction, default=True, help="wait for further records"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
