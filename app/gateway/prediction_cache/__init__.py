@@ -1,0 +1,10 @@
+"""Answers that were given before: a small cache in each gateway replica in front of one in Redis for all of them.
+
+``key_of`` says what was asked, ``PredictionCache`` answers it, computing each answer once at a time.
+"""
+
+from app.gateway.prediction_cache.cache import Answer, CacheLimits, PredictionCache
+from app.gateway.prediction_cache.key import key_of
+from app.gateway.prediction_cache.stats import CacheStats
+
+__all__ = ["Answer", "CacheLimits", "CacheStats", "PredictionCache", "key_of"]
