@@ -1,7 +1,7 @@
 """Under which key, and in which fields of its hash, Feast keeps a row in Redis.
 
 The layout is that of ``feast/infra/key_encoding_utils.py`` and ``feast/infra/online_stores/{helpers,redis}.py`` of
-Feast 0.67, with ``entity_key_serialization_version: 3``, the only one that it still writes. Numbers are little-endian::
+Feast 0.67, with ``entity_key_serialization_version: 3``, the only one that it still writes; little-endian::
 
     key    uint32 count of join keys
            for each, by name:      uint32 type (2: string), uint32 length, name
