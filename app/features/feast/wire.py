@@ -2,8 +2,8 @@
 
 A value is a ``feast.types.Value`` (``protos/feast/types/Value.proto``), one ``oneof`` of some forty fields; an event
 time is a ``google.protobuf.Timestamp``. A message of one field (https://protobuf.dev/programming-guides/encoding/) is
-a tag, the field's number times 8 plus its wire type, and the field: wire type 0 is a varint, 1 eight bytes, 2 a length
-and as many bytes, 5 four bytes. Feast writes null as an empty message. The protobuf library would need Feast's
+a tag, the field's number times 8 plus its wire type, and the field: wire type 0 is a varint, 1 eight bytes, 2 a
+length and as many bytes, 5 four bytes. Feast writes null as an empty message. The protobuf library would need Feast's
 descriptor, and an object for each of the hundreds of values of a request.
 """
 

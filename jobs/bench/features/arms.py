@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from app.features import Feature, FeatureView, Found, OnlineStore, Row, ViewRequest, resolve
 from app.features.feast import FeastStore, FeastView, JoinKey
 from app.features.online import now_us
+from jobs.bench.features.errors import BenchError
 from jobs.bench.features.workload import FEATURES, JOIN_KEY, POPULATION, PROJECT, TTL_S, VIEW, Read, values
 
 TIMEOUT_S = 10.0
@@ -44,10 +45,10 @@ class Arm:
         """Read, and compare with what was written.
 
         Raises:
-            RuntimeError: it reads something else.
+            BenchError: it reads something else.
         """
         if self.plain(await self.read(entities)) != [values(entity) for entity in entities]:
-            raise RuntimeError(f"{self.name} reads other values than were written")
+            raise BenchError(f"{self.name} reads other values than were written")
 
 
 async def write(redis: Redis) -> None:

@@ -19,16 +19,18 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from rich.console import Console
 from rich.progress import Progress
 
-from jobs.bench.features.arms import Arm, arms, write
+from app.features import FeatureStoreError
+from app.routing.store import connect
+from app.settings import RedisSettings
+from jobs.bench.features.arms import TIMEOUT_S, Arm, arms, write
+from jobs.bench.features.errors import BenchError
 from jobs.bench.features.feast_process import (
     READERS,
     FeastClient,
-    FeastError,
     connection_string,
     feast_client,
     installed,
@@ -47,6 +49,8 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if not all(1 <= each <= POPULATION for each in options.entities):
         parser.error(f"--entities {' '.join(map(str, options.entities))}: 1 to {POPULATION} are accepted")
+    if options.rounds < 1:
+        parser.error(f"--rounds {options.rounds}: 1 or more is accepted")
     if options.url is not None:
         try:
             _check_url(options.url)
@@ -59,7 +63,7 @@ def main(argv: list[str]) -> int:
         console.width = 110
     try:
         return _measure(options, console)
-    except (FeastError, RedisError, OSError) as error:
+    except (BenchError, FeatureStoreError, RedisError, OSError) as error:
         console.print(f"not measured: {error}", style="red", markup=False)
         return 1
 
@@ -85,7 +89,7 @@ async def _take_turns(
     options: argparse.Namespace, url: str, python: Path | None, console: Console
 ) -> tuple[Turns, str | None, str]:
     async with AsyncExitStack() as stack:
-        redis = await stack.enter_async_context(Redis.from_url(url))
+        redis = await stack.enter_async_context(connect(RedisSettings(url=url, timeout_s=TIMEOUT_S)))
         await write(redis)
         feast = None if python is None else await stack.enter_async_context(feast_client(python, url))
         ours = arms(redis, with_feast=feast is not None)

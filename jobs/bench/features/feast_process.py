@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from jobs.bench.features.errors import BenchError
 from jobs.bench.features.workload import Turn
 
 FEAST = "feast[redis]==0.67.0"
 READY_TIMEOUT_S = 180.0
 TURN_TIMEOUT_S = 60.0
-READERS = {"Feast, response": "response", "Feast, values": "values"}
-"""Our names for what Feast's process times: its response alone, and made a dictionary of Python values, too."""
-
-
-class FeastError(RuntimeError):
-    """Feast's process failed or did not answer in time."""
+INSTALL_TIMEOUT_S = 1800.0
+READERS = {"Feast's response, undecoded": "response", "Feast, values": "values"}
+"""Our names for what Feast's process times: ``get_online_features_async`` alone, which answers with a message of
+protobuf, and with the Python values out of it (``to_dict``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class FeastClient:
         """Have Feast read.
 
         Raises:
-            FeastError: it failed, or did not answer in time.
+            BenchError: it failed, or did not answer in time.
         """
         await _tell(self._process, [READERS[name], entities, reads, seed])
         return Turn(**await _heard(self._process, TURN_TIMEOUT_S))
@@ -54,7 +53,7 @@ async def feast_client(python: Path, url: str) -> AsyncIterator[FeastClient]:
     """Feast under a Python of its own, for as long as the block.
 
     Raises:
-        FeastError: it does not start, or cannot write.
+        BenchError: it does not start, or cannot write.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -100,17 +99,20 @@ def installed() -> Path:
     """A Python that has Feast, in the user's cache; installed by pip, whose progress is shown, at the first call.
 
     Raises:
-        FeastError: pip failed.
+        BenchError: pip failed.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "tidegate" / FEAST.translate(str.maketrans("[=", "--", "]"))
     python, ready = folder / "bin" / "python", folder / "ready"
     if not ready.exists():
         try:
-            subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-            subprocess.run([python, "-m", "pip", "install", "--disable-pip-version-check", FEAST], check=True)
-        except subprocess.CalledProcessError as error:
-            raise FeastError(f"{FEAST} cannot be installed into {folder}: {error}") from None
+            for program, *arguments in (
+                (sys.executable, "-m", "venv", "--clear", str(folder)),
+                (str(python), "-m", "pip", "install", "--disable-pip-version-check", FEAST),
+            ):
+                subprocess.run([program, *arguments], check=True, timeout=INSTALL_TIMEOUT_S)
+        except subprocess.SubprocessError as error:
+            raise BenchError(f"{FEAST} cannot be installed into {folder}: {error}") from None
         ready.touch()
     return python
 
@@ -121,7 +123,7 @@ async def _tell(process: asyncio.subprocess.Process, what: object) -> None:
         process.stdin.write(json.dumps(what).encode() + b"\n")
         await process.stdin.drain()
     except ConnectionError:
-        raise FeastError("Feast's process has ended; it says why above") from None
+        raise BenchError("Feast's process has ended; it says why above") from None
 
 
 async def _heard(process: asyncio.subprocess.Process, timeout_s: float) -> Any:
@@ -130,7 +132,7 @@ async def _heard(process: asyncio.subprocess.Process, timeout_s: float) -> Any:
         async with asyncio.timeout(timeout_s):
             line = await process.stdout.readline()
     except TimeoutError:
-        raise FeastError(f"Feast's process did not answer within {timeout_s:.0f} s") from None
+        raise BenchError(f"Feast's process did not answer within {timeout_s:.0f} s") from None
     if not line:
-        raise FeastError("Feast's process has ended; it says why above")
+        raise BenchError("Feast's process has ended; it says why above")
     return json.loads(line)

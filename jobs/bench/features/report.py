@@ -11,8 +11,8 @@ from rich.table import Table
 
 from jobs.bench.features.workload import FEATURES, Turn
 
-JUDGED = ("OnlineStore.read", "Feast, response")
-"""What is promised to take less: the values, against a response that has not been made values yet."""
+JUDGED = ("OnlineStore.read", "Feast, values")
+"""What is promised to take less, and than what. Like with like: both end with Python values."""
 JUDGED_ENTITIES = 32
 AT_LEAST = 10.0
 
@@ -25,7 +25,7 @@ class Finding:
     """One reader at one number of entities: medians over the turns, microseconds.
 
     Attributes:
-        ratio: Feast's CPU time, for a response, over this one's; None where Feast did not run.
+        ratio: CPU time of Feast's values over this one's; None where Feast did not run.
     """
 
     entities: int

@@ -14,6 +14,8 @@ from urllib.parse import quote, urlsplit
 
 from dotenv import dotenv_values
 
+from jobs.bench.features.errors import BenchError
+
 TIMEOUT_S = 60.0
 
 
@@ -22,7 +24,7 @@ def valkey() -> Iterator[str]:
     """The address, with password, of a server that ends with the block.
 
     Raises:
-        RuntimeError: it does not start.
+        BenchError: it does not start.
     """
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "state"
@@ -40,9 +42,12 @@ def _local(verb: str, state: Path, *arguments: str) -> None:
     command = [sys.executable, "-m", "cluster", "local", verb, "--state-dir", str(state), *arguments]
     # A stack of its own: not the Redis, and not the folder, that the caller's shell names.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command[1:])} ended with {done.returncode}: {done.stderr.strip()[-1000:]}")
+    try:
+        subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+    except subprocess.CalledProcessError as error:
+        raise BenchError(f"{' '.join(command[1:])} ended with {error.returncode}: {error.stderr.strip()}") from None
+    except subprocess.TimeoutExpired as error:
+        raise BenchError(str(error)) from None
 
 
 def _free_port() -> int:

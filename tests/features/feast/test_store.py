@@ -82,7 +82,8 @@ def hashes(request: pytest.FixtureRequest, valkey: RedisSettings, tmp_path_facto
 async def held(redis: Redis, hashes: Hashes) -> Redis:
     """A client of a Redis that holds Feast's hashes and nothing else."""
     for key, fields in hashes.items():
-        await redis.hset(key, mapping={**fields})
+        for field, value in fields.items():
+            await redis.hset(key, field, value)
     return redis
 
 
