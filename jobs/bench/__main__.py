@@ -9,6 +9,7 @@ import importlib
 import sys
 
 BENCHMARKS = {
+    "features": "what a read of online features costs its client, beside Feast",
     "layouts": "every parallel layout follows the loss curve of one process",
     "training": "step times, checkpoint stalls and memory, beside what they are compared with",
 }

@@ -1,0 +1,152 @@
+"""``python -m jobs.bench features``: what a read of online features costs its client.
+
+20 float64 features of 1000 entities in one Redis, read by our store, by a pipeline written by hand and, where a
+Python that has Feast is given, by Feast's async client and by our reader of the rows that Feast wrote. One read after
+the other, in turns, so that each reader is measured next to the others; medians over the turns. CPU time is that of
+the reader's process, without the server's.
+
+Exit code: 0 when our store takes at least 10 times less of it than Feast for 32 entities, or Feast did not run; 1
+when it takes more, or it could not be measured; 2 for wrong arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from collections import defaultdict
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from redis.exceptions import RedisError
+from rich.console import Console
+from rich.progress import Progress
+
+from app.features import FeatureStoreError
+from app.routing.store import connect
+from app.settings import RedisSettings
+from jobs.bench.features.arms import TIMEOUT_S, Arm, arms, write
+from jobs.bench.features.errors import BenchError
+from jobs.bench.features.feast_process import (
+    READERS,
+    FeastClient,
+    connection_string,
+    feast_client,
+    installed,
+)
+from jobs.bench.features.report import Turns, as_json, findings, shortfall, table
+from jobs.bench.features.server import valkey
+from jobs.bench.features.workload import POPULATION, Turn, timed
+
+ROWS_A_TURN = 960
+LEAST_READS, MOST_READS = 8, 200
+
+
+def main(argv: list[str]) -> int:
+    """Measure and print."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if not all(1 <= each <= POPULATION for each in options.entities):
+        parser.error(f"--entities {' '.join(map(str, options.entities))}: 1 to {POPULATION} are accepted")
+    if options.rounds < 1:
+        parser.error(f"--rounds {options.rounds}: 1 or more is accepted")
+    if options.url is not None:
+        try:
+            _check_url(options.url)
+        except ValueError as error:
+            parser.error(str(error))
+    if options.feast_python is not None and not options.feast_python.exists():
+        parser.error(f"--feast-python {options.feast_python}: there is no such program")
+    console = Console()
+    if not console.is_terminal:
+        console.width = 110
+    try:
+        return _measure(options, console)
+    except (BenchError, FeatureStoreError, RedisError, OSError) as error:
+        console.print(f"not measured: {error}", style="red", markup=False)
+        return 1
+
+
+def _measure(options: argparse.Namespace, console: Console) -> int:
+    python = installed() if options.peers else options.feast_python
+    with ExitStack() as stack:
+        url = options.url or stack.enter_context(valkey())
+        turns, feast, server = asyncio.run(_take_turns(options, url, python, console))
+    found = findings(turns)
+    console.print(table(found, f"Reading features from {server}" + (f", beside Feast {feast}" if feast else "")))
+    if options.json:
+        options.json.write_text(json.dumps(as_json(found, feast, server), indent=1))
+    if feast is None:
+        console.print("Feast did not run: --peers installs it apart, --feast-python names a Python that has it")
+    short = shortfall(found)
+    if short:
+        console.print(short, style="red", markup=False)
+    return 1 if short else 0
+
+
+async def _take_turns(
+    options: argparse.Namespace, url: str, python: Path | None, console: Console
+) -> tuple[Turns, str | None, str]:
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(connect(RedisSettings(url=url, timeout_s=TIMEOUT_S)))
+        await write(redis)
+        feast = None if python is None else await stack.enter_async_context(feast_client(python, url))
+        ours = arms(redis, with_feast=feast is not None)
+        for arm in ours:
+            await arm.check(range(POPULATION))
+        server = await redis.info("server")
+        turns = await _rounds(options.entities, options.rounds, ours, feast, console)
+    name = f"Valkey {server['valkey_version']}" if "valkey_version" in server else f"Redis {server['redis_version']}"
+    return turns, feast.version if feast else None, name
+
+
+async def _rounds(
+    entities: list[int], rounds: int, ours: tuple[Arm, ...], feast: FeastClient | None, console: Console
+) -> Turns:
+    turns: dict[tuple[int, str], list[Turn]] = defaultdict(list)
+    # Drawn between turns only: a thread that refreshes it would be counted as the reader's.
+    with Progress(console=console, auto_refresh=False, disable=not console.is_terminal) as progress:
+        task = progress.add_task("measuring", total=len(entities) * (rounds + 1))
+        for number in entities:
+            reads = min(max(LEAST_READS, ROWS_A_TURN // number), MOST_READS)
+            for seed in range(rounds + 1):
+                for arm in ours:
+                    turns[number, arm.name].append(await timed(arm.read, number, reads, seed))
+                if feast is not None:
+                    for name in READERS:
+                        turns[number, name].append(await feast.turn(name, number, reads, seed))
+                progress.update(task, advance=1, refresh=True)
+    return {key: found[1:] for key, found in turns.items()}  # the first one warms up
+
+
+def _check_url(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+        raise ValueError(f"--url {url}: redis://:PASSWORD@HOST:PORT/DB or rediss://… is accepted")
+    connection_string(url)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m jobs.bench features",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--entities", type=int, nargs="+", default=[1, 32, 256], metavar="N", help="entities of a read [1 32 256]"
+    )
+    parser.add_argument("--rounds", type=int, default=15, metavar="N", help="turns of each reader [15]")
+    parser.add_argument(
+        "--url",
+        metavar="REDIS",
+        help="read from this server, redis://:PASSWORD@HOST:PORT/DB; what is written there expires after an hour "
+        "[a Valkey of its own]",
+    )
+    feasts = parser.add_mutually_exclusive_group()
+    feasts.add_argument("--feast-python", type=Path, metavar="PATH", help="a Python that has feast[redis]")
+    feasts.add_argument(
+        "--peers", action="store_true", help="install Feast into an environment of its own, in the user's cache"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON, too")
+    return parser

@@ -1,0 +1,7 @@
+"""What ends the benchmark without figures."""
+
+from __future__ import annotations
+
+
+class BenchError(RuntimeError):
+    """A server, or a reader, does not start, does not answer in time, or reads other values than were written."""
