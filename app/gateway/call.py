@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.gateway.features import FeatureReport
+from app.gateway.identity import Identity
 from app.gateway.inputs import Arrays
+from app.gateway.keys import Caller
 from app.serving.batch import Outputs
 
 
@@ -16,6 +19,8 @@ class InferCall:
 
     Attributes:
         inputs: arrays by input name; text as dtype object.
+        caller: whom it is from.
+        identity: its request id and trace.
         pinned: a deployed version that must answer, with weight or without; no other one will.
         key: the caller's sticky key; without it the entity of the first row counts, else a fresh one.
         outputs: the outputs wanted; empty for all.
@@ -24,6 +29,8 @@ class InferCall:
 
     model: str
     inputs: Arrays
+    caller: Caller
+    identity: Identity
     pinned: str | None = None
     key: str | None = None
     outputs: tuple[str, ...] = ()
@@ -32,8 +39,16 @@ class InferCall:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Outputs, the version that gave them, and the versions that failed before it."""
+    """An answer.
+
+    Attributes:
+        version: who gave it; failed: the versions that failed before.
+        cached: whether it was given before, to the same inputs.
+        features: what the feature store had for it; None for a model without features.
+    """
 
     version: str
     outputs: Outputs
     failed: tuple[str, ...]
+    cached: bool
+    features: FeatureReport | None

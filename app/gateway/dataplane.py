@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from app.gateway.call import InferCall, Reply
 from app.gateway.errors import (
     BrokenModelError,
+    GatewayError,
     InputError,
     LateAnswerError,
     NoAnswerError,
     TooBusyError,
     UnknownModelError,
 )
+from app.gateway.features import FeatureLookup
 from app.gateway.inputs import Arrays, fit, fit_parameters
+from app.gateway.prediction_cache import PredictionCache, key_of
+from app.gateway.served import Served
 from app.gateway.versions import Versions
 from app.model_spec import ModelSpec
 from app.routing.attempts import Attempts, ModelFailedError, OverloadedError, TimedOutError, VersionFailedError
@@ -27,6 +33,9 @@ from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
+CLOSED_BY_CALLER = 499
+"""Status under which a request is noted whose caller went away before the answer, as in nginx's log."""
+
 
 class DataPlane:
     """One gateway replica's view of the models and its way of asking them.
@@ -34,6 +43,7 @@ class DataPlane:
     Args:
         tables: route tables by model; the watch keeps them current.
         tables_read: whether they have been read at all; until then nothing is known to be unknown.
+        report: told of every request to a model that is served here, once it is through.
     """
 
     def __init__(
@@ -42,11 +52,17 @@ class DataPlane:
         tables: Mapping[str, RouteTable],
         versions: Versions,
         tables_read: Callable[[], bool],
+        features: FeatureLookup,
+        cache: PredictionCache,
+        report: Callable[[Served], None],
     ) -> None:
         self._settings = settings
         self._tables = tables
         self._tables_read = tables_read
         self._versions = versions
+        self._features = features
+        self._cache = cache
+        self._report = report
         self._attempts: dict[str, Attempts] = {}
         self._followed: dict[str, int] = {}
         self._inputs: dict[str, tuple[tuple[VersionCard | None, ...], frozenset[str] | None]] = {}
@@ -86,25 +102,65 @@ class DataPlane:
             GatewayError: one of the tree in ``errors``.
         """
         table = self.table(call.model)
+        served = Served(call, _key(table, call))
+        started = time.perf_counter()
+        try:
+            reply = await self._infer(table, call, served)
+            served.status = 200
+            return reply
+        except GatewayError as error:
+            served.status = error.status
+            raise
+        except asyncio.CancelledError:
+            served.status = CLOSED_BY_CALLER
+            raise
+        finally:
+            served.total_s = time.perf_counter() - started
+            self._report(served)
+
+    async def _infer(self, table: RouteTable, call: InferCall, served: Served) -> Reply:
         if call.pinned is not None:
             ranked = [self._deployed(table, call.pinned)]
         else:
-            ranked = rank(table.weights, table.salt, _key(table, call.inputs, call.key))
+            ranked = rank(table.weights, table.salt, served.sticky)
         if not ranked:
             raise NoAnswerError(f"no version of {call.model} has weight; deployed: {', '.join(table.apps)}")
-
-        async def ask(version: str) -> Outputs:
-            route = table.route(version)
-            spec = (self._versions.known_card(route) or await self._versions.card(route)).spec
-            fitted = fit(spec, call.inputs, self._known_inputs(table), self._settings.gateway.max_rows)
-            outputs, _ = await self._versions.infer(route, spec, fitted, fit_parameters(spec, call.parameters))
-            return outputs
-
         try:
-            answer = await self._attempts_of(table).call(ranked, ask)
+            answer = await self._attempts_of(table).call(ranked, partial(self._ask, table, call, served))
         except VersionFailedError as error:
             raise _as_gateway_error(call.model, error) from error
-        return Reply(answer.version, _chosen(call.model, answer.version, answer.value, call.outputs), answer.failed)
+        route = table.route(answer.version)
+        served.version, served.placement, served.weight = answer.version, route.placement, route.weight
+        served.outputs, served.failed = answer.value, answer.failed
+        outputs = _chosen(call.model, answer.version, answer.value, call.outputs)
+        return Reply(answer.version, outputs, answer.failed, served.cached, served.features)
+
+    async def _ask(self, table: RouteTable, call: InferCall, served: Served, version: str) -> Outputs:
+        """One attempt at one version."""
+        route = table.route(version)
+        card = self._versions.known_card(route) or await self._versions.card(route)
+        spec = card.spec
+        inputs = fit(spec, call.inputs, self._known_inputs(table), self._settings.gateway.max_rows)
+        parameters = fit_parameters(spec, call.parameters)
+        served.rows = len(next(iter(inputs.values()), ()))
+        whole: Arrays = inputs
+        report = served.features = None
+        if spec.feature_views:
+            completed = await self._features.complete(spec, inputs)
+            whole, report = completed.inputs, completed.report
+            served.features = report
+
+        async def ask() -> Outputs:
+            outputs, served.version_s = await self._versions.infer(route, spec, whole, parameters)
+            return outputs
+
+        if not card.cache_ttl_s or (report is not None and report.degraded):
+            return await ask()
+        event_times = report.event_times if report is not None else ()
+        key = key_of(call.model, version, route.app, inputs, event_times, parameters)
+        answer = await self._cache.get_or_compute(key, card.cache_ttl_s, ask)
+        served.cached = answer.source != "computed"
+        return answer.outputs
 
     async def spec(self, model: str, version: str | None = None) -> ModelSpec:
         """What a version takes and gives; without a version, the one with the most weight.
@@ -176,11 +232,11 @@ class DataPlane:
         return version
 
 
-def _key(table: RouteTable, inputs: Arrays, key: str | None) -> str:
-    if key is not None:
-        return key
+def _key(table: RouteTable, call: InferCall) -> str:
+    if call.key is not None:
+        return call.key
     if table.entity is not None:
-        values = inputs.get(table.entity)
+        values = call.inputs.get(table.entity)
         if values is None or not values.size:
             raise InputError(f"model {table.model} is split by {table.entity!r}: send that input, or a sticky key")
         return str(values.flat[0])

@@ -36,21 +36,27 @@ _MISSING = Found(Status.MISSING, None)
 
 
 @dataclass(frozen=True, slots=True)
-class Completed:
-    """A request with its features.
+class FeatureReport:
+    """Where a request's features came from.
 
     Attributes:
-        inputs: the request's own, and the feature columns it lacked.
         views: how each view that was asked answered, by name.
         event_times: of every row that was used, view by view and row by row, microseconds since the epoch; -1 where
             there is none. With equal inputs and event times only the ages of the rows differ.
         degraded: Redis gave no answer, and declared defaults stand in.
     """
 
-    inputs: dict[str, NDArray[Any]]
     views: Mapping[str, ViewReport]
     event_times: tuple[int, ...]
     degraded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A request's own inputs and the feature columns that it lacked."""
+
+    inputs: dict[str, NDArray[Any]]
+    report: FeatureReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,7 @@ class FeatureLookup:
             if (absent := tuple(column for column in columns if column not in inputs))
         ]
         if not asked:
-            return Completed(dict(inputs), {}, (), degraded=False)
+            return Completed(dict(inputs), FeatureReport({}, (), degraded=False))
         wanted = [column for _, columns in asked for column in columns]
         requests = _requests(spec, [view for view, _ in asked], inputs)
         try:
@@ -145,7 +151,7 @@ def _without(
 
 
 def _completed(inputs: Arrays, found: Resolution, times: tuple[int, ...], degraded: bool) -> Completed:
-    return Completed({**inputs, **found.columns}, found.views, times, degraded)
+    return Completed({**inputs, **found.columns}, FeatureReport(found.views, times, degraded))
 
 
 def _event_time(found: Found) -> int:

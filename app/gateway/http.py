@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from starlette.types import Receive, Scope, Send
 
@@ -115,7 +115,8 @@ class Endpoint:
         try:
             answer = await self._handle(exchange)
         except GatewayError as error:
-            answer = with_retry_after(error, self._failed(error))
+            answer = self._failed(error)
+            answer = replace(answer, headers={**answer.headers, **error.headers})
         except Exception as error:
             log.exception("a request failed in the gateway itself")
             answer = self._failed(GatewayError(f"the gateway failed ({type(error).__name__}); its log says more"))
@@ -126,11 +127,3 @@ class Endpoint:
         ]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
-
-
-def with_retry_after(error: GatewayError, answer: Answer) -> Answer:
-    """``answer`` with the time after which another try makes sense, where the error knows one."""
-    if error.retry_after_s is None:
-        return answer
-    headers = {**answer.headers, "retry-after": str(error.retry_after_s)}
-    return Answer(answer.body, answer.status, answer.media_type, headers)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -19,18 +17,11 @@ from ray.serve.config import AutoscalingConfig
 from starlette.exceptions import HTTPException
 
 from app.gateway import routes_api, v2_routes
-from app.gateway.dataplane import DataPlane
 from app.gateway.errors import GatewayError
 from app.gateway.openapi import describe
-from app.gateway.versions import Versions
+from app.gateway.parts import Parts
 from app.routing.readback import GATEWAY_DEPLOYMENT, gateway_handle
-from app.routing.store import RouteStore, RouteWatch, connect
-from app.settings import Settings, get_settings
-
-log = logging.getLogger(__name__)
-
-FIRST_TABLES_S = 15.0
-"""Time a new replica waits for its first route tables before it answers 503, seconds."""
+from app.settings import get_settings
 
 
 class StuckError(RuntimeError):
@@ -38,19 +29,13 @@ class StuckError(RuntimeError):
 
 
 class GatewayReplica:
-    """One gateway replica: watches the route tables and answers HTTP."""
+    """One gateway replica: the parts, and HTTP in front of them."""
 
     def __init__(self) -> None:
-        self._settings = get_settings()
-        self._store = RouteStore(connect(self._settings.redis))
-        self._watch = RouteWatch(connect(self._settings.redis), self._settings.routing.refresh_s)
-        self._versions = Versions(self._settings, serve.get_replica_context().replica_id.unique_id)
-        self._plane = DataPlane(
-            self._settings, self._watch.tables, self._versions, lambda: self._watch.age_s is not None
-        )
+        self._parts = Parts(get_settings(), serve.get_replica_context().replica_id.unique_id)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return build_api(self._settings, self._plane, self._store, self._watch)
+        return build_api(self._parts)
 
     async def check_health(self) -> None:
         """Called by Serve now and then.
@@ -58,37 +43,25 @@ class GatewayReplica:
         Raises:
             StuckError: one call into an inline model has lasted longer than ``stuck_after_s``.
         """
-        busy_s = self._versions.busy_s()
-        if busy_s > self._settings.serving.stuck_after_s:
+        busy_s = self._parts.versions.busy_s()
+        if busy_s > self._parts.settings.serving.stuck_after_s:
             raise StuckError(f"an inline model has been busy with one call for {busy_s:.0f} s")
 
     async def route_revision(self, model: str) -> int:
         """The revision of a model's table that this replica follows (read back by broadcast)."""
-        return self._plane.revision(model)
+        return self._parts.plane.revision(model)
 
 
-def build_api(settings: Settings, plane: DataPlane, store: RouteStore, watch: RouteWatch) -> FastAPI:
+def build_api(parts: Parts) -> FastAPI:
     """The HTTP face of one replica."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        watch.start()
-        # Serve sends traffic once this is through. Without Redis the other replicas, which have the last good
-        # tables, are the better ones to ask, for a while; then 503 from here is better than no gateway at all.
-        with suppress(TimeoutError):
-            await asyncio.wait_for(watch.first_read(), FIRST_TABLES_S)
-        await plane.warm_up()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(plane.loaded(), settings.serving.deploy_timeout_s)
-        warming = asyncio.create_task(_keep_warm(plane, settings.routing.refresh_s))
+        await parts.start()
         yield
-        warming.cancel()
-        with suppress(asyncio.CancelledError):
-            await warming
-        await plane.close()
-        await watch.stop()
-        await store.close()
+        await parts.stop()
 
+    gateway, plane, admission = parts.settings.gateway, parts.plane, parts.admission
     release = version("tidegate")
     api = FastAPI(
         title="Tidegate",
@@ -96,10 +69,10 @@ def build_api(settings: Settings, plane: DataPlane, store: RouteStore, watch: Ro
         description="Inference by the Open Inference Protocol, split by weight between the versions of a model.",
         lifespan=lifespan,
     )
-    handle = cache(lambda: gateway_handle(settings.gateway.app_name))
-    api.router.routes.extend(v2_routes.hot_routes(plane, settings.gateway.max_body_bytes))
-    api.include_router(v2_routes.router(plane, lambda: watch.age_s is not None, release))
-    api.include_router(routes_api.router(store, handle, settings.gateway.admin_key_hash))
+    handle = cache(lambda: gateway_handle(gateway.app_name))
+    api.router.routes.extend(v2_routes.hot_routes(plane, admission, gateway.max_body_bytes))
+    api.include_router(v2_routes.router(plane, parts.ready, release))
+    api.include_router(routes_api.router(parts.store, handle, admission.door))
     describe(api)
     api.add_exception_handler(GatewayError, _on_gateway_error)
     api.add_exception_handler(RequestValidationError, _on_invalid)
@@ -108,23 +81,13 @@ def build_api(settings: Settings, plane: DataPlane, store: RouteStore, watch: Ro
     return api
 
 
-async def _keep_warm(plane: DataPlane, interval_s: float) -> None:
-    while True:
-        await asyncio.sleep(interval_s)
-        try:
-            await plane.warm_up()
-        except Exception:
-            log.exception("reading what the deployed versions take failed; the next try is in %g s", interval_s)
-
-
 def _error(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
     return JSONResponse({"error": message}, status_code=status, headers=headers)
 
 
 async def _on_gateway_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, GatewayError)
-    headers = {"retry-after": str(error.retry_after_s)} if error.retry_after_s is not None else None
-    return _error(error.status, str(error), headers)
+    return _error(error.status, str(error), error.headers)
 
 
 async def _on_invalid(_: Request, error: Exception) -> JSONResponse:

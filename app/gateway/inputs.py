@@ -33,6 +33,8 @@ def fit(spec: ModelSpec, inputs: Arrays, known: Collection[str] | None, max_rows
         accepted = ", ".join(field.name for field in spec.inputs)
         raise InputError(f"{where} has no input {', '.join(map(repr, unknown))}; it takes {accepted}")
     missing = [field.name for field in spec.inputs if field.required and field.name not in inputs]
+    if missing and spec.feature_views:
+        missing = [name for name in missing if name not in spec.features]  # those are looked up
     if missing:
         raise InputError(f"{where} needs the input{'s' * (len(missing) > 1)} {', '.join(missing)}")
     found = {

@@ -59,10 +59,8 @@ class ChangeBody(BaseModel):
     if_revision: int | None = Field(None, description="Refuse the change unless this revision is in force")
 
 
-def router(store: RouteStore, gateway: Callable[[], DeploymentHandle[Any]], admin_key_hash: str | None) -> APIRouter:
+def router(store: RouteStore, gateway: Callable[[], DeploymentHandle[Any]], door: Door) -> APIRouter:
     """The routes over ``store``; ``gateway`` gives the handle for the read-back."""
-
-    door = Door({}, lambda: True, admin_key_hash)
 
     def admin(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
         door.enter(f"{credentials.scheme} {credentials.credentials}" if credentials else None, Scope.ADMIN)

@@ -8,7 +8,6 @@ versions that failed first in ``x-failed-versions``.
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -16,50 +15,54 @@ from fastapi import APIRouter
 from starlette.routing import BaseRoute, Route
 
 from app.gateway import v2
+from app.gateway.admission import Admission
 from app.gateway.call import InferCall
 from app.gateway.dataplane import DataPlane
 from app.gateway.errors import GatewayError, NoAnswerError
+from app.gateway.headers import STICKY_HEADER, identity_of, reply_headers
 from app.gateway.http import Answer, Endpoint, Exchange, compressed
 from app.gateway.v2_binary import LENGTH_HEADER
 from app.model_spec import ModelSpec
 
-STICKY_HEADER = b"x-sticky-key"
-REQUEST_ID_HEADER = b"x-request-id"
-VERSION_HEADER = "x-model-version"
-FAILED_HEADER = "x-failed-versions"
 PLATFORM = "mlflow_pyfunc"
 EXTENSIONS = ["binary_tensor_data"]
 
 _LENGTH = LENGTH_HEADER.lower().encode()
 
 
-def hot_routes(plane: DataPlane, max_body_bytes: int) -> list[BaseRoute]:
+def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[BaseRoute]:
     """The inference routes."""
 
     async def infer(exchange: Exchange) -> Answer:
+        caller = await admission.enter(exchange.header(b"authorization"))
         body = await exchange.body(max_body_bytes)
         asked = v2.decode(body, exchange.header(_LENGTH))
-        request_id = asked.id or exchange.header(REQUEST_ID_HEADER) or uuid.uuid4().hex
+        identity = identity_of(exchange, asked.id)
         model = exchange.path["model"]
         reply = await plane.infer(
             InferCall(
                 model,
                 asked.inputs,
+                caller,
+                identity,
                 pinned=exchange.path.get("version"),
                 key=exchange.header(STICKY_HEADER),
                 outputs=asked.outputs,
                 parameters=asked.parameters,
             )
         )
-        headers = {VERSION_HEADER: reply.version}  # Serve itself returns the request id
-        if reply.failed:
-            headers[FAILED_HEADER] = ", ".join(reply.failed)
+        headers = reply_headers(reply, identity)
+        reply_id = asked.id or identity.request_id
         if binary := asked.binary_among(reply.outputs):
-            body, length = v2.encode_binary(model, reply.version, request_id, reply.outputs, binary)
+            body, length = v2.encode_binary(
+                model, reply.version, asked.id or identity.request_id, reply.outputs, binary
+            )
             headers[LENGTH_HEADER] = str(length)
             answer = Answer(body, media_type="application/octet-stream", headers=headers)
         else:
-            answer = Answer(v2.encode(model, reply.version, request_id, reply.outputs), headers=headers)
+            answer = Answer(
+                v2.encode(model, reply.version, reply_id, reply.outputs), headers=headers
+            )
         return await compressed(exchange, answer)
 
     endpoint = Endpoint(infer, failed)

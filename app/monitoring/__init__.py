@@ -1,0 +1,1 @@
+"""What the running parts count, as Ray metrics: on the dashboard, and for whoever scrapes the cluster."""

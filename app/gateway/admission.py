@@ -1,0 +1,29 @@
+"""Who may ask, and how often: the first step of every request."""
+
+from __future__ import annotations
+
+from app.gateway.keys import Caller, Door, Scope
+from app.gateway.rate_limit import RateLimiter
+
+
+class Admission:
+    """The door and the limiter behind it."""
+
+    def __init__(self, door: Door, limiter: RateLimiter) -> None:
+        self.door = door
+        self._limiter = limiter
+
+    async def enter(self, authorization: str | None) -> Caller:
+        """The caller of a prediction.
+
+        Args:
+            authorization: ``Bearer KEY``, as sent.
+
+        Raises:
+            NotAllowedError, ForbiddenError, NoAnswerError: see :class:`app.gateway.keys.Door`.
+            RateLimitedError: the key's rate is used up.
+        """
+        caller = self.door.enter(authorization, Scope.PREDICT)
+        if caller.limit is not None:
+            await self._limiter.admit(caller)
+        return caller

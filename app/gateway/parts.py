@@ -1,0 +1,119 @@
+"""The parts of one gateway replica, and the order in which they begin and end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from app.events import Publisher, connect_events
+from app.features import OnlineStore
+from app.features.online import now_us
+from app.gateway.admission import Admission
+from app.gateway.dataplane import DataPlane
+from app.gateway.features import FeatureLookup
+from app.gateway.keys import Door, KeyWatch, Scope
+from app.gateway.prediction_cache import CacheLimits, PredictionCache
+from app.gateway.rate_limit import RateLimiter
+from app.gateway.report import Reporter
+from app.gateway.versions import Versions
+from app.redis_client import connect
+from app.routing.store import RouteStore, RouteWatch
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+FIRST_READ_S = 15.0
+"""Time a new replica waits for its first route tables and keys before it answers 503, seconds."""
+LAST_EVENTS_S = 5.0
+"""Time a replica that ends has for the events it still holds, seconds."""
+
+
+class Parts:
+    """What answers requests, apart from the protocols.
+
+    Args:
+        replica: name of this gateway replica.
+    """
+
+    def __init__(self, settings: Settings, replica: str) -> None:
+        self.settings = settings
+        self.store = RouteStore(connect(settings.redis))
+        self.watch = RouteWatch(connect(settings.redis), settings.routing.refresh_s)
+        self.versions = Versions(settings, replica)
+        self._keys = KeyWatch(connect(settings.redis), settings.routing.refresh_s)
+        self._limiter = RateLimiter(connect(settings.redis), settings.gateway.min_replicas)
+        self._events = connect_events(settings)
+        self._publisher = Publisher(self._events, settings.events)
+        self._redis = connect(settings.redis)
+        self._cache = PredictionCache(self._redis, CacheLimits())
+        self._reporter = Reporter(self._publisher, self._cache, self._limiter, self.versions, now_us)
+        self.admission = Admission(
+            Door(
+                self._keys.keys,
+                lambda: self._keys.age_s is not None,
+                settings.gateway.admin_key_hash,
+                frozenset(map(Scope, settings.gateway.anonymous)),
+            ),
+            self._limiter,
+        )
+        self.plane = DataPlane(
+            settings,
+            self.watch.tables,
+            self.versions,
+            self.ready,
+            FeatureLookup(OnlineStore(self._redis, settings.features.read_timeout_s)),
+            self._cache,
+            self._reporter,
+        )
+        self._warming: asyncio.Task[None] | None = None
+
+    def ready(self) -> bool:
+        """Whether the route tables have been read: without them every model is unknown."""
+        return self.watch.age_s is not None
+
+    async def start(self) -> None:
+        """Begin; Serve sends traffic once this is through.
+
+        Without Redis the other replicas, which have the last good tables, are the better ones to ask, for a while;
+        then 503 from here is better than no gateway at all.
+        """
+        self.watch.start()
+        self._keys.start()
+        self._cache.start()
+        self._publisher.start()
+        self._reporter.start()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_READ_S):
+                await self.watch.first_read()
+                await self._keys.first_read()
+        await self.plane.warm_up()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.plane.loaded(), self.settings.serving.deploy_timeout_s)
+        self._warming = asyncio.create_task(self._keep_warm())
+
+    async def stop(self) -> None:
+        """End once the last request is through."""
+        if self._warming is not None:
+            self._warming.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._warming
+        await self.plane.close()
+        await self._reporter.stop()
+        await self._publisher.stop(LAST_EVENTS_S)
+        await self._events.close()
+        await self._cache.stop()
+        await self._limiter.stop()
+        await self._keys.stop()
+        await self.watch.stop()
+        await self._redis.aclose()
+        await self.store.close()
+
+    async def _keep_warm(self) -> None:
+        interval_s = self.settings.routing.refresh_s
+        while True:
+            await asyncio.sleep(interval_s)
+            try:
+                await self.plane.warm_up()
+            except Exception:
+                log.exception("reading what the deployed versions take failed; the next try is in %g s", interval_s)

@@ -1,0 +1,139 @@
+"""Events and metrics of what the data plane has served; off the request's path but for noting it down."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+
+from app.events import EventIds, Prediction, Publisher, ViewTimes, hash_sticky_key, summarise
+from app.features import ViewReport
+from app.gateway.features import ABSENT, FeatureReport
+from app.gateway.prediction_cache import PredictionCache
+from app.gateway.rate_limit import RateLimiter
+from app.gateway.served import Served
+from app.gateway.versions import Versions
+from app.monitoring.metrics import Counts, Latency, Levels
+
+PUBLISH_S = 2.0
+"""Interval at which counters are handed to Ray, seconds."""
+
+
+class Reporter:
+    """One gateway replica's."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        cache: PredictionCache,
+        limiter: RateLimiter,
+        versions: Versions,
+        now_us: Callable[[], int],
+    ) -> None:
+        self._publisher, self._cache, self._limiter, self._versions = publisher, cache, limiter, versions
+        self._now_us = now_us
+        self._event_id = EventIds()
+        self._rows: Counter[str] = Counter()
+        self._features: Counter[str] = Counter()
+        self._failed_attempts: Counter[str] = Counter()
+        self._total = Latency(
+            "tidegate_request_seconds",
+            "Time of a request in the gateway",
+            ("model", "version", "placement", "status"),
+        )
+        self._inside = Latency(
+            "tidegate_model_seconds", "Time inside the model of the call that carried a request", ("model", "version")
+        )
+        self._counts = {
+            "rows": Counts("tidegate_rows", "Rows predicted", "model"),
+            "features": Counts("tidegate_feature_rows", "Feature rows asked for, by what was found", "status"),
+            "failed": Counts("tidegate_failed_attempts", "Attempts at a version that gave no answer", "version"),
+            "cache": Counts("tidegate_prediction_cache", "What the prediction cache counts", "outcome"),
+            "events": Counts("tidegate_events", "What the event publisher counts", "outcome"),
+            "limits": Counts("tidegate_rate_limits", "What the rate limiter counts", "outcome"),
+        }
+        self._ongoing = Levels("tidegate_ongoing_requests", "Requests waiting or under way", "application")
+        self._task: asyncio.Task[None] | None = None
+
+    def __call__(self, served: Served) -> None:
+        """Note one request down."""
+        model, version = served.call.model, served.version or ""
+        self._total.observe(served.total_s, model, version, served.placement or "", str(served.status))
+        if served.version_s:
+            self._inside.observe(served.version_s, model, version)
+        self._rows[model] += served.rows
+        for failed in served.failed:
+            self._failed_attempts[f"{model} {failed}"] += 1
+        features = served.features
+        if features is not None:
+            for view in features.views.values():
+                self._features.update(fresh=view.fresh, stale=view.stale, missing=view.missing)
+        identity = served.call.identity
+        self._publisher.offer(
+            Prediction(
+                event_id=self._event_id(),
+                at=self._now_us(),
+                model=model,
+                version=served.version,
+                request_id=identity.request_id,
+                trace_id=identity.trace_id,
+                key_id=served.call.caller.key_id,
+                sticky=hash_sticky_key(served.sticky),
+                placement=served.placement,
+                weight=served.weight,
+                rows=served.rows,
+                status=served.status,
+                total_us=int(served.total_s * 1e6),
+                version_us=int(served.version_s * 1e6),
+                cached=served.cached,
+                outputs=summarise(served.outputs) if served.outputs is not None else {},
+                features=view_times(features) if features is not None else {},
+            )
+        )
+
+    def start(self) -> None:
+        """Begin to publish counters, on the running loop."""
+        self._task = asyncio.create_task(self._keep_publishing())
+
+    async def stop(self) -> None:
+        """Publish a last time."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        self.publish()
+
+    def publish(self) -> None:
+        """Hand the counters to Ray."""
+        events, limits = self._publisher.stats(), self._limiter.stats()
+        self._counts["rows"].publish(self._rows)
+        self._counts["features"].publish(self._features)
+        self._counts["failed"].publish(self._failed_attempts)
+        self._counts["cache"].publish(asdict(self._cache.stats))
+        self._counts["events"].publish({name: count for name, count in asdict(events).items() if name != "waiting"})
+        self._counts["limits"].publish({name: count for name, count in asdict(limits).items() if name != "local"})
+        self._ongoing.publish(self._versions.ongoing())
+
+    async def _keep_publishing(self) -> None:
+        while True:
+            await asyncio.sleep(PUBLISH_S)
+            self.publish()
+
+
+def view_times(report: FeatureReport) -> dict[str, ViewTimes]:
+    """What each view gave, with the event times of the rows that were used."""
+    found: dict[str, ViewTimes] = {}
+    start = 0
+    for name, view in report.views.items():
+        end = start + _asked(view)
+        times = [time for time in report.event_times[start:end] if time != ABSENT]
+        oldest, newest = (min(times), max(times)) if times else (None, None)
+        found[name] = ViewTimes(view.fresh, view.stale, view.missing, oldest, newest)
+        start = end
+    return found
+
+
+def _asked(view: ViewReport) -> int:
+    return view.fresh + view.stale + view.missing

@@ -1,0 +1,38 @@
+"""What became of one request: the data plane notes it down, and events and metrics are made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from app.gateway.call import InferCall
+from app.gateway.features import FeatureReport
+from app.routing.table import Placement
+from app.serving.batch import Outputs
+
+
+@dataclass(slots=True)
+class Served:
+    """One request whose model has a route table.
+
+    Attributes:
+        sticky: the key that the split went by.
+        version, placement, weight: who answered, where it lives, its share; None, None and 0 where nobody did.
+        status: HTTP status of the reply.
+        rows: rows of the request.
+        total_s: time in the data plane; version_s: of that inside the model (of the call that carried this request).
+        outputs: all that the version gave; None where there was no answer.
+    """
+
+    call: InferCall
+    sticky: str
+    version: str | None = None
+    placement: Placement | None = None
+    weight: float = 0.0
+    status: int = 500
+    rows: int = 0
+    total_s: float = 0.0
+    version_s: float = 0.0
+    cached: bool = False
+    outputs: Outputs | None = None
+    failed: tuple[str, ...] = ()
+    features: FeatureReport | None = field(default=None)
