@@ -112,10 +112,12 @@ class SharedEntries:
         return True
 
     async def _serve(self) -> None:
-        while True:
+        # Redis's client waits by `asyncio.wait_for`, which in Python 3.11 may swallow a cancellation: `stop` is seen
+        # by the task that is no longer ours, too.
+        while self._task is not None:
             await self._work.wait()
             self._work.clear()
-            while self._reads or self._writes:
+            while self._task is not None and (self._reads or self._writes):
                 try:
                     if self._reads:
                         await self._read()
