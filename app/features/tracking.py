@@ -174,7 +174,9 @@ class TrackedRows:
 
     async def _watch(self) -> None:
         away = False
-        while True:
+        # Redis's client waits by `asyncio.wait_for`, which in Python 3.11 may swallow a cancellation: `stop` is seen
+        # by the task that is no longer ours, too.
+        while self._task is not None:
             connection = self._connection()
             try:
                 async with asyncio.timeout(self._max_stale_s):
@@ -209,7 +211,7 @@ class TrackedRows:
         pause_s = self._max_stale_s / 2
         sent = ping_at = time.monotonic()
         answered = True
-        while True:
+        while self._task is not None:
             now = time.monotonic()
             if answered and now >= ping_at:
                 sent, answered = now, False

@@ -39,7 +39,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     """
 
     computed_at: int
-    outputs: list[tuple[str, str, tuple[int, ...], bytes | list[str | bytes]]]
+    outputs: list[tuple[str, str, tuple[int, ...], bytes | list[Any]]]
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -97,11 +97,11 @@ def _values(name: str, array: NDArray[Any]) -> bytes | list[str | bytes]:
     return array.tobytes()
 
 
-def _array(dtype: str, shape: tuple[int, ...], values: bytes | list[str | bytes]) -> NDArray[Any]:
+def _array(dtype: str, shape: tuple[int, ...], values: bytes | list[Any]) -> NDArray[Any]:
     if isinstance(values, bytes):
         return np.frombuffer(values, dtype).reshape(shape)
-    if dtype != "|O" or math.prod(shape) != len(values):
-        raise ValueError(f"{len(values)} texts do not make an array {dtype} of shape {list(shape)}")
+    if dtype != "|O" or math.prod(shape) != len(values) or not _TEXT.issuperset(map(type, values)):
+        raise ValueError(f"{len(values)} values are no array {dtype} of shape {list(shape)}")
     flat = np.empty(len(values), dtype=object)
     flat[:] = values
     array = flat.reshape(shape)

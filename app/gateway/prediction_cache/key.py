@@ -7,7 +7,6 @@ are two values, as a model may tell them apart; all NaN are one, as they say "mi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from reprlib import repr as shown
@@ -90,6 +89,7 @@ def _bits(dtype: np.dtype[Any], names: list[str], arrays: list[NDArray[Any]]) ->
     bits = b"".join([array.tobytes() for array in arrays])
     if dtype.kind == "f":
         values = np.frombuffer(bits, dtype)
-        if math.isnan(np.dot(values, values)):  # squares add up to NaN only where one is NaN
-            return np.where(np.isnan(values), dtype.type(np.nan), values).astype(dtype).tobytes()
+        missing = np.isnan(values)
+        if missing.any():
+            return np.where(missing, dtype.type(np.nan), values).astype(dtype).tobytes()
     return bits

@@ -61,6 +61,7 @@ class SharedEntries:
         self._writes: deque[tuple[bytes, bytes, int]] = deque()
         self._queued_bytes = 0
         self._work = asyncio.Event()
+        self._connected = False
         self._failed = False
         self._skip_until = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -112,10 +113,12 @@ class SharedEntries:
         return True
 
     async def _serve(self) -> None:
-        while True:
+        # Redis's client waits by `asyncio.wait_for`, which in Python 3.11 may swallow a cancellation: `stop` is seen
+        # by the task that is no longer ours, too.
+        while self._task is not None:
             await self._work.wait()
             self._work.clear()
-            while self._reads or self._writes:
+            while self._task is not None and (self._reads or self._writes):
                 try:
                     if self._reads:
                         await self._read()
@@ -133,9 +136,12 @@ class SharedEntries:
         if not asked:
             return
         found: Sequence[bytes | None] = [None] * len(asked)
+        # A connection is made in several round trips; those who ask meanwhile leave at their own deadline.
+        timeout_s = self._timeout_s if self._connected else max(AWAY_S, self._timeout_s)
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(timeout_s):
                 found = cast(list[bytes | None], await self._redis.mget([PREFIX + key for key, _ in asked]))
+            self._connected = True
             self._failed = False
         finally:  # also when this task is cancelled
             for (_, answer), data in zip(asked, found, strict=True):
@@ -163,6 +169,7 @@ class SharedEntries:
 
     def _away(self) -> None:
         self._stats.redis_errors += 1
+        self._connected = False
         self._failed = True
         self._skip_until = self._clock() + AWAY_S
         self._give_up()
