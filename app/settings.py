@@ -174,6 +174,20 @@ class ServingSettings(_Scaled):
     )
 
 
+class CacheSettings(_Group):
+    """The prediction cache, for models that opt in by ``cache_ttl_s`` in their serving entry."""
+
+    max_bytes: Count = Field(
+        32 * 1024 * 1024, description="Memory of the answers that a gateway replica keeps, bytes"
+    )
+    max_entries: Count = Field(16_384, description="Number of the answers that a gateway replica keeps")
+    max_entry_bytes: Count = Field(64 * 1024, description="Largest answer that is kept, bytes")
+    max_queued_bytes: Count = Field(
+        8 * 1024 * 1024, description="Answers of one gateway replica that wait to be written to Redis, bytes"
+    )
+    redis_timeout_s: Seconds = Field(0.05, description="Longest that a request waits for the cache in Redis, seconds")
+
+
 class EventSettings(_Group):
     """The event log: one record per prediction, in Redis streams."""
 
@@ -212,6 +226,12 @@ class FeaturesSettings(_Group):
     storage: str = Field(".tidegate/features", description="Folder or fsspec address of events that all nodes reach")
     read_timeout_s: Seconds = Field(0.25, description="Deadline of a request's look-up, seconds")
     write_timeout_s: Seconds = Field(5.0, description="Deadline of each batch that is written, seconds")
+    tracked_rows: Annotated[int, Field(ge=0)] = Field(
+        0, description="Rows that a gateway replica keeps, told by Redis of every write; 0 asks Redis each time"
+    )
+    tracked_stale_s: Seconds = Field(
+        1.0, description="Time for which a kept row may be behind at worst, on a connection that is dead, seconds"
+    )
     clock_lease_s: Seconds = Field(
         600.0, description="Time a replay's clock holds in Redis without being renewed, seconds"
     )
@@ -231,6 +251,7 @@ class Settings(BaseSettings):
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)
     routing: RoutingSettings = Field(default_factory=RoutingSettings)
     serving: ServingSettings = Field(default_factory=ServingSettings)
+    cache: CacheSettings = Field(default_factory=CacheSettings)
     events: EventSettings = Field(default_factory=EventSettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     features: FeaturesSettings = Field(default_factory=FeaturesSettings)

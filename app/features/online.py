@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -116,10 +116,18 @@ class OnlineStore:
         redis: a client that answers with bytes (no ``decode_responses``).
         timeout_s: deadline of one read, and of each batch of a write, seconds.
         clock: the wall clock, microseconds since the epoch. It is the store's time unless Redis holds a replay's.
+        mget: reads keys in Redis' stead (``TrackedRows.mget``).
     """
 
-    def __init__(self, redis: Redis, timeout_s: float, clock: Callable[[], int] = now_us) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        timeout_s: float,
+        clock: Callable[[], int] = now_us,
+        mget: Callable[[list[bytes]], Awaitable[Any]] | None = None,
+    ) -> None:
         self._redis = redis
+        self._mget: Callable[[list[bytes]], Awaitable[Any]] = redis.mget if mget is None else mget
         self._timeout_s = timeout_s
         self._clock = clock
         self._write = redis.register_script(_WRITE_IF_NEWER)
@@ -193,9 +201,7 @@ class OnlineStore:
         ]
         asked = list(dict.fromkeys(key for of_view in keys for key in of_view.values()))
         clock, *data = (
-            cast(list[bytes | None], await self.within_deadline(self._redis.mget([CLOCK_KEY, *asked])))
-            if asked
-            else [None]
+            cast(list[bytes | None], await self.within_deadline(self._mget([CLOCK_KEY, *asked]))) if asked else [None]
         )
         held = dict(zip(asked, data, strict=True))
         now, _ = self._time(clock)

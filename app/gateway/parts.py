@@ -9,11 +9,12 @@ from contextlib import suppress
 from app.events import Publisher, connect_events
 from app.features import OnlineStore
 from app.features.online import now_us
+from app.features.tracking import TrackedRows
 from app.gateway.admission import Admission
 from app.gateway.dataplane import DataPlane
 from app.gateway.features import FeatureLookup
 from app.gateway.keys import Door, KeyWatch, Scope
-from app.gateway.prediction_cache import CacheLimits, PredictionCache
+from app.gateway.prediction_cache import PredictionCache
 from app.gateway.rate_limit import RateLimiter
 from app.gateway.report import Reporter
 from app.gateway.versions import Versions
@@ -46,7 +47,13 @@ class Parts:
         self._events = connect_events(settings)
         self._publisher = Publisher(self._events, settings.events)
         self._redis = connect(settings.redis)
-        self._cache = PredictionCache(self._redis, CacheLimits())
+        features = settings.features
+        self._tracked = (
+            TrackedRows(self._redis, features.tracked_rows, features.tracked_stale_s)
+            if features.tracked_rows
+            else None
+        )
+        self._cache = PredictionCache(self._redis, settings.cache)
         self._reporter = Reporter(self._publisher, self._cache, self._limiter, self.versions, now_us)
         self.admission = Admission(
             Door(
@@ -62,7 +69,13 @@ class Parts:
             self.watch.tables,
             self.versions,
             self.ready,
-            FeatureLookup(OnlineStore(self._redis, settings.features.read_timeout_s)),
+            FeatureLookup(
+                OnlineStore(
+                    self._redis,
+                    features.read_timeout_s,
+                    mget=self._tracked.mget if self._tracked is not None else None,
+                )
+            ),
             self._cache,
             self._reporter,
         )
@@ -81,6 +94,8 @@ class Parts:
         self.watch.start()
         self._keys.start()
         self._cache.start()
+        if self._tracked is not None:
+            self._tracked.start()
         self._publisher.start()
         self._reporter.start()
         with suppress(TimeoutError):
@@ -102,6 +117,8 @@ class Parts:
         await self._reporter.stop()
         await self._publisher.stop(LAST_EVENTS_S)
         await self._events.close()
+        if self._tracked is not None:
+            await self._tracked.stop()
         await self._cache.stop()
         await self._limiter.stop()
         await self._keys.stop()

@@ -54,15 +54,11 @@ def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> l
         headers = reply_headers(reply, identity)
         reply_id = asked.id or identity.request_id
         if binary := asked.binary_among(reply.outputs):
-            body, length = v2.encode_binary(
-                model, reply.version, asked.id or identity.request_id, reply.outputs, binary
-            )
+            body, length = v2.encode_binary(model, reply.version, reply_id, reply.outputs, binary)
             headers[LENGTH_HEADER] = str(length)
             answer = Answer(body, media_type="application/octet-stream", headers=headers)
         else:
-            answer = Answer(
-                v2.encode(model, reply.version, reply_id, reply.outputs), headers=headers
-            )
+            answer = Answer(v2.encode(model, reply.version, reply_id, reply.outputs), headers=headers)
         return await compressed(exchange, answer)
 
     endpoint = Endpoint(infer, failed)

@@ -7,20 +7,17 @@ import json
 import struct
 import zlib
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
-from app.gateway.dataplane import DataPlane
-from app.gateway.ingress import build_api
-from app.gateway.versions import Versions
 from app.model_spec import FieldSpec, ModelSpec
-from app.routing.store import RouteStore, RouteWatch
 from app.routing.table import Route, RouteTable
 from app.serving.batch import Batch, BatchReply, VersionCard
 from app.settings import Settings
+from tests.gateway.support import api_over
 
 SPEC = ModelSpec(
     model="echo",
@@ -70,21 +67,12 @@ class Echo:
         pass
 
 
-class Watch:
-    age_s = 0.0
-
-
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     settings = Settings()
     settings = settings.model_copy(update={"gateway": settings.gateway.model_copy(update={"max_body_bytes": 2000})})
     table = RouteTable("echo", 1, "salt", routes=(Route("1", "echo-v1", 1.0),))
-    api = build_api(
-        settings,
-        DataPlane(settings, {"echo": table}, Versions(settings, "g1", dedicated=Echo), lambda: True),
-        cast(RouteStore, None),
-        cast(RouteWatch, Watch()),
-    )
+    api = api_over(settings, table, Echo)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://gateway") as found:
         yield found
 

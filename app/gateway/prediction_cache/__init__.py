@@ -3,8 +3,8 @@
 ``key_of`` says what was asked, ``PredictionCache`` answers it, computing each answer once at a time.
 """
 
-from app.gateway.prediction_cache.cache import Answer, CacheLimits, PredictionCache
+from app.gateway.prediction_cache.cache import Answer, PredictionCache
 from app.gateway.prediction_cache.key import key_of
 from app.gateway.prediction_cache.stats import CacheStats
 
-__all__ = ["Answer", "CacheLimits", "CacheStats", "PredictionCache", "key_of"]
+__all__ = ["Answer", "CacheStats", "PredictionCache", "key_of"]

@@ -15,27 +15,9 @@ from app.gateway.prediction_cache.codec import Outputs
 from app.gateway.prediction_cache.local import LocalEntries
 from app.gateway.prediction_cache.shared import SharedEntries
 from app.gateway.prediction_cache.stats import CacheStats
+from app.settings import CacheSettings
 
 Source = Literal["local", "shared", "computed"]
-
-
-@dataclass(frozen=True, slots=True)
-class CacheLimits:
-    """What a replica's cache may take.
-
-    Attributes:
-        max_bytes: memory of the entries in one replica.
-        max_entries: their number.
-        max_entry_bytes: the largest answer that is kept, encoded.
-        max_queued_bytes: answers of one replica that wait to be written to Redis.
-        redis_timeout_s: the longest that a request waits for Redis, seconds.
-    """
-
-    max_bytes: int = 32 * 1024 * 1024
-    max_entries: int = 16_384
-    max_entry_bytes: int = 64 * 1024
-    max_queued_bytes: int = 8 * 1024 * 1024
-    redis_timeout_s: float = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +42,7 @@ class PredictionCache:
     def __init__(
         self,
         redis: Redis,
-        limits: CacheLimits,
+        limits: CacheSettings,
         clock: Callable[[], float] = time.monotonic,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:

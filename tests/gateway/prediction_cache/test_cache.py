@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 from redis.asyncio import Redis
 
-from app.gateway.prediction_cache import Answer, CacheLimits, PredictionCache
+from app.gateway.prediction_cache import Answer, PredictionCache
 from app.gateway.prediction_cache.codec import Outputs
 from app.gateway.prediction_cache.shared import AWAY_S, PREFIX
 from app.routing.store import connect
-from app.settings import RedisSettings
+from app.settings import CacheSettings, RedisSettings
 
 KEY = b"k" * 16
 TTL_S = 60.0
-LIMITS = CacheLimits(redis_timeout_s=5)
+LIMITS = CacheSettings(redis_timeout_s=5)
 QUICK = replace(LIMITS, redis_timeout_s=0.05)
 
 
@@ -69,7 +69,7 @@ async def eventually(holds: Callable[[], bool], timeout_s: float = 20) -> None:
 
 @asynccontextmanager
 async def replica(
-    valkey: RedisSettings, limits: CacheLimits = LIMITS, **clocks: Any
+    valkey: RedisSettings, limits: CacheSettings = LIMITS, **clocks: Any
 ) -> AsyncIterator[PredictionCache]:
     client = connect(valkey)
     cache = PredictionCache(client, limits, **clocks)

@@ -63,7 +63,7 @@ async def test_a_replayed_week_is_read_as_it_was_joined(
     for row in rows:
         known += (await replayer.advance(int(departure[row]))).events
         completed = await lookup.complete(asked, {name: table[name][row : row + 1] for name in PLAIN})
-        assert not completed.degraded
+        assert not completed.report.degraded
         for name, values in online.items():
             values.append(completed.inputs[name].item())
     assert known > 15_000

@@ -1,0 +1,53 @@
+"""The gateway's HTTP face over a version that lives in the test: no cluster, no Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+from fastapi import FastAPI
+
+from app.gateway.admission import Admission
+from app.gateway.dataplane import DataPlane
+from app.gateway.features import FeatureLookup
+from app.gateway.ingress import build_api
+from app.gateway.keys import Door, Scope
+from app.gateway.parts import Parts
+from app.gateway.prediction_cache import PredictionCache
+from app.gateway.rate_limit import RateLimiter
+from app.gateway.served import Served
+from app.gateway.versions import Placement, Versions
+from app.routing.table import RouteTable
+from app.settings import Settings
+
+ADMIN_KEY_HASH = "0" * 64
+
+
+def api_over(
+    settings: Settings,
+    table: RouteTable,
+    placement: Callable[[str], Placement],
+    report: Callable[[Served], None] = lambda served: None,
+    cache: PredictionCache | None = None,
+    features: FeatureLookup | None = None,
+) -> FastAPI:
+    """The API of a replica that serves one model, without a key; its parts are not started."""
+    plane = DataPlane(
+        settings,
+        {table.model: table},
+        Versions(settings, "g1", dedicated=placement),
+        lambda: True,
+        cast(FeatureLookup, features),
+        cast(PredictionCache, cache),
+        report,
+    )
+    door = Door({}, lambda: True, ADMIN_KEY_HASH, frozenset({Scope.PREDICT}))
+    parts: Any = SimpleNamespace(
+        settings=settings,
+        plane=plane,
+        admission=Admission(door, cast(RateLimiter, None)),
+        ready=lambda: True,
+        store=None,
+    )
+    return build_api(cast(Parts, parts))
