@@ -180,7 +180,7 @@ class CacheSettings(_Group):
     max_bytes: Count = Field(
         32 * 1024 * 1024, description="Memory of the answers that a gateway replica keeps, bytes"
     )
-    max_entries: Count = Field(16_384, description="Number of the answers that a gateway replica keeps")
+    max_entries: Count = Field(16_384, description="Number of the answers in a gateway replica")
     max_entry_bytes: Count = Field(64 * 1024, description="Largest answer that is kept, bytes")
     max_queued_bytes: Count = Field(
         8 * 1024 * 1024, description="Answers of one gateway replica that wait to be written to Redis, bytes"

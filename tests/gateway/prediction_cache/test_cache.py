@@ -7,7 +7,6 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from app.settings import CacheSettings, RedisSettings
 KEY = b"k" * 16
 TTL_S = 60.0
 LIMITS = CacheSettings(redis_timeout_s=5)
-QUICK = replace(LIMITS, redis_timeout_s=0.05)
+QUICK = LIMITS.model_copy(update={"redis_timeout_s": 0.05})
 
 
 class Model:
@@ -268,7 +267,7 @@ async def test_what_cannot_be_kept_is_answered_and_counted(
     async def compute() -> Outputs:
         return outputs
 
-    async with replica(valkey, replace(LIMITS, max_entry_bytes=4000)) as cache:
+    async with replica(valkey, LIMITS.model_copy(update={"max_entry_bytes": 4000})) as cache:
         for _ in range(2):
             answer = await cache.get_or_compute(KEY, TTL_S, compute)
             assert answer.source == "computed"
@@ -288,7 +287,7 @@ async def test_bytes_that_are_no_answer_are_counted_and_replaced(redis: Redis, c
 
 
 async def test_a_full_queue_drops_and_counts(valkey: RedisSettings, redis: Redis) -> None:
-    async with replica(valkey, replace(LIMITS, max_queued_bytes=1000)) as cache:
+    async with replica(valkey, LIMITS.model_copy(update={"max_queued_bytes": 1000})) as cache:
         calls = [cache.get_or_compute(bytes([number]) * 16, TTL_S, Model()) for number in range(20)]
         assert {score(answer) for answer in await asyncio.gather(*calls)} == {(1, "computed")}
         await eventually(lambda: cache.stats.stored + cache.stats.dropped == 20)
@@ -341,7 +340,7 @@ async def test_a_server_that_hangs_costs_its_deadline_once_a_while(
 async def test_a_killed_server_fails_nobody_and_is_used_again(
     valkey: RedisSettings, redis: Redis, valkey_pid: Callable[[], int]
 ) -> None:
-    async with replica(valkey, replace(LIMITS, redis_timeout_s=0.5)) as one, replica(valkey) as other:
+    async with replica(valkey, LIMITS.model_copy(update={"redis_timeout_s": 0.5})) as one, replica(valkey) as other:
         number = 0
 
         async def ask() -> bytes:
