@@ -21,9 +21,9 @@ from app.features.entity import Entity
 from app.features.event_store import EventStore
 from app.features.ledger import Ledger
 from app.features.online import OnlineStore, Written
+from app.features.point_in_time import event_log
 from app.features.rolling import INSTANT, RollingView, State, batch_states, update
 from app.features.row import Row
-from app.features.training_set import event_log
 
 SECOND = 1_000_000
 

@@ -23,24 +23,26 @@ from app.features import (
     Written,
     materialize,
 )
-from app.features.materialize import SECOND, Part, Progress, _rows, newest_rows
+from app.features.materialization import SECOND, Part, Progress, _rows, newest_rows
 from app.settings import Settings
 
 T0 = 1_380_000_000
 ONE = RollingView("one", ("key",), "events", {"last": Last("x"), "mean": MeanOfLast("x", 3)}, ttl=500)
-TWO = RollingView("two", ("key", "hour"), "events", {"last": Last("x")}, ttl=5000)
+TWO = RollingView("two", ("key", "hour"), "events", {"last": Last("x"), "gap": Last("gap")}, ttl=5000)
 VIEWS = (ONE, TWO)
 
 
 def events(count: int = 300) -> pd.DataFrame:
     random = np.random.default_rng(1)
     keys = random.choice(np.array(["a", "b", "ü:%", "", "d"], dtype=object), count)
+    x = random.normal(size=count)
     return pd.DataFrame(
         {
             "key": pd.Series(keys, dtype="str"),
             "hour": random.integers(0, 3, count),
             "instant": T0 + np.sort(random.integers(0, 1000, count)),
-            "x": random.normal(size=count),
+            "x": x,
+            "gap": np.where(x > 0, x, np.nan),
         }
     )
 
@@ -71,7 +73,8 @@ async def run(offline: EventStore, until: int, store: OnlineStore, ledger: Ledge
     )
 
 
-async def held(store: OnlineStore) -> list[object]:
+async def held(store: OnlineStore) -> list[str]:
+    """Every row, as text: a missing number equals none."""
     keys = ("a", "b", "ü:%", "d")
     one, two = await store.read(
         [
@@ -79,7 +82,7 @@ async def held(store: OnlineStore) -> list[object]:
             ViewRequest(TWO.declaration, [(key, hour) for key in keys for hour in range(3)]),
         ]
     )
-    return [*one.rows, *two.rows]
+    return list(map(repr, (*one.rows, *two.rows)))
 
 
 def test_events_are_read_as_they_were_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
