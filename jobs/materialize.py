@@ -41,7 +41,7 @@ from app.features import (
     RollingView,
     materialize,
 )
-from app.features.materialize import SECOND, Progress
+from app.features.materialization import SECOND, Progress
 from app.features.replay import replay_digest
 from app.recipes import SHIPPED, find_recipe
 from app.routing.store import connect

@@ -13,15 +13,15 @@ from app.features.dtypes import Dtype, Value
 from app.features.entity import Entity, EntityError, entities
 from app.features.event_store import EventStore, EventStoreError
 from app.features.ledger import Ledger
-from app.features.materialize import Materialized, materialize
+from app.features.materialization import Materialized, materialize
 from app.features.online import FeatureStoreError, Found, OnlineStore, Status, ViewRequest, ViewRows, Written
+from app.features.point_in_time import training_set
 from app.features.registration import Registration, RegistrationError
 from app.features.replay import Replayer
 from app.features.resolution import FeatureRefusedError, Resolution, ViewReport, resolve
 from app.features.rolling import EventLog, FeatureRows, RollingView, State, batch_rows, batch_states, update
 from app.features.row import Row
 from app.features.source import FeatureSource
-from app.features.training_set import training_set
 from app.features.view import REFUSE, Feature, FeatureView, Refusal
 
 __all__ = [

@@ -142,6 +142,10 @@ class OnlineStore:
         return self._time(await self._held_clock())[0]
 
     async def write(self, view: FeatureView, rows: Iterable[tuple[Entity, Row]], as_of: int | None = None) -> Written:
+        """:meth:`write_all` for one view."""
+        return await self.write_all(((view, entity, row) for entity, row in rows), as_of)
+
+    async def write_all(self, rows: Iterable[tuple[FeatureView, Entity, Row]], as_of: int | None = None) -> Written:
         """Store each row unless Redis holds a newer one of its entity. Idempotent: after any error, write again.
 
         Args:
@@ -149,20 +153,17 @@ class OnlineStore:
                 time. Redis keeps a replay's rows for a whole ttl of wall time, as its clock runs differently.
 
         Raises:
-            ValueError: an entity or row does not fit the view, or its event time lies in the future; the batches
+            ValueError: an entity or row does not fit its view, or its event time lies in the future; the batches
                 before it are written.
             FeatureStoreError: Redis is away or too slow; some rows may have been written.
         """
         written = skipped = expired = 0
         source = iter(rows)
         while batch := list(islice(source, BATCH)):
-            if as_of is None:
-                now, replayed = self._time(await self._held_clock())
-            else:
-                now, replayed = as_of, True
+            now, replayed = (as_of, True) if as_of is not None else self._time(await self._held_clock())
             live = [
                 self._command(view, entity, row, now, replayed)
-                for entity, row in batch
+                for view, entity, row in batch
                 if view.is_fresh(row.event_time, now)
             ]
             newer = sum(await self._send(live)) if live else 0

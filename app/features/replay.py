@@ -21,9 +21,9 @@ from app.features.entity import Entity
 from app.features.event_store import EventStore
 from app.features.ledger import Ledger
 from app.features.online import OnlineStore, Written
+from app.features.point_in_time import event_log
 from app.features.rolling import INSTANT, RollingView, State, batch_states, update
 from app.features.row import Row
-from app.features.training_set import event_log
 
 SECOND = 1_000_000
 
@@ -90,18 +90,19 @@ class Replayer:
         """
         if to < self.position:
             raise ValueError(f"the replay is at {self.position} and cannot go back to {to}")
-        known, total = 0, Written(0, 0, 0)
+        known = sum([feed.fold(to) for feed in self._feeds])
+        rows = (
+            (feed.declared[view], entity, row)
+            for feed in self._feeds
+            for view, of_view in feed.pending.items()
+            for entity, row in of_view.items()
+        )
+        done = await self._store.write_all(rows, as_of=to * SECOND)
         for feed in self._feeds:
-            known += feed.fold(to)
-            for view, rows in feed.pending.items():
-                done = await self._store.write(feed.declared[view], rows.items(), as_of=to * SECOND)
-                total = Written(
-                    total.written + done.written, total.skipped + done.skipped, total.expired + done.expired
-                )
-                rows.clear()  # only now: a failed write is made again by the next step
+            feed.written()  # only now: what a failed step did not write is written by the next
         await self._ledger.move(to * SECOND, speed, self._digest)
         self.position = to
-        return Step(known, total)
+        return Step(known, done)
 
 
 class _Feed:
@@ -118,6 +119,11 @@ class _Feed:
         self.pending: dict[str, dict[Entity, Row]] = {view.name: {} for view in views}
         self._states = {view.name: _states(view, past) for view in views}
         self._values = [str(name) for name in events if pd.api.types.is_float_dtype(events[name].dtype)]
+
+    def written(self) -> None:
+        """The pending rows are in the store."""
+        for rows in self.pending.values():
+            rows.clear()
 
     def fold(self, to: int) -> int:
         """Take the events up to an instant into the states and the pending rows; how many there were."""

@@ -39,7 +39,8 @@ def training_set(
     asked, rows = _coded(requests, views, events)
     asked[_PLACE] = np.arange(len(asked))
     asked = asked.sort_values(INSTANT, kind="stable", ignore_index=True)
-    joined = _on_ray(asked, views, rows) if ray.is_initialized() else joined_block(asked, views, rows)
+    spread = ray.is_initialized() and len(asked) > BLOCK_ROWS  # one block gains nothing by travelling
+    joined = (_on_ray if spread else joined_block)(asked, views, rows)
     return joined.sort_values(_PLACE, ignore_index=True).drop(columns=_PLACE)
 
 
@@ -118,7 +119,7 @@ def _on_ray(asked: pd.DataFrame, views: Collection[RollingView], rows: Mapping[s
     from ray import data  # Ray Data takes a second to import, and a process without a cluster does not need it
 
     data.DataContext.get_current().enable_progress_bars = False
-    blocks = [asked.iloc[start : start + BLOCK_ROWS] for start in range(0, len(asked), BLOCK_ROWS)] or [asked]
+    blocks = [asked.iloc[start : start + BLOCK_ROWS] for start in range(0, len(asked), BLOCK_ROWS)]
     shared = ray.put(rows)
 
     def join(block: pd.DataFrame) -> pd.DataFrame:
@@ -127,4 +128,7 @@ def _on_ray(asked: pd.DataFrame, views: Collection[RollingView], rows: Mapping[s
     joined: pd.DataFrame = (
         data.from_pandas(blocks).map_batches(cast(Any, join), batch_format="pandas", batch_size=None).to_pandas()
     )
-    return joined
+    # Ray Data hands out Arrow's types, with null for NaN.
+    places = joined[_PLACE].to_numpy(np.int64)
+    columns = {name: joined[name].to_numpy(np.float64, na_value=np.nan) for view in views for name in view.columns}
+    return pd.DataFrame({_PLACE: places, **columns})

@@ -25,9 +25,9 @@ from app.features.entity import Entity
 from app.features.event_store import EventStore, EventStoreError
 from app.features.ledger import Ledger
 from app.features.online import OnlineStore, Written
+from app.features.point_in_time import event_log
 from app.features.rolling import EventLog, RollingView, batch_rows
 from app.features.row import Row
-from app.features.training_set import event_log
 
 ROWS_PER_PART = 2_000_000
 """Events of a source for each part of one of its views."""

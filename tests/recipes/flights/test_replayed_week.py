@@ -18,7 +18,7 @@ from app.recipes.flights.views import ENTITIES, VIEWS, events
 
 START = int(pd.Timestamp("2013-10-07", tz="UTC").timestamp())
 WEEK = 7 * 86_400
-SAMPLE = 600
+SAMPLE = 500
 ROUNDED = {
     f"{view.name}_{name}"
     for view in VIEWS

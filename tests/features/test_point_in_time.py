@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.features import Last, MeanOfLast, RollingView, training_set
-from app.features.training_set import BLOCK_ROWS, joined_block, point_in_time_join
+from app.features.point_in_time import joined_block, point_in_time_join
 from app.settings import Settings
 
 VIEW = RollingView("view", ("key",), "events", {"x": Last("x"), "mean": MeanOfLast("x", 2)}, ttl=20)
@@ -97,9 +97,8 @@ def test_on_ray_the_result_is_the_same(driver: Settings, monkeypatch: pytest.Mon
     keys, times = random.integers(0, 9, 400).astype(str), random.integers(0, 500, 400)
     asked = requests(*zip(keys, times.tolist(), strict=True))
     events = known(*zip(keys[::-1], times.tolist(), random.normal(size=400).tolist(), strict=True))
-    monkeypatch.setattr("app.features.training_set.BLOCK_ROWS", 150)
+    monkeypatch.setattr("app.features.point_in_time.BLOCK_ROWS", 150)
     spread = training_set(asked, [VIEW, PAIR], events)
-    monkeypatch.setattr("app.features.training_set._on_ray", joined_block)
+    monkeypatch.setattr("app.features.point_in_time._on_ray", joined_block)
     pd.testing.assert_frame_equal(spread, training_set(asked, [VIEW, PAIR], events), check_exact=True)
     assert 0.2 < spread["view_x"].notna().mean() < 1
-    assert BLOCK_ROWS > 150

@@ -1,0 +1,128 @@
+"""The job: what it refuses, and rows, replay, stop and restart from its command line on."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import BaseModel
+from redis.asyncio import Redis
+
+from app.features import Last, OnlineStore, RollingView, ViewRequest
+from app.settings import FeaturesSettings, RedisSettings, Settings
+from jobs import materialize
+from tests.support.valkey import redis, valkey, valkey_stack
+
+__all__ = ["redis", "valkey", "valkey_stack"]
+
+T0 = 1_380_585_600
+"""2013-10-01."""
+VIEW = RollingView("one", ("key",), "events", {"x": Last("x")}, ttl=86_400)
+
+
+class TinyRecipe:
+    """One view over an event each second."""
+
+    class Config(BaseModel):
+        pass
+
+    name = "tiny"
+    feature_views = (VIEW,)
+    events_version = "1"
+    read = 0
+
+    def __init__(self, config: Config) -> None:
+        pass
+
+    def events(self) -> Mapping[str, pd.DataFrame]:
+        TinyRecipe.read += 1
+        instants = T0 + np.arange(-100, 400)
+        return {"events": pd.DataFrame({"key": "a", "instant": instants, "x": np.arange(500.0)})}
+
+
+TINY = f"{__name__}:TinyRecipe"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--recipe", "bytelm"], "--recipe bytelm: this recipe has no feature views"),
+        (["--recipe", "nobody"], "recipe = 'nobody': accepted are"),
+        (["--recipe", TINY, "--view", "two"], "--view two: accepted are one"),
+        (["--recipe", TINY, "--serve"], "--serve replays from an instant: give it by --until"),
+        (["--recipe", TINY, "--speed", "3"], "--to and --speed are of a replay: give --serve"),
+        (["--recipe", TINY, "--until", "soon"], "--until soon: accepted is an instant"),
+        (["--recipe", TINY, "--until", "2013-10-01", "--serve", "--speed", "0"], r"--speed 0\.0: accepted"),
+    ],
+)
+def test_refused_early(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert materialize.main(arguments) == 2
+    assert capsys.readouterr().err.startswith(message.replace("\\", ""))
+
+
+def options(*arguments: str) -> argparse.Namespace:
+    return materialize._parser().parse_args(["--recipe", TINY, "--until", "2013-10-01", *arguments])
+
+
+@pytest.fixture
+def settings(valkey: RedisSettings, tmp_path: Path) -> Settings:
+    features = FeaturesSettings(storage=str(tmp_path), read_timeout_s=1, write_timeout_s=5, clock_lease_s=60)
+    return Settings(redis=valkey, features=features)
+
+
+async def ran(settings: Settings, *arguments: str, stop: threading.Event | None = None) -> dict[str, Any]:
+    command = materialize._command(options(*arguments))
+    result = await materialize._run(command, settings, stop or threading.Event(), lambda line: None)
+    return dict(json.loads(json.dumps(result)))
+
+
+async def newest(redis: Redis) -> tuple[float, int]:
+    """The value held, and the store's time, seconds after T0."""
+    store = OnlineStore(redis, timeout_s=5)
+    (answer,) = await store.read([ViewRequest(VIEW.declaration, [("a",)])])
+    row = answer.rows[0].row
+    assert row is not None
+    return float(row.values[0] or 0), answer.read_at // 1_000_000 - T0
+
+
+async def test_rows_then_a_replay_that_is_stopped_and_goes_on(redis: Redis, settings: Settings) -> None:
+    TinyRecipe.read = 0
+    first = await ran(settings)
+    assert first == {
+        "views": {"one": {"written": 1, "skipped": 0, "expired": 0}},
+        "parts": 1,
+        "parts_before": 0,
+        "instant": "2013-10-01T00:00:00+00:00",
+    }
+    assert await newest(redis) == (100, 0)
+    assert (await ran(settings))["parts_before"] == 1
+
+    stop = threading.Event()
+    serving = asyncio.create_task(ran(settings, "--serve", "--speed", "40", stop=stop))
+    async with asyncio.timeout(20):
+        while (await newest(redis))[0] < 105:
+            await asyncio.sleep(0.02)
+    stop.set()
+    stopped = await serving
+    value, _ = await newest(redis)
+    at = int(pd.Timestamp(stopped["instant"]).timestamp()) - T0
+    assert 105 <= value < 499
+    assert value == 100 + at
+
+    whole = await ran(settings, "--serve", "--speed", "1000", "--to", "2013-10-01T00:05:00")
+    assert whole["instant"] == "2013-10-01T00:05:00+00:00"
+    assert await newest(redis) == (400, 300)
+    again = await ran(settings)  # an earlier instant goes on from where the replay came to
+    assert again["instant"] == "2013-10-01T00:05:00+00:00"
+    afresh = await ran(settings, "--fresh")
+    assert afresh["instant"] == "2013-10-01T00:00:00+00:00"
+    assert await newest(redis) == (100, 0)
+    assert TinyRecipe.read == 1
