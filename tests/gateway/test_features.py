@@ -58,9 +58,9 @@ async def test_absent_columns_are_filled_and_sent_ones_kept(lookup: FeatureLooku
     found = await lookup.complete(DEFAULTED, asked)
     assert found.inputs["tail_last"].tolist() == [2.5, 0.0, 0.0, 0.0, 1.5]
     np.testing.assert_array_equal(found.inputs["tail_age"], [0, np.nan, np.nan, np.nan, 9])
-    assert found.views == {"tail": ViewReport(fresh=2, stale=0, missing=3, defaulted=("tail_last",))}
-    assert found.event_times == (NOW, -1, -1, -1, NOW - 9 * SECOND)
-    assert not found.degraded
+    assert found.report.views == {"tail": ViewReport(fresh=2, stale=0, missing=3, defaulted=("tail_last",))}
+    assert found.report.event_times == (NOW, -1, -1, -1, NOW - 9 * SECOND)
+    assert not found.report.degraded
     assert asked.keys() == {"tailnum", "carrier", "origin"}  # the caller's mapping is left alone
     sent = np.full(1, 7.0)
     found = await lookup.complete(DEFAULTED, inputs("N2", tail_last=sent))
@@ -73,7 +73,7 @@ async def test_only_views_with_an_absent_column_are_asked(lookup: FeatureLookup,
     assert set((await lookup.complete(REFUSING, inputs("N1", **sent))).views) == {"tail"}
     before = (await redis.info("commandstats"))["cmdstat_mget"]["calls"]
     found = await lookup.complete(REFUSING, inputs("N1", tail_last=np.zeros(1), **sent))
-    assert (found.views, found.event_times) == ({}, ())
+    assert (found.report.views, found.report.event_times) == ({}, ())
     plain = await lookup.complete(spec(version="3"), inputs("N1"))
     assert set(plain.inputs) == {"tailnum", "carrier", "origin"}
     assert (await redis.info("commandstats"))["cmdstat_mget"]["calls"] == before
@@ -134,11 +134,11 @@ async def test_redis_away_and_back(
     os.kill(pid, signal.SIGSTOP)
     try:
         found = await quick.complete(DEFAULTED, inputs("N1", "N2"))
-        assert found.degraded
+        assert found.report.degraded
         assert found.inputs["tail_last"].tolist() == [0.0, 0.0]
         assert np.isnan(found.inputs["tail_age"]).all()
-        assert found.event_times == (-1, -1)
-        assert found.views["tail"].missing == 2
+        assert found.report.event_times == (-1, -1)
+        assert found.report.views["tail"].missing == 2
         with pytest.raises(FeaturesAwayError, match="model m version 2 needs features: the feature store") as away:
             await quick.complete(REFUSING, inputs("N1"))
         assert (away.value.status, away.value.retry_after_s) == (503, 1)
@@ -146,5 +146,5 @@ async def test_redis_away_and_back(
     finally:
         os.kill(pid, signal.SIGCONT)
     back = await lookup.complete(DEFAULTED, inputs("N1"))
-    assert not back.degraded
+    assert not back.report.degraded
     assert back.inputs["tail_last"].tolist() == [1.5]
