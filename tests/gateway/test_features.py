@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from app.features import OnlineStore, Row, ViewReport, to_document
 from app.gateway.errors import BrokenModelError, FeaturesAwayError, InputError, MissingFeatureError
 from app.gateway.features import FeatureLookup
-from app.registry import FieldSpec, ModelSpec
+from app.model_spec import FieldSpec, ModelSpec
 from tests.features.views import BASE, NOW, SECOND, TAIL
 
 
@@ -70,7 +70,7 @@ async def test_absent_columns_are_filled_and_sent_ones_kept(lookup: FeatureLooku
 
 async def test_only_views_with_an_absent_column_are_asked(lookup: FeatureLookup, redis: Redis) -> None:
     sent = {"base_mean": np.zeros(1)}
-    assert set((await lookup.complete(REFUSING, inputs("N1", **sent))).views) == {"tail"}
+    assert set((await lookup.complete(REFUSING, inputs("N1", **sent))).report.views) == {"tail"}
     before = (await redis.info("commandstats"))["cmdstat_mget"]["calls"]
     found = await lookup.complete(REFUSING, inputs("N1", tail_last=np.zeros(1), **sent))
     assert (found.report.views, found.report.event_times) == ({}, ())
@@ -142,7 +142,7 @@ async def test_redis_away_and_back(
         with pytest.raises(FeaturesAwayError, match="model m version 2 needs features: the feature store") as away:
             await quick.complete(REFUSING, inputs("N1"))
         assert (away.value.status, away.value.retry_after_s) == (503, 1)
-        assert not (await quick.complete(spec(version="3"), inputs("N1"))).degraded  # needs no features
+        assert not (await quick.complete(spec(version="3"), inputs("N1"))).report.degraded  # needs no features
     finally:
         os.kill(pid, signal.SIGCONT)
     back = await lookup.complete(DEFAULTED, inputs("N1"))
