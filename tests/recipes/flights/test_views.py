@@ -115,4 +115,4 @@ def test_static_has_no_feature() -> None:
     assert tuple(column_types("static")) == tuple(PLAIN)
     assert FlightsRecipe(FlightsConfig(features="static")).feature_views == ()
     assert FEATURES["online"] == tuple(column for view in VIEWS for column in view.columns)
-    assert len(set(FEATURES["online"])) == len(FEATURES["online"]) == 81
+    assert len(set(FEATURES["online"])) == len(FEATURES["online"]) == 77
