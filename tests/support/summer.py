@@ -1,4 +1,4 @@
-"""A model over a looked-up feature for serving tests ("models from code"): x plus the feature, -1 if it is missing."""
+"""A model over a looked-up feature for serving tests ("models from code"): x plus the feature, or -1 without."""
 
 from __future__ import annotations
 
