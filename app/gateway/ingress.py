@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from ray import serve
 from ray.serve import Application
 from ray.serve.config import AutoscalingConfig
+from ray.serve.schema import LoggingConfig
 from starlette.exceptions import HTTPException
 
 from app.gateway import routes_api, v2_routes
@@ -118,6 +119,9 @@ def build(args: dict[str, Any] | None = None) -> Application:
         max_ongoing_requests=gateway.max_ongoing_requests,
         max_queued_requests=gateway.max_queued_requests,
         max_surge_percent=100,  # a new replica before an old one goes
+        logging_config=LoggingConfig(
+            enable_access_log=False
+        ),  # each prediction is an event; a line more would be dear
         ray_actor_options={"num_cpus": gateway.num_cpus, "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "1"}}},
     )(serve.ingress()(GatewayReplica))
     application: Application = deployment.bind()

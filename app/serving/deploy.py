@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from pydantic import ValidationError
 from ray import serve
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
-from ray.serve.schema import ApplicationStatus
+from ray.serve.schema import ApplicationStatus, LoggingConfig
 
 from app.registry import RegistryError, find, serving_entry
 from app.serving.application import Version
@@ -129,6 +129,7 @@ def _configured(settings: ServingSettings) -> Any:
         max_ongoing_requests=settings.max_ongoing_requests,
         max_queued_requests=settings.max_queued_requests,
         graceful_shutdown_timeout_s=settings.drain_timeout_s,
+        logging_config=LoggingConfig(enable_access_log=False),
         ray_actor_options={
             "num_cpus": settings.num_cpus,
             "num_gpus": settings.num_gpus,
