@@ -33,6 +33,8 @@ class Watch:
         self._read_at: float | None = None
         self._read = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        # redis-py sends through asyncio.wait_for, which before Python 3.12 can swallow a cancellation.
+        self._stopping = False
 
     @property
     def age_s(self) -> float | None:
@@ -45,6 +47,7 @@ class Watch:
 
     async def stop(self) -> None:
         """End the watch and close the connection."""
+        self._stopping = True
         for task in self._tasks:
             task.cancel()
         for task in self._tasks:
@@ -76,7 +79,7 @@ class Watch:
 
     async def _poll(self) -> None:
         away = False
-        while True:
+        while not self._stopping:
             try:
                 await self.refresh()
                 if away:
@@ -89,11 +92,11 @@ class Watch:
             await asyncio.sleep(self._refresh_s)
 
     async def _listen(self) -> None:
-        while True:
+        while not self._stopping:
             try:
                 async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
                     await channel.subscribe(self._channel)
-                    while True:
+                    while not self._stopping:
                         message = await channel.get_message(timeout=self._refresh_s)
                         if message is not None:
                             data = message["data"]
