@@ -18,7 +18,7 @@ from ray.serve import Application
 from ray.serve.config import AutoscalingConfig
 from starlette.exceptions import HTTPException
 
-from app.gateway import routes_api, v2_routes
+from app.gateway import mlflow_scoring, routes_api, v1, v2_routes
 from app.gateway.dataplane import DataPlane
 from app.gateway.errors import GatewayError
 from app.gateway.openapi import describe
@@ -97,8 +97,11 @@ def build_api(settings: Settings, plane: DataPlane, store: RouteStore, watch: Ro
         lifespan=lifespan,
     )
     handle = cache(lambda: gateway_handle(settings.gateway.app_name))
-    api.router.routes.extend(v2_routes.hot_routes(plane, settings.gateway.max_body_bytes))
+    for front in (v2_routes, v1, mlflow_scoring):
+        api.router.routes.extend(front.hot_routes(plane, settings.gateway.max_body_bytes))
     api.include_router(v2_routes.router(plane, lambda: watch.age_s is not None, release))
+    api.include_router(v1.router(plane))
+    api.include_router(mlflow_scoring.router(plane))
     api.include_router(routes_api.router(store, handle, settings.gateway.admin_key_hash))
     describe(api)
     api.add_exception_handler(GatewayError, _on_gateway_error)
