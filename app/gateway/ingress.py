@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import cache
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
@@ -17,6 +18,7 @@ from ray import serve
 from ray.serve import Application
 from ray.serve.config import AutoscalingConfig
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from app.gateway import mlflow_scoring, routes_api, v1, v2_routes
 from app.gateway.dataplane import DataPlane
@@ -136,9 +138,19 @@ async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
     return _error(400, "; ".join(problems))
 
 
-async def _on_http_error(_: Request, error: Exception) -> JSONResponse:
+async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return _error(error.status_code, str(error.detail), dict(error.headers or {}))
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods_of(request)):
+        headers = {"allow": ", ".join(methods)}
+    return _error(error.status_code, str(error.detail), dict(headers or {}))
+
+
+def _methods_of(request: Request) -> list[str]:
+    """All that the path takes: Starlette names those of the first route that has the path."""
+    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
+    held = [path for path in paths if compile_path(path)[0].match(request.url.path)]
+    return sorted(method.upper() for method in paths[max(held, key=len)]) if held else []
 
 
 async def _on_defect(_: Request, error: Exception) -> JSONResponse:

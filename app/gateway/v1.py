@@ -8,7 +8,7 @@ explainers.
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from fastapi import APIRouter
@@ -33,6 +33,12 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _decoder = msgspec.json.Decoder(_Request)
+
+
+class LiveBody(BaseModel):
+    """What KServe's client asks for."""
+
+    status: Literal["alive"] = "alive"
 
 
 class ModelsBody(BaseModel):
@@ -97,14 +103,19 @@ def hot_routes(plane: DataPlane, max_body_bytes: int) -> list[BaseRoute]:
 
 def router(plane: DataPlane) -> APIRouter:
     """Which models there are, and whether one is ready."""
-    routes = APIRouter(prefix="/v1/models", tags=["KServe V1"])
+    routes = APIRouter(tags=["KServe V1"])
 
-    @routes.get("")
+    @routes.get("/")
+    async def live() -> LiveBody:
+        """That the server lives."""
+        return LiveBody()
+
+    @routes.get("/v1/models")
     async def models() -> ModelsBody:
         """The models that have a route table."""
         return ModelsBody(models=plane.models())
 
-    @routes.get("/{model}", responses=responses(OF_A_MODEL))
+    @routes.get("/v1/models/{model}", responses=responses(OF_A_MODEL))
     async def ready(model: str) -> ReadyBody:
         """Whether a version of the model answers."""
         await plane.spec(model)

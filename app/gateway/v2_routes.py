@@ -68,6 +68,9 @@ def router(plane: DataPlane, ready: Callable[[], bool], version: str) -> APIRout
     routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
     @routes.get("")
+    @routes.get(
+        "/", include_in_schema=False
+    )  # the protocol's REST description has it so, its text and Triton without
     async def server_metadata() -> dict[str, Any]:
         return {"name": "tidegate", "version": version, "extensions": EXTENSIONS}
 

@@ -148,13 +148,10 @@ def test_any_json_is_read_or_refused(model: ModelSpec, value: Any) -> None:
     with contextlib.suppress(InputError):
         json_arrays.from_inputs(model, value)
     if isinstance(value, list):
-        for read in (
-            lambda: json_arrays.from_instances(model, value),
-            lambda: json_arrays.from_records(model, value, base64_text=True),
-            lambda: json_arrays.from_table(model, ["x", "a"], value),
-        ):
-            with contextlib.suppress(InputError):
-                read()
+        with contextlib.suppress(InputError):
+            json_arrays.from_records(model, value, base64_text=True)
+        with contextlib.suppress(InputError):
+            json_arrays.from_table(model, ["x", "a"], value)
 
 
 def test_writes_null_for_what_json_cannot_write() -> None:

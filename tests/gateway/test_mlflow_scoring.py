@@ -96,9 +96,8 @@ def assert_same(ours: Any, theirs: Any) -> None:
 )
 def test_csv(schema: Schema, frame: pd.DataFrame) -> None:
     text = frame.to_csv(index=False)
-    theirs = _enforce_schema(
-        mlflows.parse_csv_input(StringIO(text), schema if schema.has_input_names() else None), schema
-    )
+    theirs = mlflows.parse_csv_input(StringIO(text), schema) if schema.has_input_names() else frame
+    theirs = _enforce_schema(theirs, schema)
     found = spec(schema)
     assert_same(to_model(found, fit(found, mlflow_scoring.decode_csv(found, text.encode()), None, 10)), theirs)
 
@@ -126,7 +125,7 @@ TABLE_OUT = pd.DataFrame({"score": [0.5, 1.5], "label": ["a", "b"]})
 )
 def test_the_reply_is_mlflows(inputs: Schema, result: Any) -> None:
     theirs = StringIO()
-    mlflows.predictions_to_json(result, theirs)
+    mlflows.predictions_to_json(result, theirs)  # type: ignore[no-untyped-call]
     outputs = infer_signature(np.array([1.0]), result).outputs
     found = spec(inputs, outputs)
     assert json.loads(mlflow_scoring.encode(found, from_model(found, result))) == json.loads(theirs.getvalue())
