@@ -61,7 +61,7 @@ def log_pytorch(model: str) -> tuple[str, torch.nn.Module]:
             module,
             name="model",
             signature=ModelSignature(inputs=Schema([shape[0]]), outputs=Schema([shape[1]])),
-            input_example=np.zeros((1, 4), np.float32),
+            input_example=np.zeros((2, 4), np.float32),  # torch.export makes a constant of a batch of one
             registered_model_name=model,
             pip_requirements=["torch"],
         )
