@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -24,18 +24,27 @@ from app.settings import Settings
 ADMIN_KEY_HASH = "0" * 64
 
 
+class _EmptyStore:
+    async def read(self, model: str) -> None:
+        return None
+
+
+async def _nothing() -> None:
+    pass
+
+
 def api_over(
     settings: Settings,
-    table: RouteTable,
+    tables: Sequence[RouteTable],
     placement: Callable[[str], Placement],
     report: Callable[[Served], None] = lambda served: None,
     cache: PredictionCache | None = None,
     features: FeatureLookup | None = None,
 ) -> FastAPI:
-    """The API of a replica that serves one model, without a key; its parts are not started."""
+    """The API of a replica that follows ``tables``, without a key; its parts are not started."""
     plane = DataPlane(
         settings,
-        {table.model: table},
+        {table.model: table for table in tables},
         Versions(settings, "g1", dedicated=placement),
         lambda: True,
         cast(FeatureLookup, features),
@@ -48,6 +57,8 @@ def api_over(
         plane=plane,
         admission=Admission(door, cast(RateLimiter, None)),
         ready=lambda: True,
-        store=None,
+        store=_EmptyStore(),
+        start=_nothing,
+        stop=_nothing,
     )
     return build_api(cast(Parts, parts))
