@@ -92,6 +92,7 @@ class GatewaySettings(_Scaled):
     """The only public door."""
 
     url: str = Field("http://127.0.0.1:8000", description="Address at which clients reach the gateway")
+    grpc_url: str = Field("127.0.0.1:8081", description="Address at which gRPC clients reach it, host:port")
     app_name: str = Field("gateway", description="Name of its Serve application")
     min_replicas: Count = Field(2, description="Replicas that always run")
     max_replicas: Count = Field(4, description="Replicas under load")

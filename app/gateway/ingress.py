@@ -21,6 +21,8 @@ from starlette.routing import compile_path
 
 from app.gateway import mlflow_scoring, routes_api, v1, v2_routes
 from app.gateway.errors import GatewayError
+from app.gateway.grpc.own_port import share_no_port
+from app.gateway.grpc.service import InferenceService
 from app.gateway.openapi import describe
 from app.gateway.parts import Parts
 from app.routing.readback import GATEWAY_DEPLOYMENT, gateway_handle
@@ -31,11 +33,13 @@ class StuckError(RuntimeError):
     """An inline model's code has not come back for too long; Serve replaces the replica."""
 
 
-class GatewayReplica:
-    """One gateway replica: the parts, and HTTP in front of them."""
+class GatewayReplica(InferenceService):
+    """One gateway replica: the parts, HTTP in front of them, and gRPC, whose calls are methods of the base."""
 
     def __init__(self) -> None:
+        share_no_port()
         self._parts = Parts(get_settings(), serve.get_replica_context().replica_id.unique_id)
+        super().__init__(self._parts.plane, self._parts.admission, self._parts.ready, version("tidegate"))
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return build_api(self._parts)

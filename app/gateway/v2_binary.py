@@ -117,8 +117,8 @@ def pack(name: str, array: NDArray[Any]) -> bytes:
         return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
     parts: list[bytes] = []
     for value in array.reshape(-1).tolist():
-        element = _element(name, value)
-        parts += (_LENGTH.pack(len(element)), element)
+        octets = element(name, value)
+        parts += (_LENGTH.pack(len(octets)), octets)
     return b"".join(parts)
 
 
@@ -159,7 +159,15 @@ def _text(values: list[bytes]) -> list[str] | list[bytes]:
         return values
 
 
-def _element(name: str, value: Any) -> bytes:
+def element(name: str, value: Any) -> bytes:
+    """An element of BYTES, without its length.
+
+    Args:
+        name: the output.
+
+    Raises:
+        BrokenModelError: it is neither text nor bytes.
+    """
     if isinstance(value, bytes):
         return value
     if not isinstance(value, str):

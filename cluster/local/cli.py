@@ -73,7 +73,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     starting.add_argument(
         "--timeout", type=float, default=180.0, metavar="S", help="deadline of each part, s (default: %(default)g)"
     )
-    ports = starting.add_argument_group("ports", "all on 127.0.0.1, except that HAProxy binds its two everywhere")
+    ports = starting.add_argument_group("ports", "all on 127.0.0.1, but HAProxy's two and fallback-grpc")
     ports.add_argument("--port-offset", type=int, default=0, metavar="N", help="add N to every default port")
     for port in fields(Ports):
         ports.add_argument(

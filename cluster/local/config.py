@@ -29,7 +29,8 @@ class Ports:
     digits differ (but the gateway's and MLflow's), so that an offset of a round number meets no other stack's port.
     """
 
-    gateway: int = _port(8000, "the gateway: the only public door")
+    gateway: int = _port(8000, "the gateway, HTTP: the only public door")
+    grpc: int = _port(8081, "the gateway, gRPC")
     dashboard: int = _port(8265, "Ray's dashboard and its Jobs and Serve APIs")
     mlflow: int = _port(5000, "MLflow's tracking server")
     redis: int = _port(6379, "Redis or Valkey")

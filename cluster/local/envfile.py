@@ -81,6 +81,7 @@ def addresses(state: State, desired: Desired) -> dict[str, str]:
         found["TIDEGATE_RAY_DASHBOARD_URL"] = f"http://{LOOPBACK}:{ports.dashboard}"
     if "gateway" in desired.parts:
         found["TIDEGATE_GATEWAY_URL"] = f"http://{LOOPBACK}:{ports.gateway}"
+        found["TIDEGATE_GATEWAY_GRPC_URL"] = f"{LOOPBACK}:{ports.grpc}"
     return found
 
 

@@ -7,11 +7,15 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from app.settings import get_settings
 from cluster.local.config import REPLICA_PORTS
 from cluster.local.envfile import ANONYMOUS, Secrets, addresses, ray_client
 from cluster.local.processes import MARKER, PART_MARKER
 from cluster.local.records import Desired
 from cluster.local.state import State
+
+MESSAGE_ROOM = 64 * 1024
+"""What a gRPC message may have beside tensors of the largest accepted body, bytes: names, shapes, parameters."""
 
 
 def child_environment(
@@ -50,6 +54,8 @@ def _tuning() -> dict[str, str]:
         # A deleted replica keeps answering until HAProxy has read its new configuration: here, well under a second.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "5",
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        # Of requests and replies alike; Ray's default is 2 GiB.
+        "RAY_SERVE_GRPC_MAX_MESSAGE_SIZE": str(get_settings().gateway.max_body_bytes + MESSAGE_ROOM),
         "RAY_SERVE_HAPROXY_NBTHREAD": str(os.cpu_count() or 1),
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",

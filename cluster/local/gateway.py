@@ -7,6 +7,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+from app.gateway.grpc.servicer import ADD_INFERENCE_SERVICE
 from app.settings import get_settings
 from cluster.local.dashboard import Dashboard
 from cluster.local.errors import StackError
@@ -41,6 +42,11 @@ def declare(dashboard: Dashboard, desired: Desired) -> bool:
             # theirs, and nothing here balances between several doors.
             "proxy_location": "HeadOnly",
             "http_options": {"host": LOOPBACK, "port": desired.ports.gateway},
+            "grpc_options": {
+                "port": desired.ports.grpc,
+                "grpc_servicer_functions": [ADD_INFERENCE_SERVICE],
+                "enable_reflection": False,  # the function above adds it
+            },
             "applications": [*others, wanted],
         }
     )

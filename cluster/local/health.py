@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import grpc
 import httpx
 import redis
 
+from app.gateway.grpc.messages import CLASSES, SERVICE
 from app.settings import get_settings
 from cluster.local.dashboard import Dashboard
 from cluster.local.errors import StackError
@@ -107,9 +109,10 @@ def gateway_health(desired: Desired) -> Health:
         config = found.get("deployed_app_config") or {}
         source = (config.get("runtime_env") or {}).get("env_vars", {}).get(SOURCE, "")
         httpx.get(gateway_url(desired) + READY_PATH, timeout=TIMEOUT_S, trust_env=False).raise_for_status()
-        return Health(True, f"source {source}")
     except httpx.HTTPError as error:
         return Health(False, detail=_said(error))
+    refused = _grpc_refused(desired)
+    return Health(False, detail=refused) if refused else Health(True, f"source {source}")
 
 
 def dashboard_url(desired: Desired) -> str:
@@ -125,6 +128,26 @@ def gateway_url(desired: Desired) -> str:
 def mlflow_url(desired: Desired) -> str:
     """Address of MLflow."""
     return f"http://{LOOPBACK}:{desired.ports.mlflow}"
+
+
+def grpc_url(desired: Desired) -> str:
+    """Address of the gateway for gRPC."""
+    return f"{LOOPBACK}:{desired.ports.grpc}"
+
+
+def _grpc_refused(desired: Desired) -> str | None:
+    """Why the gateway is not ready over gRPC, or ``None``."""
+    with grpc.insecure_channel(grpc_url(desired), options=[("grpc.enable_http_proxy", 0)]) as channel:
+        ready = channel.unary_unary(
+            f"/{SERVICE}/ServerReady",
+            request_serializer=CLASSES["ServerReadyRequest"].SerializeToString,
+            response_deserializer=CLASSES["ServerReadyResponse"].FromString,
+        )
+        try:
+            answer = ready(CLASSES["ServerReadyRequest"](), timeout=TIMEOUT_S)
+        except grpc.RpcError as error:
+            return f"gRPC on port {desired.ports.grpc}: {error.details()}"
+    return None if answer.ready else "route tables have not been read yet"
 
 
 def _node(desired: Desired, chosen: NodeTest, name: str) -> Health:

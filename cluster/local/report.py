@@ -63,6 +63,8 @@ def describe(stack: Stack, *, foreground: bool) -> None:
     lines = [("state", str(stack.state_dir))]
     if url := found.get("TIDEGATE_GATEWAY_URL"):
         lines.append(("gateway", f"{url}  (API docs {url}/docs, admin key in {stack.env_file})"))
+    if url := found.get("TIDEGATE_GATEWAY_GRPC_URL"):
+        lines.append(("gRPC", url))
     if url := found.get("TIDEGATE_RAY_DASHBOARD_URL"):
         lines.append(("dashboard", f"{url}  (asks for the token: paste the content of {token_file()})"))
         lines.append(("job", f"RAY_AUTH_MODE=token ray job submit --address {url} -- python -m jobs.NAME"))

@@ -25,7 +25,7 @@ PART_PORTS: dict[Part, tuple[str, ...]] = {
     "redis": ("redis",),
     "mlflow": ("mlflow",),
     "ray": ("gcs", "dashboard", "ray_client", "autoscaler_metrics", "dashboard_metrics"),
-    "gateway": ("gateway", "haproxy_metrics", "haproxy_stats", "fallback"),
+    "gateway": ("gateway", "grpc", "haproxy_metrics", "haproxy_stats", "fallback", "fallback_grpc"),
 }
 
 

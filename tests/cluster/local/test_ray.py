@@ -26,6 +26,8 @@ import os
 from fastapi import FastAPI
 from ray import serve
 
+from app.gateway.grpc.messages import CLASSES
+
 app = FastAPI()
 
 
@@ -36,6 +38,9 @@ class StandIn:
     def ready(self):
         key = "TIDEGATE_GATEWAY_ADMIN_KEY" in os.environ
         return {"source": "one", "state": os.environ["TIDEGATE_STATE_DIR"], "key": key}
+
+    async def ServerReady(self, request):
+        return CLASSES["ServerReadyResponse"](ready=True)
 
 
 def build(args):
