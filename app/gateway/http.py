@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -127,3 +128,8 @@ class Endpoint:
         ]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
+
+
+def failed(error: GatewayError) -> Answer:
+    """An error as most protocols have it: ``{"error": sentence}``."""
+    return Answer(json.dumps({"error": str(error)}).encode(), error.status)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
@@ -16,8 +17,9 @@ from ray.serve import Application
 from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import LoggingConfig
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
-from app.gateway import routes_api, v2_routes
+from app.gateway import mlflow_scoring, routes_api, v1, v2_routes
 from app.gateway.errors import GatewayError
 from app.gateway.openapi import describe
 from app.gateway.parts import Parts
@@ -71,8 +73,11 @@ def build_api(parts: Parts) -> FastAPI:
         lifespan=lifespan,
     )
     handle = cache(lambda: gateway_handle(gateway.app_name))
-    api.router.routes.extend(v2_routes.hot_routes(plane, admission, gateway.max_body_bytes))
+    for front in (v2_routes, v1, mlflow_scoring):
+        api.router.routes.extend(front.hot_routes(plane, admission, gateway.max_body_bytes))
     api.include_router(v2_routes.router(plane, parts.ready, release))
+    api.include_router(v1.router(plane))
+    api.include_router(mlflow_scoring.router(plane))
     api.include_router(routes_api.router(parts.store, handle, admission.door))
     describe(api)
     api.add_exception_handler(GatewayError, _on_gateway_error)
@@ -97,9 +102,19 @@ async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
     return _error(400, "; ".join(problems))
 
 
-async def _on_http_error(_: Request, error: Exception) -> JSONResponse:
+async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return _error(error.status_code, str(error.detail), dict(error.headers or {}))
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods_of(request)):
+        headers = {"allow": ", ".join(methods)}
+    return _error(error.status_code, str(error.detail), dict(headers or {}))
+
+
+def _methods_of(request: Request) -> list[str]:
+    """All that the path takes: Starlette names those of the first route that has the path."""
+    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
+    held = [path for path in paths if compile_path(path)[0].match(request.url.path)]
+    return sorted(method.upper() for method in paths[max(held, key=len)]) if held else []
 
 
 async def _on_defect(_: Request, error: Exception) -> JSONResponse:

@@ -91,7 +91,11 @@ def _typed(field: FieldSpec, array: NDArray[Any]) -> NDArray[Any]:
     if text or not _convertible(array, wanted):
         got = "text (BYTES)" if text else str(array.dtype)
         raise InputError(f"input {field.name} takes {wanted}; got {got}")
-    return array.astype(wanted, copy=False)
+    try:
+        with np.errstate(over="raise"):
+            return array.astype(wanted, copy=False)
+    except FloatingPointError:
+        raise InputError(f"input {field.name} takes {wanted}; a value is out of its range") from None
 
 
 def _text(field: FieldSpec, array: NDArray[Any]) -> NDArray[Any]:

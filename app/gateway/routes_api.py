@@ -11,8 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from ray.serve.handle import DeploymentHandle
 from redis.exceptions import RedisError
 
-from app.gateway.errors import ConflictingChangeError, InputError, NoAnswerError, UnknownModelError
+from app.gateway.errors import (
+    ConflictingChangeError,
+    ForbiddenError,
+    InputError,
+    NoAnswerError,
+    NotAllowedError,
+    UnknownModelError,
+)
 from app.gateway.keys import Door, Scope
+from app.gateway.openapi_parts import OF_A_MODEL, responses
 from app.routing.readback import NotFollowedError, await_followed
 from app.routing.store import ConflictError, RouteStore
 from app.routing.table import RouteError, RouteTable, with_entity, with_weights
@@ -67,13 +75,16 @@ def router(store: RouteStore, gateway: Callable[[], DeploymentHandle[Any]], door
 
     routes = APIRouter(prefix="/routes", tags=["route table"], dependencies=[Depends(admin)])
 
-    @routes.get("/{model}")
+    @routes.get("/{model}", responses=responses((*OF_A_MODEL, NotAllowedError, ForbiddenError)))
     async def read(model: str) -> TableBody:
         """The table in force, and how long it took to see every gateway replica follow it."""
         table = await _read(store, model)
         return await _followed(gateway(), table)
 
-    @routes.put("/{model}")
+    @routes.put(
+        "/{model}",
+        responses=responses((*OF_A_MODEL, NotAllowedError, ForbiddenError, InputError, ConflictingChangeError)),
+    )
     async def change(model: str, body: ChangeBody) -> TableBody:
         """Set the weights; answers once every gateway replica follows."""
         await _read(store, model)

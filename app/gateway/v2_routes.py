@@ -7,20 +7,20 @@ versions that failed first in ``x-failed-versions``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.routing import BaseRoute, Route
 
-from app.gateway import v2
+from app.gateway import v2_reply, v2_request
 from app.gateway.admission import Admission
 from app.gateway.call import InferCall
 from app.gateway.dataplane import DataPlane
-from app.gateway.errors import GatewayError, NoAnswerError
+from app.gateway.errors import NoAnswerError
 from app.gateway.headers import STICKY_HEADER, identity_of, reply_headers
-from app.gateway.http import Answer, Endpoint, Exchange, compressed
+from app.gateway.http import Answer, Endpoint, Exchange, compressed, failed
+from app.gateway.openapi_parts import OF_A_MODEL, responses
 from app.gateway.v2_binary import LENGTH_HEADER
 from app.model_spec import ModelSpec
 
@@ -36,7 +36,7 @@ def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> l
     async def infer(exchange: Exchange) -> Answer:
         caller = await admission.enter(exchange.header(b"authorization"))
         body = await exchange.body(max_body_bytes)
-        asked = v2.decode(body, exchange.header(_LENGTH))
+        asked = v2_request.decode(body, exchange.header(_LENGTH))
         identity = identity_of(exchange, asked.id)
         model = exchange.path["model"]
         reply = await plane.infer(
@@ -54,11 +54,11 @@ def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> l
         headers = reply_headers(reply, identity)
         reply_id = asked.id or identity.request_id
         if binary := asked.binary_among(reply.outputs):
-            body, length = v2.encode_binary(model, reply.version, reply_id, reply.outputs, binary)
+            body, length = v2_reply.encode_binary(model, reply.version, reply_id, reply.outputs, binary)
             headers[LENGTH_HEADER] = str(length)
             answer = Answer(body, media_type="application/octet-stream", headers=headers)
         else:
-            answer = Answer(v2.encode(model, reply.version, reply_id, reply.outputs), headers=headers)
+            answer = Answer(v2_reply.encode(model, reply.version, reply_id, reply.outputs), headers=headers)
         return await compressed(exchange, answer)
 
     endpoint = Endpoint(infer, failed)
@@ -68,16 +68,14 @@ def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> l
     ]
 
 
-def failed(error: GatewayError) -> Answer:
-    """The protocol's ``inference_error_response``."""
-    return Answer(json.dumps({"error": str(error)}).encode(), error.status)
-
-
 def router(plane: DataPlane, ready: Callable[[], bool], version: str) -> APIRouter:
     """Health and metadata; ``ready()`` says whether this replica may take traffic."""
     routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
     @routes.get("")
+    @routes.get(
+        "/", include_in_schema=False
+    )  # the protocol's REST description has it so, its text and Triton without
     async def server_metadata() -> dict[str, Any]:
         return {"name": "tidegate", "version": version, "extensions": EXTENSIONS}
 
@@ -85,26 +83,26 @@ def router(plane: DataPlane, ready: Callable[[], bool], version: str) -> APIRout
     async def server_live() -> dict[str, bool]:
         return {"live": True}
 
-    @routes.get("/health/ready")
+    @routes.get("/health/ready", responses=responses((NoAnswerError,)))
     async def server_ready() -> dict[str, bool]:
         if not ready():
             raise NoAnswerError("route tables have not been read yet")
         return {"ready": True}
 
-    @routes.get("/models/{model}")
+    @routes.get("/models/{model}", responses=responses(OF_A_MODEL))
     async def model_metadata(model: str) -> dict[str, Any]:
         return _metadata(await plane.spec(model), list(plane.table(model).apps))
 
-    @routes.get("/models/{model}/ready")
+    @routes.get("/models/{model}/ready", responses=responses(OF_A_MODEL))
     async def model_ready(model: str) -> dict[str, Any]:
         spec = await plane.spec(model)
         return {"name": model, "version": spec.version, "ready": True}
 
-    @routes.get("/models/{model}/versions/{version}")
+    @routes.get("/models/{model}/versions/{version}", responses=responses(OF_A_MODEL))
     async def version_metadata(model: str, version: str) -> dict[str, Any]:
         return _metadata(await plane.spec(model, version), [version])
 
-    @routes.get("/models/{model}/versions/{version}/ready")
+    @routes.get("/models/{model}/versions/{version}/ready", responses=responses(OF_A_MODEL))
     async def version_ready(model: str, version: str) -> dict[str, Any]:
         await plane.spec(model, version)
         return {"name": model, "version": version, "ready": True}
@@ -117,6 +115,6 @@ def _metadata(spec: ModelSpec, versions: list[str]) -> dict[str, Any]:
         "name": spec.model,
         "versions": versions,
         "platform": PLATFORM,
-        "inputs": [v2.metadata(field) for field in spec.inputs],
-        "outputs": [v2.metadata(field) for field in spec.outputs],
+        "inputs": [v2_reply.metadata(field) for field in spec.inputs],
+        "outputs": [v2_reply.metadata(field) for field in spec.outputs],
     }

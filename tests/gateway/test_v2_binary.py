@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from app.gateway import v2, v2_types
+from app.gateway import v2_reply, v2_request, v2_types
 from app.gateway.errors import BrokenModelError, InputError
 from app.gateway.v2_binary import pack, split, unpack
 
@@ -62,7 +62,7 @@ def text(*values: Any) -> NDArray[Any]:
     ],
 )
 def test_reads_little_endian_values(datatype: str, raw: bytes, expected: NDArray[Any]) -> None:
-    array = v2.decode(*request(raw, binary(len(raw), datatype=datatype))).inputs["a"]
+    array = v2_request.decode(*request(raw, binary(len(raw), datatype=datatype))).inputs["a"]
     assert (array.dtype, array.tolist()) == (expected.dtype, pytest.approx(expected.tolist(), nan_ok=True))
     assert array.flags.writeable
     assert array.flags.aligned
@@ -70,7 +70,7 @@ def test_reads_little_endian_values(datatype: str, raw: bytes, expected: NDArray
 
 def test_json_and_binary_inputs_in_one_request() -> None:
     raw = elements(b"x") + TWO
-    found = v2.decode(
+    found = v2_request.decode(
         *request(
             raw,
             binary(5, "label", shape=[1, 1], datatype="BYTES"),
@@ -145,7 +145,7 @@ BODY, LENGTH = request(TWO)
 )
 def test_refuses_with_a_sentence(given_request: tuple[bytes, str | None], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence) as caught:
-        v2.decode(*given_request)
+        v2_request.decode(*given_request)
     assert caught.value.status == 400
 
 
@@ -166,7 +166,7 @@ def test_refuses_with_a_sentence(given_request: tuple[bytes, str | None], senten
     ],
 )
 def test_an_outputs_own_wish_goes_before_the_requests(fields: dict[str, Any], binary_outputs: list[str]) -> None:
-    asked = v2.decode(*request(TWO, **fields))
+    asked = v2_request.decode(*request(TWO, **fields))
     assert sorted(asked.binary_among(["p", "q"])) == binary_outputs
 
 
@@ -177,7 +177,7 @@ def test_writes_a_json_object_and_then_the_binary_outputs() -> None:
         "q": np.array([True, False]),
         "none": np.empty((0, 3), dtype=np.int8),
     }
-    body, length = v2.encode_binary("flights", "3", "abc", outputs, {"p", "label", "none"})
+    body, length = v2_reply.encode_binary("flights", "3", "abc", outputs, {"p", "label", "none"})
     assert json.loads(body[:length]) == {
         "model_name": "flights",
         "model_version": "3",
@@ -204,8 +204,8 @@ def test_what_bytes_cannot_write_is_the_models_fault(value: Any, sentence: str) 
 def test_bytes_that_are_no_text_go_as_binary_data_only() -> None:
     outputs = {"p": text(b"\xff")}
     with pytest.raises(InputError, match="output 'p' holds bytes that are not UTF-8; ask for it as binary data"):
-        v2.encode("m", "1", "r", outputs)
-    body, length = v2.encode_binary("m", "1", "r", outputs, {"p"})
+        v2_reply.encode("m", "1", "r", outputs)
+    body, length = v2_reply.encode_binary("m", "1", "r", outputs, {"p"})
     assert body[length:] == elements(b"\xff")
 
 
@@ -224,10 +224,10 @@ texts = st.one_of(
 def test_an_array_comes_back_as_it_was(array: NDArray[Any]) -> None:
     datatype = v2_types.datatype_of(array.dtype.name)
     raw = pack("a", array)
-    found = v2.decode(*request(raw, binary(len(raw), datatype=datatype, shape=array.shape))).inputs["a"]
+    found = v2_request.decode(*request(raw, binary(len(raw), datatype=datatype, shape=array.shape))).inputs["a"]
     assert (found.dtype, found.shape) == (array.dtype, array.shape)
     np.testing.assert_array_equal(found, array)
-    body, length = v2.encode_binary("m", "1", "r", {"a": found}, {"a"})
+    body, length = v2_reply.encode_binary("m", "1", "r", {"a": found}, {"a"})
     assert body[length:] == raw  # NaN payloads and the sign of zero too
 
 
