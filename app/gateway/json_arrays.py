@@ -51,11 +51,7 @@ def from_table(spec: ModelSpec, columns: Sequence[str | int] | None, rows: Seque
     if tensor is not None and tensor.name not in (columns or ()):
         return {tensor.name: _array(f"input {tensor.name!r}", tensor, rows)}
     if columns is None:
-        if width != len(spec.inputs):
-            raise InputError(
-                f"rows without column names have {width} cells; accepted are {len(spec.inputs)}, for {_names(spec)}"
-            )
-        columns = [field.name for field in spec.inputs]
+        columns = _positions(spec, width)
     names = [str(column) for column in columns]
     if len(set(names)) < len(names):
         raise InputError(f"the columns {', '.join(names)} name one twice; every column has a name of its own")
@@ -135,6 +131,18 @@ def nested(array: NDArray[Any], binary: Callable[[bytes], Any]) -> Any:
 def records(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """One object per row of columns of equal length."""
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _positions(spec: ModelSpec, width: int) -> list[str]:
+    """All inputs, or those that are not looked up."""
+    every = [field.name for field in spec.inputs]
+    plain = [name for name in every if not spec.feature_views or name not in spec.features]
+    for names in (every, plain):
+        if len(names) == width:
+            return names
+    wanted = [plain] if plain == every else [plain, every]
+    accepted = " or ".join(f"{len(names)}, for {', '.join(names)}" for names in wanted)
+    raise InputError(f"rows without column names have {width} cells; accepted are {accepted}")
 
 
 def _only_tensor(spec: ModelSpec) -> FieldSpec | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.gateway.mlflow_scoring import STATUS
-from app.gateway.openapi_parts import HEADERS, MODEL, OF_INFERENCE, REPLY_HEADERS, by_text, responses
+from app.gateway.openapi_parts import HEADERS, MODEL, OF_INFERENCE, REPLY_HEADERS, SECURITY, by_text, responses
 
 _ROWS = {"type": "array", "minItems": 1}
 _REQUEST: dict[str, Any] = {
@@ -52,6 +52,7 @@ def paths() -> dict[str, Any]:
                 "summary": "Score",
                 "description": "Answered by the version that the split picks for the sticky key or entity.",
                 "parameters": [MODEL, *HEADERS],
+                "security": SECURITY,
                 "requestBody": {
                     "required": True,
                     "content": {

@@ -25,17 +25,12 @@ from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Route
 
-from app.gateway import headers, json_arrays
+from app.gateway import json_arrays
 from app.gateway.admission import Admission
 from app.gateway.call import InferCall
 from app.gateway.dataplane import DataPlane
-from app.gateway.errors import (
-    BrokenModelError,
-    GatewayError,
-    InputError,
-    MissingFeatureError,
-    UnsupportedMediaError,
-)
+from app.gateway.errors import BrokenModelError, GatewayError, InputError, UnsupportedMediaError
+from app.gateway.headers import STICKY_HEADER, identity_of, reply_headers
 from app.gateway.http import JSON, Answer, Endpoint, Exchange, compressed
 from app.gateway.json_arrays import Arrays
 from app.gateway.openapi_parts import OF_A_MODEL, responses
@@ -47,9 +42,8 @@ FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 UNNAMED = "output"
 """What ``app.registry`` calls an output that has no name in the signature."""
 
-STATUS: Mapping[type[GatewayError], int] = {BrokenModelError: 400, MissingFeatureError: 400}
-"""Where MLflow's server answers otherwise than ``errors`` says: to it, what the model raises is a bad request, and it
-has no 422."""
+STATUS: Mapping[type[GatewayError], int] = {BrokenModelError: 400}
+"""Where MLflow's server answers otherwise than ``errors`` says: to it, what the model raises is a bad request."""
 CODES: Mapping[int, str] = {
     400: "BAD_REQUEST",
     401: "UNAUTHENTICATED",
@@ -58,6 +52,7 @@ CODES: Mapping[int, str] = {
     409: "RESOURCE_CONFLICT",
     413: "BAD_REQUEST",
     415: "BAD_REQUEST",
+    422: "BAD_REQUEST",
     429: "REQUEST_LIMIT_EXCEEDED",
     500: "INTERNAL_ERROR",
     503: "TEMPORARILY_UNAVAILABLE",
@@ -159,7 +154,7 @@ def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> l
     """The scoring route."""
 
     async def invocations(exchange: Exchange) -> Answer:
-        caller = await admission.enter(exchange.header(headers.AUTHORIZATION_HEADER))
+        caller = await admission.enter(exchange.header(b"authorization"))
         kind = media_type(exchange.header(b"content-type"))
         body = await exchange.body(max_body_bytes)
         model = exchange.path["model"]
@@ -168,11 +163,10 @@ def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> l
             inputs, parameters = await asyncio.to_thread(decode_csv, spec, body), dict[str, Any]()
         else:
             inputs, parameters = decode(spec, body)
-        key, identity = exchange.header(headers.STICKY_HEADER), headers.identity_of(exchange)
+        identity = identity_of(exchange)
+        key = exchange.header(STICKY_HEADER)
         reply = await plane.infer(InferCall(model, inputs, caller, identity, key=key, parameters=parameters))
-        return await compressed(
-            exchange, Answer(encode(spec, reply.outputs), headers=headers.of_reply(reply, identity))
-        )
+        return await compressed(exchange, Answer(encode(spec, reply.outputs), headers=reply_headers(reply, identity)))
 
     return [Route("/models/{model}/invocations", Endpoint(invocations, failed), methods=["POST"])]
 

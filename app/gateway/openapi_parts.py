@@ -29,10 +29,10 @@ OF_INFERENCE: Errors = (
     NotAllowedError,
     ForbiddenError,
     RateLimitedError,
-    MissingFeatureError,
     InputError,
     TooLargeError,
     UnsupportedMediaError,
+    MissingFeatureError,
     LateAnswerError,
     BrokenModelError,
 )
@@ -54,15 +54,15 @@ SCHEMAS: dict[str, Any] = {
     },
 }
 
+SECURITY: list[dict[str, Any]] = [{"HTTPBearer": []}, {}]
+"""A key, or none where the settings have the scope predict in ``anonymous``."""
+
 REPLY_HEADERS: dict[str, Any] = {
     "x-model-version": {"schema": {"type": "string"}, "required": True, "description": "The version that answered"},
     "x-failed-versions": {"schema": {"type": "string"}, "description": "Versions that failed before it"},
-    "x-prediction-cache": {"schema": {"type": "string"}, "description": "hit: this answer was given before"},
-    "x-feature-status": {
-        "schema": {"type": "string"},
-        "description": "fresh, the views whose rows are stale or missing, or degraded: declared defaults stand in",
-    },
-    "traceparent": {"schema": {"type": "string"}, "description": "W3C trace context of this request"},
+    "x-prediction-cache": {"schema": {"const": "hit"}, "description": "The answer was given before"},
+    "x-feature-status": {"schema": {"type": "string"}, "description": "What the feature store had for it"},
+    "traceparent": {"schema": {"type": "string"}, "required": True, "description": "This request's trace and span"},
 }
 
 HEADERS: list[dict[str, Any]] = [
@@ -82,7 +82,7 @@ HEADERS: list[dict[str, Any]] = [
         "name": "traceparent",
         "in": "header",
         "schema": {"type": "string"},
-        "description": "W3C trace context of the caller",
+        "description": "The caller's span (W3C Trace Context)",
     },
     {
         "name": "Content-Encoding",
@@ -115,7 +115,7 @@ def responses(
             "description": sentence,
             "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
         }
-        if error.retry_after_s is not None:
+        if error.retry_after_s is not None or error is RateLimitedError:
             found[status]["headers"] = {
                 "Retry-After": {"schema": {"type": "integer"}, "description": "When to try again, seconds"}
             }

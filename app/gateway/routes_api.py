@@ -82,7 +82,10 @@ def router(store: RouteStore, gateway: Callable[[], DeploymentHandle[Any]], door
         table = await _read(store, model)
         return await _followed(gateway(), table)
 
-    @routes.put("/{model}", responses=responses(OF_A_CHANGE))
+    @routes.put(
+        "/{model}",
+        responses=responses((*OF_A_MODEL, NotAllowedError, ForbiddenError, InputError, ConflictingChangeError)),
+    )
     async def change(model: str, body: ChangeBody) -> TableBody:
         """Set the weights; answers once every gateway replica follows."""
         await _read(store, model)

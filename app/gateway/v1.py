@@ -15,11 +15,12 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.routing import BaseRoute, Route
 
-from app.gateway import headers, json_arrays
+from app.gateway import json_arrays
 from app.gateway.admission import Admission
 from app.gateway.call import InferCall
 from app.gateway.dataplane import DataPlane
 from app.gateway.errors import InputError
+from app.gateway.headers import STICKY_HEADER, identity_of, reply_headers
 from app.gateway.http import Answer, Endpoint, Exchange, compressed, failed
 from app.gateway.json_arrays import Arrays
 from app.gateway.openapi_parts import OF_A_MODEL, responses
@@ -92,13 +93,14 @@ def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> l
     """The inference route."""
 
     async def predict(exchange: Exchange) -> Answer:
-        caller = await admission.enter(exchange.header(headers.AUTHORIZATION_HEADER))
+        caller = await admission.enter(exchange.header(b"authorization"))
         body = await exchange.body(max_body_bytes)
         model = exchange.path["model"]
         inputs, parameters = decode(await plane.spec(model), body)
-        key, identity = exchange.header(headers.STICKY_HEADER), headers.identity_of(exchange)
+        identity = identity_of(exchange)
+        key = exchange.header(STICKY_HEADER)
         reply = await plane.infer(InferCall(model, inputs, caller, identity, key=key, parameters=parameters))
-        return await compressed(exchange, Answer(encode(reply.outputs), headers=headers.of_reply(reply, identity)))
+        return await compressed(exchange, Answer(encode(reply.outputs), headers=reply_headers(reply, identity)))
 
     return [Route("/v1/models/{model}:predict", Endpoint(predict, failed), methods=["POST"])]
 

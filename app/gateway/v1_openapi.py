@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.gateway.openapi_parts import HEADERS, MODEL, OF_INFERENCE, REPLY_HEADERS, by_text, responses
+from app.gateway.openapi_parts import HEADERS, MODEL, OF_INFERENCE, REPLY_HEADERS, SECURITY, by_text, responses
 
 _REQUEST: dict[str, Any] = {
     "type": "object",
@@ -42,6 +42,7 @@ def paths() -> dict[str, Any]:
                 "summary": "Predict",
                 "description": "Answered by the version that the split picks for the sticky key or entity.",
                 "parameters": [MODEL, *HEADERS],
+                "security": SECURITY,
                 "requestBody": {"required": True, "content": {"application/json": {"schema": _REQUEST}}},
                 "responses": {
                     "200": {

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.gateway.openapi_parts import HEADERS, MODEL, OF_INFERENCE, REPLY_HEADERS, VERSION, by_text, responses
+from app.gateway.openapi_parts import (
+    HEADERS,
+    MODEL,
+    OF_INFERENCE,
+    REPLY_HEADERS,
+    SECURITY,
+    VERSION,
+    by_text,
+    responses,
+)
 from app.gateway.v2_binary import LENGTH_HEADER
 from app.gateway.v2_types import MAX_DIMENSIONS, NUMPY
 
@@ -114,6 +123,7 @@ def _infer(operation: str, summary: str, description: str, path: list[dict[str, 
         "summary": summary,
         "description": description,
         "parameters": [*path, *HEADERS, _LENGTH],
+        "security": SECURITY,
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": _REQUEST}, "application/octet-stream": _BINARY},

@@ -13,11 +13,12 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.routing import BaseRoute, Route
 
-from app.gateway import headers, v2_reply, v2_request
+from app.gateway import v2_reply, v2_request
 from app.gateway.admission import Admission
 from app.gateway.call import InferCall
 from app.gateway.dataplane import DataPlane
 from app.gateway.errors import NoAnswerError
+from app.gateway.headers import STICKY_HEADER, identity_of, reply_headers
 from app.gateway.http import Answer, Endpoint, Exchange, compressed, failed
 from app.gateway.openapi_parts import OF_A_MODEL, responses
 from app.gateway.v2_binary import LENGTH_HEADER
@@ -36,8 +37,7 @@ def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> l
         caller = await admission.enter(exchange.header(headers.AUTHORIZATION_HEADER))
         body = await exchange.body(max_body_bytes)
         asked = v2_request.decode(body, exchange.header(_LENGTH))
-        identity = headers.identity_of(exchange, asked.id)
-        request_id = asked.id or identity.request_id
+        identity = identity_of(exchange, asked.id)
         model = exchange.path["model"]
         reply = await plane.infer(
             InferCall(
@@ -53,11 +53,11 @@ def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> l
         )
         returned = headers.of_reply(reply, identity)
         if binary := asked.binary_among(reply.outputs):
-            body, length = v2_reply.encode_binary(model, reply.version, request_id, reply.outputs, binary)
-            returned[LENGTH_HEADER] = str(length)
-            answer = Answer(body, media_type="application/octet-stream", headers=returned)
+            body, length = v2_reply.encode_binary(model, reply.version, reply_id, reply.outputs, binary)
+            headers[LENGTH_HEADER] = str(length)
+            answer = Answer(body, media_type="application/octet-stream", headers=headers)
         else:
-            answer = Answer(v2_reply.encode(model, reply.version, request_id, reply.outputs), headers=returned)
+            answer = Answer(v2_reply.encode(model, reply.version, reply_id, reply.outputs), headers=headers)
         return await compressed(exchange, answer)
 
     endpoint = Endpoint(infer, failed)

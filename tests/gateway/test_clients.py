@@ -23,13 +23,14 @@ from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from numpy.typing import NDArray
 
 from app.gateway.v2_types import datatype_of
+from app.redis_client import connect
 from app.releases.versions import bring_up
 from app.routing.readback import gateway_handle
-from app.routing.store import RouteStore, connect
+from app.routing.store import RouteStore
 from app.settings import Settings
 from tests.support.flavours import DTYPES, iris, log_all_types, log_pytorch, log_scaled, log_sklearn
 
-KSERVE = os.environ.get("TIDEGATE_TEST_KSERVE_PYTHON", "")
+KSERVE = os.environ.get("TEST_KSERVE_PYTHON", "")
 
 MATRICES: dict[str, NDArray[Any]] = {
     **{name: np.array([[0, 1, 1], [1, 0, 1]], dtype) for name, dtype in DTYPES.items() if dtype.kind not in "US"},
@@ -221,7 +222,7 @@ def test_mlflow_reads_our_errors(scoring: Callable[[str], Any]) -> None:
         scoring("nothing").invoke([[1.0]])
 
 
-@pytest.mark.skipif(not KSERVE, reason="TIDEGATE_TEST_KSERVE_PYTHON names no Python with the package kserve")
+@pytest.mark.skipif(not KSERVE, reason="TEST_KSERVE_PYTHON names no Python with the package kserve")
 def test_kserves_client(address: str, fitted: dict[str, Any]) -> None:
     table, _ = iris()
     rows = table.head(3)

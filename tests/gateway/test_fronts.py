@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.echo import echo_api
+from tests.gateway.echo import echo_api
 
 JSON = {"content-type": "application/json"}
 ROWS = {"instances": [{"x": 1.5, "n": 2, "who": "é"}]}

@@ -46,6 +46,15 @@ def test_a_table(names: list[str | int] | None) -> None:
     assert shown(json_arrays.from_table(TABLE, names, rows)) == ROWS
 
 
+def test_positions_leave_out_what_is_looked_up() -> None:
+    fields = FieldSpec("x", "float64"), FieldSpec("spent", "float64"), FieldSpec("who", "str")
+    model = ModelSpec("m", "1", fields, (), True, features=("spent",), feature_views=({"name": "user"},))
+    assert list(json_arrays.from_instances(model, [[1, "a"]])) == ["x", "who"]
+    assert list(json_arrays.from_instances(model, [[1, 2, "a"]])) == ["x", "spent", "who"]
+    with pytest.raises(InputError, match="have 1 cells; accepted are 2, for x, who or 3, for x, spent, who"):
+        json_arrays.from_instances(model, [[1]])
+
+
 def test_rows_that_are_objects() -> None:
     rows = [
         {"x": 1.5, "n": 1, "who": "a", "raw": {"b64": "aGk="}},

@@ -18,10 +18,10 @@ from schemathesis.python import asgi
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from app.gateway.v2_types import datatype_of
-from tests.support.echo import TENSORS, echo_api
+from tests.gateway.echo import TENSORS, echo_api
 
 DESCRIPTION = (
-    Path(os.environ.get("TIDEGATE_SPECS", Path(__file__).parents[3] / "shared/specs")) / "open_inference_rest.yaml"
+    Path(os.environ.get("TEST_SPECS", Path(__file__).parents[3] / "shared/specs")) / "open_inference_rest.yaml"
 )
 API = echo_api()
 VALUES: dict[str, list[Any]] = {
@@ -34,7 +34,7 @@ VALUES: dict[str, list[Any]] = {
 }
 
 pytestmark = pytest.mark.skipif(
-    not DESCRIPTION.exists(), reason=f"{DESCRIPTION} is not there; TIDEGATE_SPECS names its folder"
+    not DESCRIPTION.exists(), reason=f"{DESCRIPTION} is not there; TEST_SPECS names its folder"
 )
 
 

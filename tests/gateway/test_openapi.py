@@ -19,10 +19,11 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from app.gateway.keys import hash_key
-from app.routing.store import RouteStore, connect, now_ms
+from app.redis_client import connect
+from app.routing.store import RouteStore, now_ms
 from app.routing.table import new_table
 from app.settings import Settings
-from tests.support.echo import TABLE, TENSORS, echo_api
+from tests.gateway.echo import TABLE, TENSORS, echo_api
 
 KEY = "the admin key"
 MODELS = [TABLE.model, TENSORS.model]

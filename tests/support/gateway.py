@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from app.gateway.prediction_cache import PredictionCache
 from app.gateway.rate_limit import RateLimiter
 from app.gateway.served import Served
 from app.gateway.versions import Placement, Versions
+from app.routing.store import RouteStore
 from app.routing.table import RouteTable
 from app.settings import Settings
 
@@ -40,25 +41,32 @@ def api_over(
     report: Callable[[Served], None] = lambda served: None,
     cache: PredictionCache | None = None,
     features: FeatureLookup | None = None,
+    others: Iterable[RouteTable] = (),
+    store: RouteStore | None = None,
+    admin_key_hash: str = ADMIN_KEY_HASH,
 ) -> FastAPI:
-    """The API of a replica that follows ``tables``, without a key; its parts are not started."""
+    """The API of a replica that serves one model (and ``others``), without a key; its parts are not started."""
     plane = DataPlane(
         settings,
-        {table.model: table for table in tables},
+        {found.model: found for found in (table, *others)},
         Versions(settings, "g1", dedicated=placement),
         lambda: True,
         cast(FeatureLookup, features),
         cast(PredictionCache, cache),
         report,
     )
-    door = Door({}, lambda: True, ADMIN_KEY_HASH, frozenset({Scope.PREDICT}))
+    door = Door({}, lambda: True, admin_key_hash, frozenset({Scope.PREDICT}))
     parts: Any = SimpleNamespace(
         settings=settings,
         plane=plane,
         admission=Admission(door, cast(RateLimiter, None)),
         ready=lambda: True,
-        store=_EmptyStore(),
+        store=store,
         start=_nothing,
         stop=_nothing,
     )
     return build_api(cast(Parts, parts))
+
+
+async def _nothing() -> None:
+    """Nothing to start, nothing to stop."""
