@@ -7,7 +7,6 @@ from app.gateway.features import FeatureReport
 from app.gateway.http import Exchange
 from app.gateway.identity import Identity, identify
 
-AUTHORIZATION_HEADER = b"authorization"
 STICKY_HEADER = b"x-sticky-key"
 REQUEST_ID_HEADER = b"x-request-id"
 TRACEPARENT_HEADER = b"traceparent"
@@ -31,9 +30,9 @@ def identity_of(exchange: Exchange, request_id: str | None = None) -> Identity:
     )
 
 
-def of_reply(reply: Reply, identity: Identity) -> dict[str, str]:
+def reply_headers(reply: Reply, identity: Identity) -> dict[str, str]:
     """Who answered, who failed first, and what the answer rests on. Serve itself returns the request id."""
-    headers = {VERSION_HEADER: reply.version, TRACEPARENT_HEADER.decode(): identity.traceparent}
+    headers = {VERSION_HEADER: reply.version, "traceparent": identity.traceparent}
     if reply.failed:
         headers[FAILED_HEADER] = ", ".join(reply.failed)
     if reply.cached:

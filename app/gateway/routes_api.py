@@ -26,7 +26,6 @@ from app.routing.store import ConflictError, RouteStore
 from app.routing.table import RouteError, RouteTable, with_entity, with_weights
 
 FOLLOW_TIMEOUT_S = 5.0
-OF_A_CHANGE = (*OF_A_MODEL, NotAllowedError, ForbiddenError, InputError, ConflictingChangeError)
 
 _bearer = HTTPBearer(auto_error=False, description="An API key with the scope admin")
 

@@ -34,7 +34,7 @@ def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> l
     """The inference routes."""
 
     async def infer(exchange: Exchange) -> Answer:
-        caller = await admission.enter(exchange.header(headers.AUTHORIZATION_HEADER))
+        caller = await admission.enter(exchange.header(b"authorization"))
         body = await exchange.body(max_body_bytes)
         asked = v2_request.decode(body, exchange.header(_LENGTH))
         identity = identity_of(exchange, asked.id)
@@ -46,12 +46,13 @@ def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> l
                 caller,
                 identity,
                 pinned=exchange.path.get("version"),
-                key=exchange.header(headers.STICKY_HEADER),
+                key=exchange.header(STICKY_HEADER),
                 outputs=asked.outputs,
                 parameters=asked.parameters,
             )
         )
-        returned = headers.of_reply(reply, identity)
+        headers = reply_headers(reply, identity)
+        reply_id = asked.id or identity.request_id
         if binary := asked.binary_among(reply.outputs):
             body, length = v2_reply.encode_binary(model, reply.version, reply_id, reply.outputs, binary)
             headers[LENGTH_HEADER] = str(length)

@@ -17,7 +17,7 @@ from app.model_spec import FieldSpec, ModelSpec
 from app.routing.table import Route, RouteTable
 from app.serving.batch import Batch, BatchReply, VersionCard
 from app.settings import Settings
-from tests.support.gateway import api_over
+from tests.gateway.support import api_over
 
 SPEC = ModelSpec(
     model="echo",
@@ -72,7 +72,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     settings = Settings()
     settings = settings.model_copy(update={"gateway": settings.gateway.model_copy(update={"max_body_bytes": 2000})})
     table = RouteTable("echo", 1, "salt", routes=(Route("1", "echo-v1", 1.0),))
-    api = api_over(settings, [table], Echo)
+    api = api_over(settings, table, Echo)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://gateway") as found:
         yield found
 

@@ -17,7 +17,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from ray.serve.grpc_util import RayServegRPCContext
 
-from app.gateway import headers, v2_reply
+from app.gateway import v2_reply
 from app.gateway.admission import Admission
 from app.gateway.call import InferCall
 from app.gateway.dataplane import DataPlane
@@ -26,6 +26,7 @@ from app.gateway.grpc import tensors
 from app.gateway.grpc.messages import CLASSES
 from app.gateway.grpc.metadata import Metadata
 from app.gateway.grpc.status import sentence, status_of
+from app.gateway.headers import reply_headers
 from app.gateway.identity import identify
 from app.gateway.v2_routes import EXTENSIONS, PLATFORM
 
@@ -128,7 +129,7 @@ class InferenceService:
                 parameters=asked.parameters,
             )
         )
-        context.set_trailing_metadata(list(headers.of_reply(reply, identity).items()))
+        context.set_trailing_metadata(list(reply_headers(reply, identity).items()))
         reply_id = asked.id or identity.request_id
         return tensors.encode(request.model_name, reply.version, reply_id, reply.outputs, raw=asked.binary is None)
 

@@ -25,18 +25,9 @@ from app.settings import Settings
 ADMIN_KEY_HASH = "0" * 64
 
 
-class _EmptyStore:
-    async def read(self, model: str) -> None:
-        return None
-
-
-async def _nothing() -> None:
-    pass
-
-
 def api_over(
     settings: Settings,
-    tables: Sequence[RouteTable],
+    table: RouteTable,
     placement: Callable[[str], Placement],
     report: Callable[[Served], None] = lambda served: None,
     cache: PredictionCache | None = None,
