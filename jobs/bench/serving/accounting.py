@@ -37,20 +37,27 @@ def role(process: psutil.Process) -> str:
         return _SUFFIX.sub(r"-v\1", title.split()[0])
     if "-m" in command[:4]:
         return command[command.index("-m") + 1]
-    if Path(title).name.startswith("python") and len(command) > 1:
-        return Path(next((part for part in command[1:] if not part.startswith("-")), title)).name
-    return Path(title).name
+    scripts = [Path(part).name for part in command[1:3] if part.endswith(".py")]
+    return scripts[0] if scripts else Path(title).name
+
+
+Identity = tuple[int, float]
+"""Pid and creation time: a pid alone may be used again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """CPU seconds spent so far, by role, by all processes that carry the mark or did when last looked."""
+    """Role and CPU seconds so far of every process that carries the mark, or did when last looked."""
 
-    seconds: Mapping[str, float]
+    processes: Mapping[Identity, tuple[str, float]]
 
-    def since(self, earlier: Reading) -> Reading:
-        """What was spent in between."""
-        return Reading({name: spent - earlier.seconds.get(name, 0.0) for name, spent in self.seconds.items()})
+    def since(self, earlier: Reading) -> dict[str, float]:
+        """CPU seconds spent in between, by role as it is now: Ray renames an idle worker that it puts to use."""
+        spent: dict[str, float] = {}
+        for process, (name, seconds) in self.processes.items():
+            _, before = earlier.processes.get(process, ("", 0.0))
+            spent[name] = spent.get(name, 0.0) + seconds - before
+        return spent
 
 
 @dataclass(slots=True)
@@ -62,18 +69,15 @@ class Meter:
     """
 
     mark: str
-    _spent: dict[tuple[int, float], tuple[str, float]] = field(default_factory=dict)
+    _processes: dict[Identity, tuple[str, float]] = field(default_factory=dict)
 
     def read(self) -> Reading:
         """Look at every process."""
         for process in marked(self.mark):
             with contextlib.suppress(*_GONE):
                 times = process.cpu_times()
-                self._spent[process.pid, process.create_time()] = (role(process), times.user + times.system)
-        seconds: dict[str, float] = {}
-        for name, spent in self._spent.values():
-            seconds[name] = seconds.get(name, 0.0) + spent
-        return Reading(seconds)
+                self._processes[process.pid, process.create_time()] = (role(process), times.user + times.system)
+        return Reading(dict(self._processes))
 
 
 def resident(mark: str, title: str) -> dict[int, int]:

@@ -1,6 +1,7 @@
-"""Bare Ray Serve: an ingress that answers by itself, and one that asks a deployment by its handle."""
+"""Bare Ray Serve: an ingress that answers by itself, and one that asks a deployment by its handle.
 
-from __future__ import annotations
+Annotations are evaluated here: Serve sends the classes by value, and FastAPI would not find by name what they are.
+"""
 
 from typing import Any
 

@@ -76,8 +76,10 @@ def main(argv: list[str]) -> int:
         _run(options, Path(scratch), found, say)
     summary = rows(found.cells)
     judged = list(verdicts(summary, found.memory))
-    if summary or found.refused:
-        console.print(tables.results(summary, found.refused))
+    if summary:
+        console.print(tables.results(summary))
+    for name, why in found.refused.items():
+        console.print(f"{name} has no figures, or not all: {why}", markup=False, highlight=False)
     if judged:
         console.print(tables.targets(judged))
     console.print(f"{os.cpu_count()} cores; load average before {load[0]:.1f}, after {os.getloadavg()[0]:.1f}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jobs.bench.serving.accounting import Meter
@@ -73,8 +72,8 @@ def measure(arm: Arm, connections: int, turn: int, order: Order, idle_s: float) 
         burst = client.burst(order, look=meter.read)
         time.sleep(SETTLE_S)
         ended, after = time.monotonic(), meter.read()
-    idle_rate = _rate(idle.since(before).seconds, idle_ended - began)
-    spent = after.since(idle).seconds
+    idle_rate = {name: seconds / (idle_ended - began) for name, seconds in idle.since(before).items()}
+    spent = after.since(idle)
     busy_s = ended - idle_ended
     answered = max(burst.requests, 1)
     by_role = {
@@ -94,7 +93,3 @@ def measure(arm: Arm, connections: int, turn: int, order: Order, idle_s: float) 
         by_role={name: ms for name, ms in sorted(by_role.items(), key=lambda each: -each[1]) if abs(ms) > 1e-3},
         problems=burst.problems,
     )
-
-
-def _rate(seconds: Mapping[str, float], over_s: float) -> dict[str, float]:
-    return {name: spent / over_s for name, spent in seconds.items()}

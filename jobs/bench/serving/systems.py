@@ -6,7 +6,6 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -24,6 +23,7 @@ from jobs.bench.serving.verdicts import DEDICATED, HOP, INLINE
 HOST = "127.0.0.1"
 MODEL = "bench"
 START_S = 180.0
+ANSWER_S = 60.0
 DEPLOY_S = 300.0
 OTHER_KEY = "0" * 43
 """Sent to servers that have no keys: as long as ours."""
@@ -48,7 +48,7 @@ class System(Protocol):
         """End it."""
 
 
-def await_answer(child: Child, target: Target, timeout_s: float = START_S) -> None:
+def await_answer(child: Child, target: Target, timeout_s: float = ANSWER_S) -> None:
     """Block until ``target`` answers a request with 200.
 
     Raises:
@@ -59,12 +59,22 @@ def await_answer(child: Child, target: Target, timeout_s: float = START_S) -> No
     url = f"http://{target.host}:{target.port}{target.path}"
     headers = {"authorization": f"Bearer {target.key}", "content-type": "application/json"}
 
-    def answers() -> bool:
-        with suppress(httpx.TransportError):
-            return httpx.post(url, content=content, headers=headers, timeout=10).status_code == httpx.codes.OK
-        return False
+    last = ""
 
-    child.wait_until(answers, timeout_s)
+    def answers() -> bool:
+        nonlocal last
+        try:
+            reply = httpx.post(url, content=content, headers=headers, timeout=10)
+        except httpx.TransportError as error:
+            last = repr(error)
+            return False
+        last = f"{reply.status_code} {reply.text[:200]}"
+        return reply.status_code == httpx.codes.OK
+
+    try:
+        child.wait_until(answers, timeout_s)
+    except ServerError as error:
+        raise ServerError(f"{url}: {last}; {error}") from None
 
 
 @dataclass

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from rich.table import Table
 
 from jobs.bench.serving.verdicts import Row, Verdict
 
 
-def results(rows: Iterable[Row], refused: Mapping[str, str]) -> Table:
-    """Every arm at every number of connections; a server that gave no figures says why."""
+def results(rows: Iterable[Row]) -> Table:
+    """Every arm at every number of connections."""
     table = Table(title="V2 JSON, one row of four numbers; CPU of all processes of a server, above its idle")
     for name in ("", "connections", "CPU-ms/request", "p50 ms", "p99 ms", "requests/s", "idle cores", "failed"):
         table.add_column(name, justify="left" if not name else "right")
@@ -30,8 +30,6 @@ def results(rows: Iterable[Row], refused: Mapping[str, str]) -> Table:
             failed,
         )
         last = row.arm
-    if refused:
-        table.caption = "\n".join(f"{name}: {why}" for name, why in refused.items())
     return table
 
 
