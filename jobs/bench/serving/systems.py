@@ -118,7 +118,7 @@ class Cluster:
 
     Args:
         options: of ``python -m cluster local up``, ports among them.
-        environment: variables beside this process's own.
+        environment: variables beside this process's own, of the stack and of what is deployed on it.
     """
 
     name: str
@@ -157,7 +157,7 @@ class Cluster:
         Raises:
             ServerError: it failed.
         """
-        environ = clean_environment() | {"TIDEGATE_STATE_DIR": str(self.state)}
+        environ = clean_environment() | dict(self.environment) | {"TIDEGATE_STATE_DIR": str(self.state)}
         command = (sys.executable, "-m", "jobs.bench.serving.deploy", what, *options)
         Child(f"deploying {what}", command, environ, self._folder / f"deploy-{what}.log").finish(DEPLOY_S)
 
