@@ -63,7 +63,7 @@ def main(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     console = Console()
     if not console.is_terminal:
-        console.width = 120
+        console.width = 130
     found = Found()
     load = os.getloadavg()
     with console.status("starting") as status, tempfile.TemporaryDirectory(prefix="bench-") as scratch:

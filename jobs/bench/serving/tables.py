@@ -13,7 +13,7 @@ def results(rows: Iterable[Row]) -> Table:
     """Every arm at every number of connections."""
     table = Table(title="V2 JSON, one row of four numbers; CPU of all processes of a server, above its idle")
     for name in ("", "connections", "CPU-ms/request", "p50 ms", "p99 ms", "requests/s", "idle cores", "failed"):
-        table.add_column(name, justify="left" if not name else "right")
+        table.add_column(name, justify="left" if not name else "right", no_wrap=not name)
     last = ""
     for row in rows:
         if last and row.arm != last:
