@@ -8,7 +8,7 @@ from typing import Any
 
 import uvicorn
 from dot import score  # type: ignore[import-not-found]
-from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer  # type: ignore[import-not-found]
+from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer
 
 
 class Dot(Model):  # type: ignore[misc]
