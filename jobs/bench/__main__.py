@@ -11,6 +11,7 @@ import sys
 BENCHMARKS = {
     "features": "what a read of online features costs its client, beside Feast",
     "layouts": "every parallel layout follows the loss curve of one process",
+    "serving": "CPU per request, latency and memory of the gateway, beside other servers on the same model",
     "training": "step times, checkpoint stalls and memory, beside what they are compared with",
 }
 

@@ -1,0 +1,235 @@
+"""``python -m jobs.bench serving``: what an answer costs, beside other servers on the same model, in one run.
+
+A V2 JSON request with one row of four numbers, an API key and a sticky key; CPU milliseconds per request summed over
+all processes of a server (its idle, measured just before, taken off), latency and requests per second. The gateway
+runs in a local stack of its own in a temporary folder, with versions in replicas of their own and one inline; beside
+it bare Ray Serve with and without HAProxy, FastAPI on uvicorn, and with --peers MLServer and KServe in environments
+that pip makes under ~/.cache/tidegate/peers. First of all the memory of the gateway's replicas over many requests.
+
+Exit code: 0 when every target that was measured is reached and no request failed, 1 when not, 2 for wrong arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+
+from jobs.bench.serving import tables
+from jobs.bench.serving.children import ServerError
+from jobs.bench.serving.environments import Environment
+from jobs.bench.serving.load import Order
+from jobs.bench.serving.measure import Arm, Cell, measure
+from jobs.bench.serving.memory import Sample, watch
+from jobs.bench.serving.systems import PlainServe, System, Tidegate, kserve, mlserver, uvicorn
+from jobs.bench.serving.verdicts import rows, verdicts
+
+PARTS = ("dedicated", "inline", "serve", "uvicorn", "serve-plain", "memory")
+MLSERVER = Environment("mlserver==1.7.1")
+KSERVE = Environment("kserve==0.21.0")
+PACKAGES = ("ray", "mlflow", "fastapi", "uvicorn", "uvloop", "numpy")
+MEMORY_CONNECTIONS = 64
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Found:
+    """What the run has measured so far.
+
+    Attributes:
+        refused: server -> why it has no figures, or not all.
+        failed: requests of the memory part that failed.
+    """
+
+    cells: list[Cell] = field(default_factory=list)
+    memory: list[Sample] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    failed: int = 0
+
+
+def main(argv: list[str]) -> int:
+    """Measure, print, write."""
+    options = _parser().parse_args(argv)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 130
+    found = Found()
+    load = os.getloadavg()
+    with console.status("starting") as status, tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+
+        def say(what: str) -> None:
+            status.update(what)
+            if not console.is_terminal:
+                console.print(what, markup=False, highlight=False)
+
+        _run(options, Path(scratch), found, say)
+    summary = rows(found.cells)
+    judged = list(verdicts(summary, found.memory))
+    if summary:
+        console.print(tables.results(summary))
+    for name, why in found.refused.items():
+        console.print(f"{name} has no figures, or not all: {why}", markup=False, highlight=False)
+    if judged:
+        console.print(tables.targets(judged))
+    console.print(f"{os.cpu_count()} cores; load average before {load[0]:.1f}, after {os.getloadavg()[0]:.1f}")
+    if options.json:
+        report = {
+            "machine": _machine(load),
+            "rows": [asdict(row) for row in summary],
+            "verdicts": [{**asdict(each), "holds": each.holds} for each in judged],
+            "cells": [asdict(cell) for cell in found.cells],
+            "memory": [asdict(sample) for sample in found.memory],
+            "refused": found.refused,
+            "versions": _versions(options.peers, found),
+        }
+        options.json.write_text(json.dumps(report, indent=1))
+    if options.plot and (summary or found.memory):
+        from jobs.bench.serving.plot import draw  # takes a second to import
+
+        draw(summary, found.memory).savefig(options.plot, dpi=150)
+    no_failures = not found.failed and not any(row.failed for row in summary)
+    return 0 if no_failures and not found.refused and all(each.holds for each in judged) else 1
+
+
+def _run(options: argparse.Namespace, scratch: Path, found: Found, say: Say) -> None:
+    """Each list of systems is alive together and takes turns; of Ray clusters only one lives at a time."""
+    wanted = frozenset(options.only)
+    ports = ("--port-offset", str(options.port_offset), "--replicas-port", str(options.replicas_port))
+    if "memory" in wanted:
+        with ExitStack() as living:
+            for arm in _started([Tidegate(ports, frozenset({"dedicated"}))], living, scratch / "memory", found, say):
+                _watch(arm, options, found, say)
+    together: list[System] = []
+    if stack := wanted & {"dedicated", "inline", "serve"}:
+        together.append(Tidegate(ports, stack))
+    if "uvicorn" in wanted:
+        together.append(uvicorn())
+    if options.peers:
+        together += _peers(found, say)
+    alone: list[System] = [PlainServe(ports, 8000 + options.port_offset)] if "serve-plain" in wanted else []
+    for number, systems in enumerate((together, alone)):
+        with ExitStack() as living:
+            arms = list(_started(systems, living, scratch / str(number), found, say))
+            _take_turns(arms, options, found, say)
+
+
+def _started(systems: Sequence[System], living: ExitStack, folder: Path, found: Found, say: Say) -> Iterator[Arm]:
+    for system in systems:
+        own = folder / system.name.replace(" ", "-")
+        own.mkdir(parents=True)
+        try:
+            arms = system.start(own, say)
+        except ServerError as error:
+            found.refused[system.name] = str(error)
+            say(f"{system.name}: {error}")
+            continue
+        living.callback(system.stop)
+        yield from arms
+
+
+def _peers(found: Found, say: Say) -> Iterator[System]:
+    for environment, server in ((MLSERVER, mlserver), (KSERVE, kserve)):
+        try:
+            environment.make(say)
+        except ServerError as error:
+            found.refused[environment.requirement] = str(error)
+        else:
+            yield server(environment)
+
+
+def _take_turns(arms: list[Arm], options: argparse.Namespace, found: Found, say: Say) -> None:
+    order = Order(requests=options.requests, seconds=None if options.requests else options.seconds)
+    for turn in range(options.rounds):
+        for connections in options.connections:
+            for arm in list(arms):
+                say(f"round {turn + 1} of {options.rounds}: {arm.name} at {connections} connections")
+                try:
+                    cell = measure(arm, connections, turn, order, options.idle)
+                except ServerError as error:
+                    found.refused[arm.name] = str(error)
+                    arms.remove(arm)
+                else:
+                    found.cells.append(cell)
+                    say(f"  {cell.cpu_ms:.2f} CPU-ms, {cell.requests_per_s:,.0f} requests/s, {cell.failed} failed")
+
+
+def _watch(arm: Arm, options: argparse.Namespace, found: Found, say: Say) -> None:
+    every = max(options.memory_requests // 20, 1)
+    try:
+        found.memory, found.failed = watch(arm, MEMORY_CONNECTIONS, options.memory_requests, every, say)
+    except ServerError as error:
+        found.refused["memory"] = str(error)
+
+
+def _machine(load: tuple[float, float, float]) -> dict[str, object]:
+    return {
+        "cores": os.cpu_count(),
+        "load_before": load,
+        "load_after": os.getloadavg(),
+        "platform": platform.platform(),
+        "python": sys.version.split()[0],
+    }
+
+
+def _versions(peers: bool, found: Found) -> dict[str, dict[str, str]]:
+    ours = {name: version(name) for name in PACKAGES}
+    made = (each for each in (MLSERVER, KSERVE) if peers and each.requirement not in found.refused)
+    return {"here": ours} | {each.requirement: each.versions() for each in made}
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError(text)
+    return value
+
+
+_count.__name__, _seconds.__name__ = "number from 1", "number of seconds above 0"  # as argparse's messages name them
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m jobs.bench serving",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="what to measure [all]")
+    parser.add_argument(
+        "--peers", action="store_true", help="MLServer and KServe, too; the first time pip makes them"
+    )
+    parser.add_argument(
+        "--connections", nargs="+", type=_count, default=[1, 16, 64], metavar="N", help="at once [1 16 64]"
+    )
+    parser.add_argument("--rounds", type=_count, default=3, metavar="N", help="turns of each arm; medians count [3]")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--seconds", type=_seconds, default=10.0, metavar="S", help="of load in a turn [10]")
+    length.add_argument("--requests", type=_count, metavar="N", help="in a turn, instead of seconds")
+    parser.add_argument("--idle", type=_seconds, default=3.0, metavar="S", help="of idling before a turn [3]")
+    parser.add_argument(
+        "--memory-requests", type=_count, default=200_000, metavar="N", help="over which memory is watched [200000]"
+    )
+    parser.add_argument("--port-offset", type=int, default=1300, metavar="N", help="of the stack's ports [1300]")
+    parser.add_argument(
+        "--replicas-port", type=int, default=28000, metavar="PORT", help="first of its replicas' 2000 ports [28000]"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON, too")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw them (PNG, SVG or PDF by the name)")
+    return parser

@@ -1,0 +1,99 @@
+"""What is put on a Ray cluster under test, as commands beside it: ``python -m jobs.bench.serving.deploy WHAT``.
+
+A process of its own, because Ray's variables differ between the clusters and Ray reads them once. What it deploys
+outlives it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+from mlflow.models import ModelSignature
+from mlflow.types import Schema, TensorSpec
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from app.registry import connect
+from app.releases.versions import FOLLOW_TIMEOUT_S, bring_up, move_inline
+from app.routing.readback import await_followed
+from app.routing.store import RouteStore
+from app.routing.store import connect as connect_redis
+from app.routing.table import with_weights
+from app.settings import Settings, get_settings
+from jobs.bench.serving.bare_serve import APPLICATIONS
+from jobs.connect import cluster, gateway
+
+DEDICATED, INLINE = "bench-dedicated", "bench-inline"
+_MODEL = Path(__file__).parent / "model"
+_NUMBER = np.dtype(np.float64)
+
+
+def log_model(model: str) -> str:
+    """Register the dot product as a new version of ``model``."""
+    with mlflow.start_run():
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(_MODEL / "dot_model.py"),
+            code_paths=[str(_MODEL / "dot.py")],
+            signature=ModelSignature(
+                inputs=Schema([TensorSpec(_NUMBER, (-1, 4), "x")]), outputs=Schema([TensorSpec(_NUMBER, (-1,), "y")])
+            ),
+            input_example={"x": np.ones((1, 4))},
+            pip_requirements=["numpy"],
+            registered_model_name=model,
+        )
+    return str(info.registered_model_version)
+
+
+async def deploy_versions(settings: Settings, handle: DeploymentHandle[Any], model: str, inline: bool) -> None:
+    """Two versions of ``model``: both with traffic, in replicas of their own; or one with all of it in the gateway's
+    replicas, and one beside it that has none, as after a release."""
+    client = connect(settings.mlflow)
+    redis = connect_redis(settings.redis)
+    store = RouteStore(redis)
+    weights = {}
+    for share in (1.0, 0.0) if inline else (0.5, 0.5):
+        version = await asyncio.to_thread(log_model, model)
+        await bring_up(client, store, handle, model, version, settings.serving)
+        weights[version] = share
+    table = await store.change(model, lambda held, now_ms: with_weights(held, weights, now_ms))
+    await await_followed(handle, model, table.revision, FOLLOW_TIMEOUT_S)
+    if inline:
+        champion = max(weights, key=lambda version: weights[version])
+        await move_inline(store, handle, model, champion, settings.serving.deploy_timeout_s)
+    await redis.aclose()
+
+
+def deploy_bare() -> None:
+    """The applications of bare Ray Serve, each at ``/NAME``."""
+    for name, application in APPLICATIONS.items():
+        serve.run(application, name=name, route_prefix=f"/{name}")
+
+
+def main(argv: list[str]) -> int:
+    """Connect, deploy, leave."""
+    parser = argparse.ArgumentParser(prog="python -m jobs.bench.serving.deploy", description=__doc__)
+    parser.add_argument("what", choices=("dedicated", "inline", "bare"))
+    parser.add_argument("--port", type=int, help="for bare: start Serve with this HTTP port on 127.0.0.1")
+    options = parser.parse_args(argv)
+    settings = get_settings()
+    with cluster(settings.ray):
+        if options.what == "bare":
+            if options.port is not None:
+                serve.start(http_options={"host": "127.0.0.1", "port": options.port})
+            deploy_bare()
+        else:
+            inline = options.what == "inline"
+            with gateway(settings.gateway.app_name) as handle:
+                asyncio.run(deploy_versions(settings, handle, INLINE if inline else DEDICATED, inline))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The model under every server: a dot product of four numbers."""

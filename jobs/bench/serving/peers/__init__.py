@@ -1,0 +1,1 @@
+"""Other servers, each on the same model."""
