@@ -14,7 +14,7 @@ from app.settings import Settings
 from jobs.run.pace import Pace
 from jobs.run.progress import Progress
 from jobs.run.story import tell
-from jobs.run.summary import show, summarize
+from jobs.run.summary import Replayed, show, summarize
 from jobs.run.tally import Tally
 
 
@@ -57,7 +57,7 @@ def test_a_broken_promise_is_said() -> None:
     tally = Tally(["1", "2"])
     tally.failures.append("503: nobody")
     tally.moved_back = 2
-    summary = summarize([], tally, alias="1", promoted="2", removed="1", seconds=1.0)
+    summary = summarize([], tally, Replayed(0, 0), alias="1", promoted="2", removed="1", seconds=1.0)
     assert summary["ok"] is False
     assert len(summary["broken"]) == 3
     json.dumps(summary, allow_nan=False)
