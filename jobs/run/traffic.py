@@ -1,7 +1,8 @@
 """Replays requests against the gateway at a steady rate, bounded in flight, each at its own instant of the past.
 
 Requests of one instant are sent whatever the answers do (open loop). Before the first of a later instant everything
-under way is awaited: were the features moved on meanwhile, a request would be answered by what was not known yet.
+under way is awaited: were the features moved on meanwhile, a request would be answered by what was not known yet. So
+the rate is kept while an answer takes no longer than the requests of one instant are apart, and falls where it does.
 """
 
 from __future__ import annotations
