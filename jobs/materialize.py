@@ -6,11 +6,12 @@ On a cluster:      ray job submit --working-dir . -- python -m jobs.materialize 
 
 The events are written to TIDEGATE_FEATURES_STORAGE as Parquet where they are not there yet. Rows are written only if
 they are newer, so that every command may be repeated; --serve goes on where it stopped, and ends cleanly on Ctrl-C,
-SIGTERM and `ray job stop`. With --until the store's time is that of the replay, for gateways too; it holds for
-TIDEGATE_FEATURES_CLOCK_LEASE_S after the last step.
+SIGTERM and `ray job stop`. With --until the store's time is that of the replay, for gateways too; it stands still
+where a replay ends or is stopped, and holds for TIDEGATE_FEATURES_CLOCK_LEASE_S after the last step.
 
-Exit code: 0 done or stopped; 1 Redis or Ray is away, or another view of a name is registered; 2 an option is refused.
-The last line of the output is one JSON object: rows by view, and the instant reached.
+Exit code: 0 done, or the replay was stopped; 1 Redis or Ray is away, or another view of a name is registered; 2 an
+option is refused; 75 stopped before all rows were written. The last line of the output is one JSON object: rows by
+view, the address of the events and the instant reached, or where it stopped.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import sys
 import threading
 from collections.abc import Sequence
@@ -49,13 +51,27 @@ from app.settings import Settings, SettingsError, get_settings
 from app.training.config import ConfigError
 from app.training.progress import Say
 from jobs.connect import cluster
-from jobs.train import status_line, stopped_by_signals
+from jobs.train import STOPPED, status_line, stopped_by_signals
 
 STEP_S = 0.25
 """Wall time between the steps of a replay, seconds."""
 TRIES_S = 60.0
 """Time that a replay waits for a Redis that is away before it gives up, seconds."""
 _FAILURES = (FeatureStoreError, EventStoreError, RegistrationError, RayError, ConnectionError, OSError)
+_CHATTY = {
+    "ray.data._internal.execution.streaming_executor": logging.WARNING,
+    "ray.data._internal.progress": logging.ERROR,  # warns that its progress bars are off: here is one
+}
+
+
+class _StoppedError(Exception):
+    """Asked to stop before all rows were written."""
+
+    def __init__(self, parts_done: int, parts: int) -> None:
+        super().__init__(
+            f"stopped with {parts_done} of {parts} parts done; without --fresh this command goes on from there"
+        )
+        self.parts_done, self.parts = parts_done, parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +102,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ConfigError, SettingsError) as error:
         print(error, file=sys.stderr)
         return 2
+    for name, level in _CHATTY.items():
+        logging.getLogger(name).setLevel(level)
     try:
         with cluster(settings.ray), stopped_by_signals() as stop, status_line() as show:
             result = asyncio.run(_run(command, settings, stop, show))
+    except _StoppedError as stopped:
+        print(stopped)
+        print(json.dumps({"parts": stopped.parts, "stopped_at_part": stopped.parts_done}), flush=True)
+        return STOPPED
     except _FAILURES as error:
         print(error, file=sys.stderr)
         return 1
@@ -107,14 +129,19 @@ async def _run(command: Command, settings: Settings, stop: threading.Event, show
         )
         if command.fresh:
             await ledger.forget()
-            print(f"removed {sum([await store.clear(view.declaration) for view in command.views])} rows", flush=True)
+            _say(f"removed {sum([await store.clear(view.declaration) for view in command.views]):,} rows")
         start, replayed = await _start(command, events, store, ledger)
-        print(f"rows as of {_text(start)}", flush=True)
-        done = await materialize(
-            command.views, events, start, store, ledger, replayed, lambda progress: show(_line(progress))
-        )
-        _print(done)
+        _say(f"rows as of {_text(start)}")
+
+        def report(progress: Progress) -> None:
+            if stop.is_set() and progress.parts_done < progress.parts:
+                raise _StoppedError(progress.parts_done, progress.parts)
+            show(f"{progress.parts_done}/{progress.parts} parts  {progress.rows:,} rows")
+
+        done = await materialize(command.views, events, start, store, ledger, replayed, report)
+        _tell(done)
         if command.serve:
+            show("reading the events up to there")
             replayer = await asyncio.to_thread(Replayer, command.views, events, start, store, ledger)
             await _serve(replayer, command, stop, show)
             start = replayer.position
@@ -124,6 +151,7 @@ async def _run(command: Command, settings: Settings, stop: threading.Event, show
             "views": {name: asdict(written) for name, written in done.views.items()},
             "parts": done.parts,
             "parts_before": done.parts_before,
+            "events": events.url,
             "instant": _text(start),
         }
     finally:
@@ -135,7 +163,7 @@ def write_events(recipe: FeatureSource, views: Sequence[RollingView], storage: s
     events = EventStore.of(storage, recipe.name, recipe.events_version)
     absent = [source for source in {view.source: None for view in views} if events.info(source) is None]
     if absent:
-        print(f"writing events of {', '.join(absent)} to {events.url}", flush=True)
+        _say(f"writing events of {', '.join(absent)} to {events.url}")
         for source, table in recipe.events().items():
             if source in absent:
                 events.write(source, table)
@@ -146,8 +174,10 @@ async def _start(command: Command, events: EventStore, store: OnlineStore, ledge
     """The instant of the rows, and whether it is a replay's: where an earlier replay came to, if that is later."""
     if command.until is None:
         return await store.now() // SECOND, False
-    before = await ledger.position(replay_digest(command.views, events))
-    return max(command.until, (before or 0) // SECOND), True
+    before = (await ledger.position(replay_digest(command.views, events)) or 0) // SECOND
+    if before > command.until:
+        _say(f"a replay has come to {_text(before)} and goes on there; --fresh begins at --until")
+    return max(command.until, before), True
 
 
 async def _serve(replayer: Replayer, command: Command, stop: threading.Event, show: Say) -> None:
@@ -156,7 +186,7 @@ async def _serve(replayer: Replayer, command: Command, stop: threading.Event, sh
     end = replayer.newest if command.to is None else command.to
     await replayer.begin(command.speed)
     began_at, began = loop.time(), replayer.position
-    answered_at, total = loop.time(), 0
+    answered_at, total, rows = loop.time(), 0, 0
     while replayer.position < end and not stop.is_set():
         await asyncio.to_thread(stop.wait, STEP_S)
         to = min(began + int((loop.time() - began_at) * command.speed), end)
@@ -168,24 +198,26 @@ async def _serve(replayer: Replayer, command: Command, stop: threading.Event, sh
             show(f"{error}; trying again")
             continue
         answered_at = loop.time()
-        total += step.events
-        show(f"{_text(replayer.position)}  {total:,} events  {step.rows.written:,} rows written")
-    print(f"{'stopped' if stop.is_set() else 'replayed'} at {_text(replayer.position)}: {total:,} events", flush=True)
+        total, rows = total + step.events, rows + step.rows.written
+        show(f"{_text(replayer.position)}  {total:,} events  {rows:,} rows written")
+    if stop.is_set():
+        await replayer.advance(replayer.position)  # a clock that ran on without rows would make them stale
+    done = "stopped" if stop.is_set() else "replayed"
+    _say(f"{done} at {_text(replayer.position)}: {total:,} events, {rows:,} rows written")
 
 
-def _print(done: Materialized) -> None:
+def _tell(done: Materialized) -> None:
+    """Views of which no row was looked at, done before or without events, are left out."""
     width = max(map(len, done.views), default=0)
     for name, rows in done.views.items():
-        print(
-            f"{name:{width}}  {rows.written:8,} written  {rows.skipped:8,} skipped  {rows.expired:8,} expired",
-            flush=True,
-        )
+        if any(asdict(rows).values()):
+            _say(f"{name:{width}}  {rows.written:8,} written  {rows.skipped:8,} skipped  {rows.expired:8,} expired")
     if done.parts_before:
-        print(f"{done.parts_before} of {done.parts} parts were done before", flush=True)
+        _say(f"{done.parts_before} of {done.parts} parts were done before")
 
 
-def _line(progress: Progress) -> str:
-    return f"{progress.parts_done}/{progress.parts} parts  {progress.rows:,} rows"
+def _say(line: str) -> None:
+    print(f"\r\033[K{line}" if sys.stdout.isatty() else line, flush=True)
 
 
 def _command(options: argparse.Namespace) -> Command:

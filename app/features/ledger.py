@@ -71,6 +71,10 @@ class Ledger:
         found = msgspec.json.decode(held, type=Position)
         return found.instant if found.replay == replay else None
 
+    async def release(self) -> None:
+        """Give the store's time back to the wall clock. The position stays: a replay goes on from there."""
+        await self._store.within_deadline(self._redis.delete(CLOCK_KEY))
+
     async def forget(self) -> None:
         """Forget the clock, the position and what is done."""
         await self._store.within_deadline(self._redis.delete(CLOCK_KEY, POSITION_KEY, DONE_KEY))

@@ -1,11 +1,12 @@
 """The main job, end to end on real data.
 
-Brings the local stack up, trains `static` by a submitted job and makes it champion, trains `online`, starts it at
-10 %, replays real October flights against the gateway, moves the weight to 50 % and 100 % while the traffic runs,
-moves the alias champion, removes the old version, and says what it saw.
+Brings the local stack up, trains `static` by a submitted job and makes it champion, trains `online`, fills the
+feature store by another job, starts `online` at 10 %, replays real October flights against the gateway, moves the
+weight to 50 % and 100 % while the traffic runs, moves the alias champion, removes the old version, and says what it
+saw. Requests carry no features: what `online` wants is read from the store, whose rows and clock follow the flights.
 
 Exit code 0 only if every promise held: no failed request, no key that moved back, observed shares as set, the
-expected test AUC. The stack is left running, unless --once is given.
+expected test AUC, features read and fresh. The stack is left running, unless --once is given.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -23,8 +23,13 @@ _CHATTY = {
 }
 
 
-async def submit(settings: RaySettings, entrypoint: str, say: Callable[[str], None]) -> dict[str, Any]:
+async def submit(
+    settings: RaySettings, entrypoint: str, say: Callable[[str], None], environment: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """``ray job submit --working-dir . -- ENTRYPOINT``: follow its log, return the JSON object on its last line.
+
+    Args:
+        environment: variables that the job sees beside the cluster's.
 
     Raises:
         StepError: the job did not succeed.
@@ -32,7 +37,8 @@ async def submit(settings: RaySettings, entrypoint: str, say: Callable[[str], No
     for name, level in _CHATTY.items():
         logging.getLogger(name).setLevel(level)
     client = await asyncio.to_thread(JobSubmissionClient, settings.dashboard_url)
-    job = await asyncio.to_thread(client.submit_job, entrypoint=entrypoint, runtime_env={"working_dir": str(ROOT)})
+    runtime_env = {"working_dir": str(ROOT), "env_vars": dict(environment or {})}
+    job = await asyncio.to_thread(client.submit_job, entrypoint=entrypoint, runtime_env=runtime_env)
     lines = [""]
     try:
         async for chunk in client.tail_job_logs(job):

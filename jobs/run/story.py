@@ -6,7 +6,8 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from httpx import HTTPError
@@ -16,7 +17,9 @@ from ray.exceptions import RayError
 from ray.serve.handle import DeploymentHandle
 from redis.exceptions import RedisError
 
-from app.recipes.flights.replay import october
+from app.features import EventStore, EventStoreError, FeatureStoreError
+from app.recipes.flights.replay import START, october
+from app.recipes.flights.views import VIEWS
 from app.registry import CHALLENGER, CHAMPION, RegistryError, alias, connect
 from app.releases.versions import bring_up, take_down
 from app.routing.readback import NotFollowedError
@@ -27,10 +30,11 @@ from app.serving.deploy import DeployError
 from app.settings import Settings
 from jobs.connect import cluster, gateway
 from jobs.run.errors import StepError
+from jobs.run.features import FeatureReplay, replayed, storage_url
 from jobs.run.pace import Pace
 from jobs.run.progress import Progress
 from jobs.run.stack import Routes, submit
-from jobs.run.summary import Training, summarize
+from jobs.run.summary import Replayed, Training, summarize
 from jobs.run.tally import Tally
 from jobs.run.traffic import Replay, Request
 
@@ -43,6 +47,8 @@ EXPECTED_FAILURES = (
     MlflowException,
     RouteError,
     RedisError,
+    FeatureStoreError,
+    EventStoreError,
     DeployError,
     NotFollowedError,
     HTTPError,
@@ -55,7 +61,7 @@ SHARES = (0.1, 0.5, 1.0)
 
 
 class Story:
-    """Train, register, serve, split, promote, remove."""
+    """Train, register, serve, fill the feature store, split, promote, remove."""
 
     def __init__(
         self,
@@ -100,15 +106,33 @@ class Story:
                     self._progress.say(step, f"removing version {other}, left by an earlier run")
                     await take_down(self._store, self._gateway, MODEL, other)
 
-    async def shift(self, champion: str, challenger: str) -> Tally:
+    async def materialize(self) -> EventStore:
+        """Submit the filling of the feature store as of the evening before the first flight; the events it used."""
+        until = datetime.fromtimestamp(START, UTC).date()
+        entrypoint = f"python -m jobs.materialize --recipe {MODEL} --until {until} --fresh"
+        # The replay reads the events that the job writes: both must mean one place.
+        place = {"TIDEGATE_FEATURES_STORAGE": storage_url(self._settings.features)}
+        with self._progress.step(f"ray job submit -- {entrypoint}") as step:
+            result = await submit(self._settings.ray, entrypoint, lambda line: self._progress.say(step, line), place)
+            rows = sum(view["written"] for view in result["views"].values())
+            self._progress.say(step, f"{rows:,} rows of {len(result['views'])} feature views as of {until}")
+        return EventStore(result["events"])
+
+    async def shift(self, champion: str, challenger: str, events: EventStore) -> tuple[Tally, Replayed]:
         """Replay October while the weight moves to the challenger, and on while the champion is removed."""
         await self._alias(CHALLENGER, challenger)
-        with self._progress.step("read the flights of October"):
-            requests = await asyncio.to_thread(lambda: list(_requests()))
+        async with AsyncExitStack() as stack:
+            with self._progress.step("read the flights of October, and the events before them"):
+                requests = await asyncio.to_thread(lambda: list(_requests()))
+                features = await stack.enter_async_context(replayed(self._settings, events))
+            tally = await self._shift(champion, challenger, requests, features)
+            return tally, Replayed(features.events, features.rows)
+
+    async def _shift(self, champion: str, challenger: str, requests: list[Request], features: FeatureReplay) -> Tally:
         tally = Tally([champion, challenger])
         self._progress.watch(tally, {champion: "static", challenger: "online"})
         await self._move(tally, champion, challenger, SHARES[0])
-        async with self._traffic(iter(requests), tally):
+        async with self._traffic(iter(requests), tally, features):
             for share in SHARES:
                 title = f"version {challenger} at {share:.0%}, flights of October at {self._pace.rate:g}/s"
                 with self._progress.step(title) as step:
@@ -138,13 +162,16 @@ class Story:
         tally.begin(weights, followed_s)
 
     @asynccontextmanager
-    async def _traffic(self, requests: Iterator[Request], tally: Tally) -> AsyncIterator[None]:
+    async def _traffic(
+        self, requests: Iterator[Request], tally: Tally, features: FeatureReplay
+    ) -> AsyncIterator[None]:
         url = f"{self._settings.gateway.url}/v2/models/{MODEL}/infer"
-        replay = Replay(url, OUTPUT, requests, self._pace.rate, tally)
+        replay = Replay(url, OUTPUT, requests, self._pace.rate, tally, features.advance, len(VIEWS))
         running = asyncio.create_task(replay.run())
         try:
             yield
             if running.done():
+                await running
                 raise StepError("the flights of October ended before the last step; choose a lower --rate")
         finally:
             replay.stop()
@@ -159,12 +186,12 @@ class Story:
 
 
 def _requests() -> Iterator[Request]:
-    for flight in october():
+    for flight in october("static"):
         inputs = [
             {"name": name, "shape": [1], "datatype": datatype, "data": [value]}
             for name, datatype, value in flight.inputs()
         ]
-        yield Request(json.dumps({"inputs": inputs}).encode(), flight.key, flight.late)
+        yield Request(json.dumps({"inputs": inputs}).encode(), flight.key, flight.late, flight.scheduled_departure)
 
 
 async def tell(settings: Settings, pace: Pace, progress: Progress, started: float) -> dict[str, Any]:
@@ -187,8 +214,11 @@ async def tell(settings: Settings, pace: Pace, progress: Progress, started: floa
             await story.crown(old)
             online = await story.train("online")
             new = await story.deploy(online)
-            tally = await story.shift(old, new)
-            return summarize([static, online], tally, await story.champion(), new, old, time.monotonic() - started)
+            events = await story.materialize()
+            tally, done = await story.shift(old, new, events)
+            return summarize(
+                [static, online], tally, done, await story.champion(), new, old, time.monotonic() - started
+            )
     finally:
         await routes.close()
         await redis.aclose()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +14,11 @@ from jobs.run.tally import Tally
 
 EXPECTED_AUC = {"static": 0.60, "online": 0.78}
 """Least test AUC that the shipped configurations promise."""
+EXPECTED_FRESH = 0.9
+"""Least share of feature rows that are fresh; of those of October's first days 97 % are. The others are of aircraft
+that were away from New York for three days."""
+
+STATUSES = ("fresh", "stale", "missing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +29,22 @@ class Training:
     result: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """Events that became known while the traffic ran, and the feature rows that they wrote."""
+
+    events: int
+    rows: int
+
+
 def summarize(
-    trainings: list[Training], tally: Tally, alias: str | None, promoted: str, removed: str, seconds: float
+    trainings: list[Training],
+    tally: Tally,
+    replayed: Replayed,
+    alias: str | None,
+    promoted: str,
+    removed: str,
+    seconds: float,
 ) -> dict[str, Any]:
     """The summary as plain values; ``ok`` is whether every promise held, ``broken`` names those that did not."""
     versions = {str(training.result["version"]): training for training in trainings}
@@ -38,6 +57,7 @@ def summarize(
         auc, least = training.result["metrics"]["auc"], EXPECTED_AUC[training.name]
         if auc < least:
             broken.append(f"test AUC of {training.name} is {auc:.3f}, expected at least {least}")
+    broken.extend(_broken_features(tally, promoted))
     if any(not phase.keys for phase in tally.phases):
         broken.append("no request was answered under some of the weights")
     misfits = (phase.weights for phase in tally.phases if not phase.as_set())
@@ -80,6 +100,8 @@ def summarize(
         "failures": tally.failures[:10],
         "keys_moved_back": tally.moved_back,
         "answers_after_fall_over": tally.fell_over,
+        "replayed_events": replayed.events,
+        "rows_written_by_replay": replayed.rows,
         "champion": alias,
         "removed": removed,
     }
@@ -135,6 +157,9 @@ def show(console: Console, summary: Mapping[str, Any], addresses: Mapping[str, s
     console.print(models)
     console.print()
     console.print(phases)
+    for version, found in summary["versions"].items():
+        if (features := found["features"])["replies"]:
+            console.print(f"\n{_features_line(version, features, summary)}", highlight=False)
     console.print(
         f"\n{summary['requests']} requests, {summary['failed_requests']} failed; "
         f"{summary['keys_moved_back']} keys moved back; champion is version {summary['champion']}, "
@@ -162,7 +187,30 @@ def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
-def _served(tally: Tally, version: str) -> dict[str, float | int]:
+def _broken_features(tally: Tally, version: str) -> Iterator[str]:
+    found = tally.versions.get(version)
+    if found is None or not found.requests:
+        return
+    features = found.features
+    if features.replies < found.requests:
+        yield f"{found.requests - features.replies} answers of version {version} did without features"
+    if features.degraded:
+        yield f"the feature store gave no answer for {features.degraded} requests"
+    if features.rows and features.fresh < EXPECTED_FRESH * features.rows:
+        yield f"{features.fresh} of {features.rows} feature rows were fresh, expected are {EXPECTED_FRESH:.0%}"
+
+
+def _features_line(version: str, features: Mapping[str, int], summary: Mapping[str, Any]) -> str:
+    rows = sum(features[status] for status in STATUSES)
+    shares = ", ".join(f"{features[status] / rows:.1%} {status}" for status in STATUSES) if rows else "none answered"
+    return (
+        f"Features of version {version}: {rows:,} rows read online, {shares}; "
+        f"{features['degraded']} requests without an answer of the store; "
+        f"{summary['replayed_events']:,} events replayed into {summary['rows_written_by_replay']:,} rows"
+    )
+
+
+def _served(tally: Tally, version: str) -> dict[str, Any]:
     found = tally.versions[version]
     quality = found.quality()
     return {
@@ -172,4 +220,5 @@ def _served(tally: Tally, version: str) -> dict[str, float | int]:
         "live_brier": quality.brier,
         "latency_p50_ms": found.latency_ms(0.5),
         "latency_p99_ms": found.latency_ms(0.99),
+        "features": asdict(found.features),
     }

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
+from jobs.run.freshness import Freshness
+
 Z95 = 1.959964
 Z9999 = 3.890592
 
@@ -25,6 +27,7 @@ class Outcome:
         version: who answered; None when the request failed.
         score: predicted probability; label: what really happened, 0 or 1.
         fell_over: versions that failed before another one gave this answer.
+        features: that the answer rests on.
         error: why there was no answer.
     """
 
@@ -35,6 +38,7 @@ class Outcome:
     score: float
     label: int
     fell_over: tuple[str, ...] = ()
+    features: Freshness = field(default_factory=Freshness)
     error: str | None = None
 
 
@@ -73,6 +77,7 @@ class VersionTally:
     latencies_s: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
+    features: Freshness = field(default_factory=Freshness)
 
     def latency_ms(self, quantile: float) -> float:
         """A quantile of the callers' latency, milliseconds."""
@@ -162,6 +167,7 @@ class Tally:
         found.latencies_s.append(outcome.ended - outcome.started)
         found.scores.append(outcome.score)
         found.labels.append(outcome.label)
+        found.features += outcome.features
         self.fell_over += bool(outcome.fell_over)
         for version in outcome.fell_over:
             self.versions.setdefault(version, VersionTally()).failed_attempts += 1

@@ -1,16 +1,22 @@
-"""Replays requests against the gateway at a steady rate, whatever the answers do (open loop), bounded in flight."""
+"""Replays requests against the gateway at a steady rate, bounded in flight, each at its own instant of the past.
+
+Requests of one instant are sent whatever the answers do (open loop). Before the first of a later instant everything
+under way is awaited: were the features moved on meanwhile, a request would be answered by what was not known yet. So
+the rate is kept while an answer takes no longer than the requests of one instant are apart, and falls where it does.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 
+from jobs.run.freshness import Freshness, freshness
 from jobs.run.tally import Outcome, Tally
 
 IN_FLIGHT = 64
@@ -19,11 +25,12 @@ TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request to replay: its V2 body, its sticky key and what really happened."""
+    """One request to replay: its V2 body, its sticky key, what really happened, and when it was asked (seconds)."""
 
     body: bytes
     key: str
     label: int
+    instant: int
 
 
 class Replay:
@@ -32,42 +39,74 @@ class Replay:
     Args:
         url: the inference route.
         output: name of the output that holds the score.
+        requests: their instants never go back.
         rate: requests per second.
+        advance: called with each new instant while no request is under way.
+        views: feature views that a version with features reads.
     """
 
-    def __init__(self, url: str, output: str, requests: Iterator[Request], rate: float, tally: Tally) -> None:
+    def __init__(
+        self,
+        url: str,
+        output: str,
+        requests: Iterator[Request],
+        rate: float,
+        tally: Tally,
+        advance: Callable[[int], Awaitable[None]],
+        views: int,
+    ) -> None:
         self._url, self._output, self._requests, self._tally = url, output, requests, tally
         self._interval = 1.0 / rate
+        self._advance, self._views = advance, views
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._stop = asyncio.Event()
+        self._under_way: set[asyncio.Task[None]] = set()
 
     def stop(self) -> None:
         """Send nothing more; requests in flight are awaited."""
         self._stop.set()
 
     async def run(self) -> None:
-        """Send until stopped."""
+        """Send until stopped. What ``advance`` raises ends it."""
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         connector = aiohttp.TCPConnector(limit=IN_FLIGHT)
-        async with (
-            aiohttp.ClientSession(timeout=timeout, connector=connector) as session,
-            asyncio.TaskGroup() as group,
-        ):
-            due = time.monotonic()
-            for request in self._requests:
-                await self._room.acquire()
-                if self._stop.is_set():
-                    return
-                group.create_task(self._send(session, request))
-                due = max(due + self._interval, time.monotonic() - 1.0)  # never catch up on more than a second
-                delay = due - time.monotonic()
-                if delay > 0:
-                    await asyncio.sleep(delay)
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
+            try:
+                await self._send_in_turn(session)
+                await self._answered()
+            finally:
+                for task in self._under_way:
+                    task.cancel()
+                await self._answered()
+
+    async def _send_in_turn(self, session: aiohttp.ClientSession) -> None:
+        due, instant = time.monotonic(), None
+        for request in self._requests:
+            if request.instant != instant:
+                await self._answered()
+                await self._advance(request.instant)
+                instant = request.instant
+            await self._room.acquire()
+            if self._stop.is_set():
+                return
+            task = asyncio.create_task(self._send(session, request))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+            due = max(due + self._interval, time.monotonic() - 1.0)  # never catch up on more than a second
+            delay = due - time.monotonic()
+            if delay > 0:
+                await asyncio.sleep(delay)
+
+    async def _answered(self) -> None:
+        """Wait for every request under way; each ends by ``TIMEOUT_S``."""
+        if self._under_way:
+            await asyncio.wait(self._under_way)
 
     async def _send(self, session: aiohttp.ClientSession, request: Request) -> None:
         started, phase = time.monotonic(), self._tally.phase
         version, score, error = None, 0.0, None
         fell_over: tuple[str, ...] = ()
+        features = Freshness()
         headers = {"content-type": "application/json", "x-sticky-key": request.key}
         try:
             async with session.post(self._url, data=request.body, headers=headers) as response:
@@ -76,6 +115,7 @@ class Replay:
                     reply = json.loads(text)
                     version, score = reply["model_version"], _score(reply, self._output)
                     fell_over = tuple(response.headers.get("x-failed-versions", "").replace(",", " ").split())
+                    features = freshness(response.headers.get("x-feature-status"), self._views)
                 else:
                     error = f"{response.status}: {text[:200]}"
         except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as failure:
@@ -83,7 +123,9 @@ class Replay:
         finally:
             self._room.release()
         ended = time.monotonic()
-        self._tally.add(Outcome(request.key, started, ended, version, score, request.label, fell_over, error), phase)
+        self._tally.add(
+            Outcome(request.key, started, ended, version, score, request.label, fell_over, features, error), phase
+        )
 
 
 def _score(reply: dict[str, Any], output: str) -> float:

@@ -93,9 +93,12 @@ async def newest(redis: Redis) -> tuple[float, int]:
     return float(row.values[0] or 0), answer.read_at // 1_000_000 - T0
 
 
-async def test_rows_then_a_replay_that_is_stopped_and_goes_on(redis: Redis, settings: Settings) -> None:
+async def test_rows_then_a_replay_that_is_stopped_and_goes_on(
+    redis: Redis, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
     TinyRecipe.read = 0
     first = await ran(settings)
+    assert first.pop("events").startswith(settings.features.storage)
     assert first == {
         "views": {"one": {"written": 1, "skipped": 0, "expired": 0}},
         "parts": 1,
@@ -112,17 +115,27 @@ async def test_rows_then_a_replay_that_is_stopped_and_goes_on(redis: Redis, sett
             await asyncio.sleep(0.02)
     stop.set()
     stopped = await serving
-    value, _ = await newest(redis)
+    value, clock = await newest(redis)
     at = int(pd.Timestamp(stopped["instant"]).timestamp()) - T0
     assert 105 <= value < 499
     assert value == 100 + at
+    assert clock == at, "a clock that is not fed stands still"
 
     whole = await ran(settings, "--serve", "--speed", "1000", "--to", "2013-10-01T00:05:00")
     assert whole["instant"] == "2013-10-01T00:05:00+00:00"
     assert await newest(redis) == (400, 300)
     again = await ran(settings)  # an earlier instant goes on from where the replay came to
     assert again["instant"] == "2013-10-01T00:05:00+00:00"
+    assert "a replay has come to 2013-10-01T00:05:00+00:00 and goes on there" in capsys.readouterr().out
     afresh = await ran(settings, "--fresh")
     assert afresh["instant"] == "2013-10-01T00:00:00+00:00"
     assert await newest(redis) == (100, 0)
     assert TinyRecipe.read == 1
+
+
+async def test_stopped_before_all_rows_are_written(redis: Redis, settings: Settings) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(materialize._StoppedError, match="stopped with 0 of 1 parts done; without --fresh"):
+        await ran(settings, stop=stop)
+    assert (await ran(settings, stop=threading.Event()))["parts_before"] == 0

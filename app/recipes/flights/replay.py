@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from app.recipes.flights.table import flight_table, select
 Value = str | int | float | None
 
 OCTOBER = 10
+START = int(datetime(2013, OCTOBER, 1, tzinfo=UTC).timestamp())
+"""1 October in UTC, seconds since 1970-01-01: an evening in New York, before the first of these flights."""
 _DATATYPE: dict[ColumnType, str] = {"string": "BYTES", "long": "INT64", "double": "FP64"}
 """Column type -> datatype of the Open Inference Protocol."""
 
