@@ -15,8 +15,12 @@ from app.routing.attempts import OverloadedError, UnavailableError
 from app.serving.batch import DEPLOYMENT, Batch, BatchReply, VersionCard
 
 ASK_AGAIN_S = 1.0
-CALLS_PER_REPLICA = 2
-"""One that the model works on, and one that waits at the replica's door, so that the model never does."""
+SLOW_MODEL = 0.5
+"""A model that takes more than this share of a call's time has use for a second call, which waits at its door while
+it works on the first. A quicker one has not: the way there and back is what costs, and one call with twice the
+requests costs half of it."""
+SMOOTHING = 0.1
+"""Weight of the newest call in that share."""
 SEEN_S = 10.0
 """A replica that has not answered for so long may be gone."""
 
@@ -29,6 +33,7 @@ class Dedicated:
         self._handle_: DeploymentHandle[Any] | None = None
         self._absent_until = 0.0
         self._seen: dict[str, float] = {}
+        self._model_share = 1.0  # not known yet
 
     async def card(self) -> VersionCard:
         """See :class:`app.gateway.versions.Placement`."""
@@ -37,16 +42,19 @@ class Dedicated:
 
     async def send(self, batch: Batch) -> BatchReply:
         """See :class:`app.gateway.versions.Placement`."""
+        started = time.monotonic()
         reply: BatchReply = await self._ask(lambda handle: handle.infer.remote(batch))
-        self._seen[reply.replica] = time.monotonic()
+        ended = self._seen[reply.replica] = time.monotonic()
+        share = min(reply.seconds / max(ended - started, 1e-9), 1.0)
+        self._model_share += SMOOTHING * (share - self._model_share)
         return reply
 
     def calls(self) -> int:
-        """Two for every replica that has answered of late: a new one is found as soon as Serve sends it a call."""
+        """One or two for every replica that has answered of late; a new one is found as soon as Serve picks it."""
         if len(self._seen) > 1:
             now = time.monotonic()
             self._seen = {replica: at for replica, at in self._seen.items() if now - at <= SEEN_S}
-        return CALLS_PER_REPLICA * max(len(self._seen), 1)
+        return (2 if self._model_share > SLOW_MODEL else 1) * max(len(self._seen), 1)
 
     def busy_s(self) -> float:
         """Its replicas look after themselves."""

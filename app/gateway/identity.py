@@ -5,7 +5,7 @@ https://www.w3.org/TR/trace-context/ (sections 3.2, 3.3 and 4.3): a child of the
 
 from __future__ import annotations
 
-import os
+import random
 import re
 from dataclasses import dataclass
 
@@ -58,7 +58,7 @@ def identify(
         traceparent: version 00, or the part of a later version that version 00 can read.
         tracestate: all headers of that name, joined by commas; dropped without a valid ``traceparent``.
     """
-    fresh = os.urandom(40).hex()
+    fresh = f"{random.getrandbits(320):080x}"
     if not (request_id and len(request_id) <= MAX_REQUEST_ID and request_id.isascii() and request_id.isprintable()):
         request_id = fresh[:32]
     parent = _TRACEPARENT.fullmatch(traceparent) if traceparent else None

@@ -23,7 +23,7 @@ import msgspec
 import pandas as pd
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from app.gateway import json_arrays
 from app.gateway.admission import Admission
@@ -150,7 +150,7 @@ def failed(error: GatewayError) -> Answer:
     return Answer(json.dumps({"error_code": CODES[status], "message": str(error)}).encode(), status)
 
 
-def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[BaseRoute]:
+def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[Route]:
     """The scoring route."""
 
     async def invocations(exchange: Exchange) -> Answer:

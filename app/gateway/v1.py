@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 from fastapi import APIRouter
 from pydantic import BaseModel
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from app.gateway import json_arrays
 from app.gateway.admission import Admission
@@ -89,7 +89,7 @@ def encode(outputs: Outputs) -> bytes:
     return msgspec.json.encode({"predictions": predictions})
 
 
-def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[BaseRoute]:
+def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[Route]:
     """The inference route."""
 
     async def predict(exchange: Exchange) -> Answer:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from app.gateway import v2_reply, v2_request
 from app.gateway.admission import Admission
@@ -30,7 +30,7 @@ EXTENSIONS = ["binary_tensor_data"]
 _LENGTH = LENGTH_HEADER.lower().encode()
 
 
-def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[BaseRoute]:
+def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[Route]:
     """The inference routes."""
 
     async def infer(exchange: Exchange) -> Answer:

@@ -21,6 +21,8 @@ from app.settings import ServingSettings
 
 LOOK_BACK_S = 5.0
 """Autoscaling looks at the mean of so many seconds."""
+QUIET = LoggingConfig(log_level="WARNING", enable_access_log=False)
+"""Serve's log without a line per request, which would cost more than the split: each prediction is an event."""
 REPORT_S = 1.0
 """How often a replica says how many requests are ongoing."""
 
@@ -129,7 +131,7 @@ def _configured(settings: ServingSettings) -> Any:
         max_ongoing_requests=settings.max_ongoing_requests,
         max_queued_requests=settings.max_queued_requests,
         graceful_shutdown_timeout_s=settings.drain_timeout_s,
-        logging_config=LoggingConfig(enable_access_log=False),
+        logging_config=QUIET,
         ray_actor_options={
             "num_cpus": settings.num_cpus,
             "num_gpus": settings.num_gpus,
