@@ -26,6 +26,7 @@ from app.gateway.grpc.service import InferenceService
 from app.gateway.openapi import describe
 from app.gateway.parts import Parts
 from app.routing.readback import GATEWAY_DEPLOYMENT, gateway_handle
+from app.serving.quiet_log import QUIET
 from app.settings import get_settings
 
 

@@ -13,16 +13,15 @@ from mlflow import MlflowClient
 from pydantic import ValidationError
 from ray import serve
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
-from ray.serve.schema import ApplicationStatus, LoggingConfig
+from ray.serve.schema import ApplicationStatus
 
 from app.registry import RegistryError, find, serving_entry
 from app.serving.application import Version
+from app.serving.quiet_log import QUIET
 from app.settings import ServingSettings
 
 LOOK_BACK_S = 5.0
 """Autoscaling looks at the mean of so many seconds."""
-QUIET = LoggingConfig(log_level="WARNING", enable_access_log=False)
-"""Serve's log without a line per request, which would cost more than the split: each prediction is an event."""
 REPORT_S = 1.0
 """How often a replica says how many requests are ongoing."""
 
