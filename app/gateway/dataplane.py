@@ -163,20 +163,29 @@ class DataPlane:
         return answer.outputs
 
     async def spec(self, model: str, version: str | None = None) -> ModelSpec:
-        """What a version takes and gives; without a version, the one with the most weight.
+        """What a version takes and gives; without a version, the one with the most weight that answers.
 
         Raises:
             UnknownModelError: model or version is not deployed.
-            NoAnswerError: the version does not answer.
+            NoAnswerError: the version, or each of them, does not answer.
         """
         table = self.table(model)
-        wanted = version or max(table.routes, key=lambda route: route.weight).version
-        route = table.route(self._deployed(table, wanted))
-        try:
-            async with asyncio.timeout(self._settings.routing.attempt_timeout_s):
-                return (await self._versions.card(route)).spec
-        except (VersionFailedError, TimeoutError) as error:
-            raise NoAnswerError(f"version {wanted} of {model} does not answer") from error
+        if version is not None:
+            routes = [table.route(self._deployed(table, version))]
+        else:
+            routes = sorted(table.routes, key=lambda route: -route.weight)
+        for route in routes:
+            known = self._versions.known_card(route)
+            if known is not None:
+                return known.spec
+        for route in routes:
+            try:
+                async with asyncio.timeout(self._settings.routing.attempt_timeout_s):
+                    return (await self._versions.card(route)).spec
+            except (VersionFailedError, TimeoutError) as error:
+                log.info("%s does not say what it takes: %s", route.app, error)
+        silent = ", ".join(route.version for route in routes)
+        raise NoAnswerError(f"version {silent} of {model} does not answer")
 
     async def warm_up(self) -> None:
         """Load what the tables place inline, read the card of every other deployed version, so that no first request

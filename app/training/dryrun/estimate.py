@@ -43,7 +43,8 @@ class RankMemory:
     @property
     def total(self) -> int:
         """The sum: a peak, at the first backward pass of a step. Not in it: the device's own context, communication
-        buffers and what the allocator cannot use."""
+        buffers, what the allocator cannot use, and the copy in the host's memory that checkpoints are written from,
+        as large as parameters and optimizer."""
         return self.parameters + self.gradients + self.optimizer + self.activations + self.gathered
 
 
