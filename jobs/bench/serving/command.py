@@ -2,9 +2,10 @@
 
 A V2 JSON request with one row of four numbers, an API key and a sticky key; CPU milliseconds per request summed over
 all processes of a server (its idle, measured just before, taken off), latency and requests per second. The gateway
-runs in a local stack of its own in a temporary folder, with versions in replicas of their own and one inline; beside
-it bare Ray Serve with and without HAProxy, FastAPI on uvicorn, and with --peers MLServer and KServe in environments
-that pip makes under ~/.cache/tidegate/peers. First of all the memory of the gateway's replicas over many requests.
+runs in a local stack of its own in a temporary folder, with versions in replicas of their own, one inline, one whose
+answers are kept and one whose inputs are looked up; beside it bare Ray Serve with and without HAProxy, FastAPI on
+uvicorn, and with --peers MLServer and KServe in environments that pip makes under ~/.cache/tidegate/peers. First of
+all the memory of the gateway's replicas over many requests.
 
 Exit code: 0 when every target that was measured is reached and no request failed, 1 when not, 2 for wrong arguments.
 """
@@ -34,7 +35,7 @@ from jobs.bench.serving.memory import Sample, watch
 from jobs.bench.serving.systems import PlainServe, System, Tidegate, kserve, mlserver, uvicorn
 from jobs.bench.serving.verdicts import rows, verdicts
 
-PARTS = ("dedicated", "inline", "serve", "uvicorn", "serve-plain", "memory")
+PARTS = ("dedicated", "inline", "cache", "features", "serve", "uvicorn", "serve-plain", "memory")
 MLSERVER = Environment("mlserver==1.7.1")
 KSERVE = Environment("kserve==0.21.0")
 PACKAGES = ("ray", "mlflow", "fastapi", "uvicorn", "uvloop", "numpy")
@@ -111,7 +112,7 @@ def _run(options: argparse.Namespace, scratch: Path, found: Found, say: Say) -> 
             for arm in _started([Tidegate(ports, frozenset({"dedicated"}))], living, scratch / "memory", found, say):
                 _watch(arm, options, found, say)
     together: list[System] = []
-    if stack := wanted & {"dedicated", "inline", "serve"}:
+    if stack := wanted & {"dedicated", "inline", "cache", "features", "serve"}:
         together.append(Tidegate(ports, stack))
     if "uvicorn" in wanted:
         together.append(uvicorn())

@@ -18,7 +18,7 @@ from jobs.bench.serving.children import Child, ServerError, clean_environment, f
 from jobs.bench.serving.environments import Environment
 from jobs.bench.serving.measure import Arm
 from jobs.bench.serving.v2_request import Target, encode
-from jobs.bench.serving.verdicts import DEDICATED, HOP, INLINE
+from jobs.bench.serving.verdicts import CACHED, DEDICATED, HOP, INLINE, LOOKED_UP
 
 HOST = "127.0.0.1"
 MODEL = "bench"
@@ -188,8 +188,8 @@ class Tidegate:
 
     Args:
         ports: options of ``python -m cluster local up``.
-        parts: of ``dedicated``, ``inline`` and ``serve``. A gateway replica that has never had an inline model is
-            another one as to memory.
+        parts: of ``dedicated``, ``inline``, ``cache``, ``features`` and ``serve``. A gateway replica that has never had
+            an inline model is another one as to memory.
     """
 
     ports: tuple[str, ...]
@@ -211,8 +211,8 @@ class Tidegate:
             left = cluster.up(folder, say)
             key, port = left["TIDEGATE_GATEWAY_ADMIN_KEY"], int(left["TIDEGATE_GATEWAY_URL"].rpartition(":")[2])
 
-            def arm(name: str, path: str, detail: str) -> Arm:
-                return Arm(name, Target(HOST, port, path, key), self.name, detail)
+            def arm(name: str, path: str, detail: str, looked_up: bool = False) -> Arm:
+                return Arm(name, Target(HOST, port, path, key, looked_up), self.name, detail)
 
             arms: list[Arm] = []
             if "dedicated" in self.parts:
@@ -223,6 +223,15 @@ class Tidegate:
                 say("deploying an inline version")
                 cluster.deploy("inline")
                 arms.append(arm(INLINE, "/v2/models/bench-inline/infer", "in the gateway's replicas"))
+            if "cache" in self.parts:
+                say("deploying a version whose answers are kept")
+                cluster.deploy("cache")
+                arms.append(arm(CACHED, "/v2/models/bench-cache/infer", "answered from the gateway's memory"))
+            if "features" in self.parts:
+                say("deploying a version whose inputs are looked up")
+                cluster.deploy("features")
+                detail = "the caller names a user; one read of Redis"
+                arms.append(arm(LOOKED_UP, "/v2/models/bench-features/infer", detail, looked_up=True))
             if "serve" in self.parts:
                 say("deploying bare Serve")
                 cluster.deploy("bare")

@@ -17,12 +17,14 @@ class Target:
 
     Attributes:
         key: sent as ``Authorization: Bearer KEY`` to every server, whether it looks at it or not.
+        looked_up: the requests name a user, whose four numbers the server looks up.
     """
 
     host: str
     port: int
     path: str
     key: str
+    looked_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,22 @@ class Request:
     expected: float
 
 
-def body(index: int) -> tuple[bytes, float]:
-    """The JSON of request ``index`` and the answer. Multiples of a quarter: every order of summing is exact."""
-    row = [((index * step) % 97) / 4 for step in (1, 3, 5, 7)]
-    tensor = {"name": "x", "shape": [1, len(row)], "datatype": "FP64", "data": row}
+def numbers(index: int) -> list[float]:
+    """The four numbers of request ``index``. Multiples of a quarter: every order of summing is exact."""
+    return [((index * step) % 97) / 4 for step in (1, 3, 5, 7)]
+
+
+def user(index: int) -> str:
+    """Whose numbers these are, where they are looked up."""
+    return f"user-{index}"
+
+
+def body(index: int, looked_up: bool = False) -> tuple[bytes, float]:
+    """The JSON of request ``index`` and the answer."""
+    row = numbers(index)
+    tensor: dict[str, object] = {"name": "x", "shape": [1, len(row)], "datatype": "FP64", "data": row}
+    if looked_up:
+        tensor = {"name": "user", "shape": [1], "datatype": "BYTES", "data": [user(index)]}
     return json.dumps({"inputs": [tensor]}).encode(), sum(w * x for w, x in zip(WEIGHTS, row, strict=True))
 
 
@@ -44,7 +58,7 @@ def encode(target: Target) -> list[Request]:
     """All requests, each with a sticky key of its own."""
     found = []
     for index in range(DISTINCT):
-        content, expected = body(index)
+        content, expected = body(index, target.looked_up)
         head = (
             f"POST {target.path} HTTP/1.1\r\nHost: {target.host}:{target.port}\r\n"
             f"Authorization: Bearer {target.key}\r\nx-sticky-key: key-{index}\r\n"

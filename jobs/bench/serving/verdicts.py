@@ -11,6 +11,7 @@ from jobs.bench.serving.measure import Cell
 from jobs.bench.serving.memory import MIB, Sample, growth
 
 DEDICATED, INLINE = "tidegate dedicated", "tidegate inline"
+CACHED, LOOKED_UP = "tidegate cache hit", "tidegate with features"
 HOP = "serve ingress → deployment"
 PEERS = ("mlserver", "kserve")
 
