@@ -188,8 +188,8 @@ class Tidegate:
 
     Args:
         ports: options of ``python -m cluster local up``.
-        parts: of ``dedicated``, ``inline``, ``cache``, ``features`` and ``serve``. A gateway replica that has never had
-            an inline model is another one as to memory.
+        parts: of ``dedicated``, ``inline``, ``cache``, ``features`` and ``serve``. A gateway replica that has never
+            had an inline model is another one as to memory.
     """
 
     ports: tuple[str, ...]
