@@ -29,7 +29,7 @@ def told(driver: Settings, tmp_path_factory: pytest.TempPathFactory) -> tuple[di
     features = driver.features.model_copy(update={"storage": str(tmp_path_factory.mktemp("features"))})
     settings = driver.model_copy(update={"features": features})
     console = Console(file=StringIO(), width=140)
-    pace = Pace(rate=40, share_seconds=8, workers=2)
+    pace = Pace(rate=40, share_seconds=6, workers=2)
     summary = asyncio.run(tell(settings, pace, Progress(console), time.monotonic()))
     show(console, summary, {})
     assert isinstance(console.file, StringIO)
