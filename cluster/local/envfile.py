@@ -71,6 +71,7 @@ def addresses(state: State, desired: Desired) -> dict[str, str]:
     found = {
         "TIDEGATE_STATE_DIR": str(state.root),
         "TIDEGATE_TRAINING_STORAGE": str(state.runs),
+        "TIDEGATE_FEATURES_STORAGE": str(state.features),
     }
     if "redis" in desired.parts:
         found["TIDEGATE_REDIS_URL"] = desired.redis_address

@@ -15,7 +15,9 @@ from app.settings import STACK_FILE
 from cluster.local import run_folder
 from cluster.local.errors import StackError
 
-OURS = frozenset({STACK_FILE, "stack.json", "supervisor.json", "lock", "logs", "redis", "mlflow", "runs", "run"})
+OURS = frozenset(
+    {STACK_FILE, "stack.json", "supervisor.json", "lock", "logs", "redis", "mlflow", "runs", "features", "run"}
+)
 SIGN = ".tidegate-state"
 LOG_BYTES = 5_000_000
 LOCK_WAIT_S = 300.0
@@ -58,6 +60,10 @@ class State:
     @property
     def runs(self) -> Path:
         return self.root / "runs"
+
+    @property
+    def features(self) -> Path:
+        return self.root / "features"
 
     @property
     def run(self) -> Path:
