@@ -56,6 +56,7 @@ def test_stack_env(cli: Cli, state_dir: Path) -> None:
     assert first["TIDEGATE_REDIS_URL"] == f"redis://127.0.0.1:{6379 + cli.offset}/0"
     assert first["TIDEGATE_STATE_DIR"] == str(state_dir)
     assert first["TIDEGATE_TRAINING_STORAGE"] == str(state_dir / "runs")
+    assert first["TIDEGATE_FEATURES_STORAGE"] == str(state_dir / "features")
     assert not {name for name in first if "RAY" in name or "MLFLOW" in name}, "only what runs has an address"
     child = cli.observed().children["redis"].pid
     environ = Path(f"/proc/{child}/environ").read_text() if sys.platform == "linux" else ""
