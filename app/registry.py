@@ -184,15 +184,29 @@ def serving_entry(client: MlflowClient, model: str) -> dict[str, Any]:
     return entry
 
 
-def load(client: MlflowClient, model: str, version: str) -> LoadedModel:
+def download(client: MlflowClient, model: str, version: str, folder: Path) -> Path:
+    """Copy a version's files into ``folder``; where they lie in it.
+
+    Raises:
+        UnknownVersionError: there is no such version.
+    """
+    find(client, model, version)
+    found = mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{model}/{version}", dst_path=str(folder))
+    return Path(found)
+
+
+def load(client: MlflowClient, model: str, version: str, files: Path | None = None) -> LoadedModel:
     """Load a version, of whatever flavour, with its specification.
+
+    Args:
+        files: what ``download`` gave; None for a folder of MLflow's own, which nobody removes.
 
     Raises:
         UnknownVersionError: there is no such version.
         RegistryError: it has no signature, or one that named tensors cannot express.
     """
     find(client, model, version)
-    pyfunc = mlflow.pyfunc.load_model(f"models:/{model}/{version}")
+    pyfunc = mlflow.pyfunc.load_model(str(files) if files is not None else f"models:/{model}/{version}")
     return LoadedModel(spec_of(model, version, pyfunc.metadata), pyfunc, pyfunc.input_example)
 
 

@@ -49,6 +49,7 @@ class Prediction(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only
         cached: whether the reply came from the prediction cache.
         outputs: by name (``summarise``).
         features: by feature view; empty for a model without.
+        failed: versions that were asked and gave no answer, one an attempt, before ``version`` did or in vain.
     """
 
     event_id: str
@@ -68,6 +69,7 @@ class Prediction(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only
     cached: bool = False
     outputs: dict[str, Output] = {}
     features: dict[str, ViewTimes] = {}
+    failed: list[str] = []
 
     def encode(self) -> bytes:
         """The record as stored.

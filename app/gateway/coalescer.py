@@ -16,11 +16,14 @@ from typing import Any
 import numpy as np
 
 from app.model_spec import ModelSpec
-from app.routing.attempts import ModelFailedError, OverloadedError, TimedOutError
+from app.routing.attempts import ModelFailedError, OverloadedError, TimedOutError, UnavailableError
 from app.serving.batch import Batch, BatchReply, ModelFailure, Outputs
 from app.serving.tensors import Tensors
 
 Send = Callable[[Batch], Awaitable[BatchReply]]
+CALL_BYTES = 4 * 1024 * 1024
+"""Most bytes of different requests in one call: to put them together is work for the loop that serves all."""
+
 _NONE: Mapping[str, Any] = {}
 
 
@@ -29,7 +32,9 @@ class _Waiting:
     inputs: Tensors
     parameters: Mapping[str, Any]
     rows: int
+    queue: deque[_Waiting]
     answer: asyncio.Future[tuple[Outputs, float]]
+    sent: bool = False
 
 
 class Coalescer:
@@ -84,10 +89,10 @@ class Coalescer:
             raise OverloadedError(f"{self._max_waiting} requests wait for version {spec.version} already")
         loop = asyncio.get_running_loop()
         key, rows = _mixable(spec, inputs, parameters, self._batch_rows)
-        waiting = _Waiting(inputs, parameters, rows, loop.create_future())
         queue = self._queues.get(key)
         if queue is None:
             queue = self._queues[key] = deque()
+        waiting = _Waiting(inputs, parameters, rows, queue, loop.create_future())
         queue.append(waiting)
         self._ongoing += 1
         if self._turn is None:
@@ -96,6 +101,8 @@ class Coalescer:
             return await waiting.answer
         finally:
             self._ongoing -= 1
+            if not waiting.sent:  # given up: what it holds must not wait for a call
+                waiting.queue.remove(waiting)
 
     async def drain(self) -> None:
         """Wait until nothing waits and nothing is under way; every call ends by its timeout."""
@@ -115,16 +122,16 @@ class Coalescer:
         key, queue = next(iter(self._queues.items()))
         del self._queues[key]
         together: list[_Waiting] = []
-        rows = 0
+        rows = size = 0
         while queue:
             waiting = queue[0]
-            if not waiting.answer.done():  # its caller may have given up
-                if together and rows + waiting.rows > self._batch_rows:
-                    self._queues[key] = queue  # behind the other kinds
-                    break
-                together.append(waiting)
-                rows += waiting.rows
-            queue.popleft()
+            rows += waiting.rows
+            size += _bytes(waiting.inputs)
+            if together and (rows > self._batch_rows or size > CALL_BYTES):
+                self._queues[key] = queue  # behind the other kinds
+                break
+            waiting.sent = True
+            together.append(queue.popleft())
         return together
 
     async def _call(self, together: list[_Waiting]) -> None:
@@ -133,6 +140,9 @@ class Coalescer:
             async with asyncio.timeout(self._timeout_s):
                 reply = await self._send(batch)
             answers = reply.answers(batch.rows)
+        except asyncio.CancelledError:
+            _fail(together, UnavailableError("the call was cancelled"))
+            raise
         except TimeoutError:
             _fail(together, TimedOutError(f"no answer within {self._timeout_s:g} s"))
         except Exception as error:
@@ -159,6 +169,10 @@ class Coalescer:
         inputs = {name: np.concatenate([waiting.inputs[name] for waiting in together]) for name in first.inputs}
         rows = tuple([waiting.rows for waiting in together])
         return Batch(inputs, rows, first.parameters, self._caller, self._ongoing)
+
+
+def _bytes(inputs: Tensors) -> int:
+    return sum([array.nbytes if array.dtype.kind != "O" else sum(map(len, array.flat)) for array in inputs.values()])
 
 
 def _fail(together: list[_Waiting], error: Exception) -> None:

@@ -25,10 +25,10 @@ from app.gateway.prediction_cache import PredictionCache, key_of
 from app.gateway.served import Served
 from app.gateway.versions import Versions
 from app.model_spec import ModelSpec
-from app.routing.attempts import Attempts, ModelFailedError, OverloadedError, TimedOutError, VersionFailedError
+from app.routing.attempts import Asked, Attempts, ModelFailedError, OverloadedError, TimedOutError, VersionFailedError
 from app.routing.split import rank
 from app.routing.table import Route, RouteTable
-from app.serving.batch import Outputs, VersionCard
+from app.serving.batch import Outputs, VersionCard, rows_of
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class DataPlane:
         self._cache = cache
         self._report = report
         self._attempts: dict[str, Attempts] = {}
-        self._followed: dict[str, int] = {}
+        self._placed: dict[str, int] = {}
         self._inputs: dict[str, tuple[tuple[VersionCard | None, ...], frozenset[str] | None]] = {}
 
     def models(self) -> list[str]:
@@ -87,13 +87,21 @@ class DataPlane:
         return found
 
     def revision(self, model: str) -> int:
-        """The revision that this replica follows, every version being where it is placed; 0 before the first."""
+        """The revision of the table in force; 0 before the first."""
         found = self._tables.get(model)
-        if found is None:
-            return 0
-        if self._versions.follow(model, found):
-            self._followed[model] = found.revision
-        return self._followed.get(model, 0)
+        return found.revision if found is not None else 0
+
+    def placed_revision(self, model: str) -> int:
+        """The newest revision at which every version was where the table places it; 0 before the first. Begins to
+        load what is to be inline."""
+        found = self._tables.get(model)
+        if found is not None and self._versions.follow(model, found):
+            self._placed[model] = found.revision
+        return self._placed.get(model, 0)
+
+    def is_placed(self) -> bool:
+        """Whether every version of every model is where its table places it."""
+        return all(self.placed_revision(model) >= table.revision for model, table in list(self._tables.items()))
 
     async def infer(self, call: InferCall) -> Reply:
         """Ask the version that the split picks, or the pinned one.
@@ -116,7 +124,10 @@ class DataPlane:
             raise
         finally:
             served.total_s = time.perf_counter() - started
-            self._report(served)
+            try:
+                self._report(served)
+            except Exception:  # must not stand in for the answer
+                log.exception("a request to %s could not be noted down", call.model)
 
     async def _infer(self, table: RouteTable, call: InferCall, served: Served) -> Reply:
         if call.pinned is not None:
@@ -126,23 +137,24 @@ class DataPlane:
         if not ranked:
             raise NoAnswerError(f"no version of {call.model} has weight; deployed: {', '.join(table.apps)}")
         try:
-            answer = await self._attempts_of(table).call(ranked, partial(self._ask, table, call, served))
+            ask = partial(self._ask, table, call, served)
+            answer = await self._attempts_of(table).call(ranked, ask, served.failed)
         except VersionFailedError as error:
             raise _as_gateway_error(call.model, error) from error
         route = table.route(answer.version)
         served.version, served.placement, served.weight = answer.version, route.placement, route.weight
-        served.outputs, served.failed = answer.value, answer.failed
+        served.outputs = answer.value
         outputs = _chosen(call.model, answer.version, answer.value, call.outputs)
-        return Reply(answer.version, outputs, answer.failed, served.cached, served.features)
+        return Reply(answer.version, outputs, tuple(served.failed), served.cached, served.features)
 
-    async def _ask(self, table: RouteTable, call: InferCall, served: Served, version: str) -> Outputs:
+    async def _ask(self, table: RouteTable, call: InferCall, served: Served, version: str) -> Asked[Outputs]:
         """One attempt at one version."""
         route = table.route(version)
         card = self._versions.known_card(route) or await self._versions.card(route)
         spec = card.spec
         inputs = fit(spec, call.inputs, self._known_inputs(table), self._settings.gateway.max_rows)
         parameters = fit_parameters(spec, call.parameters)
-        served.rows = len(next(iter(inputs.values()), ()))
+        served.rows = rows_of(spec, inputs)
         whole: Arrays = inputs
         report = served.features = None
         if spec.feature_views:
@@ -155,12 +167,12 @@ class DataPlane:
             return outputs
 
         if not card.cache_ttl_s or (report is not None and report.degraded):
-            return await ask()
+            return Asked(await ask())
         event_times = report.event_times if report is not None else ()
         key = key_of(call.model, version, route.app, inputs, event_times, parameters)
         answer = await self._cache.get_or_compute(key, card.cache_ttl_s, ask)
         served.cached = answer.source != "computed"
-        return answer.outputs
+        return Asked(answer.outputs, of_version=not served.cached)
 
     async def spec(self, model: str, version: str | None = None) -> ModelSpec:
         """What a version takes and gives; without a version, the one with the most weight that answers.
@@ -178,7 +190,6 @@ class DataPlane:
             known = self._versions.known_card(route)
             if known is not None:
                 return known.spec
-        for route in routes:
             try:
                 async with asyncio.timeout(self._settings.routing.attempt_timeout_s):
                     return (await self._versions.card(route)).spec
@@ -195,15 +206,15 @@ class DataPlane:
         self._versions.keep_only([route.app for route in routes])
         for table in self._tables.values():
             self._attempts_of(table).forget(list(table.apps))
-            self.revision(table.model)
+            self.placed_revision(table.model)
         fresh = [
             route for route in routes if route.placement == "dedicated" and self._versions.known_card(route) is None
         ]
         await asyncio.gather(*(self._try_card(route) for route in fresh))
 
-    async def loaded(self) -> None:
-        """Wait until what the tables place inline is loaded, or failed to."""
-        await self._versions.loaded()
+    async def loaded(self, timeout_s: float) -> None:
+        """Wait until what the tables place inline is loaded, or failed to, or the time is up."""
+        await self._versions.loaded(timeout_s)
 
     async def close(self) -> None:
         """Once the last request is through."""

@@ -79,7 +79,10 @@ class Dedicated:
             raise UnavailableError(f"{self._app} cannot be asked ({type(error).__name__}: {error})") from error
         try:
             return await response
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or not task.cancelling():  # not us: Ray says so that the replica ended the call
+                raise UnavailableError(f"{self._app} cancelled the call") from error
             # A handle call has no deadline of its own and would wait for a replica for ever.
             response.cancel()  # type: ignore[no-untyped-call]
             raise

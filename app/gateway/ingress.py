@@ -59,6 +59,10 @@ class GatewayReplica(InferenceService):
         """The revision of a model's table that this replica follows (read back by broadcast)."""
         return self._parts.plane.revision(model)
 
+    async def placed_revision(self, model: str) -> int:
+        """The same, once every version is where the table places it."""
+        return self._parts.plane.placed_revision(model)
+
 
 class Api(FastAPI):
     """FastAPI, with some routes answered before its middleware: that costs more than the rest of the way.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from app.serving.batch import Batch, BatchReply, VersionCard
@@ -21,6 +23,7 @@ class Inline:
         self._model, self._version, self._settings = model, version, settings
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"inline-{model}-{version}")
         self._scorer: Scorer | None = None
+        self._files = TemporaryDirectory(prefix="tidegate-inline-")
         self._busy_since: float | None = None
 
     async def card(self) -> VersionCard:
@@ -49,11 +52,12 @@ class Inline:
         """End the thread once what it works on is through."""
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._scorer = None
+        await asyncio.to_thread(self._files.cleanup)
 
     def _load(self) -> tuple[Scorer, VersionCard]:
         from app.serving.loading import load_scorer  # brings MLflow, which only a replica with inline models needs
 
-        return load_scorer(self._settings, self._model, self._version)
+        return load_scorer(self._settings, self._model, self._version, Path(self._files.name))
 
     def _score(self, batch: Batch) -> BatchReply:
         assert self._scorer is not None

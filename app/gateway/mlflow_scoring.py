@@ -200,7 +200,9 @@ def _parsed(body: bytes) -> _Request:
             raise
         except msgspec.DecodeError:
             # NaN and Infinity, say: Python's own reader takes them, and MLflow's client writes them.
-            return msgspec.convert(json.loads(body), _Request)
+            found = json.loads(body)
+            json.dumps(found, ensure_ascii=False).encode()  # refuses half a surrogate pair, which is no text
+            return msgspec.convert(found, _Request)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise InputError(f"not a scoring request: {error}; accepted is an object with one of {_formats()}") from error
 

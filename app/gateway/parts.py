@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import suppress
 
 from app.events import Publisher, connect_events
@@ -102,9 +103,7 @@ class Parts:
             async with asyncio.timeout(FIRST_READ_S):
                 await self.watch.first_read()
                 await self._keys.first_read()
-        await self.plane.warm_up()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.plane.loaded(), self.settings.serving.deploy_timeout_s)
+        await self._await_placed()
         self._warming = asyncio.create_task(self._keep_warm())
 
     async def stop(self) -> None:
@@ -125,6 +124,22 @@ class Parts:
         await self.watch.stop()
         await self._redis.aclose()
         await self.store.close()
+
+    async def _await_placed(self) -> None:
+        """Give the versions that are to be inline time to be loaded, whatever the registry does meanwhile.
+
+        One that could not be leaves its model unanswered by this replica, which is better than no gateway at all.
+        """
+        deadline = time.monotonic() + self.settings.serving.deploy_timeout_s
+        while True:
+            await self.plane.warm_up()
+            await self.plane.loaded(deadline - time.monotonic())
+            if self.plane.is_placed():
+                return
+            if time.monotonic() > deadline:
+                log.error("some inline versions are not loaded; this replica does not answer for their models yet")
+                return
+            await asyncio.sleep(self.settings.routing.refresh_s)
 
     async def _keep_warm(self) -> None:
         interval_s = self.settings.routing.refresh_s

@@ -90,6 +90,7 @@ class Reporter:
                 cached=served.cached,
                 outputs=summarise(served.outputs) if served.outputs is not None else {},
                 features=view_times(features) if features is not None else {},
+                failed=served.failed,
             )
         )
 

@@ -21,6 +21,7 @@ class Served:
         rows: rows of the request.
         total_s: time in the data plane; version_s: of that inside the model (of the call that carried this request).
         outputs: all that the version gave; None where there was no answer.
+        failed: versions that gave no answer, one an attempt.
     """
 
     call: InferCall
@@ -34,5 +35,5 @@ class Served:
     version_s: float = 0.0
     cached: bool = False
     outputs: Outputs | None = None
-    failed: tuple[str, ...] = ()
+    failed: list[str] = field(default_factory=list)
     features: FeatureReport | None = field(default=None)

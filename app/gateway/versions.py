@@ -135,9 +135,10 @@ class Versions:
                 self._close(gone)
         return all(route.app in self._inline_ways for route in wanted)
 
-    async def loaded(self) -> None:
-        """Wait for what is being loaded."""
-        await asyncio.gather(*self._loading.values(), return_exceptions=True)
+    async def loaded(self, timeout_s: float) -> None:
+        """Wait for what is being loaded, but no longer than so many seconds; the loading goes on."""
+        if self._loading:
+            await asyncio.wait(self._loading.values(), timeout=timeout_s)
 
     def keep_only(self, apps: Collection[str]) -> None:
         """Forget applications that are in no route table."""
@@ -156,9 +157,10 @@ class Versions:
 
     async def close(self) -> None:
         """Give up every way."""
-        for task in self._loading.values():
+        loading = list(self._loading.values())
+        for task in loading:
             task.cancel()
-        await self.loaded()
+        await asyncio.gather(*loading, return_exceptions=True)
         self.keep_only(())
         await asyncio.gather(*self._closing, return_exceptions=True)
 
@@ -190,6 +192,9 @@ class Versions:
         way = _Way(self._inline(model, route.version, self._settings))
         try:
             await self._card(way)
+        except asyncio.CancelledError:
+            await way.close()
+            raise
         except Exception as error:
             self._retry_at[route.app] = time.monotonic() + RETRY_LOAD_S
             log.warning("version %s of %s cannot be loaded here: %s", route.version, model, error)

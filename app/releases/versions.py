@@ -12,7 +12,7 @@ from typing import Any
 from mlflow import MlflowClient
 from ray.serve.handle import DeploymentHandle
 
-from app.routing.readback import Followed, NotFollowedError, await_followed
+from app.routing.readback import PLACED, Followed, NotFollowedError, await_followed
 from app.routing.store import RouteStore
 from app.routing.table import Route, RouteError, RouteTable, with_entity, with_inline, with_version, without_version
 from app.serving.deploy import Deployed, applications_of, delete, deploy, running
@@ -90,7 +90,7 @@ async def move_inline(
     if route.placement != "inline":
         held = await store.change(model, lambda table, now_ms: with_inline(table, version, now_ms))
     try:
-        followed = await await_followed(gateway, model, held.revision, timeout_s)
+        followed = await await_followed(gateway, model, held.revision, timeout_s, PLACED)
     except NotFollowedError:
         if running().get(route.app) == "RUNNING":
             await store.change(

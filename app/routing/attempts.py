@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -34,13 +35,24 @@ class ModelFailedError(VersionFailedError):
     """The model's own code raised: asking the same version again would raise again."""
 
 
+TOGETHER = 0.25
+"""Timeouts of one version within this share of an attempt's time are one failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[T]):
+    """What one attempt gave, and whether the version itself was asked for it (it may have been remembered)."""
+
+    value: T
+    of_version: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[T]):
-    """A reply, who gave it, and the versions that failed before."""
+    """A reply, and who gave it."""
 
     version: str
     value: T
-    failed: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -52,6 +64,7 @@ class Attempts:
     budget: RetryBudget = field(init=False)
     _breakers: dict[str, Breaker] = field(default_factory=dict, init=False)
     _counted: dict[str, VersionFailedError] = field(default_factory=dict, init=False)
+    _timed_out: dict[str, float] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.budget = RetryBudget(self.settings.retry_ratio, self.settings.retry_reserve)
@@ -68,8 +81,11 @@ class Attempts:
         for version in self._breakers.keys() - set(deployed):
             del self._breakers[version]
             self._counted.pop(version, None)
+            self._timed_out.pop(version, None)
 
-    async def call(self, ranked: Sequence[str], ask: Callable[[str], Awaitable[T]]) -> Answer[T]:
+    async def call(
+        self, ranked: Sequence[str], ask: Callable[[str], Awaitable[Asked[T]]], failed: list[str]
+    ) -> Answer[T]:
         """Ask versions in the order ``ranked`` until one answers.
 
         An attempt ends after ``attempt_timeout_s``, all of them after ``deadline_s``. The next attempt goes to
@@ -79,17 +95,18 @@ class Attempts:
             ranked: versions to ask, the pick first; not empty.
             ask: makes one attempt; raises :class:`VersionFailedError` for what another attempt may mend, anything
                 else (the caller's own mistake) ends the call at once.
+            failed: takes the versions that gave no answer, one an attempt; also where none does in the end.
 
         Raises:
             VersionFailedError: the failure of the last attempt.
         """
         self.budget.request()
         deadline = self.clock() + self.settings.deadline_s
-        failed: list[str] = []
         dead: set[str] = set()  # failed for good: the model's own code raised
+        full: set[str] = set()  # refuse for now: another version may answer, the same one would refuse again
         error: VersionFailedError | None = None
         for attempt in range(self.settings.max_attempts):
-            version = self._next(ranked, failed, dead)
+            version = self._next(ranked, failed, dead | full)
             if version is None or (attempt and not self.budget.spend()):
                 break
             left = deadline - self.clock()
@@ -97,30 +114,47 @@ class Attempts:
                 break
             try:
                 async with asyncio.timeout(min(left, self.settings.attempt_timeout_s)):
-                    value = await ask(version)
+                    asked = await ask(version)
             except TimeoutError:
                 error = TimedOutError(f"version {version} did not answer in time")
             except ModelFailedError as failure:
                 dead.add(version)
                 error = failure
+            except OverloadedError as failure:
+                full.add(version)
+                error = failure
             except VersionFailedError as failure:
                 error = failure
             else:
-                self.breaker(version).succeeded()
+                if asked.of_version:
+                    self.breaker(version).succeeded()
+                else:
+                    self.breaker(version).not_asked(self.clock())
                 for broken in dead:  # this one could answer, so it was not the request's fault
                     self.breaker(broken).failed(self.clock())
-                return Answer(version, value, tuple(failed))
-            if not isinstance(error, ModelFailedError | OverloadedError) and self._counted.get(version) is not error:
-                # Requests that travelled in one call share its failure: one lost replica is one failure.
-                self._counted[version] = error
-                self.breaker(version).failed(self.clock())
+                return Answer(version, asked.value)
             failed.append(version)
+            if self._counts(version, error):
+                self.breaker(version).failed(self.clock())
         raise error or UnavailableError(f"version {ranked[0]} is not answering; its breaker is open")
 
-    def _next(self, ranked: Sequence[str], failed: Sequence[str], dead: set[str]) -> str | None:
+    def _counts(self, version: str, error: VersionFailedError) -> bool:
+        """Whether a failure is one for the breaker. Requests that travelled in one call share its failure: a lost
+        replica is one, and of those that ran out of time together, by timers of their own, the first one counts."""
+        if isinstance(error, ModelFailedError | OverloadedError) or self._counted.get(version) is error:
+            return False
+        self._counted[version] = error
+        if isinstance(error, TimedOutError):
+            now = self.clock()
+            if now - self._timed_out.get(version, -math.inf) < self.settings.attempt_timeout_s * TOGETHER:
+                return False
+            self._timed_out[version] = now
+        return True
+
+    def _next(self, ranked: Sequence[str], failed: Sequence[str], never: set[str]) -> str | None:
         now = self.clock()
         fresh = [version for version in ranked if version not in failed]
-        again = [version for version in ranked if version in failed and version not in dead]
+        again = [version for version in ranked if version in failed and version not in never]
         for version in (*fresh, *again):
             if self.breaker(version).allows(now):
                 return version

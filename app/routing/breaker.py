@@ -34,6 +34,11 @@ class Breaker:
         """A call was answered."""
         self._failed = 0
 
+    def not_asked(self, now: float) -> None:
+        """The call that was allowed was not made; a probe may be claimed anew."""
+        if self._failed >= self.failures:
+            self._retry_at = min(self._retry_at, now)
+
     def failed(self, now: float) -> None:
         """A call was not answered."""
         self._failed += 1

@@ -14,6 +14,8 @@ from ray.serve.handle import DeploymentHandle
 log = logging.getLogger(__name__)
 
 GATEWAY_DEPLOYMENT = "Gateway"
+FOLLOWED, PLACED = "route_revision", "placed_revision"
+"""Methods of a gateway replica that say which revision it follows."""
 ROUND_S = 1.0
 """Time one round of questions may take; a replica that hangs must not use up the whole wait."""
 _POLL_S = 0.005
@@ -37,8 +39,13 @@ def gateway_handle(app_name: str) -> DeploymentHandle[Any]:
     return serve.get_deployment_handle(GATEWAY_DEPLOYMENT, app_name)
 
 
-async def await_followed(gateway: DeploymentHandle[Any], model: str, revision: int, timeout_s: float) -> Followed:
+async def await_followed(
+    gateway: DeploymentHandle[Any], model: str, revision: int, timeout_s: float, ask: str = FOLLOWED
+) -> Followed:
     """Wait until every running gateway replica follows ``revision`` of ``model``'s table.
+
+    Args:
+        ask: ``FOLLOWED``, or ``PLACED``: with every version loaded where the table places it.
 
     Raises:
         NotFollowedError: not all did in time; the message says how many.
@@ -48,7 +55,7 @@ async def await_followed(gateway: DeploymentHandle[Any], model: str, revision: i
     seen: list[int] = []
     while (left := deadline - time.monotonic()) > 0:
         try:
-            seen = await gateway.broadcast("route_revision", model).results_async(timeout_s=min(left, ROUND_S))
+            seen = await gateway.broadcast(ask, model).results_async(timeout_s=min(left, ROUND_S))
         except Exception as error:  # a replica that ends in the middle raises whatever ended it
             log.info("read-back of %s: %s; asking again", model, error)
             seen = []

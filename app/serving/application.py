@@ -45,8 +45,11 @@ class VersionReplica:
 
     async def infer(self, batch: Batch) -> BatchReply:
         """Score the requests of a batch."""
-        self._demand.told(batch.caller, batch.ongoing, time.monotonic())
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._score, batch)
+        self._demand.begins(batch.caller, batch.ongoing)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._score, batch)
+        finally:
+            self._demand.ends(batch.caller, time.monotonic())
 
     async def describe(self) -> VersionCard:
         """What this version takes and gives, and how it wants to be asked."""

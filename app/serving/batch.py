@@ -99,6 +99,15 @@ def card_of(spec: ModelSpec, settings: ServingSettings) -> VersionCard:
     return VersionCard(spec, settings.batch_rows, settings.cache_ttl_s, settings.max_queued_requests)
 
 
+def rows_of(spec: ModelSpec, inputs: Tensors) -> int:
+    """How many rows a request has: of the first input, where its first dimension may vary, else one."""
+    first = spec.inputs[0] if spec.inputs else None
+    array = inputs.get(first.name) if first is not None else None
+    if first is None or array is None or not array.ndim or not (spec.columns or first.shape[:1] == (-1,)):
+        return 1
+    return len(array)
+
+
 def split(batch: Batch) -> list[Tensors]:
     """The requests of a batch, each by itself."""
     if len(batch.rows) == 1:

@@ -4,47 +4,68 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from app.registry import connect, load
+from app.registry import RegistryError, connect, download, load
 from app.serving.batch import VersionCard, card_of
 from app.serving.deploy import settings_of
 from app.serving.scorer import Scorer
 from app.settings import Settings
 
+CODE = "code"
+"""Where MLflow keeps the files of ``code_paths``."""
+
 _one_at_a_time = threading.Lock()
 
 
-def load_scorer(settings: Settings, model: str, version: str) -> tuple[Scorer, VersionCard]:
+def load_scorer(settings: Settings, model: str, version: str, folder: Path) -> tuple[Scorer, VersionCard]:
     """Load and warm a version. Blocking.
 
-    Versions bring code files of the same module names. Python keeps one module per name, so before each load those
-    that came with a version loaded earlier are taken from ``sys.modules``; the functions of that version hold on to
-    their own.
+    Versions bring code files of the same module names, and Python keeps one module per name. So while a version is
+    loaded the names of its files are free, and then they are what they were; its functions hold on to their own.
+
+    Args:
+        folder: takes the version's files, and must outlive the scorer.
 
     Raises:
-        RegistryError: the registry is away, or does not hold the version.
+        RegistryError: the registry is away, or does not hold the version; or the version cannot live beside others,
+            since it imports code of its own only when it is asked.
     """
     with _one_at_a_time:
         client = connect(settings.mlflow)
         served = settings_of(client, model, settings.serving)
-        before = set(sys.modules)
-        path = list(sys.path)
+        files = download(client, model, version, folder)
+        with _own_modules(files / CODE):
+            scorer = Scorer(load(client, model, version, files))
         try:
-            scorer = Scorer(load(client, model, version))
-        finally:
-            brought = [name for name in set(sys.modules) - before if _came_with_a_model(sys.modules[name], path)]
-            for name in brought:
-                del sys.modules[name]
-            sys.path[:] = path
+            with _own_modules(files / CODE):
+                scorer.try_example()
+        except ImportError as error:
+            raise RegistryError(
+                f"version {version} of {model} cannot be placed inline: it imports code of its own when it is asked "
+                f"({error}); import it in load_context, or keep the version dedicated"
+            ) from error
     return scorer, card_of(scorer.spec, served)
 
 
-def _came_with_a_model(module: ModuleType, path: list[str]) -> bool:
-    """Whether a module lies in a folder that loading a model put on the path."""
-    file = getattr(module, "__file__", None)
-    if file is None:
-        return False
-    added = [Path(entry) for entry in sys.path if entry not in path]
-    return any(Path(file).is_relative_to(folder) for folder in added)
+@contextmanager
+def _own_modules(code: Path) -> Iterator[None]:
+    """Free the names of the modules in ``code`` for the block; keep none of them."""
+    names = {path.stem for path in code.glob("*.py")} | {path.name for path in code.glob("*/")}
+    path = list(sys.path)
+    held = _taken(names)
+    try:
+        yield
+    finally:
+        _taken(names)
+        sys.modules.update(held)
+        sys.path[:] = path
+
+
+def _taken(names: set[str]) -> dict[str, ModuleType]:
+    """Take modules of these names, and what is below them, out of ``sys.modules``."""
+    found = [name for name in sys.modules if name.partition(".")[0] in names]
+    return {name: sys.modules.pop(name) for name in found}

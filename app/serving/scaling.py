@@ -7,29 +7,40 @@ said last, and Serve's controller asks the replicas.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from ray.serve.config import AutoscalingContext
 
 ONGOING = "tidegate_ongoing_requests"
 FORGET_S = 2.0
-"""A gateway replica that has not called for so long has nothing ongoing here."""
+"""A gateway replica whose last call ended so long ago has nothing ongoing here, seconds."""
 
 
 class Demand:
     """What the gateway replicas said they have ongoing. Pure."""
 
     def __init__(self) -> None:
-        self._said: dict[str, tuple[int, float]] = {}
+        self._said: dict[str, int] = {}
+        self._calls: Counter[str] = Counter()
+        self._ended: dict[str, float] = {}
 
-    def told(self, caller: str, ongoing: int, now: float) -> None:
-        """A call arrived; ``now`` in seconds on any monotonic clock."""
-        self._said[caller] = (ongoing, now)
+    def begins(self, caller: str, ongoing: int) -> None:
+        """A call arrived, and with it how many requests the caller has ongoing."""
+        self._said[caller] = ongoing
+        self._calls[caller] += 1
+
+    def ends(self, caller: str, now: float) -> None:
+        """A call was answered; ``now`` in seconds on any monotonic clock."""
+        self._calls[caller] -= 1
+        self._ended[caller] = now
 
     def ongoing(self, now: float) -> int:
         """Requests ongoing for the whole version, as far as this replica has heard."""
-        self._said = {caller: said for caller, said in self._said.items() if now - said[1] <= FORGET_S}
-        return sum(ongoing for ongoing, _ in self._said.values())
+        for caller, ended in list(self._ended.items()):
+            if not self._calls[caller] and now - ended > FORGET_S:
+                del self._said[caller], self._calls[caller], self._ended[caller]
+        return sum(self._said.values())
 
 
 def policy(context: AutoscalingContext) -> tuple[float, dict[str, Any]]:

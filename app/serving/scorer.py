@@ -29,15 +29,21 @@ class Scorer:
         self.spec = loaded.spec
         self.warmed_s: float | None = None
         self._pyfunc = loaded.pyfunc
-        if loaded.example is not None:
+        self._example = loaded.example
+        if self._example is not None:
             started = time.perf_counter()
-            from_model(self.spec, self._pyfunc.predict(loaded.example))
+            self.try_example()
             self.warmed_s = time.perf_counter() - started
         # The gateway has checked and converted every request by this same signature; MLflow's own check would cost
         # more than a small model (3.4 of 5.9 CPU-ms for the 89 columns of flights). What it does with parameters,
         # defaults above all, stays.
         params = self._pyfunc.metadata.get_params_schema()  # type: ignore[no-untyped-call]
         self._pyfunc.metadata.signature = None if params is None else ModelSignature(params=params)
+
+    def try_example(self) -> None:
+        """Score the input example, where there is one; raises what the model raises."""
+        if self._example is not None:
+            from_model(self.spec, self._pyfunc.predict(self._example))
 
     def score(self, batch: Batch) -> tuple[Outputs | None, tuple[Outputs | ModelFailure, ...]]:
         """Outputs of all requests one after the other, or, where they cannot be scored together, one answer each."""

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from app.routing.attempts import (
+    Asked,
     Attempts,
     ModelFailedError,
     OverloadedError,
@@ -19,13 +20,13 @@ from app.settings import RoutingSettings
 
 QUICK = RoutingSettings(deadline_s=0.5, attempt_timeout_s=0.1, max_attempts=3, breaker_failures=2, breaker_open_s=60)
 
-Ask = Callable[[str], Awaitable[str]]
+Ask = Callable[[str], Awaitable[Asked[str]]]
 
 
 def asker(outcomes: dict[str, list[Exception | str | None]], asked: list[str]) -> Ask:
     """Answers by version, in order; None never answers."""
 
-    async def ask(version: str) -> str:
+    async def ask(version: str) -> Asked[str]:
         asked.append(version)
         outcome = outcomes[version].pop(0)
         if outcome is None:
@@ -33,7 +34,7 @@ def asker(outcomes: dict[str, list[Exception | str | None]], asked: list[str]) -
         if isinstance(outcome, Exception):
             raise outcome
         assert isinstance(outcome, str)
-        return outcome
+        return Asked(outcome)
 
     return ask
 
@@ -53,8 +54,9 @@ def asker(outcomes: dict[str, list[Exception | str | None]], asked: list[str]) -
 async def test_falls_over(
     ranked: str, outcomes: dict[str, list[Exception | str | None]], version: str, failed: tuple[str, ...]
 ) -> None:
-    answer = await Attempts(QUICK).call(list(ranked), asker(outcomes, []))
-    assert (answer.version, answer.value, answer.failed) == (version, "ok", failed)
+    seen: list[str] = []
+    answer = await Attempts(QUICK).call(list(ranked), asker(outcomes, []), seen)
+    assert (answer.version, answer.value, tuple(seen)) == (version, "ok", failed)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ async def test_falls_over(
     [
         ({"1": [ModelFailedError()]}, ModelFailedError, "1"),  # the model's own mistake is not asked for twice
         ({"1": [UnavailableError(), UnavailableError(), "ok"]}, UnavailableError, "11"),  # then the breaker is open
-        ({"1": [OverloadedError()] * 3}, OverloadedError, "111"),  # backpressure opens no breaker
+        ({"1": [OverloadedError()] * 3}, OverloadedError, "1"),  # it would refuse again
         ({"1": [None] * 3}, TimedOutError, "11"),
     ],
 )
@@ -71,14 +73,14 @@ async def test_gives_up_with_the_last_failure(
 ) -> None:
     seen: list[str] = []
     with pytest.raises(error):
-        await Attempts(QUICK).call(["1"], asker(outcomes, seen))
+        await Attempts(QUICK).call(["1"], asker(outcomes, seen), [])
     assert "".join(seen) == asked
 
 
 async def test_the_callers_mistake_ends_the_call_at_once() -> None:
     seen: list[str] = []
     with pytest.raises(ValueError, match="column"):
-        await Attempts(QUICK).call(["1", "2"], asker({"1": [ValueError("column")], "2": ["ok"]}, seen))
+        await Attempts(QUICK).call(["1", "2"], asker({"1": [ValueError("column")], "2": ["ok"]}, seen), [])
     assert seen == ["1"]
 
 
@@ -86,7 +88,7 @@ async def test_the_deadline_holds_over_all_attempts() -> None:
     settings = RoutingSettings(deadline_s=0.25, attempt_timeout_s=0.1, max_attempts=50, breaker_failures=50)
     started = asyncio.get_running_loop().time()
     with pytest.raises(TimedOutError):
-        await Attempts(settings).call(["1", "2"], asker({"1": [None] * 50, "2": [None] * 50}, []))
+        await Attempts(settings).call(["1", "2"], asker({"1": [None] * 50, "2": [None] * 50}, []), [])
     assert asyncio.get_running_loop().time() - started < 0.25 + 1
 
 
@@ -95,10 +97,10 @@ async def test_an_open_breaker_is_not_asked_again() -> None:
     seen: list[str] = []
     ask = asker({"1": [UnavailableError(), UnavailableError()], "2": ["ok"] * 3}, seen)
     for _ in range(3):
-        assert (await attempts.call(["1", "2"], ask)).version == "2"
+        assert (await attempts.call(["1", "2"], ask, [])).version == "2"
     assert "".join(seen) == "12122"
     with pytest.raises(UnavailableError, match="breaker is open"):
-        await attempts.call(["1"], ask)
+        await attempts.call(["1"], ask, [])
 
 
 async def test_requests_that_travelled_together_count_as_one_failure() -> None:
@@ -106,14 +108,34 @@ async def test_requests_that_travelled_together_count_as_one_failure() -> None:
     lost = UnavailableError()
     for _ in range(5):
         seen: list[str] = []
-        assert (await attempts.call(["1"], asker({"1": [lost, "ok"]}, seen))).version == "1"
+        assert (await attempts.call(["1"], asker({"1": [lost, "ok"]}, seen), [])).version == "1"
+
+
+async def test_timeouts_of_one_call_are_one_failure() -> None:
+    attempts = Attempts(QUICK)
+    waiting = [attempts.call(["1"], asker({"1": [None, "ok"]}, []), []) for _ in range(20)]
+    assert [answer.value for answer in await asyncio.gather(*waiting)] == ["ok"] * 20
+
+
+async def test_what_was_remembered_is_no_success_of_the_version() -> None:
+    attempts = Attempts(QUICK)
+
+    async def remember(version: str) -> Asked[str]:
+        return Asked("held", of_version=False)
+
+    with pytest.raises(UnavailableError):
+        await attempts.call(["1"], asker({"1": [UnavailableError() for _ in range(3)]}, []), [])
+    assert attempts.breaker("1").is_open
+    attempts.breaker("1").not_asked(0)
+    assert (await attempts.call(["1"], remember, [])).value == "held"
+    assert attempts.breaker("1").is_open
 
 
 async def test_a_version_that_always_raises_is_left_alone_once_another_can_answer() -> None:
     """As many retries as requests would be needed; without the breaker the budget would end first."""
     attempts = Attempts(RoutingSettings(retry_ratio=0.0, retry_reserve=6, breaker_failures=5, breaker_open_s=60))
     for _ in range(50):
-        answer = await attempts.call(["1", "2"], asker({"1": [ModelFailedError()], "2": ["ok"]}, []))
+        answer = await attempts.call(["1", "2"], asker({"1": [ModelFailedError()], "2": ["ok"]}, []), [])
         assert answer.version == "2"
     assert attempts.breaker("1").is_open
 
@@ -121,7 +143,7 @@ async def test_a_version_that_always_raises_is_left_alone_once_another_can_answe
 async def test_a_request_that_every_version_raises_on_opens_no_breaker() -> None:
     attempts = Attempts(RoutingSettings(breaker_failures=1))
     with pytest.raises(ModelFailedError):
-        await attempts.call(["1", "2"], asker({"1": [ModelFailedError()], "2": [ModelFailedError()]}, []))
+        await attempts.call(["1", "2"], asker({"1": [ModelFailedError()], "2": [ModelFailedError()]}, []), [])
     assert not attempts.breaker("1").is_open
     assert not attempts.breaker("2").is_open
 
@@ -133,7 +155,7 @@ async def test_the_retry_budget_bounds_the_extra_calls() -> None:
     for _ in range(200):
         with pytest.raises(UnavailableError):
             await attempts.call(
-                ["1", "2"], asker({"1": [UnavailableError()] * 3, "2": [UnavailableError()] * 3}, seen)
+                ["1", "2"], asker({"1": [UnavailableError()] * 3, "2": [UnavailableError()] * 3}, seen), []
             )
     assert 200 < len(seen) <= 200 + 5 + 0.1 * 200
 

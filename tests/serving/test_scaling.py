@@ -36,9 +36,12 @@ ENTRY = {
 def test_demand_is_what_each_gateway_replica_said_last_and_lately() -> None:
     demand = Demand()
     assert demand.ongoing(0.0) == 0
-    demand.told("g1", 10, 0.0)
-    demand.told("g2", 5, 0.5)
-    demand.told("g1", 7, 1.0)
+    demand.begins("g1", 10)
+    demand.begins("g2", 5)
+    demand.begins("g1", 7)
+    assert demand.ongoing(100.0) == 12  # a call that takes long is still there
+    for caller, now in (("g2", 0.5), ("g1", 0.8), ("g1", 1.0)):
+        demand.ends(caller, now)
     assert demand.ongoing(1.0) == 12
     assert demand.ongoing(0.5 + FORGET_S + 0.1) == 7
     assert demand.ongoing(10.0) == 0
