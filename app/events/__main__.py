@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import os
 import re
+import signal
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -44,8 +45,6 @@ def main(argv: list[str] | None = None) -> int:
     except (SettingsError, UnknownModelError, EventLogError) as error:
         print(error, file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 0
     except BrokenPipeError:  # `| head` has seen enough; Python must not find the pipe broken again at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -54,13 +53,17 @@ def main(argv: list[str] | None = None) -> int:
 
 async def _run(options: argparse.Namespace) -> None:
     log = connect_events(get_settings())
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Not asyncio's own KeyboardInterrupt: a cancellation can be lost in redis-py (asyncio.wait_for before 3.12).
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        await _tail(log, options)
+        await _tail(log, options, stop)
     finally:
         await log.close()
 
 
-async def _tail(log: RedisEventLog, options: argparse.Namespace) -> None:
+async def _tail(log: RedisEventLog, options: argparse.Namespace, stop: asyncio.Event) -> None:
     model: str = options.model
     models = await log.models()
     if model not in models:
@@ -72,7 +75,7 @@ async def _tail(log: RedisEventLog, options: argparse.Namespace) -> None:
     left = options.count
     if not options.json:
         print(HEAD, flush=True)
-    while left is None or left > 0:
+    while not stop.is_set() and (left is None or left > 0):
         wanted = PAGE if left is None else min(PAGE, left)
         entries = await log.read(model, after, wanted, WAIT_S if options.follow else 0)
         if not entries and not options.follow:
