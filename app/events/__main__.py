@@ -17,6 +17,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,9 +55,10 @@ def main(argv: list[str] | None = None) -> int:
 async def _run(options: argparse.Namespace) -> None:
     log = connect_events(get_settings())
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Not asyncio's own KeyboardInterrupt: a cancellation can be lost in redis-py (asyncio.wait_for before 3.12).
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if threading.current_thread() is threading.main_thread():  # where signals arrive
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Not asyncio's own way: a cancellation can be lost in redis-py (asyncio.wait_for before Python 3.12).
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         await _tail(log, options, stop)
     finally:
