@@ -26,8 +26,6 @@ import os
 from fastapi import FastAPI
 from ray import serve
 
-from app.gateway.grpc.messages import CLASSES
-
 app = FastAPI()
 
 
@@ -40,6 +38,8 @@ class StandIn:
         return {"source": "one", "state": os.environ["TIDEGATE_STATE_DIR"], "key": key}
 
     async def ServerReady(self, request):
+        from app.gateway.grpc.messages import CLASSES  # not at the top: this module travels by value, a message cannot
+
         return CLASSES["ServerReadyResponse"](ready=True)
 
 
