@@ -70,7 +70,6 @@ def wanted_of_mixture(mixture: Run) -> Curve:
     "layout",
     [
         Layout(Degrees(dp_shard=2), ep=2, accumulation=2, activation_checkpointing=True),
-        Layout(Degrees(dp_shard=4), ep=2),
         Layout(Degrees(dp_replicate=2, cp=2), ep=2),
         Layout(Degrees(pp=2, dp_shard=2), "ZBVZeroBubble", 4, ep=2),
     ],

@@ -38,7 +38,8 @@ class StandIn:
         return {"source": "one", "state": os.environ["TIDEGATE_STATE_DIR"], "key": key}
 
     async def ServerReady(self, request):
-        from app.gateway.grpc.messages import CLASSES  # not at the top: this module travels by value, a message cannot
+        # Not at the top: this module travels by value, which a message cannot.
+        from app.gateway.grpc.messages import CLASSES
 
         return CLASSES["ServerReadyResponse"](ready=True)
 
