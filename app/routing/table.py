@@ -15,6 +15,8 @@ from typing import Literal
 
 import msgspec
 
+from app.routing.trial import Trial
+
 Placement = Literal["dedicated", "inline"]
 
 WEIGHT_TOLERANCE = 1e-9
@@ -50,6 +52,8 @@ class RouteTable:
         salt: key of the split's hash; kept for the model's life, so that keys stay with their versions.
         entity: name of the input column whose value is the sticky key when the caller sends none.
         routes: the deployed versions, oldest first. Weights sum to 1, or all are 0 (no version answers yet).
+        trial: the release under way; as long as there is one, it alone decides the weights.
+        fence: the highest fencing token that a release's change came with; one with a lower token is refused.
     """
 
     model: str
@@ -57,6 +61,8 @@ class RouteTable:
     salt: str
     entity: str | None = None
     routes: tuple[Route, ...] = ()
+    trial: Trial | None = None
+    fence: int = 0
 
     @property
     def weights(self) -> dict[str, float]:
@@ -152,6 +158,8 @@ def without_version(table: RouteTable, version: str, now_ms: int) -> RouteTable:
     Raises:
         RouteError: the version is not there, or still has weight.
     """
+    if table.trial is not None and version in (table.trial.champion, table.trial.challenger):
+        raise RouteError(f"version {version} of {table.model} is part of {_under_way(table.trial)}")
     weight = table.weights.get(_known(table, version), 0.0)
     if weight > 0:
         others = ", ".join(v for v in table.weights if v != version) or "none"
@@ -171,9 +179,33 @@ def with_weights(table: RouteTable, weights: Mapping[str, float], now_ms: int) -
     """The table with these weights; a deployed version that is not named gets 0.
 
     Raises:
-        RouteError: a version is not deployed, a weight is outside 0 to 1, or the weights neither sum to 1 nor are
-            all 0 (which takes the model out of service).
+        RouteError: a version is not deployed, a weight is outside 0 to 1, the weights neither sum to 1 nor are all 0
+            (which takes the model out of service), or a release is under way.
     """
+    if table.trial is not None:
+        raise RouteError(f"the weights of {table.model} are those of {_under_way(table.trial)}")
+    return _changed(table, now_ms, _weighed(table, weights))
+
+
+def with_trial(
+    table: RouteTable, weights: Mapping[str, float], trial: Trial | None, fence: int, now_ms: int
+) -> RouteTable:
+    """The table as a release wants it: weights and trial at once; no trial at its end.
+
+    Args:
+        fence: fencing token of the lease that the writer holds.
+
+    Raises:
+        RouteError: as ``with_weights``; another release is under way; or a newer controller has written.
+    """
+    if fence < table.fence:
+        raise RouteError(f"fencing token {fence} is older than {table.fence}: another controller has taken over")
+    if table.trial is not None and trial is not None and table.trial.release != trial.release:
+        raise RouteError(f"the weights of {table.model} are those of {_under_way(table.trial)}")
+    return replace(_changed(table, now_ms, _weighed(table, weights)), trial=trial, fence=fence)
+
+
+def _weighed(table: RouteTable, weights: Mapping[str, float]) -> list[Route]:
     for version, weight in weights.items():
         _known(table, version)
         if not (math.isfinite(weight) and 0 <= weight <= 1):
@@ -186,9 +218,11 @@ def with_weights(table: RouteTable, weights: Mapping[str, float], now_ms: int) -
             f"the weights of {table.model} sum to {total:g} ({shown}); "
             "they must sum to 1, or all be 0 to take the model out of service"
         )
-    return _changed(
-        table, now_ms, (replace(route, weight=float(weights.get(route.version, 0.0))) for route in table.routes)
-    )
+    return [replace(route, weight=float(weights.get(route.version, 0.0))) for route in table.routes]
+
+
+def _under_way(trial: Trial) -> str:
+    return f"release {trial.release}, which is under way; cancel it first: POST /releases/{trial.release}/cancel"
 
 
 def _known(table: RouteTable, version: str) -> str:

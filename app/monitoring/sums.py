@@ -1,0 +1,28 @@
+"""What is kept of the losses of many requests: sums, which add up over replicas. Plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+Arm = Literal["challenger", "champion"]
+Metric = str
+"""``errors``, ``latency``, ``drift``, ``quality`` or ``agreement``: a guard's name in a plan. The first two have a
+second form for mirrored requests, which both versions answered, ``errors/pairs`` and ``latency/pairs``: there ``n``
+counts pairs and ``total`` those that were bad in this arm only."""
+
+
+class Sums(NamedTuple):
+    """Of one metric and one arm: how many requests, the sum of their losses (each in 0 to 1) and of their squares."""
+
+    n: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+
+    def plus(self, other: Sums) -> Sums:
+        """Both together."""
+        return Sums(self.n + other.n, self.total + other.total, self.squares + other.squares)
+
+
+Tick = Mapping[Metric, Mapping[Arm, Sums]]
+"""All that was measured in one second of a release, of all gateway replicas."""

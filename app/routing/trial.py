@@ -1,0 +1,55 @@
+"""What the gateway replicas must know of a release under way: it travels in the route table. Plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRange:
+    """An output whose mean is watched for drift, and the range to which its values are cut."""
+
+    output: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutputMatch:
+    """An output in which two answers to one request must agree: to within a difference or, of text, exactly."""
+
+    output: str
+    within: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutputLoss:
+    """An output that is the probability of label 1, and the loss by which it is judged once the label is known."""
+
+    output: str
+    loss: Literal["error", "brier"]
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One release's.
+
+    Attributes:
+        release: its id.
+        mirror: share of the champion's requests that the challenger answers too, unseen by callers.
+        pinned: ids of the API keys whose requests may choose a version by header; ``*`` for every caller.
+        slow_over_s: time inside the version from which an answer counts as slow, seconds; None: nobody asks.
+        drift, agreement, quality: what is measured of the outputs; None: nobody asks.
+    """
+
+    release: str
+    champion: str
+    challenger: str
+    mirror: float = 0.0
+    pinned: tuple[str, ...] = ()
+    slow_over_s: float | None = None
+    drift: OutputRange | None = None
+    agreement: OutputMatch | None = None
+    quality: OutputLoss | None = None
