@@ -1,0 +1,190 @@
+"""A release in a world where anything may fail at any time: what must hold meanwhile, and where it ends."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+import pytest
+
+from app.releases.machine import decide
+from app.releases.observation import Action, Deliver, Deploy, Hold, Observation, SetWeights, TakeDown, Verdict
+from app.releases.orders import RefusedError, order
+from app.releases.plan import Plan
+from app.releases.release import Release
+from tests.releases.documents import plan, release
+
+PLANS = {
+    "canary": plan(),
+    "confirmed": plan(promotion="confirmed", when_undecided="roll_back"),
+    "blue_green": plan(strategy="blue_green", steps=[{"weight": 0, "gate": "time", "min_duration": "5s"}]),
+    "shadow": plan(strategy="shadow", mirror=0.5, steps=[{"weight": 0, "gate": "judge", "min_samples": 50}]),
+    "ab": plan(strategy="ab", steps=[{"weight": 0.5, "max_duration": "60s"}], when_undecided="promote"),
+}
+
+
+@dataclass
+class World:
+    """The route table, the versions' replicas, the gateway replicas' view and the registry; who acts may crash."""
+
+    dice: random.Random
+    stored: Release
+    weights: dict[str, float] = field(default_factory=lambda: {"1": 1.0})
+    trial: str | None = None
+    running: dict[str, int] = field(default_factory=lambda: {"1": 2})
+    lag: int = 0
+    behind: list[dict[str, float]] = field(default_factory=list)
+    aliases: dict[str, str | None] = field(default_factory=lambda: {"champion": "1"})
+    delivered: int = 0
+    now: float = 0.0
+    broken: bool = False
+    verdict: Verdict = "undecided"
+    calm: bool = False
+
+    def observe(self) -> Observation:
+        return Observation(
+            now=self.now,
+            weights=dict(self.weights),
+            trial=self.trial == self.stored.id,
+            followed=not self.lag,
+            running=dict(self.running),
+            failed={"2": "it does not load"} if self.broken else {},
+            delivered=self.delivered,
+            verdict=self.verdict,
+            why="the judge said so",
+            counted=int(self.now * 10),
+        )
+
+    def turn(self) -> None:
+        """One look of a controller, which may die at any line of it."""
+        decided = decide(self.stored, self.observe())
+        if self.crash():
+            return
+        self.stored = decided.release
+        for action in decided.actions:
+            if self.crash():
+                return
+            if self.fails():
+                continue  # it never arrived
+            self.do(action)
+            self.check()
+
+    def crash(self) -> bool:
+        if self.calm or self.dice.random() > 0.15:
+            return False
+        self.delivered = 0  # who takes over does not know what the registry has
+        return True
+
+    def fails(self) -> bool:
+        return not self.calm and self.dice.random() < 0.15
+
+    def do(self, action: Action) -> None:
+        match action:
+            case Deploy(version):
+                if not self.broken or version != "2":
+                    self.weights.setdefault(version, 0.0)
+                    self.running[version] = max(self.running.get(version, 0), 1)
+                    self.lag = 2
+            case Hold(version, replicas):
+                if self.running.get(version, 0) and self.running[version] < replicas:
+                    self.running[version] += 1
+            case SetWeights(weights, trial):
+                for version, weight in weights.items():
+                    assert version in self.weights, f"{version} is not deployed"
+                    if weight > self.weights[version]:
+                        assert self.running.get(version, 0), f"weight for {version}, which does not run"
+                self.behind.append(self.weights)
+                self.weights = {version: weights.get(version, 0.0) for version in self.weights}
+                self.trial = self.stored.id if trial else None
+                self.lag = 2
+            case TakeDown(version):
+                assert self.weights[version] == 0.0
+                assert not any(weights.get(version) for weights in self.behind), "a gateway replica may still ask it"
+                del self.weights[version]
+                self.running.pop(version, None)
+                self.lag = 2
+            case Deliver(note):
+                if note.kind == "alias":
+                    self.aliases[note.name] = note.version
+                if not self.fails():  # else its reply was lost
+                    self.delivered = max(self.delivered, note.number)
+
+    def misfortune(self) -> None:
+        match self.dice.choice(["replica", "cluster", "breaks", "fail", "pass", "person", "idle", "idle", "idle"]):
+            case "replica":
+                version = self.dice.choice(list(self.running) or ["1"])
+                self.running[version] = max(0, self.running.get(version, 0) - 1)
+            case "cluster" if self.dice.random() < 0.2:
+                self.running = {}
+            case "breaks" if self.dice.random() < 0.1:
+                self.broken = True
+            case "fail" if self.dice.random() < 0.2:
+                self.verdict = "fail"
+            case "pass" if self.verdict != "fail":
+                self.verdict = "pass"
+            case "person":
+                verb = self.dice.choice(["pause", "resume", "promote", "promote", "rollback", "cancel"])
+                if verb in ("rollback", "cancel") and self.dice.random() < 0.7:
+                    return
+                try:
+                    self.stored = order(self.stored, verb, "key", self.now, full=self.dice.random() < 0.2)
+                except RefusedError:
+                    return
+
+    def check(self) -> None:
+        assert sum(self.weights.values()) == pytest.approx(1.0)
+        if self.stored.phase in ("rolled_back", "cancelled"):
+            assert self.aliases["champion"] == "1"
+
+    def live(self, turns: int) -> None:
+        for _ in range(turns):
+            self.now += self.dice.choice([0.2, 1.0, 5.0])
+            self.lag = max(0, self.lag - 1)
+            if not self.lag:
+                self.behind = []
+            if not self.calm and self.dice.random() < 0.4:
+                self.misfortune()
+            self.turn()
+            self.check()
+
+    def settle(self) -> None:
+        """No more misfortune; whoever has to decide does."""
+        self.calm = True
+        if not self.stored.is_final and not self.broken and self.verdict != "fail":
+            self.verdict = "pass"
+        for _ in range(40):
+            try:
+                self.stored = order(self.stored, "resume", "key", self.now)
+                self.stored = order(self.stored, "promote", "key", self.now)
+            except RefusedError:
+                pass
+            self.live(10)
+            if self.stored.is_final:
+                return
+
+
+@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize("chunk", range(4))
+def test_whatever_fails_a_release_ends_whole(name: str, chunk: int) -> None:
+    endings = set()
+    for seed in range(chunk * 60, chunk * 60 + 60):
+        ending = _lived(PLANS[name], seed)
+        endings.add(ending)
+    assert {"promoted", "rolled_back"} <= endings
+
+
+def _lived(of: Plan, seed: int) -> str:
+    dice = random.Random(seed)
+    world = World(dice, release(plan=of))
+    world.live(dice.randrange(10, 120))
+    world.settle()
+    ended = world.stored
+    assert ended.is_final, f"seed {seed}: {ended.phase} waits for {ended.waiting_for}"
+    assert world.trial is None
+    assert not ended.outbox
+    if ended.phase == "promoted":
+        assert (world.weights, world.aliases["champion"]) == ({"2": 1.0}, "2"), f"seed {seed}"
+    else:
+        assert (world.weights, world.aliases["champion"]) == ({"1": 1.0}, "1"), f"seed {seed}"
+        assert ended.reason
+    return ended.phase
