@@ -81,9 +81,9 @@ def _take_down(release: Release, seen: Observation) -> list[Action]:
         version = release.champion
     elif release.phase == "removing" and release.challenger not in release.before:
         version = release.challenger
-    if version is None or seen.weights.get(version) != 0.0 or seen.trial or not seen.followed:
+    if version is None or seen.weights.get(version) or seen.trial or not seen.followed:
         return []
-    return [TakeDown(version)]
+    return [TakeDown(version)] if version in seen.weights or version in seen.apps else []
 
 
 def _delivered(release: Release, seen: Observation) -> Release:

@@ -21,6 +21,7 @@ class Observation:
         trial: whether the table's trial is this release's, to the letter.
         followed: whether every gateway replica follows the table.
         running: version -> replicas that answer; an inline version has as many as anybody wants.
+        apps: versions of which a Serve application exists, named by the table or not, or is being made.
         failed: version -> why it cannot be deployed, where that is for good.
         delivered: number of the last note that the registry has.
         verdict, why: what the judge says, and on what grounds.
@@ -32,6 +33,7 @@ class Observation:
     trial: bool = False
     followed: bool = False
     running: Mapping[str, int] = field(default_factory=dict)
+    apps: frozenset[str] = frozenset()
     failed: Mapping[str, str] = field(default_factory=dict)
     delivered: int = 0
     verdict: Verdict = "undecided"
@@ -64,7 +66,7 @@ class SetWeights:
 
 @dataclass(frozen=True, slots=True)
 class TakeDown:
-    """Drain a version without weight and delete it."""
+    """Drain a version without weight and delete it, and what is left of it that the table does not name."""
 
     version: str
 

@@ -199,7 +199,7 @@ def _commit(release: Release, seen: Observation) -> Release:
 def _retire(release: Release, seen: Observation) -> Release:
     if not (_followed(release, seen) and not seen.trial):
         return _waits(release, "every gateway replica to forget the release")
-    if release.champion is not None and release.champion in seen.weights:
+    if release.champion is not None and _is_there(release.champion, seen):
         return _waits(release, f"version {release.champion} to be drained and deleted")
     ended = enter(release, "promoted", seen.now).model_copy(update={"ended": seen.now})
     return told(ended, seen.now, CONTROLLER, f"version {release.challenger} is champion")
@@ -223,7 +223,7 @@ def _restore(release: Release, seen: Observation) -> Release:
 def _remove(release: Release, seen: Observation) -> Release:
     if not (_followed(release, seen) and not seen.trial):
         return _waits(release, "every gateway replica to forget the release")
-    if release.challenger in seen.weights and release.challenger not in release.before:
+    if release.challenger not in release.before and _is_there(release.challenger, seen):
         return _waits(release, f"version {release.challenger} to be drained and deleted")
     if release.outbox:
         return _waits(release, f"the registry to take {len(release.outbox)} notes")
@@ -241,6 +241,10 @@ def _enter_step(release: Release, step: int, now: float) -> Release:
 def _followed(release: Release, seen: Observation) -> bool:
     weights = wanted(release)
     return seen.followed and weights is not None and equal(weights, seen.weights)
+
+
+def _is_there(version: str, seen: Observation) -> bool:
+    return version in seen.weights or version in seen.apps
 
 
 def _waits(release: Release, what: str) -> Release:

@@ -136,6 +136,13 @@ def test_nothing_is_deleted_that_a_gateway_replica_may_still_ask() -> None:
     assert actions(at("retiring"), seen(weights={"1": 0.0, "2": 1.0}, trial=False)) == [TakeDown("1")]
 
 
+def test_what_a_deployment_left_is_deleted_though_the_table_does_not_name_it() -> None:
+    held = at("removing", **BACK)
+    observed = seen(weights={"1": 1.0}, trial=False, apps=frozenset({"1", "2"}))
+    assert actions(held, observed) == [TakeDown("2")]
+    assert decide(held, observed).release.phase == "removing"
+
+
 def test_a_challenger_that_was_deployed_before_stays_deployed() -> None:
     held = at("removing", **BACK, before={"1": 1.0, "2": 0.0})
     assert actions(held, seen(trial=False)) == []

@@ -50,6 +50,7 @@ class World:
             trial=self.trial == self.stored.id,
             followed=not self.lag,
             running=dict(self.running),
+            apps=frozenset({*self.running, *self.starting}),
             failed={"2": "it does not load"} if self.broken else {},
             delivered=self.delivered,
             verdict=self.verdict,
@@ -98,12 +99,12 @@ class World:
                 self.weights = {version: weights.get(version, 0.0) for version in self.weights}
                 self.trial = self.stored.id if trial else None
                 self.lag = 2
-            case TakeDown(version):
-                assert self.weights[version] == 0.0
+            case TakeDown(version) if version not in self.starting:
+                assert not self.weights.get(version)
                 for held, mirrored in self.behind:
                     assert not held.get(version), "a gateway replica may still ask it"
                     assert mirrored is None or version == "1", "a gateway replica may still mirror to it"
-                del self.weights[version]
+                self.weights.pop(version, None)
                 self.running.pop(version, None)
                 self.lag = 2
             case Deliver(note) if not self.registry_away:
@@ -131,8 +132,8 @@ class World:
             case "registry":
                 self.registry_away = self.dice.randrange(20)
             case "replica":
-                version = self.dice.choice(list(self.running) or ["1"])
-                self.running[version] = max(0, self.running.get(version, 0) - 1)
+                for version in list(self.running)[:1]:
+                    self.running[version] = max(0, self.running[version] - 1)
             case "cluster" if self.dice.random() < 0.2:
                 self.running, self.starting = {}, {}
             case "breaks" if self.dice.random() < 0.1:
@@ -212,6 +213,8 @@ def _lived(of: Plan, seed: int, champion: str | None = "1") -> str:
     assert ended.is_final, f"seed {seed}: {ended.phase} waits for {ended.waiting_for}"
     assert world.trial is None
     assert not ended.outbox
+    assert not world.starting, "what is deployed after the end belongs to nobody"
+    assert set(world.running) <= set(world.weights)
     if ended.phase == "promoted":
         assert (world.weights, world.aliases["champion"]) == ({"2": 1.0}, "2"), f"seed {seed}"
     else:
