@@ -1,0 +1,28 @@
+"""The judge: is a challenger worse than the champion? Sequential tests that stay valid however often one looks. Pure.
+
+Sums per tick go in by ``fold``, a verdict comes out by ``judge``; the state between them is a JSON document.
+"""
+
+from app.releases.judge.guards import BinaryGuard, BoundedGuard, Guard
+from app.releases.judge.state import JudgeState, OldTickError, as_json, fold, from_json, new_state
+from app.releases.judge.strata import Pairs, Stratum, Sums
+from app.releases.judge.verdict import GuardVerdict, JudgeReport, Verdict, judge
+
+__all__ = [
+    "BinaryGuard",
+    "BoundedGuard",
+    "Guard",
+    "GuardVerdict",
+    "JudgeReport",
+    "JudgeState",
+    "OldTickError",
+    "Pairs",
+    "Stratum",
+    "Sums",
+    "Verdict",
+    "as_json",
+    "fold",
+    "from_json",
+    "judge",
+    "new_state",
+]

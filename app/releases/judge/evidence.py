@@ -1,0 +1,118 @@
+"""What is known by one guard: its e-processes, folded tick by tick."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.releases.judge import binary, bounded
+from app.releases.judge.guards import BinaryGuard, BoundedGuard, Guard
+from app.releases.judge.mixture import Floats, log_average, log_mean
+from app.releases.judge.strata import Pairs, Stratum
+
+Logs = tuple[tuple[float, ...], ...]
+"""[sides][grid] logarithms of e-processes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One guard after some ticks. Only folding in order makes it: two of them cannot be merged.
+
+    Attributes:
+        log_fail: per side and point of the grid, against "no worse than tolerated"; a two-sided guard has two sides,
+            upwards and downwards.
+        log_pass: the same against "at least as bad as tolerated".
+        now: logarithm of the e-value for a fail.
+        peak: the largest one so far.
+        n_challenger, total_challenger, n_champion, total_champion: requests that were compared, and their losses.
+    """
+
+    log_fail: Logs
+    log_pass: Logs
+    now: float = 0.0
+    peak: float = 0.0
+    n_challenger: int = 0
+    total_challenger: float = 0.0
+    n_champion: int = 0
+    total_champion: float = 0.0
+
+
+def nothing(guard: Guard) -> Evidence:
+    """Before the first tick: every e-value is 1."""
+    if isinstance(guard, BinaryGuard):
+        grid = binary.grid(guard.odds_ratio)
+        return Evidence((_zeros(grid.log_prior_fail),), (_zeros(grid.log_prior_pass),))
+    side = (_zeros(bounded.BETS),) * (2 if guard.two_sided else 1)
+    return Evidence(side, side)
+
+
+def folded(guard: Guard, evidence: Evidence, stratum: Stratum | Pairs) -> Evidence:
+    """With one more tick; the same when an arm has no requests in it.
+
+    Raises:
+        ValueError: sums that this guard's metric cannot have.
+    """
+    if stratum.empty:
+        return evidence
+    if isinstance(guard, BinaryGuard):
+        fails, passes = _binary(guard, stratum)
+    else:
+        fails, passes = _bounded(guard, evidence, stratum)
+    if isinstance(stratum, Pairs):
+        added = (stratum.n, stratum.challenger, stratum.n, stratum.champion)
+    else:
+        challenger, champion = stratum.challenger, stratum.champion
+        added = (challenger.n, challenger.total, champion.n, champion.total)
+    log_fail = _added(evidence.log_fail, fails)
+    now = _fail(guard, log_fail)
+    return Evidence(
+        log_fail,
+        _added(evidence.log_pass, passes),
+        now,
+        max(evidence.peak, now),
+        evidence.n_challenger + added[0],
+        evidence.total_challenger + added[1],
+        evidence.n_champion + added[2],
+        evidence.total_champion + added[3],
+    )
+
+
+def _fail(guard: Guard, log_fail: Logs) -> float:
+    """Logarithm of the e-value for a fail: the average over grid and sides."""
+    prior = binary.grid(guard.odds_ratio).log_prior_fail if isinstance(guard, BinaryGuard) else bounded.LOG_PRIOR
+    return log_mean(log_average(np.array(log_fail), prior).tolist())
+
+
+def passes(guard: Guard, log_pass: Logs) -> float:
+    """Logarithm of the e-value for a pass: the average over the grid, of the less convinced side."""
+    prior = binary.grid(guard.odds_ratio).log_prior_pass if isinstance(guard, BinaryGuard) else bounded.LOG_PRIOR
+    return float(log_average(np.array(log_pass), prior).min())
+
+
+def _binary(guard: BinaryGuard, stratum: Stratum | Pairs) -> tuple[list[Floats], list[Floats]]:
+    grid = binary.grid(guard.odds_ratio)
+    ratios = binary.log_ratios(stratum, grid)
+    return [ratios[: grid.above]], [ratios[grid.above :]]
+
+
+def _bounded(guard: BoundedGuard, evidence: Evidence, stratum: Stratum | Pairs) -> tuple[list[Floats], list[Floats]]:
+    paid = bounded.payoff(
+        stratum,
+        bounded.mean_so_far(evidence.n_challenger, evidence.total_challenger),
+        bounded.mean_so_far(evidence.n_champion, evidence.total_champion),
+    )
+    sides = (1, -1) if guard.two_sided else (1,)
+    return (
+        [paid.log_factors(side, side * guard.difference) for side in sides],
+        [paid.log_factors(-side, side * guard.difference) for side in sides],
+    )
+
+
+def _added(logs: Logs, more: Sequence[Floats]) -> Logs:
+    return tuple(tuple((np.array(old) + new).tolist()) for old, new in zip(logs, more, strict=True))
+
+
+def _zeros(grid: Floats) -> tuple[float, ...]:
+    return (0.0,) * len(grid)

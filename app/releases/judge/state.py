@@ -1,0 +1,131 @@
+"""The judge's state: what all guards know, as one document that is kept after every tick."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from app.releases.judge.evidence import Evidence, Logs, folded, nothing
+from app.releases.judge.guards import BinaryGuard, BoundedGuard, Guard, check_guards
+from app.releases.judge.mixture import log_mean
+from app.releases.judge.strata import Pairs, Stratum
+
+FORMAT = 1
+"""Of the document. A change of a grid or its prior is another one: evidence cannot be carried over."""
+KINDS: Mapping[str, type[BinaryGuard] | type[BoundedGuard]] = {"binary": BinaryGuard, "bounded": BoundedGuard}
+
+
+class OldTickError(ValueError):
+    """The tick was folded before, or a later one was."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeState:
+    """All evidence of one release.
+
+    Attributes:
+        guards: those that it was made for; no others can be folded into it or judged by it.
+        evidence: one of each, in their order.
+        tick: the last one that was folded; None before the first.
+        peak: logarithm of the largest e-value for a fail of the whole so far.
+    """
+
+    guards: tuple[Guard, ...]
+    evidence: tuple[Evidence, ...]
+    tick: int | None = None
+    peak: float = 0.0
+
+
+def new_state(guards: Sequence[Guard]) -> JudgeState:
+    """Before the first tick.
+
+    Raises:
+        ValueError: no guards, or two of one name.
+    """
+    check_guards(guards)
+    return JudgeState(tuple(guards), tuple(nothing(guard) for guard in guards))
+
+
+def fold(guards: Sequence[Guard], state: JudgeState, tick: int, strata: Mapping[str, Stratum | Pairs]) -> JudgeState:
+    """The state after one more tick.
+
+    Args:
+        tick: its number; they grow, and may leave gaps.
+        strata: by name of the guard; one that is missing, or has an arm without requests, adds nothing.
+
+    Raises:
+        OldTickError: a tick that is not later than the last one. A caller that does not know, after a crash, whether
+            its last tick was kept may ask again: nothing is counted twice.
+        ValueError: a guard that the state was not made for, or sums that its metric cannot have.
+    """
+    check_made_for(guards, state)
+    if state.tick is not None and tick <= state.tick:
+        raise OldTickError(f"tick {tick}: the last one that was folded is {state.tick}; a later one is accepted")
+    names = [guard.name for guard in guards]
+    unknown = sorted(set(strata) - set(names))
+    if unknown:
+        raise ValueError(f"strata {', '.join(unknown)}: the guards are {', '.join(names)}")
+    evidence = tuple(
+        folded(guard, known, strata[guard.name]) if guard.name in strata else known
+        for guard, known in zip(guards, state.evidence, strict=True)
+    )
+    now = log_mean([known.now for known in evidence])
+    return JudgeState(state.guards, evidence, tick, max(state.peak, now))
+
+
+def check_made_for(guards: Sequence[Guard], state: JudgeState) -> None:
+    """Refuse guards whose evidence this is not.
+
+    Raises:
+        ValueError: other guards, tolerances or another order.
+    """
+    if tuple(guards) != state.guards:
+        raise ValueError(f"guards {list(guards)}: the state was made for {list(state.guards)}")
+
+
+def as_json(state: JudgeState) -> dict[str, Any]:
+    """A document of JSON's types; ``from_json`` gives back the same state, to the last bit."""
+    kinds = {kind: name for name, kind in KINDS.items()}
+    return {
+        "format": FORMAT,
+        "tick": state.tick,
+        "peak": state.peak,
+        "guards": [
+            {"kind": kinds[type(guard)], **asdict(guard), "evidence": asdict(known)}
+            for guard, known in zip(state.guards, state.evidence, strict=True)
+        ],
+    }
+
+
+def from_json(document: Mapping[str, Any]) -> JudgeState:
+    """The state that a document holds.
+
+    Raises:
+        ValueError: a document of another format, or not one at all.
+    """
+    if document.get("format") != FORMAT:
+        raise ValueError(f"format {document.get('format')} of the judge's state: {FORMAT} is accepted")
+    try:
+        read = [_guard(entry) for entry in document["guards"]]
+        guards, evidence = tuple(guard for guard, _ in read), tuple(known for _, known in read)
+        check_guards(guards)
+        return JudgeState(guards, evidence, document["tick"], document["peak"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"the judge's state: {type(error).__name__} {error}") from error
+
+
+def _guard(entry: Mapping[str, Any]) -> tuple[Guard, Evidence]:
+    kind = KINDS[entry["kind"]]
+    guard = kind(**{field.name: entry[field.name] for field in fields(kind)})
+    kept = dict(entry["evidence"])
+    start = nothing(guard)
+    for name, wanted in (("log_fail", start.log_fail), ("log_pass", start.log_pass)):
+        kept[name] = tuple(tuple(side) for side in kept[name])
+        if _shape(kept[name]) != _shape(wanted):
+            raise ValueError(f"{name} of guard {guard.name}: {_shape(kept[name])}; {_shape(wanted)} is accepted")
+    return guard, Evidence(**kept)
+
+
+def _shape(logs: Logs) -> list[int]:
+    return [len(side) for side in logs]
