@@ -10,6 +10,7 @@ import sys
 
 BENCHMARKS = {
     "features": "what a read of online features costs its client, beside Feast",
+    "judge": "false alarms and times to a verdict of the judge, beside other tests on the same samples",
     "layouts": "every parallel layout follows the loss curve of one process",
     "serving": "CPU per request, latency and memory of the gateway, beside other servers on the same model",
     "training": "step times, checkpoint stalls and memory, beside what they are compared with",

@@ -5,7 +5,7 @@ Sums per tick go in by ``fold``, a verdict comes out by ``judge``; the state bet
 
 from app.releases.judge.guards import BinaryGuard, BoundedGuard, Guard
 from app.releases.judge.state import JudgeState, OldTickError, as_json, fold, from_json, new_state
-from app.releases.judge.strata import Pairs, Stratum, Sums
+from app.releases.judge.strata import Pairs, Strata, Stratum, Sums
 from app.releases.judge.verdict import GuardVerdict, JudgeReport, Verdict, judge
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "JudgeState",
     "OldTickError",
     "Pairs",
+    "Strata",
     "Stratum",
     "Sums",
     "Verdict",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial, reduce
 from typing import Any
 
 from app.releases.judge.evidence import Evidence, Logs, folded, nothing
 from app.releases.judge.guards import BinaryGuard, BoundedGuard, Guard, check_guards
 from app.releases.judge.mixture import log_mean
-from app.releases.judge.strata import Pairs, Stratum
+from app.releases.judge.strata import Pairs, Strata, Stratum
 
 FORMAT = 1
 """Of the document. A change of a grid or its prior is another one: evidence cannot be carried over."""
@@ -47,12 +48,13 @@ def new_state(guards: Sequence[Guard]) -> JudgeState:
     return JudgeState(tuple(guards), tuple(nothing(guard) for guard in guards))
 
 
-def fold(guards: Sequence[Guard], state: JudgeState, tick: int, strata: Mapping[str, Stratum | Pairs]) -> JudgeState:
+def fold(guards: Sequence[Guard], state: JudgeState, tick: int, strata: Mapping[str, Strata]) -> JudgeState:
     """The state after one more tick.
 
     Args:
         tick: its number; they grow, and may leave gaps.
-        strata: by name of the guard; one that is missing, or has an arm without requests, adds nothing.
+        strata: by name of the guard, added over the gateway replicas; one that is missing, or has an arm without
+            requests, adds nothing.
 
     Raises:
         OldTickError: a tick that is not later than the last one. A caller that does not know, after a crash, whether
@@ -67,11 +69,15 @@ def fold(guards: Sequence[Guard], state: JudgeState, tick: int, strata: Mapping[
     if unknown:
         raise ValueError(f"strata {', '.join(unknown)}: the guards are {', '.join(names)}")
     evidence = tuple(
-        folded(guard, known, strata[guard.name]) if guard.name in strata else known
+        reduce(partial(folded, guard), _several(strata.get(guard.name, ())), known)
         for guard, known in zip(guards, state.evidence, strict=True)
     )
     now = log_mean([known.now for known in evidence])
     return JudgeState(state.guards, evidence, tick, max(state.peak, now))
+
+
+def _several(strata: Strata) -> Sequence[Stratum | Pairs]:
+    return (strata,) if isinstance(strata, Stratum | Pairs) else strata
 
 
 def check_made_for(guards: Sequence[Guard], state: JudgeState) -> None:
@@ -118,7 +124,7 @@ def from_json(document: Mapping[str, Any]) -> JudgeState:
 def _guard(entry: Mapping[str, Any]) -> tuple[Guard, Evidence]:
     kind = KINDS[entry["kind"]]
     guard = kind(**{field.name: entry[field.name] for field in fields(kind)})
-    kept = dict(entry["evidence"])
+    kept = {field.name: entry["evidence"][field.name] for field in fields(Evidence)}
     start = nothing(guard)
     for name, wanted in (("log_fail", start.log_fail), ("log_pass", start.log_pass)):
         kept[name] = tuple(tuple(side) for side in kept[name])

@@ -1,12 +1,14 @@
 """What one tick says about one metric: sums per arm, which may be added over gateway replicas before they are judged.
 
 A tick (a second, say) is a stratum: base rate and weight may differ from tick to tick, within one both arms meet the
-same traffic.
+same traffic. Losses that become known late (labels) are of the tick in which they do; since requests of several weights
+may meet there, they are one stratum for each weight that was in force.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 ROUNDING = 1e-9
@@ -103,6 +105,10 @@ class Pairs:
     def empty(self) -> bool:
         """Whether there are none."""
         return self.n == 0
+
+
+Strata = Stratum | Pairs | Sequence[Stratum | Pairs]
+"""A tick of one guard: one stratum, or several whose requests were not split by one weight."""
 
 
 def whole(name: str, value: float) -> int:

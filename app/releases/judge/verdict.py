@@ -34,7 +34,8 @@ class GuardVerdict:
 
     Attributes:
         name: of the guard.
-        verdict: ``fail`` when it alone makes the whole fail.
+        verdict: ``fail`` when it alone makes the whole fail; several guards can do so together, too, and then the one
+            with the largest ``fail_e`` has most to say.
         fail_e: the largest e-value for a fail so far; at most 1e304.
         pass_e: the e-value for a pass now; at most 1e304.
         bound: of ``fail_e``, number of guards / alpha.
