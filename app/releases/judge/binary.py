@@ -16,8 +16,8 @@ supermartingale, as is the average of such products over a fixed grid of ψ1, an
 that it ever reaches 1/α is at most α. The mirror, ψ1 < ψ0, is evidence against ψ ≥ ψ0.
 
 It is assumed that, given the past, the requests of a tick fail independently of each other with one probability per
-arm, or that requests were given to the arms at random and ψ = 1. Many failures with one cause that sticks to an arm (a
-single caller's, where callers are sticky) count as that many, and can make a fail of what is none.
+arm, or that requests were given to the arms at random and ψ = 1. Many failures with one cause that sticks to an arm
+(a single caller's, where callers are sticky) count as that many, and can make a fail of what is none.
 
 Sources: Ville 1939; Lindon, Sanden and Shirikian, KDD 2022 (rate differences of live traffic); Turner and Grünwald
 2023 and ter Schure et al. 2024 (safe tests for stratified 2×2 tables, the safe logrank test).

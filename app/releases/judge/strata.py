@@ -1,8 +1,8 @@
 """What one tick says about one metric: sums per arm, which may be added over gateway replicas before they are judged.
 
 A tick (a second, say) is a stratum: base rate and weight may differ from tick to tick, within one both arms meet the
-same traffic. Losses that become known late (labels) are of the tick in which they do; since requests of several weights
-may meet there, they are one stratum for each weight that was in force.
+same traffic. Losses that become known late (labels) are of the tick in which they do; since requests of several
+weights may meet there, they are one stratum for each weight that was in force.
 """
 
 from __future__ import annotations

@@ -57,7 +57,12 @@ def test_a_document_gives_the_same_state_to_the_last_bit() -> None:
 
 
 def test_a_tick_may_have_several_strata() -> None:
-    late = [Stratum(Sums(4, 2), Sums(40, 3)), Pairs(9, 1, 0, 1), Stratum(Sums(30, 1), Sums(30, 2)), Pairs(0, 0, 0, 0)]
+    late: list[Stratum | Pairs] = [
+        Stratum(Sums(4, 2), Sums(40, 3)),
+        Pairs(9, 1, 0, 1),
+        Stratum(Sums(30, 1), Sums(30, 2)),
+        Pairs(0, 0, 0, 0),
+    ]
     state = after(1)
     for tick, stratum in enumerate(late, start=1):
         state = fold(GUARDS, state, tick, {"slow": stratum})

@@ -193,9 +193,8 @@ def said(guards: Sequence[Guard], odds_ratio: float, difference: float) -> dict[
 
 def test_one_that_is_no_worse_fails_with_probability_alpha_at_most() -> None:
     found = said([ERRORS, BoundedGuard("brier")], odds_ratio=1, difference=0)
-    for name in ("fail", "errors fail", "brier fail"):
-        assert 0 < found[name] < MOST, name  # some do: the bound is not kept by never failing anybody
-    for name in ("pass", "errors pass", "brier pass"):
+    assert found["errors fail"] > 0  # the bound is not kept by never failing anybody
+    for name in ("fail", "errors fail", "brier fail", "pass", "errors pass", "brier pass"):
         assert found[name] < MOST, name
 
 
