@@ -88,6 +88,12 @@ def test_a_minute_of_traffic_is_enough_where_it_is_clear(guard: Guard, stratum: 
     assert (report.verdict, report.guards[0].verdict) == (says, says)
 
 
+@pytest.mark.parametrize("bad", [5, 45])
+def test_drift_to_one_side_is_no_pass_for_being_far_from_the_other(bad: int) -> None:
+    report = verdict([BoundedGuard("errors", 0.1, True)], 10, {"errors": ones(100, bad, 100, 25)})
+    assert report.guards[0].pass_e < 1
+
+
 def test_a_challenger_that_always_fails_is_found_at_once() -> None:
     report = verdict([ERRORS], 1, {"errors": ones(5, 5, 95, 1)})
     assert report.verdict == "fail"
