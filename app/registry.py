@@ -210,6 +210,19 @@ def load(client: MlflowClient, model: str, version: str, files: Path | None = No
     return LoadedModel(spec_of(model, version, pyfunc.metadata), pyfunc, pyfunc.input_example)
 
 
+def read_spec(model: str, version: str) -> ModelSpec:
+    """A version's specification, without loading it.
+
+    Raises:
+        RegistryError: the registry is away, or the version has no signature that named tensors can express.
+    """
+    try:
+        metadata = Model.load(f"models:/{model}/{version}")
+    except MlflowException as error:
+        raise RegistryError(f"version {version} of {model}: {_first_line(error)}") from error
+    return spec_of(model, version, metadata)
+
+
 def spec_of(model: str, version: str, metadata: Model) -> ModelSpec:
     """The specification in a logged model's metadata.
 

@@ -151,6 +151,10 @@ class ServingSettings(_Scaled):
         0.0, description="Time an answer may be given again for the same inputs, seconds; 0 turns the cache off"
     )
 
+    side_effects: bool = Field(
+        False, description="Whether a call does something that must not be done twice: such a model is not mirrored"
+    )
+
     min_replicas: Annotated[int, Field(ge=0)] = Field(1, description="Replicas that always run")
     max_replicas: Count = Field(2, description="Replicas under load")
     target_ongoing_requests: Annotated[float, Field(gt=0)] = Field(

@@ -9,7 +9,8 @@ Arm = Literal["challenger", "champion"]
 Metric = str
 """``errors``, ``latency``, ``drift``, ``quality`` or ``agreement``: a guard's name in a plan. The first two have a
 second form for mirrored requests, which both versions answered, ``errors/pairs`` and ``latency/pairs``: there ``n``
-counts pairs and ``total`` those that were bad in this arm only."""
+counts pairs and ``total`` those that were bad in this arm only. Labels arrive late, of several weights together:
+``quality/0.05`` holds what was predicted while the challenger's weight was that."""
 
 
 class Sums(NamedTuple):

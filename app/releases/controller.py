@@ -1,18 +1,47 @@
 """The release controller: observes, decides, stores, acts; over and over, for every release under way.
 
 It may be killed at any line: whoever takes the lease next goes on from the stored documents and from what the world
-looks like. What may take long (deploying, draining, the registry) runs in tasks of its own, one of each kind at a
-time, so that an order for the way back never waits for it.
+looks like. What may take long (deploying, draining, the registry) is done in errands, so that an order for the way
+back never waits for it.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from ray.serve.handle import DeploymentHandle
+from redis.exceptions import RedisError
+
+from app.registry import connect as connect_registry
+from app.releases.admission import AdmissionError, admit, candidate
+from app.releases.effects import Effects
+from app.releases.errands import Errands
+from app.releases.judging import Judged, Judging
+from app.releases.machine import decide
+from app.releases.observation import Observation
+from app.releases.orders import order
 from app.releases.plan import Plan
+from app.releases.reconciler import Reconciler
 from app.releases.release import Release
+from app.releases.store import FencedError, ReleaseStore
+from app.releases.trial import trial_of
+from app.releases.world import Sight, World
+from app.routing.store import RouteStore
+from app.routing.table import RouteError
+from app.settings import Settings
 
+log = logging.getLogger(__name__)
 
-class AdmissionError(ValueError):
-    """A release that cannot be begun; the message says why."""
+TICK_S = 0.5
+"""Interval of looks while nothing calls for one, seconds."""
+LEASE_S = 10.0
+
+__all__ = ["AdmissionError", "Controller", "NotLeadingError", "UnknownReleaseError"]
 
 
 class UnknownReleaseError(LookupError):
@@ -24,7 +53,51 @@ class NotLeadingError(RuntimeError):
 
 
 class Controller:
-    """Begins releases and takes orders; see the module."""
+    """Begins releases, takes orders, and brings each release to its end.
+
+    Args:
+        owner: name of this controller, never used before.
+        store, routes: over clients that the caller closes.
+        gateway: gives the gateway's handle.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        owner: str,
+        store: ReleaseStore,
+        routes: RouteStore,
+        gateway: Callable[[], DeploymentHandle[Any]],
+        judging: Judging,
+    ) -> None:
+        self._settings, self._owner, self._store, self._routes = settings, owner, store, routes
+        self._judging = judging
+        self._wake = asyncio.Event()
+        self._errands = Errands(self._wake.set)
+        self._world = World(routes, gateway, self._errands)
+        self._token: int | None = None
+        self._effects = Effects(settings, routes, gateway, self._errands, lambda: self._token or 0)
+        self._reconciler = Reconciler(settings, routes, gateway, self._errands)
+        self._live: dict[str, Release] = {}
+        self._unsaved: set[str] = set()
+        self._deciding = asyncio.Lock()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, on the running loop."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End; the releases stay as they are for whoever takes over."""
+        self._stopping = True
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        await self._errands.stop()
+        with suppress(RedisError, OSError):
+            await self._store.give_up(self._owner)
 
     async def begin(self, model: str, version: str, plan: Plan, who: str) -> Release:
         """Begin a release, once everything about it has been checked.
@@ -37,8 +110,22 @@ class Controller:
             AdmissionError: the plan cannot be honoured for this model and version.
             LiveReleaseError: the model has a release under way.
             NotLeadingError: another controller decides.
+            RegistryError: the registry is away.
         """
-        raise NotImplementedError
+        found = await asyncio.to_thread(
+            lambda: candidate(connect_registry(self._settings.mlflow), model, version, self._settings.serving)
+        )
+        async with self._deciding:
+            token = self._leading()
+            sight = await self._world.look()
+            table = sight.tables.get(model)
+            carrying = [version for version, weight in (table.weights if table else {}).items() if weight]
+            running = sight.running(model).get(carrying[0], 1) if carrying else 1
+            release = admit(found, table, model, plan, min(running, _MOST_REPLICAS), who)
+            await self._writing(self._store.create(release, token))
+            self._live[release.id] = release
+        self._wake.set()
+        return release
 
     async def order(self, release: str, verb: str, who: str, full: bool = False) -> Release:
         """Give a release an order; see ``app.releases.orders``.
@@ -48,4 +135,108 @@ class Controller:
             RefusedError: it cannot take the order where it is.
             NotLeadingError: another controller decides.
         """
-        raise NotImplementedError
+        async with self._deciding:
+            token = self._leading()
+            held = self._live.get(release) or await self._store.read(release)
+            if held is None:
+                raise UnknownReleaseError(f"there is no release {release}")
+            ordered = order(held, verb, who, time.time(), full)
+            if ordered is not held:
+                await self._writing(self._store.save(held, ordered, token))
+                self._live[release] = ordered
+        self._wake.set()
+        return ordered
+
+    def _leading(self) -> int:
+        if self._token is None:
+            raise NotLeadingError("this controller does not decide now; ask again in a few seconds")
+        return self._token
+
+    async def _writing(self, write: Any) -> None:
+        try:
+            await write
+        except FencedError as error:
+            self._token = None
+            raise NotLeadingError(str(error)) from error
+
+    async def _run(self) -> None:
+        away = False
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                await self._lead()
+                if self._token is not None:
+                    await self._turn()
+                if away:
+                    log.warning("releases go on")
+                away = False
+            except (RedisError, OSError) as error:
+                self._unsaved.update(self._live)  # a Redis that comes back may have lost its last second
+                if not away:
+                    log.warning("releases stand still, their traffic does not: Redis is away (%s)", error)
+                away = True
+            except FencedError as error:
+                log.warning("%s", error)
+                self._token = None
+            except Exception:
+                log.exception("a look at the releases failed; the next one is in %g s", TICK_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), TICK_S)
+
+    async def _lead(self) -> None:
+        """Take or renew the lease; a new one begins with what is stored."""
+        token = await self._store.acquire(self._owner, LEASE_S)
+        if token is not None and token != self._token:
+            live = await self._store.live()
+            self._live = {release.id: release for release in live}
+            log.info("controller %s leads with token %d: %d releases under way", self._owner, token, len(live))
+        self._token = token
+
+    async def _turn(self) -> None:
+        sight = await self._world.look()
+        for held in list(self._live.values()):
+            try:
+                await self._advance(held.id, sight)
+            except RouteError as error:
+                log.warning("release %s: %s", held.id, error)
+        busy = {release.model for release in self._live.values()}
+        self._reconciler.reconcile(sight, busy)
+
+    async def _advance(self, identity: str, sight: Sight) -> None:
+        async with self._deciding:
+            held = self._live[identity]
+            judged = await self._judging.look(held)
+            decided = decide(judged.release, self._observe(judged, sight))
+            release = decided.release
+            if release != held or identity in self._unsaved:
+                await self._store.save(held, release, self._leading())
+                self._unsaved.discard(identity)
+                self._live[identity] = release
+            # Under the same lock: an order given meanwhile must not be followed by what was decided before it.
+            for action in decided.actions:
+                await self._effects.do(release, action, sight.tables.get(release.model))
+        await self._judging.stored(release)
+        if release.is_final:
+            del self._live[identity]
+            self._effects.forget(identity)
+
+    def _observe(self, judged: Judged, sight: Sight) -> Observation:
+        release = judged.release
+        model = release.model
+        table = sight.tables.get(model)
+        return Observation(
+            now=time.time(),
+            weights=table.weights if table else {},
+            trial=table is not None and table.trial == trial_of(release),
+            followed=table is not None and self._world.followed(table),
+            running=sight.running(model),
+            apps=sight.apps(model) | self._effects.deploying(model),
+            failed=self._effects.failed.get(release.id, {}),
+            delivered=self._effects.delivered.get(release.id, 0),
+            verdict=judged.verdict,
+            why=judged.why,
+            counted=judged.counted,
+        )
+
+
+_MOST_REPLICAS = 1000

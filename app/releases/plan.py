@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
 
 Strategy = Literal["canary", "blue_green", "shadow", "ab"]
 Gate = Literal["judge", "time", "person"]
@@ -50,7 +50,12 @@ def _quantity(text: str, bare_unit: str | None) -> float:
 
 
 Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=0, allow_inf_nan=False)]
-Latency = Annotated[float, BeforeValidator(_latency), Field(gt=0, allow_inf_nan=False)]
+Latency = Annotated[
+    float,
+    BeforeValidator(_latency),
+    PlainSerializer(lambda seconds: f"{seconds:.9f}s", return_type=str),
+    Field(gt=0, allow_inf_nan=False),
+]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 OddsRatio = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 

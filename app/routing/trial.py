@@ -38,6 +38,7 @@ class Trial:
 
     Attributes:
         release: its id.
+        champion: None for the first version of a model, which is compared with nobody.
         mirror: share of the champion's requests that the challenger answers too, unseen by callers.
         pinned: ids of the API keys whose requests may choose a version by header; ``*`` for every caller.
         slow_over_s: time inside the version from which an answer counts as slow, seconds; None: nobody asks.
@@ -45,7 +46,7 @@ class Trial:
     """
 
     release: str
-    champion: str
+    champion: str | None
     challenger: str
     mirror: float = 0.0
     pinned: tuple[str, ...] = ()

@@ -34,6 +34,7 @@ class VersionReplica:
         except RegistryError as error:
             raise RuntimeError(str(error)) from error  # a plain class: whoever deploys must be able to unpickle it
         self._card = card_of(self._scorer.spec, settings)
+        self._target_ongoing = settings.target_ongoing_requests
         self._stuck_after_s = settings.stuck_after_s
         self._busy_since: float | None = None
         self._demand = Demand()
@@ -55,9 +56,13 @@ class VersionReplica:
         """What this version takes and gives, and how it wants to be asked."""
         return self._card
 
+    async def hold(self, replicas: int, seconds: float) -> None:
+        """Have Serve keep at least so many replicas for so long, within the version's bounds."""
+        self._demand.hold(replicas * self._target_ongoing, time.monotonic() + seconds)
+
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """Called by Serve now and then: the figure that ``app.serving.scaling.policy`` decides by."""
-        return {ONGOING: float(self._demand.ongoing(time.monotonic()))}
+        return {ONGOING: self._demand.ongoing(time.monotonic())}
 
     async def check_health(self) -> None:
         """Called by Serve now and then.

@@ -7,6 +7,7 @@ said last, and Serve's controller asks the replicas.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -24,6 +25,11 @@ class Demand:
         self._said: dict[str, int] = {}
         self._calls: Counter[str] = Counter()
         self._ended: dict[str, float] = {}
+        self._held, self._held_until = 0.0, -math.inf
+
+    def hold(self, ongoing: float, until: float) -> None:
+        """Report at least so much until then, whatever the traffic: capacity that somebody wants kept."""
+        self._held, self._held_until = ongoing, until
 
     def begins(self, caller: str, ongoing: int) -> None:
         """A call arrived, and with it how many requests the caller has ongoing."""
@@ -35,12 +41,12 @@ class Demand:
         self._calls[caller] -= 1
         self._ended[caller] = now
 
-    def ongoing(self, now: float) -> int:
-        """Requests ongoing for the whole version, as far as this replica has heard."""
+    def ongoing(self, now: float) -> float:
+        """Requests ongoing for the whole version, as far as this replica has heard, or what it is to hold."""
         for caller, ended in list(self._ended.items()):
             if not self._calls[caller] and now - ended > FORGET_S:
                 del self._said[caller], self._calls[caller], self._ended[caller]
-        return sum(self._said.values())
+        return max(float(sum(self._said.values())), self._held if now < self._held_until else 0.0)
 
 
 def policy(context: AutoscalingContext) -> tuple[float, dict[str, Any]]:

@@ -1,0 +1,109 @@
+"""Whether a release can be begun: what only the registry and the route table can tell. Nothing is changed here."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mlflow import MlflowClient
+
+from app.model_spec import ModelSpec
+from app.registry import UnknownVersionError, find, read_spec
+from app.releases.plan import Agreement, Drift, Plan, Quality
+from app.releases.registry_words import CHALLENGER_ALIAS, RELEASE_TAG
+from app.releases.release import Entry, Note, Release
+from app.routing.table import RouteTable
+from app.serving.deploy import settings_of
+from app.settings import ServingSettings
+
+
+class AdmissionError(ValueError):
+    """A release that cannot be begun; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What the registry says of a challenger.
+
+    Attributes:
+        side_effects: whether its call does something that must not be done twice.
+    """
+
+    version: str
+    spec: ModelSpec
+    side_effects: bool
+
+
+def candidate(client: MlflowClient, model: str, version: str, defaults: ServingSettings) -> Candidate:
+    """Look a challenger up by number or alias; blocks.
+
+    Raises:
+        AdmissionError: the registry holds no such version.
+        RegistryError: the registry is away, or the version cannot be served.
+    """
+    try:
+        number = str(find(client, model, version).version)
+    except UnknownVersionError as error:
+        raise AdmissionError(f"version {version}: {error}") from error
+    return Candidate(number, read_spec(model, number), settings_of(client, model, defaults).side_effects)
+
+
+def admit(found: Candidate, table: RouteTable | None, model: str, plan: Plan, replicas: int, who: str) -> Release:
+    """The release at its beginning. Pure, but for its id and the time.
+
+    Args:
+        replicas: running replicas of who has the traffic now.
+
+    Raises:
+        AdmissionError: the plan cannot be honoured for this model and version.
+    """
+    weights = table.weights if table is not None else {}
+    if table is not None and table.trial is not None:
+        raise AdmissionError(f"model {model} has a release under way: {table.trial.release}")
+    carrying = {version: weight for version, weight in weights.items() if weight}
+    if len(carrying) > 1:
+        shown = ", ".join(f"{version}: {weight:g}" for version, weight in carrying.items())
+        raise AdmissionError(
+            f"the traffic of {model} is split ({shown}); a release begins with one version that has all"
+        )
+    champion = next(iter(carrying), None)
+    if champion == found.version:
+        raise AdmissionError(f"version {champion} of {model} has all the traffic already")
+    _check(plan, found, model)
+    now = time.time()
+    identity = f"{model}-{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    against = f"against version {champion}" if champion is not None else "the first of its model"
+    return Release(
+        id=identity,
+        model=model,
+        challenger=found.version,
+        champion=champion,
+        before=weights,
+        replicas=max(1, replicas),
+        plan=plan,
+        created=now,
+        since=now,
+        outbox=(
+            Note(kind="tag", name=RELEASE_TAG, version=found.version, value=identity, number=1),
+            Note(kind="alias", name=CHALLENGER_ALIAS, version=found.version, number=2),
+        ),
+        notes=2,
+        history=(Entry(at=now, who=who, what=f"{plan.strategy} of version {found.version} begun, {against}"),),
+    )
+
+
+def _check(plan: Plan, found: Candidate, model: str) -> None:
+    if plan.mirror and found.side_effects:
+        raise AdmissionError(
+            f"mirror {plan.mirror:g}: a call of {model} has side effects (its serving entry says side_effects), "
+            "and a mirrored request would have them twice"
+        )
+    outputs = [field.name for field in found.spec.outputs]
+    for guard in plan.guards:
+        if isinstance(guard, Quality | Drift | Agreement) and guard.output not in outputs:
+            given = ", ".join(outputs) or "none that its signature names"
+            raise AdmissionError(
+                f"guards.{guard.metric}.output {guard.output!r}: version {found.version} of {model} gives {given}"
+            )

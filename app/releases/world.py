@@ -1,0 +1,103 @@
+"""The world as the controller sees it: route tables, the gateway replicas that follow them, replicas of versions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray import serve
+from ray.serve._private.common import ReplicaState
+from ray.serve.handle import DeploymentHandle
+
+from app.releases.errands import Errands
+from app.routing.readback import await_followed
+from app.routing.store import RouteStore
+from app.routing.table import RouteTable
+from app.serving.batch import DEPLOYMENT
+
+FOLLOW_TIMEOUT_S = 10.0
+AS_MANY_AS_WANTED = 1_000_000
+"""Replicas of an inline version: every gateway replica answers with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applications:
+    """What Serve says of its applications: status, and running replicas of a version, by name."""
+
+    status: dict[str, str]
+    replicas: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One look: every model's table, and Serve's applications."""
+
+    tables: dict[str, RouteTable]
+    applications: Applications
+
+    def running(self, model: str) -> dict[str, int]:
+        """Replicas that answer, of each version that the model's table names."""
+        table = self.tables.get(model)
+        if table is None:
+            return {}
+        return {
+            route.version: AS_MANY_AS_WANTED
+            if route.placement == "inline"
+            else self.applications.replicas.get(route.app, 0)
+            for route in table.routes
+        }
+
+    def apps(self, model: str) -> frozenset[str]:
+        """Versions of the model that have an application, named by the table or not."""
+        head = f"{model}-v"
+        found = (name.removeprefix(head) for name in self.applications.status if name.startswith(head))
+        return frozenset(rest.rpartition("-")[0] for rest in found)
+
+
+@dataclass(slots=True)
+class World:
+    """Looks at it. What the gateway replicas follow is asked in errands, for it takes a broadcast.
+
+    Args:
+        gateway: gives the gateway's handle.
+    """
+
+    routes: RouteStore
+    gateway: Callable[[], DeploymentHandle[Any]]
+    errands: Errands
+    _followed: dict[str, int] = field(default_factory=dict)
+
+    async def look(self) -> Sight:
+        """Look.
+
+        Raises:
+            redis.RedisError: Redis is away.
+        """
+        tables, applications = await asyncio.gather(self.routes.read_all(), asyncio.to_thread(applications_now))
+        return Sight(tables, applications)
+
+    def followed(self, table: RouteTable) -> bool:
+        """Whether every gateway replica was seen to follow the table; if not, has them asked."""
+        model, revision = table.model, table.revision
+        if self._followed.get(model) == revision:
+            return True
+
+        async def ask() -> None:
+            await await_followed(self.gateway(), model, revision, FOLLOW_TIMEOUT_S)
+            self._followed[model] = revision
+
+        self.errands.run(f"read-back of {model}", ask)
+        return False
+
+
+def applications_now() -> Applications:
+    """Serve's applications; blocks for a call to its controller."""
+    found = serve.status().applications
+    replicas = {}
+    for name, application in found.items():
+        deployment = application.deployments.get(DEPLOYMENT)
+        if deployment is not None:
+            replicas[name] = int(deployment.replica_states.get(ReplicaState.RUNNING, 0))
+    return Applications({name: str(application.status.value) for name, application in found.items()}, replicas)

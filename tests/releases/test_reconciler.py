@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from app.releases.reconciler import missing
+from app.releases.world import AS_MANY_AS_WANTED, Applications, Sight
+from app.routing.table import Route, RouteTable
+
+TABLES = {
+    "flights": RouteTable(
+        "flights",
+        7,
+        "salt",
+        routes=(
+            Route("1", "flights-v1-aaaaaa", 0.5),
+            Route("2", "flights-v2-bbbbbb", 0.5),
+            Route("3", "flights-v3-cccccc", 0.0),
+        ),
+    ),
+    "light": RouteTable("light", 7, "salt", routes=(Route("1", "light-v1-dddddd", 1.0, "inline"),)),
+}
+
+
+def sight(**status: str) -> Sight:
+    apps = {f"flights-v{name}": said for name, said in status.items()}
+    return Sight(TABLES, Applications(apps, dict.fromkeys(apps, 2)))
+
+
+def test_what_has_weight_and_no_application_is_missing() -> None:
+    assert missing(sight(), ()) == [("flights", "1"), ("flights", "2")]
+    assert missing(Sight(TABLES, Applications({"flights-v1-aaaaaa": "UNHEALTHY"}, {})), ()) == [("flights", "2")]
+    assert missing(sight(), ("flights",)) == []
+
+
+def test_an_inline_version_answers_wherever_the_gateway_does() -> None:
+    seen = Sight(TABLES, Applications({"flights-v1-aaaaaa": "RUNNING"}, {"flights-v1-aaaaaa": 2}))
+    assert seen.running("light") == {"1": AS_MANY_AS_WANTED}
+    assert seen.running("flights") == {"1": 2, "2": 0, "3": 0}
+    assert seen.running("absent") == {}
+
+
+def test_applications_belong_to_their_version_named_or_not() -> None:
+    seen = Sight(TABLES, Applications({"flights-v12-aaaaaa": "RUNNING", "gateway": "RUNNING"}, {}))
+    assert seen.apps("flights") == {"12"}
