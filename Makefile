@@ -32,7 +32,7 @@ check: $(READY)
 	$(BIN)/lint-imports
 
 test: check
-	$(BIN)/python -m pytest $(ARGS)
+	PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lock:
 	rm -rf $(VENV)

@@ -5,21 +5,26 @@ It starts when the first test asks for it and ends with the session, also when t
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 
 import pytest
 import ray
 from mlflow import MlflowClient
+from ray.serve.handle import DeploymentHandle
 
 from app.registry import connect
 from app.settings import Settings, get_settings
 from cluster.local import LocalConfig, Stack, up
 
-PORT_SHIFT = int(os.environ.get("TEST_PORT_SHIFT", "0"))
-"""Two sessions on one machine need ports of their own; the second one sets 2000, say."""
+_SESSION = int(os.environ.get("TEST_PORT_SHIFT", "0"))
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+PORT_SHIFT = _SESSION + 100 * _WORKER
+"""Two sessions on one machine need ports of their own; the second one sets 2000, say. So do a session's workers."""
+REPLICA_PORT_SHIFT = -2 * _SESSION - 6000 * _WORKER
 PORT_OFFSET = 2700 + PORT_SHIFT
-REPLICA_PORTS = 26000 - 2 * PORT_SHIFT
+REPLICA_PORTS = 26000 + REPLICA_PORT_SHIFT
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +60,9 @@ def driver(settings: Settings) -> Iterator[Settings]:
     """This process as a driver of the stack's Ray cluster."""
     ray.init(address=settings.ray.address, namespace=settings.ray.namespace, log_to_driver=False)
     yield settings
+    # An open handle goes on calling Ray from a thread of its own; during a shutdown that can end the process.
+    for handle in [found for found in gc.get_objects() if type(found) is DeploymentHandle]:
+        handle.shutdown()  # type: ignore[no-untyped-call]
     ray.shutdown()
 
 

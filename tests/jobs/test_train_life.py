@@ -25,7 +25,7 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 from app.training.loader import Loader
 from app.training.schedule import Plan, learning_rate
 from cluster.local import LocalConfig, Stack, up
-from tests.conftest import PORT_SHIFT
+from tests.conftest import PORT_SHIFT, REPLICA_PORT_SHIFT
 from tests.support.tiny import TinyConfig, TinyRecipe
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,7 @@ def changing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Changing]:
         nodes=1,
         cpus_per_node=2,
         head_cpus=2,
-    ).with_ports(offset=700 + PORT_SHIFT, replicas=24000 - 2 * PORT_SHIFT)
+    ).with_ports(offset=700 + PORT_SHIFT, replicas=28000 + REPLICA_PORT_SHIFT)
     stack = up(config, attached=True)
     try:
         yield Changing(stack, config, os.environ | stack.environment | {"TIDEGATE_STATE_DIR": str(stack.state_dir)})

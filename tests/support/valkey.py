@@ -11,14 +11,14 @@ from redis.asyncio import Redis
 from app.routing.store import connect
 from app.settings import RedisSettings
 from cluster.local import LocalConfig, Stack, up
-from tests.conftest import PORT_SHIFT
+from tests.conftest import PORT_SHIFT, REPLICA_PORT_SHIFT
 
 
 @pytest.fixture(scope="module")
 def valkey_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     state = tmp_path_factory.mktemp("valkey") / "state"
     config = LocalConfig(state_dir=state, parts=frozenset({"redis"})).with_ports(
-        offset=1700 + PORT_SHIFT, replicas=28000 - 2 * PORT_SHIFT
+        offset=1700 + PORT_SHIFT, replicas=24000 + REPLICA_PORT_SHIFT
     )
     stack = up(config, attached=True)
     yield stack
