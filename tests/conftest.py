@@ -1,6 +1,7 @@
 """One real local stack for the whole session: Valkey, MLflow, a Ray cluster of two nodes, the gateway.
 
-It starts when the first test asks for it and ends with the session, also when the session is killed.
+It starts when the first test asks for it and ends with the session, also when the session is killed. With workers
+(``-n``) each one has its own.
 """
 
 from __future__ import annotations
