@@ -81,8 +81,7 @@ class Reporter:
                 self._features.update(fresh=view.fresh, stale=view.stale, missing=view.missing)
         self._records.offer(served)
         if served.trial is not None:
-            # In the loop's next turn: by then the reply is out.
-            asyncio.get_running_loop().call_soon(self._observer, served)
+            self._observer.observe(served)
 
     def start(self) -> None:
         """Begin to publish counters, on the running loop."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from app.gateway.served import Served
 from app.gateway.trial.losses import arm_of, of_request
 from app.gateway.trial.mirror import Mirror
@@ -9,13 +11,17 @@ from app.monitoring.samples import SampleBook
 
 
 class Observer:
-    """One gateway replica's. Called when the reply is out."""
+    """One gateway replica's."""
 
     def __init__(self, book: SampleBook, mirror: Mirror) -> None:
         self._book, self._mirror = book, mirror
 
-    def __call__(self, served: Served) -> None:
-        """Note one request down; one that is mirrored when both versions are through."""
+    def observe(self, served: Served) -> None:
+        """Take a request that is through, in the loop's next turn: by then the reply is out."""
+        asyncio.get_running_loop().call_soon(self._note, served)
+
+    def _note(self, served: Served) -> None:
+        """Note it down; one that is mirrored, when both versions are through."""
         trial, arm = served.trial, arm_of(served)
         if trial is None or arm is None:
             return

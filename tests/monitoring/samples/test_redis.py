@@ -112,7 +112,7 @@ async def test_fields_that_cannot_be_read_are_skipped_counted_and_forgotten(
         f"{START}:three": encode({"errors": {"champion": Sums(1, 2.0, 2.0)}}),
         "no tick": encode({}),
     }
-    await redis.hset(key_of("r"), mapping=unreadable)  # type: ignore[arg-type, misc]
+    await redis.hset(key_of("r"), mapping=unreadable)  # type: ignore[arg-type]
     assert await store.ticks("r", START) == {START: errors(1, 1.0)}
     assert store.unreadable == 3
     assert "field b'no tick', are skipped: b'no tick' is not TICK:WRITER" in caplog.text
@@ -141,7 +141,7 @@ async def test_nobody_reads_and_redis_is_not_filled(redis: Redis, clock: Clock, 
         process.note(1)
         clock.now += 1
     await process.writer.flush()
-    assert await redis.hlen(key_of("r")) == 3  # type: ignore[misc]
+    assert await redis.hlen(key_of("r")) == 3
     stats = process.writer.stats()
     assert (stats.written_ticks, stats.dropped_ticks_full) == (3, 2)
     await store.forget("r", START + 9)
