@@ -49,7 +49,7 @@ class TrialBody(BaseModel):
     """A release under way."""
 
     release: str = Field(description="Its id")
-    champion: str
+    champion: str | None = Field(description="None for the first version of a model")
     challenger: str
     mirror: float = Field(
         description="Share of the champion's requests that the challenger answers too, unseen by callers"

@@ -20,10 +20,11 @@ from app.serving.batch import Outputs
 
 
 def arm_of(served: Served) -> Arm | None:
-    """The arm that a request counts for; None where it says nothing: no release, pinned, the caller's own mistake, a
-    caller who left, or an answer from the prediction cache, for which the version was not asked."""
+    """The arm that a request counts for; None where it says nothing: no release, or one without a champion, pinned,
+    the caller's own mistake, a caller who left, or an answer from the prediction cache, for which the version was not
+    asked."""
     trial = served.trial
-    if trial is None or 400 <= served.status < 500:
+    if trial is None or trial.champion is None or served.picked is None or 400 <= served.status < 500:
         return None
     if served.cached and not failed(served):
         return None
@@ -57,15 +58,15 @@ def of_pair(trial: Trial, champion: Served, challenger: Served) -> list[Sample]:
     A challenger that refuses what the champion answered has failed; it is no mistake of the caller's.
     """
     first, second = failed(champion), failed(challenger)
-    found = _discordant("errors/pairs", second, first)
+    found = _worse("errors/pairs", second, first)
     if champion.version != champion.picked or second:
         return found
     slow, slow_second = _slow(trial, champion), _slow(trial, challenger)
     if slow is not None and slow_second is not None:
-        found += _discordant("latency/pairs", slow_second, slow)
+        found += _worse("latency/pairs", slow_second, slow)
     drift, drift_second = _drift(trial.drift, champion.outputs), _drift(trial.drift, challenger.outputs)
     if drift is not None and drift_second is not None:
-        found += ("drift", "challenger", drift_second), ("drift", "champion", drift)
+        found += _worse("drift/pairs", drift_second, drift)
     if trial.agreement is not None and champion.outputs is not None and challenger.outputs is not None:
         apart = differ(trial.agreement, champion.outputs, challenger.outputs)
         if apart is not None:
@@ -122,11 +123,12 @@ def _slow(trial: Trial, served: Served) -> bool | None:
     return served.version_s > trial.slow_over_s
 
 
-def _discordant(metric: str, challenger: bool, champion: bool) -> list[Sample]:
-    """One pair: what was bad in one arm only."""
+def _worse(metric: str, challenger: float, champion: float) -> list[Sample]:
+    """One pair: by how much each arm's loss was the larger one. From these follow the sum of the differences and the
+    sum of their squares, as they would not from sums of the losses themselves."""
     return [
-        (metric, "challenger", float(challenger and not champion)),
-        (metric, "champion", float(champion and not challenger)),
+        (metric, "challenger", float(max(challenger - champion, 0))),
+        (metric, "champion", float(max(champion - challenger, 0))),
     ]
 
 

@@ -16,14 +16,12 @@ PAGE = 1000
 
 # Also of a field that is none, which would be found unreadable for ever. ARGV: the last tick.
 _FORGET = """
-local forgotten = 0
 for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
   local tick = tonumber(string.match(field, '^(%d+):'))
   if tick == nil or tick <= tonumber(ARGV[1]) then
-    forgotten = forgotten + redis.call('HDEL', KEYS[1], field)
+    redis.call('HDEL', KEYS[1], field)
   end
 end
-return forgotten
 """
 
 
@@ -65,9 +63,9 @@ class SampleStore:
         self.unreadable += unreadable
         return {tick: found[tick] for tick in sorted(found)}
 
-    async def forget(self, release: str, up_to: int) -> int:
-        """Delete the ticks to ``up_to``; answers how many fields there were."""
-        return int(await self._forget(keys=[key_of(release)], args=[up_to]))
+    async def forget(self, release: str, up_to: int) -> None:
+        """Delete the ticks up to and with ``up_to``."""
+        await self._forget(keys=[key_of(release)], args=[up_to])
 
     async def drop(self, release: str) -> None:
         """Delete all of a release."""

@@ -47,6 +47,8 @@ def served(picked: str | None, version: str | None, **fields: Any) -> Served:
         (served("2", "1", cached=True, failed=["2"]), "challenger"),  # it was asked, and failed
         (served("2", "1", cached=True), "challenger"),  # its breaker is open
         (served("1", "1", trial=None), None),
+        (served("2", "2", trial=Trial("r", None, "2")), None),  # nobody to be compared with
+        (served(None, "2", trial=Trial("r", None, "2")), None),
     ],
 )
 def test_the_arm(found: Served, arm: str | None) -> None:
@@ -83,19 +85,19 @@ FAILED = served("2", None, failed=["2"])
     [
         (
             served("1", "1"),
-            served("2", "2", y=6.0),
+            served("2", "2", y=7.5),
             pair("errors/pairs", 0, 0)
             + pair("latency/pairs", 0, 0)
-            + pair("drift", 0.6, 0.5)
+            + pair("drift/pairs", 0.25, 0)
             + pair("agreement", 1, 0),
         ),
         (
             served("1", "1", version_s=0.3),
-            served("2", "2", version_s=0.3, y=5.5),
+            served("2", "2", version_s=0.3, y=2.5),
             pair("errors/pairs", 0, 0)
             + pair("latency/pairs", 0, 0)
-            + pair("drift", 0.55, 0.5)
-            + pair("agreement", 0, 0),
+            + pair("drift/pairs", 0, 0.25)
+            + pair("agreement", 1, 0),
         ),
         (served("1", "1"), FAILED, pair("errors/pairs", 1, 0)),
         (served("1", None, status=504, failed=["1", "1"]), served("2", "2"), pair("errors/pairs", 0, 1)),

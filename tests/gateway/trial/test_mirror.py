@@ -72,16 +72,16 @@ async def test_without_a_release_nothing_is_noted(make: Make) -> None:
 async def test_both_are_asked_the_same_and_compared_as_a_pair(make: Make) -> None:
     champion, challenger = Version(seconds=0.1), Version(factor=2.0, seconds=0.9)
     replica = make(SHADOW, champion, challenger)
-    reply = await replica.ask(3.0)
+    reply = await replica.ask(2.5)
     assert isinstance(reply, Reply)
-    assert (reply.version, reply.outputs["y"].tolist()) == ("1", [3.0])
+    assert (reply.version, reply.outputs["y"].tolist()) == ("1", [2.5])
     assert challenger.asked == []  # the reply comes first
     await eventually(lambda: replica.mirror.stats.compared == 1)
-    assert challenger.asked == champion.asked == [{"x": np.array([3.0])}]
+    assert challenger.asked == champion.asked == [{"x": np.array([2.5])}]
     assert replica.sums() == {
         "errors/pairs": {"challenger": Sums(1), "champion": Sums(1)},
         "latency/pairs": {"challenger": Sums(1, 1, 1), "champion": Sums(1)},
-        "drift": {"challenger": Sums(1, 0.6, 0.36), "champion": Sums(1, 0.3, 0.09)},
+        "drift/pairs": {"challenger": Sums(1, 0.25, 0.0625), "champion": Sums(1)},
         "agreement": {"challenger": Sums(1, 1, 1), "champion": Sums(1)},
     }
     (seen,) = replica.mirrored
@@ -96,7 +96,7 @@ async def test_the_share_is_drawn_request_by_request_and_the_rest_counts_by_itse
     await eventually(lambda: replica.book.noted == 100)
     sums = replica.sums()
     assert (sums["errors/pairs"]["champion"].n, sums["errors"]["champion"].n) == (25, 75)
-    assert sums["drift"]["champion"].n == 100
+    assert (sums["drift/pairs"]["champion"].n, sums["drift"]["champion"].n) == (25, 75)
 
 
 async def test_neither_pinned_requests_nor_mistakes_are_mirrored(make: Make) -> None:
