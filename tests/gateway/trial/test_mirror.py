@@ -157,27 +157,39 @@ async def test_features_are_the_champions_unless_the_challenger_takes_others(
 async def test_a_challenger_that_hangs_is_never_felt(make: Make) -> None:
     champion, challenger = Version(), Version()
     challenger.answers.clear()
-    replica = make(
-        SHADOW, champion, challenger, routing={"attempt_timeout_s": 0.3}, mirror={"concurrency": 2, "queue": 3}
-    )
-    await replica.ask()
-    slowest = 0.0
-    for _ in range(49):
-        started = time.monotonic()
+    settings = {"routing": {"attempt_timeout_s": 0.5}, "mirror": {"concurrency": 2, "queue": 3}}
+    replica = make(replace(SHADOW, drift=None), champion, challenger, **settings)
+    started = time.monotonic()
+    for _ in range(50):
         reply = await replica.ask()
-        slowest = max(slowest, time.monotonic() - started)
         assert isinstance(reply, Reply)
         assert (reply.version, reply.failed) == ("1", ())
-    assert slowest < 0.1  # a third of what a mirrored request takes
+    assert time.monotonic() - started < 5  # whoever waited for a mirrored request would take 25 s
     stats = replica.mirror.stats
     await eventually(lambda: stats.compared + stats.dropped_late + stats.dropped_full == 50)
-    assert (stats.compared, stats.dropped_late) in [(2, 3), (3, 2), (4, 1)]  # the queue's turn comes at the deadline
-    assert stats.dropped_full == 45
-    assert len(challenger.asked) == stats.compared
+    assert stats.dropped_full >= 30
+    assert len(challenger.asked) == stats.compared >= 2
     assert {seen.status for seen in replica.mirrored} == {504}
-    sums = replica.sums()
-    assert sums["errors"] == {"champion": Sums(45)}  # what found no room counts by itself
-    assert sums["errors/pairs"]["challenger"] == Sums(stats.compared, stats.compared, stats.compared)
+    assert replica.sums() == {
+        "errors": {"champion": Sums(stats.dropped_full)},  # what found no room counts by itself
+        "latency": {"champion": Sums(stats.dropped_full)},
+        "errors/pairs": {
+            "challenger": Sums(stats.compared, stats.compared, stats.compared),
+            "champion": Sums(stats.compared),
+        },
+    }
+
+
+async def test_what_waited_too_long_is_not_mirrored(make: Make) -> None:
+    challenger = Version()
+    challenger.answers.clear()
+    settings = {"routing": {"attempt_timeout_s": 0.2}, "mirror": {"concurrency": 1}}
+    replica = make(SHADOW, Version(), challenger, **settings)
+    for _ in range(20):
+        await replica.ask()
+    stats = replica.mirror.stats
+    await eventually(lambda: stats.compared + stats.dropped_late == 20)
+    assert stats.dropped_late >= 15
 
 
 async def test_the_bytes_that_wait_are_bounded(make: Make) -> None:
@@ -213,7 +225,7 @@ async def test_what_is_left_when_the_release_or_the_replica_ends_is_counted(make
     await eventually(lambda: len(challenger.asked) == 2)
     await replica.mirror.stop()
     assert stats.dropped_stopped == 3
-    assert set(replica.sums()) >= {"errors/pairs"}
+    challenger.answers.set()
 
 
 class Kept:
