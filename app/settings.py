@@ -212,6 +212,32 @@ class EventSettings(_Group):
     flush_s: Seconds = Field(0.05, description="Time a record waits for others before it is sent, seconds")
 
 
+class SampleSettings(_Group):
+    """What is measured of requests during a release, on its way to the judge."""
+
+    held_ticks: Annotated[int, Field(ge=60)] = Field(
+        600, description="Seconds of samples that a process holds while Redis is away; then the oldest go"
+    )
+    max_fields: Count = Field(
+        50_000,
+        description="Entries of one release in Redis (about 0.3 KB each), one a second of every gateway replica: "
+        "how long nobody may read them before no more are written",
+    )
+    ttl_s: Annotated[int, Field(ge=1)] = Field(
+        86_400, description="Time after which a release's samples go from Redis, seconds since the last ones"
+    )
+
+
+class MirrorSettings(_Group):
+    """Mirrored requests of a release: answered by the challenger too, unseen by callers."""
+
+    concurrency: Count = Field(8, description="Mirrored requests under way at once, per gateway replica")
+    queue: Count = Field(256, description="Mirrored requests that may wait, per gateway replica; more are not made")
+    queued_bytes: Count = Field(
+        32 * 1024 * 1024, description="Inputs and outputs that those hold, per gateway replica, bytes"
+    )
+
+
 class TrainingSettings(_Group):
     """Where training runs keep their checkpoints."""
 
@@ -258,6 +284,8 @@ class Settings(BaseSettings):
     serving: ServingSettings = Field(default_factory=ServingSettings)
     cache: CacheSettings = Field(default_factory=CacheSettings)
     events: EventSettings = Field(default_factory=EventSettings)
+    samples: SampleSettings = Field(default_factory=SampleSettings)
+    mirror: MirrorSettings = Field(default_factory=MirrorSettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     features: FeaturesSettings = Field(default_factory=FeaturesSettings)
 

@@ -50,6 +50,7 @@ class Prediction(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only
         outputs: by name (``summarise``).
         features: by feature view; empty for a model without.
         failed: versions that were asked and gave no answer, one an attempt, before ``version`` did or in vain.
+        mirrored: whether another version answered the caller, and this one, a release's challenger, unseen beside it.
     """
 
     event_id: str
@@ -70,6 +71,7 @@ class Prediction(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only
     outputs: dict[str, Output] = {}
     features: dict[str, ViewTimes] = {}
     failed: list[str] = []
+    mirrored: bool = False
 
     def encode(self) -> bytes:
         """The record as stored.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.gateway.errors import ForbiddenError, NotAllowedError
 from app.gateway.keys import Caller, Door, Scope
 from app.gateway.rate_limit import RateLimiter
 
@@ -27,3 +28,11 @@ class Admission:
         if caller.limit is not None:
             await self._limiter.admit(caller)
         return caller
+
+    def holds(self, authorization: str | None, scope: Scope) -> bool:
+        """Whether the caller of a prediction, who has been let in, may do what ``scope`` allows, too."""
+        try:
+            self.door.enter(authorization, scope)
+        except (NotAllowedError, ForbiddenError):
+            return False
+        return True

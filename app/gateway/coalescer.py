@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from app.gateway.inputs import bytes_of
 from app.model_spec import ModelSpec
 from app.routing.attempts import ModelFailedError, OverloadedError, TimedOutError, UnavailableError
 from app.serving.batch import Batch, BatchReply, ModelFailure, Outputs
@@ -126,7 +127,7 @@ class Coalescer:
         while queue:
             waiting = queue[0]
             rows += waiting.rows
-            size += _bytes(waiting.inputs)
+            size += bytes_of(waiting.inputs)
             if together and (rows > self._batch_rows or size > CALL_BYTES):
                 self._queues[key] = queue  # behind the other kinds
                 break
@@ -169,10 +170,6 @@ class Coalescer:
         inputs = {name: np.concatenate([waiting.inputs[name] for waiting in together]) for name in first.inputs}
         rows = tuple([waiting.rows for waiting in together])
         return Batch(inputs, rows, first.parameters, self._caller, self._ongoing)
-
-
-def _bytes(inputs: Tensors) -> int:
-    return sum([array.nbytes if array.dtype.kind != "O" else sum(map(len, array.flat)) for array in inputs.values()])
 
 
 def _fail(together: list[_Waiting], error: Exception) -> None:

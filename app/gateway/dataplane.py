@@ -110,7 +110,7 @@ class DataPlane:
             GatewayError: one of the tree in ``errors``.
         """
         table = self.table(call.model)
-        served = Served(call, _key(table, call))
+        served = Served(call, _key(table, call), trial=table.trial)
         started = time.perf_counter()
         try:
             reply = await self._infer(table, call, served)
@@ -134,13 +134,14 @@ class DataPlane:
             ranked = [self._deployed(table, call.pinned)]
         else:
             ranked = rank(table.weights, table.salt, served.sticky)
+            served.picked = ranked[0] if ranked else None
         if not ranked:
             raise NoAnswerError(f"no version of {call.model} has weight; deployed: {', '.join(table.apps)}")
         try:
             ask = partial(self._ask, table, call, served)
             answer = await self._attempts_of(table).call(ranked, ask, served.failed)
         except VersionFailedError as error:
-            raise _as_gateway_error(call.model, error) from error
+            raise as_gateway_error(call.model, error) from error
         route = table.route(answer.version)
         served.version, served.placement, served.weight = answer.version, route.placement, route.weight
         served.outputs = answer.value
@@ -161,6 +162,7 @@ class DataPlane:
             completed = await self._features.complete(spec, inputs)
             whole, report = completed.inputs, completed.report
             served.features = report
+        served.spec, served.given = spec, whole
 
         async def ask() -> Outputs:
             outputs, served.version_s = await self._versions.infer(route, spec, whole, parameters)
@@ -274,7 +276,8 @@ def _chosen(model: str, version: str, given: Outputs, wanted: tuple[str, ...]) -
     return {name: given[name] for name in wanted}
 
 
-def _as_gateway_error(model: str, error: VersionFailedError) -> Exception:
+def as_gateway_error(model: str, error: VersionFailedError) -> GatewayError:
+    """What a caller is told of a version's failure."""
     match error:
         case ModelFailedError():
             return BrokenModelError(f"{model}: {error}")

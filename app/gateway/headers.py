@@ -12,6 +12,8 @@ REQUEST_ID_HEADER = b"x-request-id"
 TRACEPARENT_HEADER = b"traceparent"
 TRACESTATE_HEADER = b"tracestate"
 VERSION_HEADER = "x-model-version"
+"""Of a reply: who answered. Of a request: who must (``pinning``)."""
+PIN_HEADER = VERSION_HEADER.encode()
 FAILED_HEADER = "x-failed-versions"
 CACHE_HEADER = "x-prediction-cache"
 FEATURES_HEADER = "x-feature-status"

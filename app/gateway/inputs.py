@@ -72,6 +72,11 @@ def fit_parameters(spec: ModelSpec, given: Mapping[str, Any]) -> Mapping[str, An
     return given
 
 
+def bytes_of(arrays: Arrays) -> int:
+    """What the values take; text counts by its characters."""
+    return sum([array.nbytes if array.dtype.kind != "O" else sum(map(len, array.flat)) for array in arrays.values()])
+
+
 def _is_of(dtype: str, value: object) -> bool:
     if dtype == "str":
         return isinstance(value, str)

@@ -30,10 +30,11 @@ from app.gateway.admission import Admission
 from app.gateway.call import InferCall
 from app.gateway.dataplane import DataPlane
 from app.gateway.errors import BrokenModelError, GatewayError, InputError, UnsupportedMediaError
-from app.gateway.headers import STICKY_HEADER, identity_of, reply_headers
+from app.gateway.headers import PIN_HEADER, STICKY_HEADER, identity_of, reply_headers
 from app.gateway.http import JSON, Answer, Endpoint, Exchange, compressed
 from app.gateway.json_arrays import Arrays
 from app.gateway.openapi_parts import OF_A_MODEL, responses
+from app.gateway.pinning import Pinning
 from app.model_spec import ModelSpec
 from app.serving.batch import Outputs
 
@@ -152,20 +153,23 @@ def failed(error: GatewayError) -> Answer:
 
 def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[Route]:
     """The scoring route."""
+    pinning = Pinning(plane, admission)
 
     async def invocations(exchange: Exchange) -> Answer:
-        caller = await admission.enter(exchange.header(b"authorization"))
+        authorization = exchange.header(b"authorization")
+        caller = await admission.enter(authorization)
         kind = media_type(exchange.header(b"content-type"))
         body = await exchange.body(max_body_bytes)
         model = exchange.path["model"]
-        spec = await plane.spec(model)
+        pinned = pinning.version(model, caller, authorization, exchange.header(PIN_HEADER))
+        spec = await plane.spec(model, pinned)
         if kind == CSV:
             inputs, parameters = await asyncio.to_thread(decode_csv, spec, body), dict[str, Any]()
         else:
             inputs, parameters = decode(spec, body)
         identity = identity_of(exchange)
         key = exchange.header(STICKY_HEADER)
-        reply = await plane.infer(InferCall(model, inputs, caller, identity, key=key, parameters=parameters))
+        reply = await plane.infer(InferCall(model, inputs, caller, identity, pinned, key, parameters=parameters))
         return await compressed(exchange, Answer(encode(spec, reply.outputs), headers=reply_headers(reply, identity)))
 
     return [Route("/models/{model}/invocations", Endpoint(invocations, failed), methods=["POST"])]

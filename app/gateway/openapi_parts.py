@@ -73,6 +73,13 @@ HEADERS: list[dict[str, Any]] = [
         "description": "Requests with the same key meet the same version",
     },
     {
+        "name": "x-model-version",
+        "in": "header",
+        "schema": {"type": "string"},
+        "description": "A deployed version that must answer; for keys with the scope release and, during a release, "
+        "those that its plan names",
+    },
+    {
         "name": "x-request-id",
         "in": "header",
         "schema": {"type": "string"},

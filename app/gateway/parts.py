@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
+from functools import partial
 
 from app.events import Publisher, connect_events
 from app.features import OnlineStore
@@ -17,8 +18,11 @@ from app.gateway.features import FeatureLookup
 from app.gateway.keys import Door, KeyWatch, Scope
 from app.gateway.prediction_cache import PredictionCache
 from app.gateway.rate_limit import RateLimiter
+from app.gateway.records import Records
 from app.gateway.report import Reporter
+from app.gateway.trial import Mirror, Observer
 from app.gateway.versions import Versions
+from app.monitoring.samples import SampleBook, SampleWriter
 from app.redis_client import connect
 from app.routing.store import RouteStore, RouteWatch
 from app.settings import Settings
@@ -55,7 +59,29 @@ class Parts:
             else None
         )
         self._cache = PredictionCache(self._redis, settings.cache)
-        self._reporter = Reporter(self._publisher, self._cache, self._limiter, self.versions, now_us)
+        lookup = FeatureLookup(
+            OnlineStore(
+                self._redis,
+                features.read_timeout_s,
+                mget=self._tracked.mget if self._tracked is not None else None,
+            )
+        )
+        records = Records(self._publisher, now_us)
+        book = SampleBook(settings.samples.held_ticks)
+        self._samples = SampleWriter(book, self._redis, replica, settings.samples, settings.redis.timeout_s)
+        self._mirror = Mirror(
+            settings, self.watch.tables, self.versions, lookup, book, partial(records.offer, mirrored=True)
+        )
+        self._reporter = Reporter(
+            records,
+            Observer(book, self._mirror),
+            self._publisher,
+            self._cache,
+            self._limiter,
+            self.versions,
+            self._samples,
+            self._mirror,
+        )
         self.admission = Admission(
             Door(
                 self._keys.keys,
@@ -70,13 +96,7 @@ class Parts:
             self.watch.tables,
             self.versions,
             self.ready,
-            FeatureLookup(
-                OnlineStore(
-                    self._redis,
-                    features.read_timeout_s,
-                    mget=self._tracked.mget if self._tracked is not None else None,
-                )
-            ),
+            lookup,
             self._cache,
             self._reporter,
         )
@@ -98,6 +118,7 @@ class Parts:
         if self._tracked is not None:
             self._tracked.start()
         self._publisher.start()
+        self._samples.start()
         self._reporter.start()
         with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_READ_S):
@@ -112,7 +133,9 @@ class Parts:
             self._warming.cancel()
             with suppress(asyncio.CancelledError):
                 await self._warming
+        await self._mirror.stop()
         await self.plane.close()
+        await self._samples.stop()
         await self._reporter.stop()
         await self._publisher.stop(LAST_EVENTS_S)
         await self._events.close()

@@ -4,37 +4,44 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 
-from app.events import EventIds, Prediction, Publisher, ViewTimes, hash_sticky_key, summarise
-from app.features import ViewReport
-from app.gateway.features import ABSENT, FeatureReport
+from app.events import Publisher
 from app.gateway.prediction_cache import PredictionCache
 from app.gateway.rate_limit import RateLimiter
+from app.gateway.records import Records
 from app.gateway.served import Served
+from app.gateway.trial import Mirror, Observer
 from app.gateway.versions import Versions
 from app.monitoring.metrics import Counts, Latency, Levels
+from app.monitoring.samples import SampleWriter
 
 PUBLISH_S = 2.0
 """Interval at which counters are handed to Ray, seconds."""
 
 
 class Reporter:
-    """One gateway replica's."""
+    """One gateway replica's.
+
+    Args:
+        observer: told of what is served during a release, once the reply is out.
+    """
 
     def __init__(
         self,
+        records: Records,
+        observer: Observer,
         publisher: Publisher,
         cache: PredictionCache,
         limiter: RateLimiter,
         versions: Versions,
-        now_us: Callable[[], int],
+        samples: SampleWriter,
+        mirror: Mirror,
     ) -> None:
+        self._records, self._observer = records, observer
         self._publisher, self._cache, self._limiter, self._versions = publisher, cache, limiter, versions
-        self._now_us = now_us
-        self._event_id = EventIds()
+        self._samples, self._mirror = samples, mirror
         self._rows: Counter[str] = Counter()
         self._features: Counter[str] = Counter()
         self._failed_attempts: Counter[str] = Counter()
@@ -53,6 +60,8 @@ class Reporter:
             "cache": Counts("tidegate_prediction_cache", "What the prediction cache counts", "outcome"),
             "events": Counts("tidegate_events", "What the event publisher counts", "outcome"),
             "limits": Counts("tidegate_rate_limits", "What the rate limiter counts", "outcome"),
+            "samples": Counts("tidegate_samples", "What the samples of releases count", "outcome"),
+            "mirror": Counts("tidegate_mirrored_requests", "What became of requests to be mirrored", "outcome"),
         }
         self._ongoing = Levels("tidegate_ongoing_requests", "Requests waiting or under way", "application")
         self._task: asyncio.Task[None] | None = None
@@ -70,29 +79,9 @@ class Reporter:
         if features is not None:
             for view in features.views.values():
                 self._features.update(fresh=view.fresh, stale=view.stale, missing=view.missing)
-        identity = served.call.identity
-        self._publisher.offer(
-            Prediction(
-                event_id=self._event_id(),
-                at=self._now_us(),
-                model=model,
-                version=served.version,
-                request_id=identity.request_id,
-                trace_id=identity.trace_id,
-                key_id=served.call.caller.key_id,
-                sticky=hash_sticky_key(served.sticky),
-                placement=served.placement,
-                weight=served.weight,
-                rows=served.rows,
-                status=served.status,
-                total_us=int(served.total_s * 1e6),
-                version_us=int(served.version_s * 1e6),
-                cached=served.cached,
-                outputs=summarise(served.outputs) if served.outputs is not None else {},
-                features=view_times(features) if features is not None else {},
-                failed=served.failed,
-            )
-        )
+        self._records.offer(served)
+        if served.trial is not None:
+            self._observer.observe(served)
 
     def start(self) -> None:
         """Begin to publish counters, on the running loop."""
@@ -115,26 +104,11 @@ class Reporter:
         self._counts["cache"].publish(asdict(self._cache.stats))
         self._counts["events"].publish({name: count for name, count in asdict(events).items() if name != "waiting"})
         self._counts["limits"].publish({name: count for name, count in asdict(limits).items() if name != "local"})
+        self._counts["samples"].publish(asdict(self._samples.stats()))
+        self._counts["mirror"].publish(asdict(self._mirror.stats))
         self._ongoing.publish(self._versions.ongoing())
 
     async def _keep_publishing(self) -> None:
         while True:
             await asyncio.sleep(PUBLISH_S)
             self.publish()
-
-
-def view_times(report: FeatureReport) -> dict[str, ViewTimes]:
-    """What each view gave, with the event times of the rows that were used."""
-    found: dict[str, ViewTimes] = {}
-    start = 0
-    for name, view in report.views.items():
-        end = start + _asked(view)
-        times = [time for time in report.event_times[start:end] if time != ABSENT]
-        oldest, newest = (min(times), max(times)) if times else (None, None)
-        found[name] = ViewTimes(view.fresh, view.stale, view.missing, oldest, newest)
-        start = end
-    return found
-
-
-def _asked(view: ViewReport) -> int:
-    return view.fresh + view.stale + view.missing

@@ -23,7 +23,7 @@ from app.gateway.keys import Door, Scope
 from app.gateway.openapi_parts import OF_A_MODEL, responses
 from app.routing.readback import NotFollowedError, await_followed
 from app.routing.store import ConflictError, RouteStore
-from app.routing.table import RouteError, RouteTable, with_entity, with_weights
+from app.routing.table import RouteError, RouteTable, UnderWayError, with_entity, with_weights
 
 FOLLOW_TIMEOUT_S = 5.0
 
@@ -45,6 +45,17 @@ class FollowedBody(BaseModel):
     seconds: float = Field(description="From the change to the last replica seen, seconds")
 
 
+class TrialBody(BaseModel):
+    """A release under way."""
+
+    release: str = Field(description="Its id")
+    champion: str | None = Field(description="None for the first version of a model")
+    challenger: str
+    mirror: float = Field(
+        description="Share of the champion's requests that the challenger answers too, unseen by callers"
+    )
+
+
 class TableBody(BaseModel):
     """A route table."""
 
@@ -52,6 +63,7 @@ class TableBody(BaseModel):
     revision: int
     entity: str | None = Field(description="Input column whose value is the sticky key when the caller sends none")
     routes: list[RouteBody]
+    trial: TrialBody | None = Field(description="The release that decides the weights, if one is under way")
     followed: FollowedBody
 
 
@@ -86,7 +98,7 @@ def router(store: RouteStore, gateway: Callable[[], DeploymentHandle[Any]], door
         responses=responses((*OF_A_MODEL, NotAllowedError, ForbiddenError, InputError, ConflictingChangeError)),
     )
     async def change(model: str, body: ChangeBody) -> TableBody:
-        """Set the weights; answers once every gateway replica follows."""
+        """Set the weights, which a release under way forbids; answers once every gateway replica follows."""
         await _read(store, model)
 
         def apply(held: RouteTable, now_ms: int) -> RouteTable:
@@ -99,7 +111,7 @@ def router(store: RouteStore, gateway: Callable[[], DeploymentHandle[Any]], door
 
         try:
             table = await store.change(model, apply)
-        except ConflictError as error:
+        except (ConflictError, UnderWayError) as error:
             raise ConflictingChangeError(str(error)) from error
         except RouteError as error:
             raise InputError(str(error)) from error
@@ -132,5 +144,13 @@ async def _followed(gateway: DeploymentHandle[Any], table: RouteTable) -> TableB
         revision=table.revision,
         entity=table.entity,
         routes=[RouteBody(version=r.version, app=r.app, weight=r.weight) for r in table.routes],
+        trial=_trial(table),
         followed=FollowedBody(replicas=seen.replicas, seconds=seen.seconds),
     )
+
+
+def _trial(table: RouteTable) -> TrialBody | None:
+    trial = table.trial
+    if trial is None:
+        return None
+    return TrialBody(release=trial.release, champion=trial.champion, challenger=trial.challenger, mirror=trial.mirror)

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 
 from app.gateway.call import InferCall
 from app.gateway.features import FeatureReport
+from app.gateway.inputs import Arrays
+from app.model_spec import ModelSpec
 from app.routing.table import Placement
+from app.routing.trial import Trial
 from app.serving.batch import Outputs
 
 
@@ -22,6 +25,9 @@ class Served:
         total_s: time in the data plane; version_s: of that inside the model (of the call that carried this request).
         outputs: all that the version gave; None where there was no answer.
         failed: versions that gave no answer, one an attempt.
+        trial: the release under way when the version was picked.
+        picked: the version that the split picked, whoever answered in the end; None for a pinned request.
+        spec, given: what the version that was asked last takes, and what it was given, features included.
     """
 
     call: InferCall
@@ -36,4 +42,8 @@ class Served:
     cached: bool = False
     outputs: Outputs | None = None
     failed: list[str] = field(default_factory=list)
-    features: FeatureReport | None = field(default=None)
+    features: FeatureReport | None = None
+    trial: Trial | None = None
+    picked: str | None = None
+    spec: ModelSpec | None = None
+    given: Arrays | None = None

@@ -20,10 +20,11 @@ from app.gateway.admission import Admission
 from app.gateway.call import InferCall
 from app.gateway.dataplane import DataPlane
 from app.gateway.errors import InputError
-from app.gateway.headers import STICKY_HEADER, identity_of, reply_headers
+from app.gateway.headers import PIN_HEADER, STICKY_HEADER, identity_of, reply_headers
 from app.gateway.http import Answer, Endpoint, Exchange, compressed, failed
 from app.gateway.json_arrays import Arrays
 from app.gateway.openapi_parts import OF_A_MODEL, responses
+from app.gateway.pinning import Pinning
 from app.model_spec import ModelSpec
 from app.serving.batch import Outputs
 
@@ -91,15 +92,18 @@ def encode(outputs: Outputs) -> bytes:
 
 def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[Route]:
     """The inference route."""
+    pinning = Pinning(plane, admission)
 
     async def predict(exchange: Exchange) -> Answer:
-        caller = await admission.enter(exchange.header(b"authorization"))
+        authorization = exchange.header(b"authorization")
+        caller = await admission.enter(authorization)
         body = await exchange.body(max_body_bytes)
         model = exchange.path["model"]
-        inputs, parameters = decode(await plane.spec(model), body)
+        pinned = pinning.version(model, caller, authorization, exchange.header(PIN_HEADER))
+        inputs, parameters = decode(await plane.spec(model, pinned), body)
         identity = identity_of(exchange)
         key = exchange.header(STICKY_HEADER)
-        reply = await plane.infer(InferCall(model, inputs, caller, identity, key=key, parameters=parameters))
+        reply = await plane.infer(InferCall(model, inputs, caller, identity, pinned, key, parameters=parameters))
         return await compressed(exchange, Answer(encode(reply.outputs), headers=reply_headers(reply, identity)))
 
     return [Route("/v1/models/{model}:predict", Endpoint(predict, failed), methods=["POST"])]

@@ -1,8 +1,9 @@
 """The Open Inference Protocol (V2) over HTTP: health, metadata and inference.
 
 Thin: bytes in, the data plane, bytes out. A sticky key travels in the header ``x-sticky-key``, a request id in
-``x-request-id`` or the body's ``id``; the version that answered stands in the body and in ``x-model-version``, the
-versions that failed first in ``x-failed-versions``.
+``x-request-id`` or the body's ``id``, a version that must answer in the path or in ``x-model-version``. The version
+that answered stands in the body and in the reply's ``x-model-version``, versions that failed first in
+``x-failed-versions``.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from app.gateway.admission import Admission
 from app.gateway.call import InferCall
 from app.gateway.dataplane import DataPlane
 from app.gateway.errors import NoAnswerError
-from app.gateway.headers import STICKY_HEADER, identity_of, reply_headers
+from app.gateway.headers import PIN_HEADER, STICKY_HEADER, identity_of, reply_headers
 from app.gateway.http import Answer, Endpoint, Exchange, compressed, failed
 from app.gateway.openapi_parts import OF_A_MODEL, responses
+from app.gateway.pinning import Pinning
 from app.gateway.v2_binary import LENGTH_HEADER
 from app.model_spec import ModelSpec
 
@@ -32,20 +34,25 @@ _LENGTH = LENGTH_HEADER.lower().encode()
 
 def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[Route]:
     """The inference routes."""
+    pinning = Pinning(plane, admission)
 
     async def infer(exchange: Exchange) -> Answer:
-        caller = await admission.enter(exchange.header(b"authorization"))
+        authorization = exchange.header(b"authorization")
+        caller = await admission.enter(authorization)
         body = await exchange.body(max_body_bytes)
         asked = v2_request.decode(body, exchange.header(_LENGTH))
         identity = identity_of(exchange, asked.id)
         model = exchange.path["model"]
+        pinned = pinning.version(
+            model, caller, authorization, exchange.header(PIN_HEADER), exchange.path.get("version")
+        )
         reply = await plane.infer(
             InferCall(
                 model,
                 asked.inputs,
                 caller,
                 identity,
-                pinned=exchange.path.get("version"),
+                pinned=pinned,
                 key=exchange.header(STICKY_HEADER),
                 outputs=asked.outputs,
                 parameters=asked.parameters,

@@ -7,10 +7,11 @@ from typing import Literal, NamedTuple
 
 Arm = Literal["challenger", "champion"]
 Metric = str
-"""``errors``, ``latency``, ``drift``, ``quality`` or ``agreement``: a guard's name in a plan. The first two have a
-second form for mirrored requests, which both versions answered, ``errors/pairs`` and ``latency/pairs``: there ``n``
-counts pairs and ``total`` those that were bad in this arm only. Labels arrive late, of several weights together:
-``quality/0.05`` holds what was predicted while the challenger's weight was that."""
+"""``errors``, ``latency``, ``drift``, ``quality`` or ``agreement``: a guard's name in a plan. The first three have a
+second form for mirrored requests, which both versions were asked, ``errors/pairs``, ``latency/pairs`` and
+``drift/pairs``: there ``n`` counts pairs, and the loss of a pair is by how much this arm's was the larger one (of 0/1
+losses: whether it was bad in this arm only). A request is in one of the two forms, never in both. Labels arrive late,
+of several weights together: ``quality/0.05`` holds what was predicted while the challenger's weight was that."""
 
 
 class Sums(NamedTuple):

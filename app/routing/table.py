@@ -26,6 +26,10 @@ class RouteError(ValueError):
     """A change of the route table that cannot be honoured; the message says what would be."""
 
 
+class UnderWayError(RouteError):
+    """A change that would interfere with a release."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One deployed version.
@@ -157,9 +161,10 @@ def without_version(table: RouteTable, version: str, now_ms: int) -> RouteTable:
 
     Raises:
         RouteError: the version is not there, or still has weight.
+        UnderWayError: it is part of a release.
     """
     if table.trial is not None and version in (table.trial.champion, table.trial.challenger):
-        raise RouteError(f"version {version} of {table.model} is part of {_under_way(table.trial)}")
+        raise UnderWayError(f"version {version} of {table.model} is part of {_under_way(table.trial)}")
     weight = table.weights.get(_known(table, version), 0.0)
     if weight > 0:
         others = ", ".join(v for v in table.weights if v != version) or "none"
@@ -179,11 +184,12 @@ def with_weights(table: RouteTable, weights: Mapping[str, float], now_ms: int) -
     """The table with these weights; a deployed version that is not named gets 0.
 
     Raises:
-        RouteError: a version is not deployed, a weight is outside 0 to 1, the weights neither sum to 1 nor are all 0
-            (which takes the model out of service), or a release is under way.
+        RouteError: a version is not deployed, a weight is outside 0 to 1, or the weights neither sum to 1 nor are
+            all 0 (which takes the model out of service).
+        UnderWayError: a release is under way.
     """
     if table.trial is not None:
-        raise RouteError(f"the weights of {table.model} are those of {_under_way(table.trial)}")
+        raise UnderWayError(f"the weights of {table.model} are those of {_under_way(table.trial)}")
     return _changed(table, now_ms, _weighed(table, weights))
 
 
@@ -196,12 +202,13 @@ def with_trial(
         fence: fencing token of the lease that the writer holds.
 
     Raises:
-        RouteError: as ``with_weights``; another release is under way; or a newer controller has written.
+        RouteError: as ``with_weights``, or a newer controller has written.
+        UnderWayError: another release is under way.
     """
     if fence < table.fence:
         raise RouteError(f"fencing token {fence} is older than {table.fence}: another controller has taken over")
     if table.trial is not None and trial is not None and table.trial.release != trial.release:
-        raise RouteError(f"the weights of {table.model} are those of {_under_way(table.trial)}")
+        raise UnderWayError(f"the weights of {table.model} are those of {_under_way(table.trial)}")
     return replace(_changed(table, now_ms, _weighed(table, weights)), trial=trial, fence=fence)
 
 

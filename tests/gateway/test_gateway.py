@@ -17,16 +17,21 @@ import pytest
 from mlflow import MlflowClient
 from ray.util.state import list_actors
 
+from app.events import Prediction, connect_events
+from app.monitoring.samples import SampleStore
+from app.monitoring.sums import Sums
 from app.releases.versions import bring_up, take_down
-from app.routing.readback import Followed, gateway_handle
+from app.routing.readback import Followed, await_followed, gateway_handle
 from app.routing.store import RouteStore, connect
-from app.routing.table import RouteError, new_table, with_version, with_weights
+from app.routing.table import RouteError, new_table, with_trial, with_version, with_weights
+from app.routing.trial import OutputMatch, Trial
 from app.serving.deploy import Deployed
 from app.settings import Settings
 from tests.support.load import Load, infer_body
 from tests.support.models import WITH_EXTRA, log_scorer
 
 MODEL = "scorer"
+RELEASE = "scorer-1"
 
 
 @pytest.fixture(scope="module")
@@ -224,6 +229,78 @@ def test_changes_that_are_refused_change_nothing(
     assert response.status_code == status
     assert sentence in response.json()["error"]
     assert api.get(f"/routes/{MODEL}").json()["revision"] == before
+
+
+@pytest.fixture
+def shadowed(driver: Settings, api: httpx.Client, deployed: dict[str, Deployed]) -> Iterator[None]:
+    """Version 2 under trial: it has no weight, and is asked whatever version 1 is asked."""
+
+    async def change(trial: Trial | None) -> None:
+        redis = connect(driver.redis)
+        table = await RouteStore(redis).change(
+            MODEL, lambda held, now_ms: with_trial(held, {"1": 1.0}, trial, held.fence, now_ms)
+        )
+        await await_followed(gateway_handle(driver.gateway.app_name), MODEL, table.revision, 10)
+        if trial is None:
+            await SampleStore(redis).drop(RELEASE)
+        await redis.aclose()
+
+    asyncio.run(change(Trial(RELEASE, "1", "2", mirror=1.0, agreement=OutputMatch("score", 0.0))))
+    yield
+    asyncio.run(change(None))
+
+
+def test_a_release_decides_the_weights_and_is_shown(
+    driver: Settings, api: httpx.Client, even: dict[str, Deployed], shadowed: None
+) -> None:
+    before = api.get(f"/routes/{MODEL}").json()
+    assert before["trial"] == {"release": RELEASE, "champion": "1", "challenger": "2", "mirror": 1.0}
+    refused = api.put(f"/routes/{MODEL}", json={"weights": {"1": 0.5, "2": 0.5}})
+    assert refused.status_code == 409
+    assert f"the weights of {MODEL} are those of release {RELEASE}, which is under way" in refused.json()["error"]
+    assert api.get(f"/routes/{MODEL}").json()["revision"] == before["revision"]
+
+
+def test_a_shadow_answers_everything_and_no_caller_sees_it(
+    driver: Settings, api: httpx.Client, even: dict[str, Deployed], shadowed: None
+) -> None:
+    for number in range(30):
+        response = api.post(f"/v2/models/{MODEL}/infer", json={"id": f"shadow-{number}", **infer_body(1)})
+        assert (response.status_code, response.headers["x-model-version"]) == (200, "1")
+    pinned = api.post(f"/v2/models/{MODEL}/infer", json=infer_body(1), headers={"x-model-version": "2"})
+    assert pinned.headers["x-model-version"] == "2"
+    anonymous = httpx.post(
+        f"{driver.gateway.url}/v2/models/{MODEL}/infer", json=infer_body(1), headers={"x-model-version": "2"}
+    )
+    assert anonymous.status_code == 403
+
+    async def read() -> tuple[dict[str, dict[str, Sums]], list[Prediction]]:
+        redis, log = connect(driver.redis), connect_events(driver)
+        try:
+            async with asyncio.timeout(20):
+                while True:
+                    sums: dict[str, dict[str, Sums]] = {}
+                    for tick in (await SampleStore(redis).ticks(RELEASE, int(time.time()))).values():
+                        for metric, arms in tick.items():
+                            for arm, found in arms.items():
+                                held = sums.setdefault(metric, {})
+                                held[arm] = held.get(arm, Sums()).plus(found)
+                    entries = await log.read(MODEL, "0", 100_000, 0.2)
+                    events = [entry.record for entry in entries if entry.record is not None and entry.record.mirrored]
+                    if len(events) == sums.get("errors/pairs", {}).get("champion", Sums()).n == 30:
+                        return sums, events
+                    await asyncio.sleep(0.1)
+        finally:
+            await redis.aclose()
+            await log.close()
+
+    sums, events = asyncio.run(read())
+    assert sums == {
+        "errors/pairs": {"challenger": Sums(30), "champion": Sums(30)},
+        "agreement": {"challenger": Sums(30), "champion": Sums(30)},
+    }
+    assert {(event.version, event.status, event.weight) for event in events} == {("2", 200, 0.0)}
+    assert {event.request_id for event in events} == {f"shadow-{number}" for number in range(30)}
 
 
 def test_every_replica_is_read_back(driver: Settings, api: httpx.Client, even: dict[str, Deployed]) -> None:

@@ -12,6 +12,7 @@ class Metadata:
     """What came with one call; None for what did not.
 
     Attributes:
+        version: of ``x-model-version``.
         sticky_key: of ``x-sticky-key``.
         request_id: of ``x-request-id``.
         authorization: of ``authorization``.
@@ -19,6 +20,7 @@ class Metadata:
         tracestate: of ``tracestate``.
     """
 
+    version: str | None = None
     sticky_key: str | None = None
     request_id: str | None = None
     authorization: str | None = None
@@ -30,6 +32,7 @@ class Metadata:
         """From a call's invocation metadata; of a repeated name the last."""
         found = {name: value for name, value in metadata if isinstance(value, str)}
         return cls(
+            version=found.get("x-model-version"),
             sticky_key=found.get("x-sticky-key"),
             request_id=found.get("x-request-id"),
             authorization=found.get("authorization"),

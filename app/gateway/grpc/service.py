@@ -28,6 +28,7 @@ from app.gateway.grpc.metadata import Metadata
 from app.gateway.grpc.status import sentence, status_of
 from app.gateway.headers import reply_headers
 from app.gateway.identity import identify
+from app.gateway.pinning import Pinning
 from app.gateway.v2_routes import EXTENSIONS, PLATFORM
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class InferenceService:
 
     def __init__(self, plane: DataPlane, admission: Admission, ready: Callable[[], bool], release: str) -> None:
         self._plane, self._admission, self._ready, self._release = plane, admission, ready, release
+        self._pinning = Pinning(plane, admission)
 
     @_rpc
     async def ServerLive(self, request: Any, metadata: Metadata, context: RayServegRPCContext) -> Any:
@@ -115,6 +117,9 @@ class InferenceService:
     async def ModelInfer(self, request: Any, metadata: Metadata, context: RayServegRPCContext) -> Any:
         """Inference by the version that the split picks, or the one named."""
         caller = await self._admission.enter(metadata.authorization)
+        pinned = self._pinning.version(
+            request.model_name, caller, metadata.authorization, metadata.version, request.model_version or None
+        )
         asked = tensors.decode(request)
         identity = identify(asked.id or metadata.request_id, metadata.traceparent, metadata.tracestate)
         reply = await self._plane.infer(
@@ -123,7 +128,7 @@ class InferenceService:
                 asked.inputs,
                 caller,
                 identity,
-                pinned=request.model_version or None,
+                pinned=pinned,
                 key=metadata.sticky_key,
                 outputs=asked.outputs,
                 parameters=asked.parameters,

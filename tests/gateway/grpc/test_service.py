@@ -219,6 +219,20 @@ async def test_metadata_reaches_the_call(stub: Any, replica: Replica, monkeypatc
     assert [call.identity.tracestate for call in calls] == ["a=1", "a=1", None]
 
 
+async def test_metadata_choose_the_version_for_those_allowed(stub: Any) -> None:
+    chosen = ("x-model-version", "2")
+    with pytest.raises(grpc.RpcError) as refused:
+        await stub.ModelInfer(request(1), metadata=[chosen])
+    assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED
+    assert "x-model-version is for keys with the scope release" in refused.value.details()
+    assert 'scope="release"' in dict(refused.value.trailing_metadata())["www-authenticate"]
+    allowed = [chosen, ("authorization", f"Bearer {KEY}")]
+    assert (await stub.ModelInfer(request(1), metadata=allowed)).model_version == "2"
+    with pytest.raises(grpc.RpcError) as contradicted:
+        await stub.ModelInfer(request(1, model_version="1"), metadata=allowed)
+    assert contradicted.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def test_a_prediction_needs_a_key_where_nobody_may_ask_without(
     stub: Any, client: InferenceServerClient, replica: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,21 @@
+"""A clock that a test moves, and a book by it."""
+
+from __future__ import annotations
+
+from app.monitoring.samples import SampleBook
+
+START = 1_760_000_000
+
+
+class Clock:
+    """Seconds since the epoch."""
+
+    def __init__(self) -> None:
+        self.now = float(START)
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def book(clock: Clock, held_ticks: int = 60) -> SampleBook:
+    return SampleBook(held_ticks, clock)
