@@ -16,6 +16,7 @@ from starlette.types import Scope as ASGIScope
 
 from app.gateway.errors import ForbiddenError, InputError, NoAnswerError, NotAllowedError
 from app.gateway.keys import Caller, Door, Scope
+from app.registry import RegistryError
 from app.releases.bodies import AuditBody, ReleaseBody, SummaryBody, audited, summary, whole
 from app.releases.controller import AdmissionError, NotLeadingError, UnknownReleaseError
 from app.releases.following import Follower, Following, TooManyFollowersError
@@ -90,7 +91,9 @@ def router(
     @routes.post(
         "",
         status_code=201,
-        responses=_responses(InputError, AdmissionError, LiveReleaseError, NotLeadingError, RedisError),
+        responses=_responses(
+            InputError, AdmissionError, LiveReleaseError, NotLeadingError, RegistryError, RedisError
+        ),
     )
     async def begin(body: BeginBody, request: Request, response: Response) -> ReleaseBody:
         """Begin a release, once all about it has been checked: one of a model at a time."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from importlib.metadata import version
-from typing import Any, Protocol, cast
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from ray import serve
 from ray.serve import Application
+from redis.asyncio import Redis
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
@@ -19,14 +21,18 @@ from app.gateway.errors import GatewayError
 from app.gateway.keys import Door, KeyWatch
 from app.gateway.keys import Scope as KeyScope
 from app.gateway.openapi_parts import SCHEMAS
+from app.monitoring.sums import Tick
 from app.redis_client import connect
-from app.releases.api import Decider, health, router
+from app.releases.api import health, router
 from app.releases.controller import Controller
 from app.releases.following import MOST, Following
+from app.releases.judging import Judging
 from app.releases.names import PREFIX
 from app.releases.no_grpc import open_no_grpc_port
 from app.releases.statuses import STATUSES, sentence_of, status_of
 from app.releases.store import ReleaseStore
+from app.routing.readback import gateway_handle
+from app.routing.store import RouteStore
 from app.serving.quiet_log import QUIET
 from app.settings import Settings, get_settings
 
@@ -36,29 +42,50 @@ ASKED_AT_ONCE = 256
 """Requests in flight beside the followers, whose requests last as long as they follow."""
 
 
-class Deciding(Decider, Protocol):
-    """A controller with a life of its own."""
+class Unsampled:
+    """No gateway replica sends samples: the judge stays undecided."""
 
-    async def start(self) -> None: ...
+    async def ticks(self, release: str, up_to: int) -> dict[int, Tick]:
+        return {}
 
-    async def stop(self) -> None: ...
+    async def forget(self, release: str, up_to: int) -> None:
+        """There is nothing to delete."""
+
+    async def drop(self, release: str) -> None:
+        """There is nothing to delete."""
 
 
-def controller_of(settings: Settings) -> Deciding:
-    """The controller of this replica; made once, started and stopped by ``Parts``."""
-    return cast(Deciding, Controller())
+def controller_of(settings: Settings, owner: str, redis: Redis) -> Controller:
+    """The controller of a replica.
+
+    Args:
+        owner: the replica's name.
+        redis: closed by the caller after the controller has been stopped.
+    """
+    return Controller(
+        settings,
+        owner,
+        ReleaseStore(redis),
+        RouteStore(redis),
+        cache(lambda: gateway_handle(settings.gateway.app_name)),
+        Judging(Unsampled()),
+    )
 
 
 class Parts:
-    """What the replica owns, and the order in which it begins and ends."""
+    """What the replica owns, and the order in which it begins and ends.
 
-    def __init__(self, settings: Settings, controller: Deciding) -> None:
+    Args:
+        replica: its name.
+    """
+
+    def __init__(self, settings: Settings, replica: str) -> None:
         refresh_s = settings.routing.refresh_s
         self._redis = connect(settings.redis)
         self._keys = KeyWatch(connect(settings.redis), refresh_s)
         self.store = ReleaseStore(self._redis)
         self.following = Following(connect(settings.redis), refresh_s)
-        self.controller = controller
+        self.controller = controller_of(settings, replica, self._redis)
         self.door = Door(
             self._keys.keys,
             lambda: self._keys.age_s is not None,
@@ -70,7 +97,7 @@ class Parts:
         """Begin, also while Redis is away: all parts try again by themselves."""
         self._keys.start()
         self.following.start()
-        await self.controller.start()
+        self.controller.start()
 
     async def stop(self) -> None:
         """End: the followers first, so that nobody waits for them; then the controller, which gives up its lease."""
@@ -85,8 +112,7 @@ class ReleasesReplica:
 
     def __init__(self) -> None:
         open_no_grpc_port()
-        settings = get_settings()
-        self._parts = Parts(settings, controller_of(settings))
+        self._parts = Parts(get_settings(), serve.get_replica_context().replica_id.unique_id)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return build_api(self._parts)

@@ -9,6 +9,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from app.gateway.errors import RETRY_AFTER_S, GatewayError
+from app.registry import RegistryError
 from app.releases.controller import AdmissionError, NotLeadingError, UnknownReleaseError
 from app.releases.following import TooManyFollowersError
 from app.releases.orders import RefusedError
@@ -34,6 +35,7 @@ STATUSES: Mapping[type[Exception], Status] = {
     NotLeadingError: _LATER,
     FencedError: _LATER,
     TooManyFollowersError: _LATER,
+    RegistryError: _LATER,
     RedisError: _LATER,
 }
 """The errors of the key and of the body (401, 403, 400) are the gateway's, with statuses of their own."""

@@ -98,7 +98,7 @@ def _temporary(response: httpx.Response, release: str) -> str:
     """
     said = f"{response.status_code} {sentence(response)}"
     # While routes are being made HAProxy or the gateway answers 404 for the whole application.
-    no_route = response.status_code == httpx.codes.NOT_FOUND and release not in sentence(response)
+    no_route = response.status_code == httpx.codes.NOT_FOUND and not said.startswith("404 there is no release")
     if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR or no_route:
         return said
     raise ReleaseError(f"release {release} cannot be followed: {said}")

@@ -18,6 +18,7 @@ from redis.exceptions import ConnectionError as RedisAwayError
 
 from app.gateway.keys import Door, Scope, hash_key, mint
 from app.redis_client import connect
+from app.registry import RegistryError
 from app.releases.api import EventStream, stream
 from app.releases.controller import AdmissionError, NotLeadingError, UnknownReleaseError
 from app.releases.following import Follower, Following
@@ -179,6 +180,7 @@ async def _ignore(*_: object) -> None:
         (UnknownReleaseError("there is no release 'x'"), 404, "there is no release 'x'"),
         (LiveReleaseError("model flights has a release under way"), 409, "model flights has a release under way"),
         (RefusedError("it has ended"), 409, "it has ended"),
+        (RegistryError("MLflow does not answer"), 503, "MLflow does not answer"),
         (NotLeadingError("another controller decides"), 503, "another controller decides"),
         (FencedError("another controller holds the lease"), 503, "another controller holds the lease"),
         (RedisAwayError("refused"), 503, "Redis is away: whether anything was changed is not known"),
