@@ -15,6 +15,8 @@ running local stack both are found.
 --follow outlives a controller that is replaced, and gives up after two minutes without a word. Ctrl-C ends the
 following and leaves the release alone.
 
+Times are UTC.
+
 Exit code: 0 promoted (without --follow: done), 3 rolled back, 4 cancelled, 1 refused or failed, 2 not understood (the
 plan included), 130 no longer followed.
 """
@@ -29,6 +31,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from app.releases.plan import PlanError
 from app.settings import SettingsError, get_settings
@@ -47,6 +50,8 @@ from jobs.release.words import (
 )
 
 INTERRUPTED = 130
+LOG_COLUMNS = 200
+"""Width of tables where the output is not a terminal."""
 _LISTED = ["id", "model", "challenger", "champion", "strategy", "state", "created_at", "reason"]
 _AUDITED = ["at", "who", "model", "release", "before", "after", "what"]
 ORDERS = {
@@ -64,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments and arguments[0].startswith("-") and arguments[0] not in ("-h", "--help"):
         arguments = ["begin", *arguments]
     options = _parser().parse_args(arguments)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else LOG_COLUMNS)
     release = ""
     try:
         plan = read(options.plan) if options.verb == "begin" else {}
@@ -125,12 +130,14 @@ def _table(rows: list[Body]) -> Table:
     for name in columns:
         shown.add_column(name.removesuffix("_at").replace("_", " "), overflow="fold")
     for row in rows:
-        shown.add_row(*(_cell(row[name]) for name in columns))
+        shown.add_row(*(_cell(name, row[name]) for name in columns))
     return shown
 
 
-def _cell(value: Any) -> str:
-    return "" if value is None else str(value)
+def _cell(name: str, value: Any) -> Text:
+    if name in ("at", "created_at"):
+        return Text(value[:19].replace("T", " "))
+    return Text("" if value is None else str(value))
 
 
 def _positive(text: str) -> int:

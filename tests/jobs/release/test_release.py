@@ -14,9 +14,10 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from app.releases.bodies import whole
+from app.releases.bodies import audited, whole
 from app.releases.phases import told
 from app.releases.release import Release
+from app.releases.store import AuditEntry
 from app.settings import GatewaySettings
 from jobs.release import __main__ as job
 from jobs.release.client import ReleaseError, Releases
@@ -142,6 +143,17 @@ def test_where_it_is_in_words(run: Run, capsys: pytest.CaptureFixture[str]) -> N
     assert "release r1: version 2 of flights against version 1, canary" in out
     assert "step 1 of 2 | v1 90% v2 10% | errors undecided, e 1.2 of 20" in out
     assert "(challenger 2.50% of 120, champion - of 1080) | waits for 10 s more" in out
+
+
+def test_a_list_and_the_audit_log(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    code, script = run("list --model flights --count 5", httpx.Response(200, json=[body(ended("promoted"))]))
+    assert code == 0
+    assert dict(script.requests[0].url.params) == {"model": "flights", "count": "5"}
+    assert "r1  flights  2           1         canary    promoted  1970-01-01 00:00:00" in capsys.readouterr().out
+    entry = AuditEntry(61.5, "ci", "flights", "r1", "gate [0] opened", "step 0", "step 1")
+    code, _ = run("audit", httpx.Response(200, json=[json.loads(audited(entry).model_dump_json())]))
+    assert code == 0
+    assert "1970-01-01 00:01:01  ci   flights  r1       step 0  step 1  gate [0] opened" in capsys.readouterr().out
 
 
 def test_an_order_is_given_once_a_controller_leads(run: Run) -> None:
