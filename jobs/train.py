@@ -34,13 +34,14 @@ from ray.exceptions import RayError
 
 from app.recipes import SHIPPED, find_recipe
 from app.registry import RegistryError, connect
-from app.settings import SettingsError, get_settings
+from app.settings import Settings, SettingsError, get_settings
 from app.training.config import ConfigError, TrainConfig, read_config
 from app.training.identity import RunTakenError
 from app.training.layout_config import LayoutConfig
 from app.training.probe import ExportError
 from app.training.progress import Say
-from app.training.run import train
+from app.training.recipe import Recipe
+from app.training.run import Trained, train
 from app.training.sizes import check_early
 from app.training.supervisor import StoppedError, TrainingError
 from jobs.connect import cluster
@@ -50,7 +51,17 @@ STOPPED = 75
 """EX_TEMPFAIL of sysexits.h: not done, try again."""
 LOG_EVERY_S = 5.0
 """Seconds between lines of progress in a job's log."""
-_FAILURES = (TrainingError, ExportError, RunTakenError, RegistryError, MlflowException, RayError)
+FAILURES = (
+    TrainingError,
+    ExportError,
+    RunTakenError,
+    RegistryError,
+    MlflowException,
+    RayError,
+    ConnectionError,
+    OSError,
+)
+"""What a run may end with that is told in a sentence."""
 CONFIGS = Path(__file__).parent / "configs"
 
 
@@ -60,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         settings = get_settings()
         overrides = [*options.set, *(f"{name}={json.dumps(value)}" for name, value in _flags(options))]
-        config = read_config(_config_path(options.config), overrides)
+        config = read_config(config_path(options.config), overrides)
         check_early(config)
         recipe = find_recipe(config.recipe, config.options)
         if options.dry_run:
@@ -70,9 +81,7 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     try:
-        client = connect(settings.mlflow)
-        with cluster(settings.ray), stopped_by_signals() as stop, status_line() as show:
-            trained = train(config, recipe, settings, client, _say, show, stop, options.fresh)
+        trained = run(config, recipe, settings, options.fresh)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
@@ -80,11 +89,24 @@ def main(argv: list[str] | None = None) -> int:
         print(error)
         print(json.dumps({"model": config.model, "stopped_at_step": error.step}), flush=True)
         return STOPPED
-    except (*_FAILURES, ConnectionError, OSError) as error:
+    except FAILURES as error:
         print(error, file=sys.stderr)
         return 1
     print(json.dumps(dataclasses.asdict(trained)), flush=True)
     return 0
+
+
+def run(config: TrainConfig, recipe: Recipe, settings: Settings, fresh: bool) -> Trained:
+    """Train and register, showing progress, until the end or a signal to stop.
+
+    Raises:
+        ConfigError: the cluster or the data refuse the configuration.
+        StoppedError: it was stopped behind a checkpoint.
+        FAILURES: it failed.
+    """
+    client = connect(settings.mlflow)
+    with cluster(settings.ray), stopped_by_signals() as stop, status_line() as show:
+        return train(config, recipe, settings, client, _say, show, stop, fresh)
 
 
 def _say(line: str) -> None:
@@ -140,7 +162,12 @@ def _flags(options: argparse.Namespace) -> list[tuple[str, object]]:
     ]
 
 
-def _config_path(name: str) -> Path:
+def config_path(name: str) -> Path:
+    """A configuration's file by path, or by the name of a shipped one.
+
+    Raises:
+        ConfigError: there is neither.
+    """
     path = Path(name)
     shipped = CONFIGS / f"{name}.yaml"
     if not path.is_file() and shipped.is_file():

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from app.releases.names import IMPORT_PATH
 from app.settings import get_settings
 
 Part = Literal["redis", "mlflow", "ray", "gateway"]
@@ -90,6 +91,8 @@ class LocalConfig:
     head_cpus: int | None = None
     gateway_import_path: str = "app.gateway.ingress:build"
     """``module:builder`` of the gateway's Serve application."""
+    releases_import_path: str = IMPORT_PATH
+    """The same of the releases' application, which is declared with the gateway."""
     timeout_s: float = 180.0
     """Deadline of each part's start, seconds."""
 

@@ -1,4 +1,4 @@
-"""The gateway as a declared Serve application."""
+"""The declared Serve applications: the gateway, and the releases beside it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from app.gateway.grpc.servicer import ADD_INFERENCE_SERVICE
+from app.releases.names import APP, PREFIX
 from app.settings import get_settings
 from cluster.local.dashboard import Dashboard
 from cluster.local.errors import StackError
@@ -18,23 +19,21 @@ SOURCE = "_TIDEGATE_SOURCE"
 
 
 def declare(dashboard: Dashboard, desired: Desired) -> bool:
-    """Declare the gateway unless it is as it should be. Returns whether a roll-out began.
+    """Declare gateway and releases unless they are as they should be. Returns whether a roll-out began.
 
     The digest of the source tree is part of the declaration, so changed code is rolled out and unchanged code is
     not. Applications that somebody else declared are declared along, because Serve deletes what a declaration
     leaves out; those made by ``serve.run`` are never touched by one.
     """
     running = dashboard.serve()["applications"]
-    wanted = application(desired)
-    found = running.get(wanted["name"])
-    if found and found["status"] not in ("DEPLOY_FAILED", "UNHEALTHY", "DELETING"):
-        deployed = found.get("deployed_app_config") or {}
-        if all(deployed.get(name) == value for name, value in wanted.items()):
-            return False
+    wanted = applications(desired)
+    if all(_as_wanted(running.get(each["name"]), each) for each in wanted):
+        return False
+    names = {each["name"] for each in wanted}
     others = [
         each["deployed_app_config"]
         for name, each in running.items()
-        if name != wanted["name"] and each.get("source") == "declarative" and each["status"] != "DELETING"
+        if name not in names and each.get("source") == "declarative" and each["status"] != "DELETING"
     ]
     dashboard.put_serve(
         {
@@ -47,21 +46,35 @@ def declare(dashboard: Dashboard, desired: Desired) -> bool:
                 "grpc_servicer_functions": [ADD_INFERENCE_SERVICE],
                 "enable_reflection": False,  # the function above adds it
             },
-            "applications": [*others, wanted],
+            "applications": [*others, *wanted],
         }
     )
     return True
 
 
-def application(desired: Desired) -> dict[str, Any]:
-    """The gateway's part of the declaration."""
+def applications(desired: Desired) -> list[dict[str, Any]]:
+    """Our part of the declaration."""
+    return [
+        _application(get_settings().gateway.app_name, "/", desired.gateway_import_path),
+        _application(APP, PREFIX, desired.releases_import_path),
+    ]
+
+
+def _application(name: str, route_prefix: str, import_path: str) -> dict[str, Any]:
     return {
-        "name": get_settings().gateway.app_name,
-        "route_prefix": "/",
-        "import_path": desired.gateway_import_path,
+        "name": name,
+        "route_prefix": route_prefix,
+        "import_path": import_path,
         "args": {},
-        "runtime_env": {"env_vars": {SOURCE: source_digest(desired.gateway_import_path)}},
+        "runtime_env": {"env_vars": {SOURCE: source_digest(import_path)}},
     }
+
+
+def _as_wanted(found: dict[str, Any] | None, wanted: dict[str, Any]) -> bool:
+    if found is None or found["status"] in ("DEPLOY_FAILED", "UNHEALTHY", "DELETING"):
+        return False
+    deployed = found.get("deployed_app_config") or {}
+    return all(deployed.get(name) == value for name, value in wanted.items())
 
 
 def source_digest(import_path: str) -> str:

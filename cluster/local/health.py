@@ -11,6 +11,7 @@ import httpx
 import redis
 
 from app.gateway.grpc.messages import CLASSES, SERVICE
+from app.releases.names import APP, HEALTH_PATH, PREFIX
 from app.settings import get_settings
 from cluster.local.dashboard import Dashboard
 from cluster.local.errors import StackError
@@ -96,7 +97,21 @@ def gateway_health(desired: Desired) -> Health:
     Raises:
         StackError: the deployment has failed for good; the message is Serve's.
     """
-    name = get_settings().gateway.app_name
+    found = _application_health(desired, get_settings().gateway.app_name, READY_PATH)
+    refused = _grpc_refused(desired) if found.healthy else None
+    return Health(False, detail=refused) if refused else found
+
+
+def releases_health(desired: Desired) -> Health:
+    """Serve says RUNNING and the releases' application says ready, at the gateway's address.
+
+    Raises:
+        StackError: the deployment has failed for good; the message is Serve's.
+    """
+    return _application_health(desired, APP, HEALTH_PATH)
+
+
+def _application_health(desired: Desired, name: str, path: str) -> Health:
     try:
         with Dashboard(dashboard_url(desired)) as dashboard:
             found = dashboard.serve()["applications"].get(name)
@@ -108,11 +123,10 @@ def gateway_health(desired: Desired) -> Health:
             return Health(False, detail=f"Serve says {found['status']}")
         config = found.get("deployed_app_config") or {}
         source = (config.get("runtime_env") or {}).get("env_vars", {}).get(SOURCE, "")
-        httpx.get(gateway_url(desired) + READY_PATH, timeout=TIMEOUT_S, trust_env=False).raise_for_status()
+        httpx.get(gateway_url(desired) + path, timeout=TIMEOUT_S, trust_env=False).raise_for_status()
     except httpx.HTTPError as error:
         return Health(False, detail=_said(error))
-    refused = _grpc_refused(desired)
-    return Health(False, detail=refused) if refused else Health(True, f"source {source}")
+    return Health(True, f"source {source}")
 
 
 def dashboard_url(desired: Desired) -> str:
@@ -123,6 +137,11 @@ def dashboard_url(desired: Desired) -> str:
 def gateway_url(desired: Desired) -> str:
     """Address of the gateway."""
     return f"http://{LOOPBACK}:{desired.ports.gateway}"
+
+
+def releases_url(desired: Desired) -> str:
+    """Address of the releases, at the gateway's."""
+    return gateway_url(desired) + PREFIX
 
 
 def mlflow_url(desired: Desired) -> str:
@@ -144,7 +163,9 @@ def _grpc_refused(desired: Desired) -> str | None:
             response_deserializer=CLASSES["ServerReadyResponse"].FromString,
         )
         try:
-            answer = ready(CLASSES["ServerReadyRequest"](), timeout=TIMEOUT_S)
+            # By name: until the releases run, calls that name no application are not found (app.releases.no_grpc).
+            name = (("application", get_settings().gateway.app_name),)
+            answer = ready(CLASSES["ServerReadyRequest"](), timeout=TIMEOUT_S, metadata=name)
         except grpc.RpcError as error:
             return f"gRPC on port {desired.ports.grpc}: {error.details()}"
     return None if answer.ready else "route tables have not been read yet"

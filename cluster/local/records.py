@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from app.releases.names import IMPORT_PATH
 from cluster.local.config import Part, Ports
 
 Phase = Literal["starting", "running", "stopping"]
@@ -27,6 +28,7 @@ class Desired:
     """Address of a Redis that is not ours; ``None``: we run one."""
     node_cpus: tuple[int, ...] = ()
     """Logical CPUs of each node beside the head."""
+    releases_import_path: str = IMPORT_PATH
     children: dict[str, int] = field(default_factory=dict)
 
     @property

@@ -86,6 +86,8 @@ def tasks(wanted: Wanted, secret: Secrets) -> list[Task]:
         check = partial(health.gateway_health, desired)
         begin = partial(_declare, desired)
         found.append(Task("gateway", health.gateway_url(desired), check, RAY_HEAD, needs, begin))
+        releases = partial(health.releases_health, desired)
+        found.append(Task("releases", health.releases_url(desired), releases, RAY_HEAD, needs | {"gateway"}))
     return found
 
 
@@ -134,7 +136,7 @@ def bring_up(
 
 
 def _declare(desired: Desired) -> Health:
-    """Declare the gateway; Serve's side of the dashboard may still be starting.
+    """Declare gateway and releases; Serve's side of the dashboard may still be starting.
 
     Raises:
         StackError: Serve refuses the declaration.
@@ -145,7 +147,7 @@ def _declare(desired: Desired) -> Health:
     except httpx.HTTPStatusError as error:
         said = error.response.text.strip()[-500:]
         if error.request.method == "PUT" and error.response.is_client_error:
-            raise StackError(f"Serve refuses the gateway: {said}") from None
+            raise StackError(f"Serve refuses gateway and releases: {said}") from None
         return Health(False, detail=said)
     except httpx.HTTPError as error:
         return Health(False, detail=str(error) or type(error).__name__)

@@ -58,6 +58,8 @@ def status(state_dir: Path) -> list[PartStatus]:
     if "gateway" in desired.parts:
         url, check = health.gateway_url(desired), partial(health.gateway_health, desired)
         add("gateway", url, check, _listening(desired.ports.gateway))
+        url, check = health.releases_url(desired), partial(health.releases_health, desired)
+        add("releases", url, check, _listening(desired.ports.gateway))
     return rows
 
 

@@ -64,6 +64,7 @@ def _start(state: State, config: LocalConfig, attached: bool, progress: Progress
         parts=config.parts,
         head_cpus=config.head_cpus or default_head_cpus(),
         gateway_import_path=config.gateway_import_path,
+        releases_import_path=config.releases_import_path,
         redis_url=external[0] if external else None,
         node_cpus=(config.cpus_per_node,) * (config.nodes or 0),
     )
@@ -126,6 +127,7 @@ def _adopt(state: State, config: LocalConfig, running: psutil.Process, progress:
             desired,
             parts=desired.parts | config.parts,
             gateway_import_path=config.gateway_import_path,
+            releases_import_path=config.releases_import_path,
             node_cpus=desired.node_cpus + (config.cpus_per_node,) * missing,
         ),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import fields
 from pathlib import Path
@@ -13,7 +14,7 @@ from cluster.local import LocalConfig, Ports, StackError, envfile
 from cluster.local.backoff import DELAYS_S, WINDOW_S, restart_delay
 from cluster.local.dashboard import Dashboard
 from cluster.local.environment import child_environment
-from cluster.local.gateway import application, declare, source_digest
+from cluster.local.gateway import applications, declare, source_digest
 from cluster.local.records import Child, Desired, Observed
 from cluster.local.redis_choice import external
 from cluster.local.run_folder import LONGEST
@@ -124,6 +125,10 @@ def test_records_survive_the_disk(tmp_path: Path) -> None:
     desired = _desired(node_cpus=(2, 4), children={"redis": 1})
     desired.write(tmp_path / "desired")
     assert Desired.read(tmp_path / "desired") == desired
+    older = json.loads((tmp_path / "desired").read_text())
+    del older["releases_import_path"]
+    (tmp_path / "desired").write_text(json.dumps(older))
+    assert Desired.read(tmp_path / "desired") == desired
     observed = Observed("s", 1, 2.5, "running", {"redis": Child(3, 4.5, 1, restarts=2)})
     observed.write(tmp_path / "observed")
     assert Observed.read(tmp_path / "observed") == observed
@@ -196,7 +201,7 @@ def test_declaring_keeps_what_others_declared() -> None:
     )
     assert declare(dashboard, _desired())
     assert dashboard.put is not None
-    assert dashboard.put["applications"] == [declared, application(_desired())]
+    assert dashboard.put["applications"] == [declared, *applications(_desired())]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +213,23 @@ def test_declaring_keeps_what_others_declared() -> None:
         ("DEPLOY_FAILED", {}, True),
     ],
 )
-def test_declaring_twice_declares_once(status: str, changed: dict[str, Any], declared: bool) -> None:
-    deployed = {**application(_desired()), **changed}
-    running = {"gateway": {"status": status, "source": "declarative", "deployed_app_config": deployed}}
-    assert declare(FakeDashboard(running), _desired()) is declared
+@pytest.mark.parametrize("name", ["gateway", "releases"])
+def test_declaring_twice_declares_once(name: str, status: str, changed: dict[str, Any], declared: bool) -> None:
+    running: dict[str, dict[str, Any]] = {
+        each["name"]: {"status": "RUNNING", "source": "declarative", "deployed_app_config": each}
+        for each in applications(_desired())
+    }
+    running[name] |= {"status": status, "deployed_app_config": running[name]["deployed_app_config"] | changed}
+    dashboard = FakeDashboard(running)
+    assert declare(dashboard, _desired()) is declared
+    assert dashboard.put is None or dashboard.put["applications"] == applications(_desired())
+
+
+def test_a_stack_of_before_there_were_releases_gets_them() -> None:
+    gateway, releases = applications(_desired())
+    running = {"gateway": {"status": "RUNNING", "source": "declarative", "deployed_app_config": gateway}}
+    dashboard = FakeDashboard(running)
+    assert declare(dashboard, _desired())
+    assert dashboard.put is not None
+    assert dashboard.put["applications"] == [gateway, releases]
+    assert (releases["name"], releases["route_prefix"]) == ("releases", "/releases")

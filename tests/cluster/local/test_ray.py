@@ -1,4 +1,4 @@
-"""Two whole stacks side by side, each with Ray, Serve behind HAProxy and a stand-in for the gateway."""
+"""Two whole stacks side by side, each with Ray, Serve behind HAProxy and stand-ins for its applications."""
 
 from __future__ import annotations
 
@@ -46,6 +46,21 @@ class StandIn:
 
 def build(args):
     return StandIn.bind()
+
+
+releases = FastAPI()
+
+
+@serve.deployment(num_replicas=1, ray_actor_options={"num_cpus": 0.1})
+@serve.ingress(releases)
+class Releases:
+    @releases.get("/health")
+    def health(self):
+        return {"ready": True}
+
+
+def build_releases(args):
+    return Releases.bind()
 """
 
 
@@ -63,8 +78,16 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def config(state_dir: Path, offset: int, nodes: int = 0) -> LocalConfig:
-    made = LocalConfig(state_dir=state_dir, nodes=nodes, gateway_import_path="tidegate_stand_in:build")
-    return made.with_ports(offset)
+    return with_stand_ins(state_dir, nodes).with_ports(offset)
+
+
+def with_stand_ins(state_dir: Path, nodes: int) -> LocalConfig:
+    return LocalConfig(
+        state_dir=state_dir,
+        nodes=nodes,
+        gateway_import_path="tidegate_stand_in:build",
+        releases_import_path="tidegate_stand_in:build_releases",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +117,7 @@ def test_both_answer_each_for_itself(pair: tuple[Stack, Stack]) -> None:
     for stack in pair:
         assert ready(stack) == {"source": "one", "state": str(stack.state_dir), "key": False}
         assert {part.name for part in status(stack.state_dir) if part.healthy} == {
-            *("supervisor", "redis", "mlflow", "ray-head", "dashboard", "gateway")
+            *("supervisor", "redis", "mlflow", "ray-head", "dashboard", "gateway", "releases")
         }
         with Dashboard(stack.environment["TIDEGATE_RAY_DASHBOARD_URL"]) as dashboard:
             assert len(dashboard.nodes()) == 1
@@ -131,7 +154,7 @@ def test_a_node_is_added_and_changed_source_rolled_out(pair: tuple[Stack, Stack]
     stack = pair[1]
     head = stack.pid("ray-head")
     source.write_text(STAND_IN.replace('"one"', '"another"'))
-    grown = up(LocalConfig(state_dir=stack.state_dir, nodes=1, gateway_import_path="tidegate_stand_in:build"))
+    grown = up(with_stand_ins(stack.state_dir, nodes=1))
     assert grown.adopted
     assert grown.pid("ray-head") == head
     assert grown.pid("ray-node-1") is not None

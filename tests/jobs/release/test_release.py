@@ -1,0 +1,251 @@
+"""``python -m jobs.release`` against scripted answers of the gateway."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from app.releases.bodies import audited, whole
+from app.releases.phases import told
+from app.releases.release import Release
+from app.releases.store import AuditEntry
+from app.settings import GatewaySettings
+from jobs.release import __main__ as job
+from jobs.release.client import ReleaseError, Releases
+from jobs.release.stream import Event, followed, parsed
+from tests.releases.documents import release
+
+SETTINGS = GatewaySettings(admin_key=SecretStr("key"))
+GUARD = {
+    "name": "errors",
+    "verdict": "undecided",
+    "fail_e": 1.25,
+    "pass_e": 0.5,
+    "bound": 20.0,
+    "n_challenger": 120,
+    "n_champion": 1080,
+    "rate_challenger": 0.025,
+    "rate_champion": None,
+}
+
+
+def body(held: Release) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(whole(held).model_dump_json())
+    return found
+
+
+def event(held: Release, id_: str) -> bytes:
+    return f"event: release\nid: {id_}\ndata: {json.dumps(body(held))}\n\n".encode()
+
+
+class Breaks(httpx.SyncByteStream):
+    """A stream of events that breaks off."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = pieces
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._pieces
+        raise httpx.ReadError("the connection was reset")
+
+
+class Script:
+    """Answers requests in the order in which they come."""
+
+    def __init__(self, *answers: httpx.Response | Exception) -> None:
+        self.left = list(answers)
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        answer = self.left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def releases(self, leader_wait_s: float = 5) -> Releases:
+        return Releases(SETTINGS, httpx.MockTransport(self), leader_wait_s)
+
+
+AT_FIRST = told(release(), 0.0, "ci", "begun")
+AT_WORK = told(
+    AT_FIRST.model_copy(update={"phase": "step", "report": {"guards": (GUARD,)}, "waiting_for": "10 s more"}),
+    1.0,
+    "controller",
+    "step 0: version 2 at 10%",
+)
+
+
+def ended(phase: str, reason: str = "") -> Release:
+    return told(AT_WORK.model_copy(update={"phase": phase, "reason": reason}), 2.0, "controller", f"{phase} at last")
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, Script]]:
+    """Run the command against answers; its exit code."""
+    monkeypatch.setattr("jobs.release.follow.followed", partial(followed, retry_s=0.0))
+
+    def call(arguments: str, *answers: httpx.Response | Exception) -> tuple[int, Script]:
+        script = Script(*answers)
+        monkeypatch.setattr(job, "Releases", lambda _: script.releases())
+        code = job.main(arguments.split())
+        assert not script.left
+        return code, script
+
+    return call
+
+
+Run = Callable[..., tuple[int, Script]]
+
+
+@pytest.mark.parametrize(
+    ("phase", "reason", "code"),
+    [("promoted", "", 0), ("rolled_back", "errors: too many", 3), ("cancelled", "ordered", 4)],
+)
+def test_a_release_is_begun_and_followed_to_its_end_through_lost_connections(
+    run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path, phase: str, reason: str, code: int
+) -> None:
+    last = ended(phase, reason)
+    found, script = run(
+        f"--model flights --version 2 --plan canary --follow --json {tmp_path / 'end.json'}",
+        httpx.Response(201, json=body(AT_FIRST)),
+        httpx.Response(200, stream=Breaks(b"retry: 1000\n\n", event(AT_FIRST, "a"))),
+        httpx.ConnectError("refused"),
+        httpx.Response(404, text="Path '/releases/r1/events' not found. Ping http://.../-/routes"),
+        httpx.Response(503, json={"error": "64 callers follow releases here already"}),
+        httpx.Response(200, stream=Breaks(event(AT_WORK, "b"), b": still there\n\n")),
+        httpx.Response(200, content=event(last, "c")),
+    )
+    assert found == code
+    begun = json.loads(script.requests[0].content)
+    assert (begun["model"], begun["version"], begun["plan"]["strategy"]) == ("flights", "2", "canary")
+    assert {request.headers["authorization"] for request in script.requests} == {"Bearer key"}
+    assert [request.headers.get("last-event-id") for request in script.requests[1:]] == [None, *"aaaab"][:6]
+    out = capsys.readouterr().out
+    assert [out.count(what) for what in ("begun", "step 0: version 2 at 10%", f"{phase} at last")] == [1, 1, 1]
+    assert out.rstrip().endswith(phase.replace("_", " ") + (f": {reason}" if reason else ""))
+    assert json.loads((tmp_path / "end.json").read_text())["state"] == phase
+
+
+def test_where_it_is_in_words(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _ = run("show r1", httpx.Response(200, json=body(AT_WORK)))
+    assert code == 0
+    out = capsys.readouterr().out
+    assert "release r1: version 2 of flights against version 1, canary" in out
+    assert "step 1 of 2 | v1 90% v2 10% | errors undecided, e 1.2 of 20" in out
+    assert "(challenger 2.50% of 120, champion - of 1080) | waits for 10 s more" in out
+
+
+def test_a_list_and_the_audit_log(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    code, script = run("list --model flights --count 5", httpx.Response(200, json=[body(ended("promoted"))]))
+    assert code == 0
+    assert dict(script.requests[0].url.params) == {"model": "flights", "count": "5"}
+    assert "r1  flights  2           1         canary    promoted  1970-01-01 00:00:00" in capsys.readouterr().out
+    entry = AuditEntry(61.5, "ci", "flights", "r1", "gate [0] opened", "step 0", "step 1")
+    code, _ = run("audit", httpx.Response(200, json=[json.loads(audited(entry).model_dump_json())]))
+    assert code == 0
+    assert "1970-01-01 00:01:01  ci   flights  r1       step 0  step 1  gate [0] opened" in capsys.readouterr().out
+
+
+def test_an_order_is_given_once_a_controller_leads(run: Run) -> None:
+    busy = httpx.Response(503, json={"error": "this controller does not decide now"}, headers={"retry-after": "0"})
+    code, script = run("promote r1 --full", busy, httpx.Response(200, json=body(AT_WORK)))
+    assert code == 0
+    assert [str(request.url) for request in script.requests] == [
+        "http://127.0.0.1:8000/releases/r1/promote?full=true"
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer", "sentence"),
+    [
+        (
+            "rollback r1",
+            httpx.Response(409, json={"error": "it has ended"}),
+            "/releases/r1/rollback: 409 it has ended",
+        ),
+        ("list", httpx.Response(401, json={"error": "no key"}), "GET /releases: 401 no key"),
+        ("show r1", httpx.ConnectError("refused"), "GET http://127.0.0.1:8000/releases/r1: refused"),
+        ("audit", httpx.Response(500, text="Internal Server Error"), "500 Internal Server Error"),
+    ],
+)
+def test_what_is_refused_is_said_with_exit_code_1(
+    run: Run,
+    capsys: pytest.CaptureFixture[str],
+    arguments: str,
+    answer: httpx.Response | Exception,
+    sentence: str,
+) -> None:
+    assert run(arguments, answer)[0] == 1
+    assert sentence in capsys.readouterr().err
+
+
+def test_an_unknown_release_is_not_followed(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    unknown = httpx.Response(404, json={"error": "there is no release 'r1'"})
+    code, _ = run("show r1 --follow", httpx.Response(200, json=body(AT_FIRST)), unknown)
+    assert code == 1
+    assert "release r1 cannot be followed: 404 there is no release 'r1'" in capsys.readouterr().err
+
+
+def test_following_is_given_up_after_a_while_without_a_word() -> None:
+    script = Script(*[httpx.ConnectError("refused")] * 3)
+    lost: list[str] = []
+    with pytest.raises(ReleaseError, match=r"not a word for 0 s \(refused\); it goes on by itself"):
+        list(followed(script.releases(), "r1", lost.append, reconnect_s=0.0, retry_s=0.0))
+    assert len(script.left) == 2
+
+
+def test_an_end_that_was_told_before_ends_the_following(run: Run) -> None:
+    end = ended("promoted")
+    code, _ = run("show r1 --follow", *[httpx.Response(200, json=body(end))], httpx.Response(204), _read(end))
+    assert code == 0
+
+
+def _read(held: Release) -> httpx.Response:
+    return httpx.Response(200, json=body(held))
+
+
+def test_ctrl_c_ends_the_following_only(
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> Iterator[None]:
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr("jobs.release.follow.followed", interrupted)
+    code, script = run("show r1 --follow", httpx.Response(200, json=body(AT_FIRST)))
+    assert code == 130
+    assert [request.method for request in script.requests] == ["GET"]
+    assert "release r1 goes on: python -m jobs.release show r1 --follow" in capsys.readouterr().err
+
+
+def test_events_as_the_standard_has_them() -> None:
+    lines = ["retry: 1000", "", ": still there", "", "id: 7", "data: a", "data:b", "other", "", "data", ""]
+    assert list(parsed(lines)) == [None, Event("7", "a\nb"), Event("7", "")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "required: verb"),
+        (["begin", "--model", "flights"], "required: --version, --plan"),
+        (["list", "--count", "0"], "'0': accepted is a whole number from 1 to 1000"),
+        (["--model", "m", "--version", "1", "--plan", "absent"], "--plan absent: no such file; shipped are ab, "),
+    ],
+)
+def test_what_is_not_understood_has_exit_code_2(arguments: list[str], sentence: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "jobs.release", *arguments], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,141 @@
+"""``python -m jobs.deliver``: the order of its steps and its exit codes, without a cluster."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from app.training.run import Trained
+from app.training.supervisor import StoppedError, TrainingError
+from jobs import deliver as job
+from jobs.release.client import ReleaseError
+
+TRAINED = Trained("flights", "2", "run2", 10, 0, {"auc": 0.62}, 1.0, 0.1, 0.5, 0.4, 0.0)
+ARGUMENTS = ["--config", "flights-static", "--plan", "canary", "--gate", "auc>=champion-0.005"]
+
+
+class World:
+    """What the job meets: a registry whose champion logged an AUC, the releases, and training."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.champion: str | None = "1"
+        self.champions_auc = 0.62
+        self.live = False
+        self.training: Callable[[], Trained] = lambda: TRAINED
+        self.state = "promoted"
+        self.tags: dict[str, str] = {}
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def newest(self, model: str, count: int) -> list[dict[str, Any]]:
+        return [{"id": "r0", "ended": not self.live}]
+
+    def begin(self, model: str, version: str, plan: dict[str, Any]) -> dict[str, Any]:
+        self.done.append(f"begin {model} {version} {plan['strategy']}")
+        return {"id": "r1"}
+
+    def follow(self, *_: object) -> dict[str, Any]:
+        return {"state": self.state, "reason": "so it is"}
+
+    def train(self, *_: object) -> Trained:
+        self.done.append("train")
+        return self.training()
+
+    def set_model_version_tag(self, model: str, version: str, name: str, value: str) -> None:
+        self.tags[f"{model} {version} {name}"] = value
+
+    def get_model_version(self, model: str, version: str) -> Any:
+        return SimpleNamespace(run_id=f"run{version}")
+
+    def get_run(self, run_id: str) -> Any:
+        metrics = {"test.auc": self.champions_auc, "train.auc": 0.99}
+        return SimpleNamespace(data=SimpleNamespace(metrics=metrics))
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    found = World()
+    monkeypatch.setattr(job, "Releases", lambda _: found)
+    monkeypatch.setattr(job, "run", found.train)
+    monkeypatch.setattr(job, "connect", lambda _: found)
+    monkeypatch.setattr(job, "alias", lambda *_: found.champion)
+    monkeypatch.setattr(job, "follow", found.follow)
+    return found
+
+
+def last_line(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return found
+
+
+@pytest.mark.parametrize(("state", "code"), [("promoted", 0), ("rolled_back", 3), ("cancelled", 4)])
+def test_trained_gated_released_and_followed(
+    world: World, capsys: pytest.CaptureFixture[str], state: str, code: int
+) -> None:
+    world.state = state
+    assert job.main(ARGUMENTS) == code
+    assert world.done == ["train", "begin flights 2 canary"]
+    said = "auc 0.6200 is >= 0.6150 (champion 0.6200 - 0.005)"
+    assert world.tags == {"flights 2 tidegate.gate": f"passed: {said}"}
+    found = last_line(capsys)
+    assert (found["version"], found["gates"], found["release"], found["state"]) == ("2", [said], "r1", state)
+
+
+def test_a_worse_version_is_not_released_and_the_figures_say_why(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.champions_auc = 0.63
+    assert job.main(ARGUMENTS) == 5
+    assert world.done == ["train"]
+    said = "auc 0.6200 is not >= 0.6250 (champion 0.6300 - 0.005)"
+    assert world.tags == {"flights 2 tidegate.gate": f"refused: {said}"}
+    assert last_line(capsys)["gates"] == [said]
+
+
+def test_the_first_version_of_a_model_has_no_champion_to_beat(world: World) -> None:
+    world.champion = None
+    assert job.main(ARGUMENTS) == 0
+
+
+def test_nothing_is_trained_while_a_release_is_under_way(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.live = True
+    assert job.main(ARGUMENTS) == 1
+    assert world.done == []
+    assert "model flights has a release under way: r0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(TrainingError("lost"), 1), (ReleaseError("refused"), 1), (StoppedError(7), 75)]
+)
+def test_what_ends_it_early(world: World, error: Exception, code: int) -> None:
+    def fail() -> Trained:
+        raise error
+
+    world.training = fail
+    assert job.main(ARGUMENTS) == code
+    assert world.done == ["train"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"--plan": "absent"}, {"--config": "absent"}, {"--gate": "auc"}, {"--set": "epochs=-1"}]
+)
+def test_what_is_not_understood_is_refused_before_training(
+    world: World, capsys: pytest.CaptureFixture[str], change: dict[str, str]
+) -> None:
+    given = dict(zip(ARGUMENTS[::2], ARGUMENTS[1::2], strict=True)) | change
+    try:
+        code = job.main([word for pair in given.items() for word in pair])
+    except SystemExit as error:
+        code = int(str(error.code))
+    assert code == 2
+    assert world.done == []
+    assert capsys.readouterr().err
