@@ -26,7 +26,7 @@ class Reporter:
 
     def __init__(
         self,
-        publisher: Publisher,
+        publisher: Publisher[Prediction],
         cache: PredictionCache,
         limiter: RateLimiter,
         versions: Versions,
