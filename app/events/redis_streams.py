@@ -28,6 +28,11 @@ FIELD = b"r"
 _TEMPORARY = ("MISCONF", "NOREPLICAS", "BUSY")
 
 
+def is_temporary(error: Exception) -> bool:
+    """Whether a command that failed so may be taken later: the server is the reason, not the record."""
+    return type(error) is not ResponseError or str(error).startswith(_TEMPORARY)
+
+
 def event_redis(settings: Settings) -> RedisSettings:
     """Where the streams are: a Redis of their own, or the one of everything else."""
     if settings.events.url is None:
@@ -91,7 +96,7 @@ class RedisEventLog(Generic[R]):
             answers = await self._answered(pipe.execute(raise_on_error=False))
         errors = [answer for answer in answers[:-1] if isinstance(answer, Exception)]
         for error in errors:
-            if type(error) is not ResponseError or str(error).startswith(_TEMPORARY):
+            if is_temporary(error):
                 raise EventLogError(f"the event log in Redis takes no records now: {error}") from error
         return refused + len(errors)
 
