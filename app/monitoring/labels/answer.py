@@ -1,4 +1,4 @@
-"""Which arm a prediction counts for, and the value that its label is held against. Pure."""
+"""Which arm and which weight a prediction counts for, and the value that its label is held against. Pure."""
 
 from __future__ import annotations
 
@@ -17,10 +17,16 @@ or was too large for the event."""
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A prediction that its label will judge; ``value`` is what the output said first."""
+    """A prediction that its label will judge.
+
+    Attributes:
+        value: what the output said first.
+        weight: the challenger's when it was picked, 0 to 1: predictions of other weights are not compared with it.
+    """
 
     arm: Arm
     value: float
+    weight: float
 
 
 def answer_of(prediction: Prediction, trial: Trial, output: str) -> Answer | Why:
@@ -38,10 +44,11 @@ def answer_of(prediction: Prediction, trial: Trial, output: str) -> Answer | Why
     value = held.values[0] if held is not None and held.values else None
     if not isinstance(value, bool | int | float):
         return "without_value"
-    return Answer(arm, float(value))
+    weight = prediction.weight if arm == "challenger" else 1 - prediction.weight
+    return Answer(arm, float(value), round(weight, 6))  # 1 - 0.95 is 0.05 too
 
 
 def _arm(version: str | None, trial: Trial) -> Arm | None:
-    if version == trial.challenger:
-        return "challenger"
-    return "champion" if version == trial.champion else None
+    if version is None or version not in (trial.challenger, trial.champion):
+        return None
+    return "challenger" if version == trial.challenger else "champion"

@@ -20,13 +20,16 @@ from app.monitoring.labels.index import Call, Index, Landed
 from app.monitoring.labels.loss import loss_of
 from app.monitoring.labels.tally import Tally
 from app.monitoring.labels.trial import OutputLoss, Trial
-from app.monitoring.sums import Arm
+from app.monitoring.sums import Arm, Metric
 from app.settings import LabelSettings
 
 log = logging.getLogger(__name__)
 
-Deliver = Callable[[str, int, Arm, float], None]
-"""Takes one loss: release, tick (epoch second of the join), arm, loss in 0 to 1."""
+Deliver = Callable[[str, int, Metric, Arm, float], None]
+"""Takes one loss: release, tick (epoch second of the join), metric, arm, loss in 0 to 1.
+
+The metric's name holds the challenger's weight at the prediction, ``quality/0.05``: what is joined in one second was
+predicted over a long time, whose base rates differ, and only predictions of one weight are shared out alike."""
 
 BATCH = 128
 """Records read, and taken in, together."""
@@ -222,9 +225,10 @@ class Follower:
         else:
             self._tally.add(landed.status)
         tick = self._now_us() // 1_000_000
-        for arm, value in landed.answers:
-            if arm is None:
+        for answer in landed.answers:
+            if answer is None:
                 self._tally.add("unjudged")
-            else:
-                self._tally.add("joined")
-                self._deliver(self.release, tick, arm, loss_of(self._quality, value, landed.label))
+                continue
+            self._tally.add("joined")
+            loss = loss_of(self._quality, answer.value, landed.label)
+            self._deliver(self.release, tick, f"quality/{answer.weight:g}", answer.arm, loss)

@@ -28,9 +28,11 @@ SWEPT = 256
 
 Status = Literal["indexed", "joined", "repeated", "reused", "full", "early", "duplicates", "late"]
 
-_ARMS: dict[Arm | None, str] = {"challenger": "c", "champion": "s", None: "x"}
-_ARMS_BACK: dict[bytes, Arm | None] = {code.encode(): arm for arm, code in _ARMS.items()}
-_FLOAT = struct.Struct("<d")
+_ARMS: dict[Arm, str] = {"challenger": "c", "champion": "s"}
+_NO_ARM = "x"
+_ARMS_BACK: dict[bytes, Arm] = {code.encode(): arm for arm, code in _ARMS.items()}
+_LABEL = struct.Struct("<d")
+_VALUE = struct.Struct("<dd")  # and weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,13 @@ class Landed:
     Attributes:
         unmatched: labels that waited, and for which there was no more room.
         label: of the join.
-        answers: arm and value of each prediction that it joined; the arm is None where no label judges it.
+        answers: each prediction that it joined; None for one that no label judges.
     """
 
     status: Status
     unmatched: int
     label: float
-    answers: tuple[tuple[Arm | None, float], ...]
+    answers: tuple[Answer | None, ...]
 
 
 class Index:
@@ -119,8 +121,11 @@ class Index:
             2 if mirrored else 1,
             record.at,
             record.sticky,
-            _ARMS[answer.arm if answer is not None else None],
-            _FLOAT.pack(answer.value if answer is not None else 0.0),
+            *(
+                (_ARMS[answer.arm], _VALUE.pack(answer.value, answer.weight))
+                if answer is not None
+                else (_NO_ARM, b"")
+            ),
         )
         return Call(self._predictions, position, self._prediction, args, noted_as)
 
@@ -132,7 +137,7 @@ class Index:
             record.request_id or "",
             record.sticky or "",
             record.predicted_at or 0,
-            _FLOAT.pack(record.label),
+            _LABEL.pack(record.label),
         )
         return Call(self._labels, position, self._label, args)
 
@@ -197,8 +202,11 @@ def _landed(answer: Any) -> Landed:
     return Landed(
         status.decode(),
         unmatched,
-        _FLOAT.unpack(label)[0] if label else 0.0,
-        tuple((_ARMS_BACK[arm], _FLOAT.unpack(value)[0]) for arm, value in zip(found[::2], found[1::2], strict=True)),
+        _LABEL.unpack(label)[0] if label else 0.0,
+        tuple(
+            Answer(_ARMS_BACK[arm], *_VALUE.unpack(value)) if arm in _ARMS_BACK else None
+            for arm, value in zip(found[::2], found[1::2], strict=True)
+        ),
     )
 
 

@@ -19,13 +19,14 @@ class OutputLoss(Protocol):
 
 
 class Trial(Protocol):
-    """One release's: its id, its two versions, and what is measured of the outputs (None: nobody asks)."""
+    """One release's: its id, its two versions (no champion for the first version of a model), and what is measured of
+    the outputs (None: nobody asks)."""
 
     @property
     def release(self) -> str: ...
 
     @property
-    def champion(self) -> str: ...
+    def champion(self) -> str | None: ...
 
     @property
     def challenger(self) -> str: ...

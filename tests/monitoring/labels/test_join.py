@@ -29,9 +29,14 @@ START_US = 1_760_000_000_000_000
 S = 1_000_000
 TRIAL = Trial("r1", champion="7", challenger="8", quality=OutputLoss("late", "brier", 0.5))
 
-Loss = tuple[str, int, str, float]
-CHAMPION = ("r1", START_US // S, "champion", 0.5625)
-CHALLENGER = ("r1", START_US // S, "challenger", 0.5625)
+Loss = tuple[str, int, str, str, float]
+CHAMPION = ("r1", START_US // S, "quality/0.1", "champion", 0.5625)
+CHALLENGER = ("r1", START_US // S, "quality/0.1", "challenger", 0.5625)
+
+
+def challenged(number: int) -> Prediction:
+    """Answered by the challenger."""
+    return prediction(number, version="8", weight=0.1)
 
 
 class World:
@@ -107,13 +112,17 @@ async def counted(join: LabelJoin, **counts: int) -> None:
 
 async def test_a_label_joins_its_prediction_once_and_each_arm_gets_its_own(world: World) -> None:
     join = await world.following()
-    await world.predict(prediction(0), prediction(1, version="8"), prediction(2))
-    await counted(join, indexed=3)
+    await world.predict(prediction(0), challenged(1), prediction(2, weight=0.75), prediction(3))
+    await counted(join, indexed=4)
     world.now_us += 3600 * S
-    await world.say(label(0), label(1, label=0.0))
-    await counted(join, indexed=3, joined=2)
+    await world.say(label(0), label(1, label=0.0), label(2))
+    await counted(join, indexed=4, joined=3)
     tick = START_US // S + 3600
-    assert world.losses == [("r1", tick, "champion", 0.5625), ("r1", tick, "challenger", 0.0625)]
+    assert world.losses == [
+        ("r1", tick, "quality/0.1", "champion", 0.5625),
+        ("r1", tick, "quality/0.1", "challenger", 0.0625),
+        ("r1", tick, "quality/0.25", "champion", 0.5625),
+    ]
 
 
 async def test_a_label_before_its_prediction_waits_for_it(world: World) -> None:
@@ -139,7 +148,7 @@ async def test_the_first_label_counts_and_every_later_one_is_a_duplicate(world: 
 async def test_a_prediction_that_is_published_twice_is_one(world: World) -> None:
     join = await world.following()
     record = prediction(0)
-    await world.predict(record, record, prediction(1, request_id="r-0", version="8"))
+    await world.predict(record, record, prediction(1, request_id="r-0", version="8", weight=0.1))
     await world.say(label(0))
     await counted(join, indexed=1, repeated=1, reused=1, joined=1)
     await world.predict(record)
@@ -150,10 +159,10 @@ async def test_a_prediction_that_is_published_twice_is_one(world: World) -> None
 async def test_a_label_by_entity_finds_the_nearest_prediction(world: World) -> None:
     join = await world.following(tolerance_s=10)
     await world.predict(
-        prediction(0, version="8"),  # 1 s before the time in the label
+        prediction(0, version="8", weight=0.1),  # 1 s before the time in the label
         prediction(3 * S),  # 2 s behind it
         prediction(1 * S, sticky="1" * 16),
-        prediction(30 * S, version="8"),
+        prediction(30 * S, version="8", weight=0.1),
     )
     await counted(join, indexed=4)
     by_entity: dict[str, Any] = {"request_id": None, "sticky": "00f067aa0ba902b7"}
@@ -161,7 +170,7 @@ async def test_a_label_by_entity_finds_the_nearest_prediction(world: World) -> N
     await counted(join, indexed=4, joined=1)
     await world.say(label(0, predicted_at=START_US + 2 * S, **by_entity))
     await counted(join, indexed=4, joined=2)
-    assert [loss[2] for loss in world.losses] == ["challenger", "champion"]
+    assert [loss[3] for loss in world.losses] == ["challenger", "champion"]
     await world.say(label(0, predicted_at=START_US + 41 * S, **by_entity), label(3 * S))
     await counted(join, indexed=4, joined=2, early=1, duplicates=1)
 
@@ -239,7 +248,7 @@ async def test_without_room_predictions_are_left_out_until_others_have_their_lab
 
 async def test_a_mirrored_answer_has_its_own_loss_by_the_same_label_whichever_comes_first(world: World) -> None:
     index = Index(world.redis, LabelSettings(), "flights", "r1", "join:r1", "c", 2.0)
-    answers = {False: Answer("champion", 0.25), True: Answer("challenger", 0.5)}
+    answers = {False: Answer("champion", 0.25, 0.1), True: Answer("challenger", 0.5, 0.1)}
 
     async def arms(*what: bool | None) -> list[Any]:
         await world.redis.flushdb()
@@ -253,7 +262,7 @@ async def test_a_mirrored_answer_has_its_own_loss_by_the_same_label_whichever_co
             [landed] = await index.take_in([call])
             assert landed is not None
             assert not isinstance(landed, Exception)
-            found += [arm for arm, _ in landed.answers]
+            found += [answer.arm for answer in landed.answers if answer is not None]
         return found
 
     assert await arms(False, True, None) == ["champion", "challenger"]
@@ -277,7 +286,7 @@ async def test_what_a_lost_process_had_read_is_taken_over_and_joined_once(world:
     await world.say(label(1), label(2))
     second = await world.following()
     await eventually(lambda: second.stats().joined == 3)
-    assert sorted(loss[2] for loss in world.losses) == ["champion"] * 3
+    assert sorted(loss[3] for loss in world.losses) == ["champion"] * 3
     assert second.stats().indexed == 1
     for stream in streams:
         assert (await world.redis.xpending(stream, "join:r1"))["pending"] == 0
@@ -326,7 +335,7 @@ async def test_a_lost_reply_is_asked_for_again_and_the_loss_handed_on_once(
     monkeypatch.setattr(Index, "take_in", unlucky)
     monkeypatch.setattr(follower, "FIRST_PAUSE_S", 0.01)
     join = await world.following()
-    await world.predict(prediction(0), prediction(1, version="8"))
+    await world.predict(prediction(0), prediction(1, version="8", weight=0.1))
     await world.say(label(0), label(1), label(2))
     await eventually(lambda: join.stats().joined == 2)
     await world.predict(prediction(2))  # its label waits
