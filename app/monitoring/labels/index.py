@@ -121,11 +121,8 @@ class Index:
             2 if mirrored else 1,
             record.at,
             record.sticky,
-            *(
-                (_ARMS[answer.arm], _VALUE.pack(answer.value, answer.weight))
-                if answer is not None
-                else (_NO_ARM, b"")
-            ),
+            _ARMS[answer.arm] if answer is not None else _NO_ARM,
+            _VALUE.pack(answer.value, answer.weight) if answer is not None else b"",
         )
         return Call(self._predictions, position, self._prediction, args, noted_as)
 
