@@ -194,7 +194,7 @@ class CacheSettings(_Group):
 
 
 class EventSettings(_Group):
-    """The event log: one record per prediction, in Redis streams."""
+    """The event log: one record per prediction and one per label, in Redis streams."""
 
     url: str | None = Field(
         None, description="Address of the Redis that holds the streams, where it is another than TIDEGATE_REDIS_URL"
@@ -235,6 +235,28 @@ class MirrorSettings(_Group):
     queue: Count = Field(256, description="Mirrored requests that may wait, per gateway replica; more are not made")
     queued_bytes: Count = Field(
         32 * 1024 * 1024, description="Inputs and outputs that those hold, per gateway replica, bytes"
+    )
+
+
+class LabelSettings(_Group):
+    """Labels by ``POST /feedback``, and their join with the predictions of a release that is judged by them."""
+
+    max_batch: Count = Field(1000, description="Most labels accepted in one request")
+    tolerance_s: Seconds = Field(
+        10.0, description="Farthest that a prediction may be from the time in a label of its entity, seconds"
+    )
+    ttl_s: Seconds = Field(86_400.0, description="Time after a prediction within which its label counts, seconds")
+    max_predictions: Count = Field(
+        250_000,
+        description="Predictions of a release that wait for labels (about 0.4 KB of Redis each); further ones are "
+        "left out: predictions per second times the delay of the labels, seconds",
+    )
+    wait_s: Seconds = Field(
+        300.0, description="Time a label that is before its prediction waits for it, seconds; then it counts for none"
+    )
+    max_waiting: Count = Field(10_000, description="Labels of a release that wait so; then the oldest go")
+    claim_after_s: Seconds = Field(
+        30.0, description="Time after which records that a lost process left half done are taken over, seconds"
     )
 
 
@@ -286,6 +308,7 @@ class Settings(BaseSettings):
     events: EventSettings = Field(default_factory=EventSettings)
     samples: SampleSettings = Field(default_factory=SampleSettings)
     mirror: MirrorSettings = Field(default_factory=MirrorSettings)
+    labels: LabelSettings = Field(default_factory=LabelSettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     features: FeaturesSettings = Field(default_factory=FeaturesSettings)
 

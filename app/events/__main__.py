@@ -3,6 +3,7 @@
   python -m app.events tail flights                            predictions as they happen, until Ctrl-C
   python -m app.events tail flights --from start --no-follow   all that are kept
   python -m app.events tail flights --count 100 --json         the next 100, one JSON object a line
+  python -m app.events tail flights --labels                   the labels that came in instead of the predictions
 
 A record may appear twice (at least once): the same event_id is the same prediction. Older ones than the stream keeps
 (TIDEGATE_EVENTS_MAXLEN) are gone. The streams are in the Redis of TIDEGATE_EVENTS_URL, else of TIDEGATE_REDIS_URL.
@@ -18,24 +19,28 @@ import re
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from msgspec.structs import asdict
 
+from app.events.label import Label
 from app.events.output import describe
-from app.events.protocol import Entry, EventLogError
-from app.events.redis_streams import START, RedisEventLog, connect_events
+from app.events.prediction import Prediction
+from app.events.protocol import Entry, EventLogError, R
+from app.events.redis_streams import START, RedisEventLog, connect_events, connect_labels
 from app.settings import SettingsError, get_settings
 
 PAGE = 256
 WAIT_S = 1.0
 HEAD = f"{'time, UTC':<23}  version  status  rows  total ms  version ms  {'key id':<12}  outputs"
+LABELS_HEAD = f"{'known, UTC':<23}  {'label':>7}  {'key id':<12}  of"
 
 
 class UnknownModelError(ValueError):
-    """No event of the model has been published."""
+    """No record of the model has been published."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,59 +58,83 @@ def main(argv: list[str] | None = None) -> int:
 
 
 async def _run(options: argparse.Namespace) -> None:
-    log = connect_events(get_settings())
+    settings = get_settings()
     stop = asyncio.Event()
     if threading.current_thread() is threading.main_thread():  # where signals arrive
         for number in (signal.SIGINT, signal.SIGTERM):
             # Not asyncio's own way: a cancellation can be lost in redis-py (asyncio.wait_for before Python 3.12).
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if options.labels:
+        await _tail(connect_labels(settings), LABELS_HEAD, _as_label_line, options, stop)
+    else:
+        await _tail(connect_events(settings), HEAD, _as_line, options, stop)
+
+
+async def _tail(
+    log: RedisEventLog[R], head: str, line: Callable[[R], str], options: argparse.Namespace, stop: asyncio.Event
+) -> None:
     try:
-        await _tail(log, options, stop)
+        await _show(log, head, line, options, stop)
     finally:
         await log.close()
 
 
-async def _tail(log: RedisEventLog, options: argparse.Namespace, stop: asyncio.Event) -> None:
+async def _show(
+    log: RedisEventLog[R], head: str, line: Callable[[R], str], options: argparse.Namespace, stop: asyncio.Event
+) -> None:
     model: str = options.model
     models = await log.models()
     if model not in models:
         raise UnknownModelError(
-            f"there are no events of model {model!r}; there are of: {', '.join(models) or 'none'}"
+            f"there are no {'labels' if options.labels else 'events'} of model {model!r}; "
+            f"there are of: {', '.join(models) or 'none'}"
         )
     start = options.start or ("now" if options.follow else "start")
     after = {"now": await log.newest(model), "start": START}.get(start, start)
     left = options.count
     if not options.json:
-        print(HEAD, flush=True)
+        print(head, flush=True)
     while not stop.is_set() and (left is None or left > 0):
         wanted = PAGE if left is None else min(PAGE, left)
         entries = await log.read(model, after, wanted, WAIT_S if options.follow else 0)
         if not entries and not options.follow:
             return
         for entry in entries:
-            print(_as_json(entry) if options.json else _as_line(entry))
+            print(_as_json(entry) if options.json else _as_text(entry, line))
             after = entry.position
         sys.stdout.flush()
         left = None if left is None else left - len(entries)
 
 
-def _as_json(entry: Entry) -> str:
-    record: dict[str, Any] = {} if entry.record is None else asdict(entry.record)
-    for name in ("outputs", "features"):  # as objects with names, not as the arrays that they are in the log
-        record[name] = {key: asdict(held) for key, held in record.get(name, {}).items()}
+def _as_json(entry: Entry[R]) -> str:
+    record: dict[str, Any] = asdict(entry.record) if isinstance(entry.record, msgspec.Struct) else {}
+    for name in {"outputs", "features"} & record.keys():  # as objects with names, not as the log's arrays
+        record[name] = {key: asdict(held) for key, held in record[name].items()}
     return msgspec.json.encode({"position": entry.position, **record}).decode()
 
 
-def _as_line(entry: Entry) -> str:
-    record = entry.record
-    if record is None:
+def _as_text(entry: Entry[R], line: Callable[[R], str]) -> str:
+    if entry.record is None:
         return f"{entry.position}: not a record that this release can read"
-    at = datetime.fromtimestamp(record.at / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:23]
+    return line(entry.record)
+
+
+def _as_line(record: Prediction) -> str:
     total, inside = (f"{us / 1000:.1f}" for us in (record.total_us, record.version_us))
     return (
-        f"{at}  {record.version or '-':>7}  {record.status:>6}  {record.rows:>4}  {total:>8}  "
+        f"{_instant(record.at)}  {record.version or '-':>7}  {record.status:>6}  {record.rows:>4}  {total:>8}  "
         f"{'cached' if record.cached else inside:>10}  {record.key_id:<12}  {describe(record.outputs)}"
     )
+
+
+def _as_label_line(record: Label) -> str:
+    of = f"request {record.request_id}" if record.request_id is not None else f"entity {record.sticky}"
+    about = "" if record.predicted_at is None else f" at {_instant(record.predicted_at)}"
+    return f"{_instant(record.at)}  {record.label:>7.4g}  {record.key_id:<12}  {of}{about}"
+
+
+def _instant(us: int) -> str:
+    return datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:23]
 
 
 def _start(text: str) -> str:
@@ -125,8 +154,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m app.events", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
-    tail = verbs.add_parser("tail", help="a model's predictions")
+    tail = verbs.add_parser("tail", help="a model's predictions, or labels")
     tail.add_argument("model", metavar="MODEL")
+    tail.add_argument("--labels", action="store_true", help="the labels")
     tail.add_argument(
         "--from",
         dest="start",

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
-from app.events.prediction import Prediction
+
+class Record(Protocol):
+    """What is published: a prediction, or a label."""
+
+    @property
+    def model(self) -> str:
+        """The registered model that it belongs to."""
+
+    def encode(self) -> bytes:
+        """Its bytes.
+
+        Raises:
+            TypeError, ValueError, OverflowError: it has none.
+        """
+
+
+R = TypeVar("R", bound=Record)
 
 
 class EventLogError(RuntimeError):
@@ -14,7 +30,7 @@ class EventLogError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Generic[R]):
     """One record in the log.
 
     Attributes:
@@ -23,23 +39,23 @@ class Entry:
     """
 
     position: str
-    record: Prediction | None
+    record: R | None
 
 
-class EventLog(Protocol):
-    """Records by model, in the order of their arrival, kept up to a bound.
+class EventLog(Protocol[R]):
+    """Records of one kind by model, in the order of their arrival, kept up to a bound.
 
     At least once: a batch whose reply was lost is sent again, so a record may be there twice, with one event id.
     """
 
-    async def publish(self, records: Sequence[Prediction]) -> int:
+    async def publish(self, records: Sequence[R]) -> int:
         """Append the records, each to its model's. Returns how many of them the log will never take.
 
         Raises:
             EventLogError: some may be appended and some not: send all of them again.
         """
 
-    async def read(self, model: str, after: str, count: int, wait_s: float) -> list[Entry]:
+    async def read(self, model: str, after: str, count: int, wait_s: float) -> list[Entry[R]]:
         """The next records of a model, oldest first.
 
         Args:

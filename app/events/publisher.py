@@ -7,9 +7,9 @@ import logging
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Generic
 
-from app.events.prediction import Prediction
-from app.events.protocol import EventLog, EventLogError
+from app.events.protocol import EventLog, EventLogError, R
 from app.settings import EventSettings
 
 log = logging.getLogger(__name__)
@@ -46,19 +46,19 @@ class PublisherStats:
         return self.dropped_full + self.dropped_refused + self.dropped_stopped
 
 
-class Publisher:
+class Publisher(Generic[R]):
     """One replica's way to the event log. All methods belong to one event loop.
 
     While the log is away the newest records are kept, up to ``settings.buffer`` and the batch on its way.
     """
 
-    def __init__(self, event_log: EventLog, settings: EventSettings) -> None:
+    def __init__(self, event_log: EventLog[R], settings: EventSettings) -> None:
         self._log = event_log
         self._batch_size = settings.batch
         self._flush_s = settings.flush_s
         self._bound = settings.buffer
-        self._buffer: deque[Prediction] = deque(maxlen=settings.buffer)
-        self._sending: list[Prediction] = []
+        self._buffer: deque[R] = deque(maxlen=settings.buffer)
+        self._sending: list[R] = []
         self._some = asyncio.Event()
         self._enough = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -83,7 +83,7 @@ class Publisher:
         self._buffer.clear()
         self._sending = []
 
-    def offer(self, record: Prediction) -> None:
+    def offer(self, record: R) -> None:
         """Take a record; never waits and never raises."""
         self._offered += 1
         if self._stopping.is_set():
@@ -97,6 +97,10 @@ class Publisher:
         self._buffer.append(record)
         if waiting + 1 == self._batch_size:
             self._enough.set()
+
+    def room(self) -> int:
+        """How many records can be offered before one is pushed out."""
+        return 0 if self._stopping.is_set() else self._bound - len(self._buffer)
 
     def stats(self) -> PublisherStats:
         """Counts since the start."""

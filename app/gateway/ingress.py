@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route, compile_path
 from starlette.types import Receive, Scope, Send
 
-from app.gateway import mlflow_scoring, routes_api, v1, v2_routes
+from app.gateway import feedback, mlflow_scoring, routes_api, v1, v2_routes
 from app.gateway.errors import GatewayError
 from app.gateway.grpc.own_port import share_no_port
 from app.gateway.grpc.service import InferenceService
@@ -102,6 +102,7 @@ def build_api(parts: Parts) -> FastAPI:
     hot: list[Route] = []
     for front in (v2_routes, v1, mlflow_scoring):
         hot += front.hot_routes(plane, admission, gateway.max_body_bytes)
+    hot += feedback.hot_routes(parts.feedback, plane, admission, gateway.max_body_bytes)
     api = Api(
         hot,
         title="Tidegate",

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app.gateway import mlflow_openapi, v1_openapi, v2_openapi
+from app.gateway import feedback_openapi, mlflow_openapi, v1_openapi, v2_openapi
 from app.gateway.openapi_parts import SCHEMAS
 
 _FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
@@ -20,7 +20,7 @@ def describe(api: FastAPI) -> None:
         if api.openapi_schema is None:
             found = generated()
             _without_422(found)
-            for front in (v2_openapi, v1_openapi, mlflow_openapi):
+            for front in (v2_openapi, v1_openapi, mlflow_openapi, feedback_openapi):
                 found["paths"] |= front.paths()
             schemas = found.setdefault("components", {}).setdefault("schemas", {})
             for name in _FASTAPIS_OWN:

@@ -8,13 +8,14 @@ import time
 from contextlib import suppress
 from functools import partial
 
-from app.events import Publisher, connect_events
+from app.events import Publisher, connect_events, connect_labels
 from app.features import OnlineStore
 from app.features.online import now_us
 from app.features.tracking import TrackedRows
 from app.gateway.admission import Admission
 from app.gateway.dataplane import DataPlane
 from app.gateway.features import FeatureLookup
+from app.gateway.feedback import Feedback
 from app.gateway.keys import Door, KeyWatch, Scope
 from app.gateway.prediction_cache import PredictionCache
 from app.gateway.rate_limit import RateLimiter
@@ -51,6 +52,8 @@ class Parts:
         self._limiter = RateLimiter(connect(settings.redis), settings.gateway.min_replicas)
         self._events = connect_events(settings)
         self._publisher = Publisher(self._events, settings.events)
+        self._labels = connect_labels(settings)
+        self.feedback = Feedback(self._labels, settings, now_us)
         self._redis = connect(settings.redis)
         features = settings.features
         self._tracked = (
@@ -119,6 +122,7 @@ class Parts:
             self._tracked.start()
         self._publisher.start()
         self._samples.start()
+        self.feedback.start()
         self._reporter.start()
         with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_READ_S):
@@ -137,8 +141,9 @@ class Parts:
         await self.plane.close()
         await self._samples.stop()
         await self._reporter.stop()
-        await self._publisher.stop(LAST_EVENTS_S)
+        await asyncio.gather(self._publisher.stop(LAST_EVENTS_S), self.feedback.stop(LAST_EVENTS_S))
         await self._events.close()
+        await self._labels.close()
         if self._tracked is not None:
             await self._tracked.stop()
         await self._cache.stop()

@@ -17,7 +17,7 @@ class Records:
         now_us: instant, microseconds since the epoch.
     """
 
-    def __init__(self, publisher: Publisher, now_us: Callable[[], int]) -> None:
+    def __init__(self, publisher: Publisher[Prediction], now_us: Callable[[], int]) -> None:
         self._publisher, self._now_us = publisher, now_us
         self._event_id = EventIds()
 

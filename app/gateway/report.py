@@ -7,7 +7,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict
 
-from app.events import Publisher
+from app.events import Prediction, Publisher
 from app.gateway.prediction_cache import PredictionCache
 from app.gateway.rate_limit import RateLimiter
 from app.gateway.records import Records
@@ -32,7 +32,7 @@ class Reporter:
         self,
         records: Records,
         observer: Observer,
-        publisher: Publisher,
+        publisher: Publisher[Prediction],
         cache: PredictionCache,
         limiter: RateLimiter,
         versions: Versions,

@@ -14,6 +14,7 @@ from app.registry import UnknownVersionError, find, read_spec
 from app.releases.plan import Agreement, Drift, Plan, Quality
 from app.releases.registry_words import CHALLENGER_ALIAS, RELEASE_TAG
 from app.releases.release import Entry, Note, Release
+from app.releases.store import LiveReleaseError
 from app.routing.table import RouteTable
 from app.serving.deploy import settings_of
 from app.settings import ServingSettings
@@ -58,10 +59,11 @@ def admit(found: Candidate, table: RouteTable | None, model: str, plan: Plan, re
 
     Raises:
         AdmissionError: the plan cannot be honoured for this model and version.
+        LiveReleaseError: the model has a release under way.
     """
     weights = table.weights if table is not None else {}
     if table is not None and table.trial is not None:
-        raise AdmissionError(f"model {model} has a release under way: {table.trial.release}")
+        raise LiveReleaseError(f"model {model} has a release under way: {table.trial.release}")
     carrying = {version: weight for version, weight in weights.items() if weight}
     if len(carrying) > 1:
         shown = ", ".join(f"{version}: {weight:g}" for version, weight in carrying.items())

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from ray.serve.handle import DeploymentHandle
 from redis.exceptions import RedisError
@@ -33,6 +33,7 @@ from app.releases.trial import trial_of
 from app.releases.world import Sight, World
 from app.routing.store import RouteStore
 from app.routing.table import RouteError
+from app.routing.trial import Trial
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,13 @@ class NotLeadingError(RuntimeError):
     """This controller does not hold the lease: another one does, or Redis is away."""
 
 
+class Labels(Protocol):
+    """Whoever joins labels with the predictions of releases under way (``app.monitoring.labels.LabelJoin``)."""
+
+    def follow(self, model: str, trial: Trial | None) -> None:
+        """Join those of a model for a trial, or for none any more."""
+
+
 class Controller:
     """Begins releases, takes orders, and brings each release to its end.
 
@@ -59,6 +67,7 @@ class Controller:
         owner: name of this controller, never used before.
         store, routes: over clients that the caller closes.
         gateway: gives the gateway's handle.
+        judging, labels: what the gateway replicas measured, and what came true of it.
     """
 
     def __init__(
@@ -69,9 +78,10 @@ class Controller:
         routes: RouteStore,
         gateway: Callable[[], DeploymentHandle[Any]],
         judging: Judging,
+        labels: Labels,
     ) -> None:
         self._settings, self._owner, self._store, self._routes = settings, owner, store, routes
-        self._judging = judging
+        self._judging, self._labels = judging, labels
         self._wake = asyncio.Event()
         self._errands = Errands(self._wake.set)
         self._world = World(routes, gateway, self._errands)
@@ -216,6 +226,7 @@ class Controller:
             for action in decided.actions:
                 await self._effects.do(release, action, sight.tables.get(release.model))
         await self._judging.stored(release)
+        self._labels.follow(release.model, None if release.is_final else trial_of(release))
         if release.is_final:
             del self._live[identity]
             self._effects.forget(identity)

@@ -13,15 +13,17 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from ray import serve
 from ray.serve import Application
-from redis.asyncio import Redis
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
+from app.events import event_redis
+from app.features.online import now_us
 from app.gateway.errors import GatewayError
 from app.gateway.keys import Door, KeyWatch
 from app.gateway.keys import Scope as KeyScope
 from app.gateway.openapi_parts import SCHEMAS
-from app.monitoring.sums import Tick
+from app.monitoring.labels import LabelJoin
+from app.monitoring.samples import SampleBook, SampleStore, SampleWriter
 from app.redis_client import connect
 from app.releases.api import health, router
 from app.releases.controller import Controller
@@ -42,36 +44,6 @@ ASKED_AT_ONCE = 256
 """Requests in flight beside the followers, whose requests last as long as they follow."""
 
 
-class Unsampled:
-    """No gateway replica sends samples: the judge stays undecided."""
-
-    async def ticks(self, release: str, up_to: int) -> dict[int, Tick]:
-        return {}
-
-    async def forget(self, release: str, up_to: int) -> None:
-        """There is nothing to delete."""
-
-    async def drop(self, release: str) -> None:
-        """There is nothing to delete."""
-
-
-def controller_of(settings: Settings, owner: str, redis: Redis) -> Controller:
-    """The controller of a replica.
-
-    Args:
-        owner: the replica's name.
-        redis: closed by the caller after the controller has been stopped.
-    """
-    return Controller(
-        settings,
-        owner,
-        ReleaseStore(redis),
-        RouteStore(redis),
-        cache(lambda: gateway_handle(settings.gateway.app_name)),
-        Judging(Unsampled()),
-    )
-
-
 class Parts:
     """What the replica owns, and the order in which it begins and ends.
 
@@ -85,7 +57,23 @@ class Parts:
         self._keys = KeyWatch(connect(settings.redis), refresh_s)
         self.store = ReleaseStore(self._redis)
         self.following = Following(connect(settings.redis), refresh_s)
-        self.controller = controller_of(settings, replica, self._redis)
+        book = SampleBook(settings.samples.held_ticks)
+        self._samples = SampleWriter(book, self._redis, replica, settings.samples, settings.redis.timeout_s)
+        self._labels = LabelJoin(
+            connect(event_redis(settings)),
+            settings,
+            lambda release, _, metric, arm, loss: book.note(release, [(metric, arm, loss)]),
+            now_us,
+        )
+        self.controller = Controller(
+            settings,
+            replica,
+            self.store,
+            RouteStore(self._redis),
+            cache(lambda: gateway_handle(settings.gateway.app_name)),
+            Judging(SampleStore(self._redis)),
+            self._labels,
+        )
         self.door = Door(
             self._keys.keys,
             lambda: self._keys.age_s is not None,
@@ -97,12 +85,16 @@ class Parts:
         """Begin, also while Redis is away: all parts try again by themselves."""
         self._keys.start()
         self.following.start()
+        self._samples.start()
+        self._labels.start()
         self.controller.start()
 
     async def stop(self) -> None:
         """End: the followers first, so that nobody waits for them; then the controller, which gives up its lease."""
         await self.following.stop()
         await self.controller.stop()
+        await self._labels.stop()
+        await self._samples.stop()
         await self._keys.stop()
         await self._redis.aclose()
 

@@ -163,7 +163,7 @@ def _strata(guard: Guard, tick: Tick) -> list[Stratum | Pairs]:
             continue
         challenger, champion = arms.get("challenger", Sums()), arms.get("champion", Sums())
         if form == PAIRS:  # totals are of what was bad in one arm only
-            found.append(Pairs(challenger.n, challenger.total, champion.total, challenger.total + champion.total))
+            found.append(Pairs(challenger.n, challenger.total, champion.total, challenger.squares + champion.squares))
         else:
             found.append(Stratum(Losses(*challenger), Losses(*champion)))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.events import EventIds, Output, Prediction
+from app.events import EventIds, Label, Output, Prediction
 
 _ids = EventIds()
 
@@ -29,3 +29,16 @@ def prediction(number: int = 0, model: str = "flights", **fields: Any) -> Predic
         "outputs": {"late": Output((1,), [0.25])},
     }
     return Prediction(**(known | fields))
+
+
+def label(number: int = 0, model: str = "flights", **fields: Any) -> Label:
+    """A label of the prediction ``number``."""
+    known: dict[str, Any] = {
+        "event_id": _ids(),
+        "at": 1_760_000_100_000_000 + number,
+        "model": model,
+        "label": 1.0,
+        "key_id": "0123456789ab",
+        "request_id": f"r-{number}",
+    }
+    return Label(**(known | fields))

@@ -31,7 +31,7 @@ class Log:
             raise EventLogError("away")
         return self.refuses
 
-    async def read(self, model: str, after: str, count: int, wait_s: float) -> list[Entry]:
+    async def read(self, model: str, after: str, count: int, wait_s: float) -> list[Entry[Prediction]]:
         raise NotImplementedError
 
 
@@ -40,7 +40,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.01)
 
 
-def started(log: Log, **settings: float) -> Publisher:
+def started(log: Log, **settings: float) -> Publisher[Prediction]:
     publisher = Publisher(log, EventSettings.model_validate({"buffer": 100, "batch": 4, "flush_s": 0.01} | settings))
     publisher.start()
     return publisher
@@ -98,12 +98,15 @@ async def test_a_full_buffer_loses_the_oldest_and_counts_them() -> None:
     for number in range(4, 12):
         publisher.offer(prediction(number))
     assert (publisher.stats().dropped_full, publisher.stats().waiting) == (3, 9)
+    assert publisher.room() == 0
     log.away = False
     await eventually(lambda: publisher.stats().published == 9)
     assert [batch for batch in log.batches if batch != names(0, 1, 2, 3)] == [names(7, 8, 9, 10), names(11)]
     stats = publisher.stats()
     assert stats.offered == stats.published + stats.dropped + stats.waiting == 12
+    assert publisher.room() == 5
     await publisher.stop(1)
+    assert publisher.room() == 0
 
 
 async def test_what_the_log_never_takes_is_counted_and_not_sent_again() -> None:

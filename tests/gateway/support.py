@@ -8,9 +8,12 @@ from typing import Any, cast
 
 from fastapi import FastAPI
 
+from app.events import EventLog, Label
+from app.features.online import now_us
 from app.gateway.admission import Admission
 from app.gateway.dataplane import DataPlane
 from app.gateway.features import FeatureLookup
+from app.gateway.feedback import Feedback
 from app.gateway.ingress import build_api
 from app.gateway.keys import Door, Scope
 from app.gateway.parts import Parts
@@ -52,6 +55,7 @@ def api_over(
         plane=plane,
         admission=Admission(door, cast(RateLimiter, None)),
         ready=lambda: True,
+        feedback=Feedback(cast(EventLog[Label], None), settings, now_us),
         store=store,
         start=_nothing,
         stop=_nothing,

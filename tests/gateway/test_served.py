@@ -21,17 +21,20 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from redis.asyncio import Redis
 
-from app.events import Prediction, connect_events
+from app.events import LABELS, Prediction, connect_events, event_redis
 from app.features import REFUSE, Feature, FeatureView, OnlineStore, Row, to_document
 from app.features.online import now_us
 from app.gateway.keys import KeyStore, Limit, Scope, mint
+from app.monitoring.labels import LabelJoin
 from app.redis_client import connect
 from app.registry import SERVING_TAG, ModelPackage, log_version
 from app.releases.versions import bring_up
 from app.routing.readback import await_followed, gateway_handle
 from app.routing.store import RouteStore
 from app.routing.table import with_weights
+from app.routing.trial import OutputLoss, Trial
 from app.settings import Settings
+from tests.support.eventually import eventually
 from tests.support.models import log_scorer
 
 MODEL = "spender"
@@ -182,6 +185,44 @@ def test_every_prediction_leaves_an_event(served: Settings) -> None:
     view = record.features["user"]
     assert (view.fresh, view.stale, view.missing) == (1, 0, 0)
     assert view.newest is not None
+
+
+def test_what_came_true_becomes_the_loss_of_a_prediction(served: Settings) -> None:
+    losses: list[tuple[str, int, str, str, float]] = []
+    trial = Trial("r1", champion="1", challenger="2", quality=OutputLoss("score", "brier", 0.5))
+
+    def predict_and_tell() -> list[float]:
+        scores = []
+        for x in (0.25, 0.4):
+            headers = {"x-request-id": f"told-{x}", "x-sticky-key": f"user-{x}"}
+            answered = ask(served, x, model=PLAIN, headers=headers)
+            scores.append(answered.json()["outputs"][0]["data"][0])
+        labels: list[dict[str, Any]] = [
+            {"model": PLAIN, "label": 1, "request_id": "told-0.25"},
+            {"model": PLAIN, "label": 0, "entity": "user-0.4", "at": time.time()},
+        ]
+        taken = httpx.post(f"{served.gateway.url}/feedback", json=labels, timeout=30)
+        assert (taken.status_code, taken.json()) == (202, {"accepted": 2})
+        return scores
+
+    async def run(redis: Redis) -> list[float]:
+        join = LabelJoin(connect(event_redis(served)), served, lambda *loss: losses.append(loss), now_us)
+        join.start()
+        try:
+            join.follow(PLAIN, trial)
+            async with asyncio.timeout(10):
+                while not await redis.exists(LABELS.stream(PLAIN)):  # from now on it reads
+                    await asyncio.sleep(0.01)
+            scores = await asyncio.to_thread(predict_and_tell)
+            await eventually(lambda: len(losses) == 2)
+            return scores
+        finally:
+            join.follow(PLAIN, None)
+            await join.stop()
+
+    first, second = with_redis(served, run)
+    assert {loss[:1] + loss[2:4] for loss in losses} == {("r1", "quality/0", "champion")}
+    assert sorted(loss[4] for loss in losses) == pytest.approx(sorted([(first - 1) ** 2, second**2]))
 
 
 def test_keys_open_doors_and_limit(served: Settings) -> None:

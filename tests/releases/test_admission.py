@@ -6,6 +6,7 @@ import pytest
 
 from app.model_spec import FieldSpec, ModelSpec
 from app.releases.admission import AdmissionError, Candidate, admit
+from app.releases.store import LiveReleaseError
 from app.releases.trial import trial_of
 from app.routing.table import Route, RouteTable
 from app.routing.trial import OutputLoss, OutputRange, Trial
@@ -48,7 +49,6 @@ def test_a_model_that_nobody_answers_for_has_no_champion(held: RouteTable | None
     [
         ({}, table(("1", 0.5), ("3", 0.5)), False, "the traffic of flights is split"),
         ({}, table(("2", 1.0)), False, "version 2 of flights has all the traffic already"),
-        ({}, table(("1", 1.0), trial=Trial("r0", "1", "3")), False, "has a release under way: r0"),
         ({"mirror": 0.5}, table(("1", 1.0)), True, "side effects"),
         (
             {"guards": [{"metric": "drift", "output": "price"}]},
@@ -61,6 +61,11 @@ def test_a_model_that_nobody_answers_for_has_no_champion(held: RouteTable | None
 def test_refusals(changes: dict[str, Any], held: RouteTable, side_effects: bool, sentence: str) -> None:
     with pytest.raises(AdmissionError, match=sentence):
         admit(candidate(side_effects=side_effects), held, "flights", plan(**changes), 1, "ab12")
+
+
+def test_one_release_of_a_model_at_a_time() -> None:
+    with pytest.raises(LiveReleaseError, match="has a release under way: r0"):
+        admit(candidate(), table(("1", 1.0), trial=Trial("r0", "1", "3")), "flights", plan(), 1, "ab12")
 
 
 def test_the_gateway_is_told_what_the_guards_need() -> None:

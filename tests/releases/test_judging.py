@@ -45,7 +45,9 @@ def test_too_little_is_undecided_and_says_so() -> None:
 
 
 def test_mirrored_pairs_count_too() -> None:
-    paired = {number: {"errors/pairs": {"challenger": Sums(50, 20), "champion": Sums(50, 0)}} for number in range(3)}
+    paired = {
+        number: {"errors/pairs": {"challenger": Sums(50, 20, 20), "champion": Sums(50, 0)}} for number in range(3)
+    }
     found = judged(GUARDED, paired, now=3)  # type: ignore[arg-type]
     assert (found.verdict, found.counted) == ("fail", 150)
 

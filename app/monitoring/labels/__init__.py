@@ -1,0 +1,10 @@
+"""What predictions were worth once their labels arrived: the join of both streams, for releases judged by it.
+
+One process, the release controller, owns a :class:`LabelJoin` and is handed each loss.
+"""
+
+from app.monitoring.labels.join import LabelJoin
+from app.monitoring.labels.tally import JoinStats
+from app.monitoring.labels.trial import OutputLoss, Trial
+
+__all__ = ["JoinStats", "LabelJoin", "OutputLoss", "Trial"]

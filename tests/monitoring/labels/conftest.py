@@ -1,0 +1,5 @@
+"""A Valkey of its own for these tests, which kill and fill it."""
+
+from tests.support.valkey import redis, valkey, valkey_pid, valkey_stack
+
+__all__ = ["redis", "valkey", "valkey_pid", "valkey_stack"]
