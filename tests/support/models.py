@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,27 @@ def log_scorer(model: str, signature: ModelSignature = SIGNATURE) -> str:
         code=(),
         artifacts={},
         signature=signature,
+        example=pd.DataFrame({"x": [0.5], "user": ["warm"]}),
+        requirements=("pandas",),
+    )
+    mlflow.set_experiment("tests")
+    with mlflow.start_run():
+        return log_version(package, model, {})
+
+
+def log_flawed(model: str, folder: Path, **flaw: float) -> str:
+    """Register a version of ``model`` with a flaw (``flawed.py``), or with none.
+
+    Args:
+        folder: where its artifact is written; empty.
+    """
+    file = folder / "flaw.json"
+    file.write_text(json.dumps(flaw))
+    package = ModelPackage(
+        script=Path(__file__).parent / "flawed.py",
+        code=(),
+        artifacts={"flaw": file},
+        signature=SIGNATURE,
         example=pd.DataFrame({"x": [0.5], "user": ["warm"]}),
         requirements=("pandas",),
     )
