@@ -35,7 +35,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
             {"content-type": "application/json; charset=utf-8"},
         ),
         ("x,n,who\n1.5,2,é\n", {"content-type": "text/csv"}),
-        (gzip.compress(json.dumps(ROWS).encode()), {**JSON, "content-encoding": "gzip"}),
+        (gzip.compress(json.dumps(ROWS).encode(), mtime=0), {**JSON, "content-encoding": "gzip"}),
     ],
 )
 async def test_mlflows_formats(client: httpx.AsyncClient, body: str | bytes, headers: dict[str, str]) -> None:
