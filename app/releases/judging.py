@@ -137,7 +137,9 @@ def guards_of(plan: Plan) -> tuple[Guard, ...]:
     found: list[Guard] = []
     for guard in plan.guards:
         match guard:
-            case Errors() | SlowAnswers() | Quality(loss="error"):
+            case Errors() | SlowAnswers():
+                found.append(BinaryGuard(guard.metric, guard.tolerance, guard.margin))
+            case Quality(loss="error"):
                 found.append(BinaryGuard(guard.metric, guard.tolerance))
             case Drift():
                 found.append(BoundedGuard(guard.metric, guard.tolerance, two_sided=True))

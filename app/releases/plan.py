@@ -57,6 +57,8 @@ Latency = Annotated[
     Field(gt=0, allow_inf_nan=False),
 ]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Margin = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+MARGIN = 0.005
 OddsRatio = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 
 
@@ -69,18 +71,22 @@ class Errors(_Frozen):
 
     Attributes:
         tolerance: the odds ratio, challenger to champion, that is still no worse.
+        margin: difference of the two shares that passes whatever the odds: where next to nothing fails, odds can
+            never be told apart. 0 leaves it to the odds.
     """
 
     metric: Literal["errors"]
     tolerance: OddsRatio = 1.0
+    margin: Margin = MARGIN
 
 
 class SlowAnswers(_Frozen):
-    """Answers that took longer inside the version than an objective."""
+    """Answers that took longer inside the version than an objective; ``tolerance`` and ``margin`` as of errors."""
 
     metric: Literal["latency"]
     objective: Latency = Field(description="Time inside the version, with its unit (250ms)")
     tolerance: OddsRatio = 1.0
+    margin: Margin = MARGIN
 
 
 class Quality(_Frozen):

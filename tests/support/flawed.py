@@ -1,4 +1,4 @@
-"""The scorer of the serving tests with a flaw that its artifact tells: ``raise_above`` (x), ``sleep_s``, ``shift``."""
+"""The scorer of the serving tests with a flaw told by its artifact: ``raise_above`` (x), ``sleep_s``, ``shift``."""
 
 from __future__ import annotations
 

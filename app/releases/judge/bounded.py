@@ -83,9 +83,9 @@ def payoff(stratum: Stratum | Pairs, challenger_mean: float, champion_mean: floa
     return Payoff(worth * (challenger.total / challenger.n - champion.total / champion.n), worth, cost)
 
 
-def mean_so_far(n: int, total: float) -> float:
-    """An arm's mean over earlier ticks, started from one loss of a half."""
-    return (total + 0.5) / (n + 1)
+def mean_so_far(n: int, total: float, first: float = 0.5) -> float:
+    """An arm's mean over earlier ticks, from one loss of ``first`` on: any guess is valid, a good one is cheap."""
+    return (total + first) / (n + 1)
 
 
 def _phi(bets: Floats) -> Floats:

@@ -10,10 +10,12 @@ import numpy as np
 from app.releases.judge import binary, bounded
 from app.releases.judge.guards import BinaryGuard, BoundedGuard, Guard
 from app.releases.judge.mixture import Floats, log_average, log_mean
-from app.releases.judge.strata import Pairs, Stratum
+from app.releases.judge.strata import Pairs, Stratum, Sums
 
 Logs = tuple[tuple[float, ...], ...]
 """[sides][grid] logarithms of e-processes."""
+RARE = 0.01
+"""First guess of the rate of a 0/1 metric."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Evidence:
         log_fail: per side and point of the grid, against "no worse than tolerated"; a two-sided guard has two sides,
             upwards and downwards.
         log_pass: the same against "at least as bad as tolerated".
+        log_near: of a 0/1 guard with a margin, per bet, against "at least the margin above the champion"; else empty.
         now: logarithm of the e-value for a fail.
         peak: the largest one so far.
         n_challenger, total_challenger, n_champion, total_champion: requests that were compared, and their losses.
@@ -31,6 +34,7 @@ class Evidence:
 
     log_fail: Logs
     log_pass: Logs
+    log_near: tuple[float, ...] = ()
     now: float = 0.0
     peak: float = 0.0
     n_challenger: int = 0
@@ -43,7 +47,8 @@ def nothing(guard: Guard) -> Evidence:
     """Before the first tick: every e-value is 1."""
     if isinstance(guard, BinaryGuard):
         grid = binary.grid(guard.odds_ratio)
-        return Evidence((_zeros(grid.log_prior_fail),), (_zeros(grid.log_prior_pass),))
+        near = _zeros(bounded.BETS) if guard.margin else ()
+        return Evidence((_zeros(grid.log_prior_fail),), (_zeros(grid.log_prior_pass),), near)
     side = (_zeros(bounded.BETS),) * (2 if guard.two_sided else 1)
     return Evidence(side, side)
 
@@ -56,8 +61,11 @@ def folded(guard: Guard, evidence: Evidence, stratum: Stratum | Pairs) -> Eviden
     """
     if stratum.empty:
         return evidence
+    near = evidence.log_near
     if isinstance(guard, BinaryGuard):
         fails, passes = _binary(guard, stratum)
+        if guard.margin:
+            (near,) = _added((near,), [_near(guard, evidence, stratum)])
     else:
         fails, passes = _bounded(guard, evidence, stratum)
     if isinstance(stratum, Pairs):
@@ -70,6 +78,7 @@ def folded(guard: Guard, evidence: Evidence, stratum: Stratum | Pairs) -> Eviden
     return Evidence(
         log_fail,
         _added(evidence.log_pass, passes),
+        near,
         now,
         max(evidence.peak, now),
         evidence.n_challenger + added[0],
@@ -85,16 +94,37 @@ def _fail(guard: Guard, log_fail: Logs) -> float:
     return log_mean(log_average(np.array(log_fail), prior).tolist())
 
 
-def passes(guard: Guard, log_pass: Logs) -> float:
-    """Logarithm of the e-value for a pass: the average over the grid, of the less convinced side."""
+def passes(guard: Guard, evidence: Evidence) -> float:
+    """Logarithm of the e-value for a pass: the average over the grid, of the less convinced side.
+
+    With a margin, what must not pass is worse by the odds *and* by the margin. Both e-processes are valid there, and
+    so is their mean.
+    """
     prior = binary.grid(guard.odds_ratio).log_prior_pass if isinstance(guard, BinaryGuard) else bounded.LOG_PRIOR
-    return float(log_average(np.array(log_pass), prior).min())
+    log_pass = float(log_average(np.array(evidence.log_pass), prior).min())
+    if not evidence.log_near:
+        return log_pass
+    return log_mean([log_pass, float(log_average(np.array(evidence.log_near), bounded.LOG_PRIOR))])
 
 
 def _binary(guard: BinaryGuard, stratum: Stratum | Pairs) -> tuple[list[Floats], list[Floats]]:
     grid = binary.grid(guard.odds_ratio)
     ratios = binary.log_ratios(stratum, grid)
     return [ratios[: grid.above]], [ratios[grid.above :]]
+
+
+def _near(guard: BinaryGuard, evidence: Evidence, stratum: Stratum | Pairs) -> Floats:
+    if isinstance(stratum, Stratum):  # of 0 and 1 the squares are the losses themselves
+        stratum = Stratum(_of_zeros_and_ones(stratum.challenger), _of_zeros_and_ones(stratum.champion))
+    return bounded.payoff(
+        stratum,
+        bounded.mean_so_far(evidence.n_challenger, evidence.total_challenger, RARE),
+        bounded.mean_so_far(evidence.n_champion, evidence.total_champion, RARE),
+    ).log_factors(-1, guard.margin)
+
+
+def _of_zeros_and_ones(sums: Sums) -> Sums:
+    return Sums(sums.n, sums.total, sums.total)
 
 
 def _bounded(guard: BoundedGuard, evidence: Evidence, stratum: Stratum | Pairs) -> tuple[list[Floats], list[Floats]]:

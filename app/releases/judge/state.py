@@ -12,7 +12,7 @@ from app.releases.judge.guards import BinaryGuard, BoundedGuard, Guard, check_gu
 from app.releases.judge.mixture import log_mean
 from app.releases.judge.strata import Pairs, Strata, Stratum
 
-FORMAT = 1
+FORMAT = 2
 """Of the document. A change of a grid or its prior is another one: evidence cannot be carried over."""
 KINDS: Mapping[str, type[BinaryGuard] | type[BoundedGuard]] = {"binary": BinaryGuard, "bounded": BoundedGuard}
 
@@ -130,6 +130,11 @@ def _guard(entry: Mapping[str, Any]) -> tuple[Guard, Evidence]:
         kept[name] = tuple(tuple(side) for side in kept[name])
         if _shape(kept[name]) != _shape(wanted):
             raise ValueError(f"{name} of guard {guard.name}: {_shape(kept[name])}; {_shape(wanted)} is accepted")
+    kept["log_near"] = tuple(kept["log_near"])
+    if len(kept["log_near"]) != len(start.log_near):
+        raise ValueError(
+            f"log_near of guard {guard.name}: {len(kept['log_near'])}; {len(start.log_near)} is accepted"
+        )
     return guard, Evidence(**kept)
 
 

@@ -8,8 +8,9 @@ with probability at most beta, whatever the weights and however the base rates d
 - ``fail``: the mean of the guards' e-values has reached 1/alpha. The mean of e-processes is one, however they depend
   on each other, and Ville's inequality is about its largest value, so a fail is final: more ticks do not take it
   back.
-- ``pass``: every guard's e-value for a pass is at 1/beta or above now. One guard that is violated passes with
-  probability at most beta, so no more is lost by asking all of them. A pass is not final: it is not a reason to
+- ``pass``: every guard's e-value for a pass is at 1/beta or above now. One guard that is violated passes
+  with probability at most beta, so no more is lost by asking all of them; one with a margin is violated by odds above
+  the tolerance and a difference above the margin. A pass is not final: it is not a reason to
   overlook what comes later.
 """
 
@@ -99,7 +100,7 @@ def judge(guards: Sequence[Guard], state: JudgeState, alpha: float, beta: float)
 
 
 def _one(guard: Guard, known: Evidence, fail_bound: float, pass_bound: float) -> GuardVerdict:
-    log_pass = passes(guard, known.log_pass)
+    log_pass = passes(guard, known)
     verdict: Verdict = "undecided"
     if known.peak >= math.log(fail_bound):
         verdict = "fail"

@@ -15,6 +15,12 @@ def test_a_tolerated_odds_ratio_is_one_or_more(odds_ratio: float) -> None:
         BinaryGuard("errors", odds_ratio)
 
 
+@pytest.mark.parametrize("margin", [-0.1, 1.0, math.nan])
+def test_a_margin_is_below_one(margin: float) -> None:
+    with pytest.raises(ValueError, match=rf"margin {margin} of guard errors: 0 or more, below 1"):
+        BinaryGuard("errors", 1.5, margin)
+
+
 @pytest.mark.parametrize("difference", [-0.1, 1.0, math.nan])
 def test_a_tolerated_difference_is_below_one(difference: float) -> None:
     with pytest.raises(ValueError, match=rf"difference {difference} of guard brier: 0 or more, below 1"):

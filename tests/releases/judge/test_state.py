@@ -25,7 +25,7 @@ from app.releases.judge import (
 
 GUARDS: tuple[Guard, ...] = (
     BinaryGuard("errors"),
-    BinaryGuard("slow", odds_ratio=1.5),
+    BinaryGuard("slow", odds_ratio=1.5, margin=0.01),
     BoundedGuard("brier", difference=0.01),
     BoundedGuard("drift", difference=0.02, two_sided=True),
 )
@@ -139,7 +139,7 @@ def test_guards_that_cannot_be_judged_are_refused(guards: tuple[Guard, ...], sai
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"format": 2}, "format 2 of the judge's state: 1 is accepted"),
+        ({"format": 1}, "format 1 of the judge's state: 2 is accepted"),
         ({"guards": None}, "the judge's state: TypeError"),
         ({"guards": [{"kind": "ranked"}]}, "the judge's state: KeyError 'ranked'"),
         ({"guards": []}, "at least one is needed"),
@@ -161,4 +161,8 @@ def test_evidence_on_another_grid_is_refused() -> None:
     document = json.loads(json.dumps(as_json(after(1))))
     document["guards"][3]["evidence"]["log_pass"][1].pop()
     with pytest.raises(ValueError, match=r"log_pass of guard drift: \[14, 13\]; \[14, 14\] is accepted"):
+        from_json(document)
+    document = json.loads(json.dumps(as_json(after(1))))
+    document["guards"][1]["evidence"]["log_near"].pop()
+    with pytest.raises(ValueError, match=r"log_near of guard slow: 13; 14 is accepted"):
         from_json(document)

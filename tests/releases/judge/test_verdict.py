@@ -25,6 +25,7 @@ from app.releases.judge import (
 
 ERRORS = BinaryGuard("errors")
 LENIENT = BinaryGuard("errors", odds_ratio=1.5)
+NEAR = BinaryGuard("errors", odds_ratio=1.5, margin=0.03)
 BRIER = BoundedGuard("brier", difference=0.05)
 DRIFT = BoundedGuard("drift", difference=0.05, two_sided=True)
 
@@ -73,6 +74,10 @@ def test_little_traffic_is_undecided(guard: Guard) -> None:
         (ERRORS, Pairs(100, 9, 2, 7), "fail"),
         (ERRORS, Pairs(100, 2, 9, 7), "pass"),
         (LENIENT, Pairs(100, 9, 9, 10), "pass"),
+        (LENIENT, ones(100, 0, 100, 0), "undecided"),
+        (NEAR, ones(20, 0, 180, 0), "pass"),
+        (NEAR, Pairs(100, 0, 0, 0), "pass"),
+        (NEAR, ones(500, 15, 500, 5), "fail"),
         (BoundedGuard("errors", 0.05), ones(100, 35, 100, 20), "fail"),
         (BoundedGuard("errors", 0.05), ones(100, 15, 100, 20), "pass"),
         (BoundedGuard("errors", 0.05), ones(100, 24, 100, 20), "undecided"),
@@ -115,6 +120,14 @@ def test_a_pass_is_not() -> None:
     assert judge([LENIENT], state, 0.05, 0.05).verdict == "pass"
     state = after([LENIENT], 25, {"errors": ones(500, 11, 500, 5)}, state)
     assert judge([LENIENT], state, 0.05, 0.05).verdict == "undecided"
+
+
+def test_a_margin_passes_what_odds_could_not_tell_and_fails_nobody_more() -> None:
+    state, near = (after([guard], 60, {"errors": ones(20, 0, 180, 0)}) for guard in (LENIENT, NEAR))
+    without, found = judge([LENIENT], state, 0.05, 0.05), judge([NEAR], near, 0.05, 0.05)
+    assert (without.guards[0].pass_e, without.fail_e, found.fail_e) == (1, 1, 1)
+    state, near = (after([guard], 5, {"errors": ones(20, 3, 180, 9)}) for guard in (LENIENT, NEAR))
+    assert judge([NEAR], near, 0.05, 0.05).fail_e == judge([LENIENT], state, 0.05, 0.05).fail_e
 
 
 def test_guards_share_alpha() -> None:
@@ -209,3 +222,20 @@ def test_one_at_the_tolerance_fails_and_passes_with_its_level_at_most() -> None:
     assert 0 < found["errors pass"] < MOST
     for name in ("fail", "pass", "errors fail", "brier fail", "brier pass"):
         assert found[name] < MOST, name
+
+
+def test_one_that_is_worse_by_the_margin_passes_with_its_level_at_most() -> None:
+    random = np.random.default_rng(1)
+    passed = 0
+    for _ in range(RELEASES):
+        state = new_state([NEAR])
+        found = False
+        for tick in range(TICKS):
+            swing = 0.5 + 0.5 * math.sin(tick / 8)
+            base = 0.03 + 0.01 * swing  # so that the odds are worse than tolerated, too
+            n_c, n_s = int(random.binomial(60, 0.1 + 0.4 * swing)), 40
+            bad = int(random.binomial(n_c, base + NEAR.margin)), int(random.binomial(n_s, base))
+            state = fold([NEAR], state, tick, {"errors": ones(n_c, bad[0], n_s, bad[1])})
+            found = found or judge([NEAR], state, ALPHA, ALPHA).guards[0].pass_e >= 1 / ALPHA
+        passed += found
+    assert 0 < passed < MOST
