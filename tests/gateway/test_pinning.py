@@ -57,6 +57,7 @@ def bearer(key: str | None) -> str | None:
         (ALL, None, True),
         (ALL, SHOP, True),
     ],
+    ids=range(10),  # keys are random: names must be the same in every process
 )
 def test_who_may_choose(trial: Trial | None, key: str | None, may: bool) -> None:
     keys = {held.id: held for held in (SHOP_KEY, OPS_KEY)}

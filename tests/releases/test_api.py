@@ -235,6 +235,7 @@ async def test_an_order_that_cannot_be_honoured_is_not_passed_on(world: World, p
 @pytest.mark.parametrize(
     ("authorization", "status"),
     [(None, 401), ("Bearer nobody", 401), (f"Bearer {PREDICTS}", 403), ("Bearer admin key", 200)],
+    ids=["nobody", "unknown", "predict only", "admin"],
 )
 async def test_every_route_wants_the_scope_release(world: World, authorization: str | None, status: int) -> None:
     await world.store.create(release(phase="promoted"), world.controls.token)
