@@ -1,7 +1,7 @@
 """One real local stack for the whole session: Valkey, MLflow, a Ray cluster of two nodes, the gateway.
 
 It starts when the first test asks for it and ends with the session, also when the session is killed. With workers
-(``-n``) each one has its own.
+(``-n``) each one has its own. Tests that need it have the mark ``stack``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import gc
 import os
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 import ray
 from mlflow import MlflowClient
@@ -26,6 +27,20 @@ PORT_SHIFT = _SESSION + 100 * _WORKER
 REPLICA_PORT_SHIFT = -2 * _SESSION - 6000 * _WORKER
 PORT_OFFSET = 2700 + PORT_SHIFT
 REPLICA_PORTS = 26000 + REPLICA_PORT_SHIFT
+
+
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the stack, so that ``make test`` can run the rest in several processes."""
+    for item in items:
+        if "stack" in getattr(item, "fixturenames", ()):
+            item.add_marker("stack")
 
 
 @pytest.fixture(scope="session")

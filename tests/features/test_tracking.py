@@ -24,7 +24,7 @@ MAX_STALE_S = 5.0
 N1, N2, N3 = (f"{PREFIX}:tail:N{number}".encode() for number in (1, 2, 3))
 
 
-async def eventually(holds: Callable[[], bool], timeout_s: float = 20) -> None:
+async def eventually(holds: Callable[[], bool], timeout_s: float = 60) -> None:
     async with asyncio.timeout(timeout_s):
         while not holds():
             await asyncio.sleep(0.002)

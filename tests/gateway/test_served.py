@@ -148,7 +148,7 @@ def test_parameters_reach_the_model(served: Settings) -> None:
 def test_an_answer_is_given_again_until_a_newer_row_comes(served: Settings) -> None:
     with_redis(served, lambda redis: OnlineStore(redis, timeout_s=2).write(VIEW, [(("bob",), Row(now_us(), (5.0,)))]))
     assert "x-prediction-cache" not in ask(served, 7.0, "bob").headers
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while "x-prediction-cache" not in (again := ask(served, 7.0, "bob")).headers:  # the other replica reads Redis
         assert time.monotonic() < deadline
     assert total(again) == 12.0
@@ -169,7 +169,7 @@ def test_every_prediction_leaves_an_event(served: Settings) -> None:
     async def read() -> Prediction:
         log = connect_events(served)
         try:
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while time.monotonic() < deadline:
                 for entry in await log.read(MODEL, "0", 10_000, 0.2):
                     if entry.record is not None and entry.record.request_id == "seen-1":
@@ -227,7 +227,7 @@ def test_what_came_true_becomes_the_loss_of_a_prediction(served: Settings) -> No
 
 def test_keys_open_doors_and_limit(served: Settings) -> None:
     now = int(time.time())
-    slow, limited = mint("slow", [Scope.PREDICT], now, Limit(rate=0.5, burst=3))
+    slow, limited = mint("slow", [Scope.PREDICT], now, Limit(rate=0.01, burst=3))
     other, releaser = mint("releaser", [Scope.RELEASE], now)
 
     async def add(redis: Redis) -> None:
@@ -235,7 +235,7 @@ def test_keys_open_doors_and_limit(served: Settings) -> None:
         await KeyStore(redis).add(releaser)
 
     with_redis(served, add)
-    deadline = time.monotonic() + 10  # until both replicas know them
+    deadline = time.monotonic() + 60  # until both replicas know them
     known = 0
     while known < 10:
         status = ask(served, 1.0, model=PLAIN, headers={"authorization": f"Bearer {other}"}).status_code
@@ -270,7 +270,7 @@ def test_redis_away_models_without_features_answer_and_defaults_are_flagged(
             assert "needs features: the feature store in Redis gave no answer" in refused.json()["error"]
     finally:
         os.kill(redis_pid(), signal.SIGCONT)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     good = 0
     while good < 6:
         found = ask(served, 1.0)
@@ -287,7 +287,7 @@ def test_what_was_served_is_on_the_metrics_endpoint(served: Settings) -> None:
         "ray_tidegate_feature_rows",
         "ray_tidegate_events",
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while True:
         text = "".join(httpx.get(f"http://127.0.0.1:{port}/metrics").text for port in ports)
         if all(name in text for name in wanted) and f'model="{MODEL}"' in text:

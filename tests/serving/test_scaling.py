@@ -83,10 +83,10 @@ def test_scales_out_under_load_and_in_again(driver: Settings, app: str) -> None:
     """Coalesced calls never exceed two a replica: only what the gateway tells can make Serve add one."""
     assert replicas(app) == 1
     with Load(driver.gateway.url, MODEL, threads=12, x=600.0) as load:
-        await_replicas(app, 2, timeout_s=90)
+        await_replicas(app, 2, timeout_s=180)
         load.await_answers(50)
     assert load.failures == []
-    await_replicas(app, 1, timeout_s=90)
+    await_replicas(app, 1, timeout_s=180)
 
 
 def test_a_version_that_cannot_keep_up_refuses_what_it_cannot_take(driver: Settings, app: str) -> None:

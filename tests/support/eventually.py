@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 
-async def eventually(holds: Callable[[], bool], timeout_s: float = 20) -> None:
+async def eventually(holds: Callable[[], bool], timeout_s: float = 60) -> None:
     """Until ``holds()``; TimeoutError if it never does."""
     async with asyncio.timeout(timeout_s):
         while not holds():

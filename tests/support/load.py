@@ -49,7 +49,7 @@ class Load:
         for thread in self._threads:
             thread.join(timeout=30)
 
-    def await_answers(self, more: int, timeout_s: float = 60) -> None:
+    def await_answers(self, more: int, timeout_s: float = 180) -> None:
         """Block until ``more`` further requests were answered."""
         wanted, deadline = self.answered + more, time.monotonic() + timeout_s
         while self.answered < wanted:

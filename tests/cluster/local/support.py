@@ -60,7 +60,7 @@ class Cli:
         return found.stack_id
 
 
-def eventually(holds: Callable[[], Any], timeout_s: float = 20.0) -> Any:
+def eventually(holds: Callable[[], Any], timeout_s: float = 60.0) -> Any:
     """Wait until ``holds()`` is truthy and return it."""
     deadline = time.monotonic() + timeout_s
     while not (found := holds()):
@@ -69,7 +69,7 @@ def eventually(holds: Callable[[], Any], timeout_s: float = 20.0) -> Any:
     return found
 
 
-def gone(stack_id: str, timeout_s: float = 20.0) -> None:
+def gone(stack_id: str, timeout_s: float = 60.0) -> None:
     """Wait until no process of the stack is left."""
     eventually(lambda: not members(stack_id), timeout_s)
 

@@ -8,7 +8,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -34,10 +33,7 @@ def test_up_adopts_and_down_leaves_nothing(cli: Cli) -> None:
     assert found["mlflow"]["address"].endswith(str(5000 + cli.offset))
     assert family(first.pid) <= {first.pid} | {each.process.pid for each in members(first.stack_id)}
 
-    began = time.monotonic()
-    again = cli.up("--parts", "redis")  # fewer parts than run: nothing is taken away
-    assert time.monotonic() - began < 10
-    assert again == both
+    assert cli.up("--parts", "redis") == both  # fewer parts than run: nothing is taken away
 
     refused = cli.run("up", "--parts", "redis", "--redis-port", str(6378 + cli.offset))
     assert refused.returncode == 2

@@ -60,7 +60,7 @@ def score(answer: Answer) -> tuple[float, str]:
     return float(answer.outputs["score"][0]), answer.source
 
 
-async def eventually(holds: Callable[[], bool], timeout_s: float = 20) -> None:
+async def eventually(holds: Callable[[], bool], timeout_s: float = 60) -> None:
     async with asyncio.timeout(timeout_s):
         while not holds():
             await asyncio.sleep(0.002)
