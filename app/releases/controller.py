@@ -85,6 +85,7 @@ class Controller:
         self._wake = asyncio.Event()
         self._errands = Errands(self._wake.set)
         self._world = World(routes, gateway, self._errands)
+        self._born = time.time()
         self._token: int | None = None
         self._effects = Effects(settings, routes, gateway, self._errands, lambda: self._token or 0)
         self._reconciler = Reconciler(settings, routes, gateway, self._errands)
@@ -195,11 +196,14 @@ class Controller:
 
     async def _lead(self) -> None:
         """Take or renew the lease; a new one begins with what is stored."""
-        token = await self._store.acquire(self._owner, LEASE_S)
+        token = await self._store.acquire(self._owner, LEASE_S, self._born)
         if token is not None and token != self._token:
             live = await self._store.live()
             self._live = {release.id: release for release in live}
             log.info("controller %s leads with token %d: %d releases under way", self._owner, token, len(live))
+        if token is None and self._token is not None:
+            log.info("controller %s has been replaced and leads no more", self._owner)
+            self._errands.cancel()  # who leads does the same: two would delete each other's deployments
         self._token = token
 
     async def _turn(self) -> None:
@@ -239,7 +243,7 @@ class Controller:
             now=time.time(),
             weights=table.weights if table else {},
             trial=table is not None and table.trial == trial_of(release),
-            followed=table is not None and self._world.followed(table),
+            followed=table is None or self._world.followed(table),  # where there is none, nobody is behind
             running=sight.running(model),
             apps=sight.apps(model) | self._effects.deploying(model),
             failed=self._effects.failed.get(release.id, {}),

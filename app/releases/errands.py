@@ -38,10 +38,14 @@ class Errands:
         task = asyncio.create_task(self._try(name, work, pause))
         self._tasks[name] = task
 
-    async def stop(self) -> None:
+    def cancel(self) -> None:
         """Cancel what is under way; what runs in a thread goes on to its end there."""
         for task in list(self._tasks.values()):
             task.cancel()
+
+    async def stop(self) -> None:
+        """Cancel what is under way, and wait for it."""
+        self.cancel()
         for task in list(self._tasks.values()):
             with suppress(asyncio.CancelledError):
                 await task

@@ -40,6 +40,8 @@ from app.settings import Settings, get_settings
 
 DEPLOYMENT = "Releases"
 NUM_CPUS = 0.1
+HEALTH_CHECK_S = 2.0
+"""Interval at which Serve looks whether the replica lives: while none does, nobody can order a way back, seconds."""
 ASKED_AT_ONCE = 256
 """Requests in flight beside the followers, whose requests last as long as they follow."""
 
@@ -205,6 +207,7 @@ def build(args: dict[str, Any] | None = None) -> Application:
         num_replicas=1,
         max_ongoing_requests=MOST + ASKED_AT_ONCE,
         max_surge_percent=100,  # a new replica before the old one goes; the lease says which of them decides
+        health_check_period_s=HEALTH_CHECK_S,
         logging_config=QUIET,
         ray_actor_options={"num_cpus": NUM_CPUS, "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "1"}}},
     )(serve.ingress()(ReleasesReplica))

@@ -217,7 +217,8 @@ def _restore(release: Release, seen: Observation) -> Release:
     ]
     if release.given_alias:
         notes.append(Note(kind="alias", name=CHAMPION_ALIAS, version=release.champion))
-    return _noting(enter(release, "removing", seen.now), *notes)
+    followed = "every gateway replica follows the weights of the start"
+    return _noting(told(enter(release, "removing", seen.now), seen.now, CONTROLLER, followed), *notes)
 
 
 def _remove(release: Release, seen: Observation) -> Release:

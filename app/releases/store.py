@@ -27,12 +27,16 @@ AUDIT_LENGTH = 100_000
 KEPT = 1_000
 """Ended releases whose documents are kept."""
 
-# Tokens grow with the wall clock: a Redis that lost its last second must not hand one out again.
+# Tokens grow with the wall clock: a Redis that lost its last second must not hand one out again. So a token also says
+# since when the lease is held, and who was born after that takes it over at once: such a controller has been started
+# to replace the holder, who is dead, or drains for half a minute and no longer gets the orders. The new token fences
+# the old holder, who was born before it and cannot take the lease back as long as it is renewed.
 _ACQUIRE = """
 local held = redis.call('HMGET', KEYS[1], 'owner', 'token')
 local token = held[2]
-if held[1] and held[1] ~= ARGV[1] then return 0 end
-if not held[1] then
+local mine = held[1] == ARGV[1]
+if held[1] and not mine and tonumber(ARGV[4]) <= tonumber(token) then return 0 end
+if not mine then
   token = math.max(tonumber(redis.call('GET', KEYS[2]) or '0') + 1, tonumber(ARGV[3]))
   redis.call('SET', KEYS[2], string.format('%.0f', token))
   redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'token', string.format('%.0f', token))
@@ -106,10 +110,12 @@ class ReleaseStore:
         self._release = redis.register_script(_RELEASE)
         self._write = redis.register_script(_WRITE)
 
-    async def acquire(self, owner: str, lease_s: float) -> int | None:
-        """Take or renew the lease; its fencing token, or None while somebody else holds it."""
+    async def acquire(self, owner: str, lease_s: float, born: float) -> int | None:
+        """Take or renew the lease; its fencing token, or None while it is held by somebody who took it later than at
+        ``born``, when this owner began (seconds since the epoch)."""
         token = await self._acquire(
-            keys=[LEASE, TOKENS], args=[owner, int(lease_s * 1000), time.time_ns() // 1_000_000]
+            keys=[LEASE, TOKENS],
+            args=[owner, int(lease_s * 1000), time.time_ns() // 1_000_000, int(born * 1000)],
         )
         return int(token) or None
 

@@ -145,9 +145,13 @@ async def take_down(store: RouteStore, gateway: DeploymentHandle[Any], model: st
         DeployError: it was not gone in time.
     """
     held = await store.read(model)
-    if held is None:
+    left = await asyncio.to_thread(applications_of, model, version)
+    if held is None and not left:
         raise RouteError(f"model {model} has no route table; nothing of it is deployed")
-    if version in held.apps or not applications_of(model, version):
+    if held is None:  # its first version was being deployed when who did that died
+        await _delete_unnamed(store, model, version)
+        return Followed(revision=0, replicas=0, seconds=0.0)
+    if version in held.apps or not left:
         held = await store.change(model, lambda table, now_ms: without_version(table, version, now_ms))
     followed = await await_followed(gateway, model, held.revision, FOLLOW_TIMEOUT_S)
     await _delete_unnamed(store, model, version)

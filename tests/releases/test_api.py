@@ -96,7 +96,7 @@ class World:
 @pytest.fixture
 async def world(redis: Redis, valkey: RedisSettings) -> AsyncIterator[World]:
     store = ReleaseStore(redis)
-    token = await store.acquire("test", 60)
+    token = await store.acquire("test", 60, 0.0)
     assert token is not None
     controls = Controls(store, token)
     following = Following(connect(valkey), 0.1, most=2)

@@ -12,30 +12,48 @@ from tests.support.valkey import redis, valkey, valkey_stack
 
 __all__ = ["redis", "valkey", "valkey_stack"]
 
+BORN = 1.0
+"""Before any lease was taken, seconds since the epoch."""
+
 
 async def test_one_owner_at_a_time_and_every_new_one_has_a_higher_token(redis: Redis) -> None:
     store = ReleaseStore(redis)
-    first = await store.acquire("a", 0.2)
+    first = await store.acquire("a", 0.2, BORN)
     assert first is not None
-    assert await store.acquire("a", 0.2) == first
-    assert await store.acquire("b", 0.2) is None
+    assert await store.acquire("a", 0.2, BORN) == first
+    assert await store.acquire("b", 0.2, BORN) is None
     async with asyncio.timeout(5):
-        while (second := await store.acquire("b", 5)) is None:
+        while (second := await store.acquire("b", 5, BORN)) is None:
             await asyncio.sleep(0.02)
     assert second > first
     await store.give_up("a")
-    assert await store.acquire("a", 5) is None
+    assert await store.acquire("a", 5, BORN) is None
     await store.give_up("b")
-    assert (await store.acquire("a", 5) or 0) > second
+    assert (await store.acquire("a", 5, BORN) or 0) > second
+
+
+async def test_who_was_started_to_replace_the_holder_need_not_wait_for_its_lease(redis: Redis) -> None:
+    store = ReleaseStore(redis)
+    old = await store.acquire("old", 60, BORN)
+    assert old is not None
+    await store.create(release(), old)
+    later = old / 1000 + 1
+    new = await store.acquire("new", 60, later)
+    assert new is not None
+    assert new > old
+    assert await store.acquire("new", 60, later) == new
+    assert await store.acquire("old", 60, BORN) is None
+    with pytest.raises(FencedError):
+        await store.save(release(), order(release(), "cancel", "key", 1.0), old)
 
 
 async def test_a_fenced_writer_changes_nothing(redis: Redis) -> None:
     store = ReleaseStore(redis)
-    old = await store.acquire("a", 5)
+    old = await store.acquire("a", 5, BORN)
     assert old is not None
     await store.create(release(), old)
     await store.give_up("a")
-    new = await store.acquire("b", 5)
+    new = await store.acquire("b", 5, BORN)
     with pytest.raises(FencedError):
         await store.save(release(), order(release(), "cancel", "key", 1.0), old)
     assert await store.read("r1") == release()
@@ -45,7 +63,7 @@ async def test_a_fenced_writer_changes_nothing(redis: Redis) -> None:
 
 async def test_one_release_of_a_model_at_a_time(redis: Redis) -> None:
     store = ReleaseStore(redis)
-    token = await store.acquire("a", 5) or 0
+    token = await store.acquire("a", 5, BORN) or 0
     await store.create(release(), token)
     with pytest.raises(LiveReleaseError, match="flights has a release under way: r1"):
         await store.create(release(id="r2"), token)
@@ -60,7 +78,7 @@ async def test_one_release_of_a_model_at_a_time(redis: Redis) -> None:
 
 async def test_the_audit_log_says_who_did_what_from_where_to_where(redis: Redis) -> None:
     store = ReleaseStore(redis)
-    token = await store.acquire("a", 5) or 0
+    token = await store.acquire("a", 5, BORN) or 0
     await store.create(release(), token)
     back = order(release(), "rollback", "ab12", 7.0)
     await store.save(release(), back, token)
@@ -74,7 +92,7 @@ async def test_the_audit_log_says_who_did_what_from_where_to_where(redis: Redis)
 
 async def test_a_document_of_another_time_does_not_hide_the_others(redis: Redis) -> None:
     store = ReleaseStore(redis)
-    token = await store.acquire("a", 5) or 0
+    token = await store.acquire("a", 5, BORN) or 0
     await store.create(release(), token)
     await store.create(release(id="r2", model="other"), token)
     await redis.set("tidegate:{releases}:doc:r1", b"{}")
