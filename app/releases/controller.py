@@ -23,7 +23,7 @@ from app.releases.effects import Effects
 from app.releases.errands import Errands
 from app.releases.judging import Judged, Judging
 from app.releases.machine import decide
-from app.releases.observation import Observation
+from app.releases.observation import Observation, SetWeights
 from app.releases.orders import order
 from app.releases.plan import Plan
 from app.releases.reconciler import Reconciler
@@ -229,6 +229,8 @@ class Controller:
             # Under the same lock: an order given meanwhile must not be followed by what was decided before it.
             for action in decided.actions:
                 await self._effects.do(release, action, sight.tables.get(release.model))
+            if any(isinstance(action, SetWeights) for action in decided.actions):
+                self._wake.set()  # whether they are followed is what the release waits for now
         await self._judging.stored(release)
         self._labels.follow(release.model, None if release.is_final else trial_of(release))
         if release.is_final:

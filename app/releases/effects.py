@@ -90,7 +90,8 @@ class Effects:
             case Deliver(note):
 
                 async def hand_over() -> None:
-                    await asyncio.to_thread(deliver, self._registry(), model, note)
+                    # To connect blocks as well, for minutes where the registry takes connections and answers none.
+                    await asyncio.to_thread(lambda: deliver(self._registry(), model, note))
                     self.delivered[release.id] = note.number
 
                 self.errands.run(f"notes of {release.id}", hand_over)

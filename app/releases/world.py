@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +69,8 @@ class World:
     gateway: Callable[[], DeploymentHandle[Any]]
     errands: Errands
     _followed: dict[str, int] = field(default_factory=dict)
+    # Of its own: errands that wait for a registry which is away may hold every thread of the loop's.
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "serve-status"))
 
     async def look(self) -> Sight:
         """Look.
@@ -75,7 +78,8 @@ class World:
         Raises:
             redis.RedisError: Redis is away.
         """
-        tables, applications = await asyncio.gather(self.routes.read_all(), asyncio.to_thread(applications_now))
+        asked = asyncio.get_running_loop().run_in_executor(self._thread, applications_now)
+        tables, applications = await asyncio.gather(self.routes.read_all(), asked)
         return Sight(tables, applications)
 
     def followed(self, table: RouteTable) -> bool:

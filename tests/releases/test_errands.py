@@ -54,3 +54,21 @@ async def test_stop_cancels() -> None:
     await asyncio.sleep(0)
     await errands.stop()
     assert errands.names() == []
+
+
+async def test_what_was_cancelled_may_be_begun_again() -> None:
+    errands = Errands(lambda: None)
+    errands.run("a", asyncio.Event().wait)
+    await asyncio.sleep(0)
+    errands.cancel()
+    async with asyncio.timeout(5):
+        while errands.names():
+            await asyncio.sleep(0)
+    done = asyncio.Event()
+
+    async def work() -> None:
+        done.set()
+
+    errands.run("a", work)
+    async with asyncio.timeout(5):
+        await done.wait()

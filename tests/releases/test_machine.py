@@ -83,6 +83,8 @@ BACK = {"ending": "rolled_back", "reason": "errors", "since": 99.0}
         (at("restoring", **BACK), seen(), "removing", 0),
         (at("removing", **BACK), seen(trial=False), "removing", 0),
         (at("removing", **BACK), seen(weights={"1": 1.0}, trial=False), "rolled_back", 0),
+        # of a first version that never came up: no table, so nobody has one to follow
+        (at("restoring", **BACK, champion=None, before={}), seen(weights={}, trial=False, running={}), "removing", 0),
         (at("removing", **{**BACK, "ending": "cancelled"}), seen(weights={"1": 1.0}, trial=False), "cancelled", 0),
     ],
 )  # fmt: skip

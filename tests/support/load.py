@@ -20,6 +20,9 @@ class Load:
     Args:
         tries: how often a caller sends a request that got no answer or a 5xx before it counts as failed.
         x: what the requests hold; numbers from 0 to 96 if None.
+
+    Attributes:
+        seconds: how long each answer took, in the order of their arrival.
     """
 
     def __init__(self, url: str, model: str, threads: int = 4, tries: int = 1, x: float | None = None) -> None:
@@ -30,6 +33,7 @@ class Load:
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
         self.versions: Counter[str] = Counter()
         self.failures: list[str] = []
+        self.seconds: list[float] = []
         self.by_key: dict[str, list[str]] = {}
 
     @property
@@ -63,10 +67,12 @@ class Load:
             while not self._stop.is_set():
                 number = next(self._numbers)
                 key = f"k{number % 500}"
+                started = time.perf_counter()
                 answer = self._answer(client, key, float(number % 97) if self._x is None else self._x)
                 with self._lock:
                     if answer.startswith("version "):
                         self.versions[answer[8:]] += 1
+                        self.seconds.append(time.perf_counter() - started)
                         self.by_key.setdefault(key, []).append(answer[8:])
                     else:
                         self.failures.append(answer)
