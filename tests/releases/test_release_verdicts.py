@@ -15,7 +15,7 @@ from app.settings import Settings
 from tests.support.labelled import LabelledLoad
 from tests.support.load import Load
 from tests.support.models import log_flawed
-from tests.support.releases import QUICK, Api, first_version, way_back_s
+from tests.support.releases import QUICK, Api, assert_back_in_time, first_version
 
 MODEL = "judged"
 QUALITY: dict[str, Any] = {"metric": "quality", "loss": "brier", "output": "score", "tolerance": 0.1}
@@ -34,7 +34,7 @@ def champion(api: Api, registry: MlflowClient, tmp_path_factory: pytest.TempPath
 def assert_taken_back(api: Api, ended: dict[str, Any], champion: str, metric: str) -> None:
     assert ended["state"] == "rolled_back", ended["reason"]
     assert ended["reason"].startswith(f"{metric} "), ended["reason"]
-    assert way_back_s(ended) < 2
+    assert_back_in_time(ended)
     assert api.weights() == {champion: 1.0}
 
 
