@@ -30,6 +30,20 @@ def champion(api: Api, registry: MlflowClient, tmp_path_factory: pytest.TempPath
     return version
 
 
+def test_a_first_version_that_cannot_be_loaded_ends_its_release(
+    registry: MlflowClient, driver: Settings, tmp_path: Path
+) -> None:
+    """Of such a model there is no route table, and never was."""
+    api = Api(driver, "stillborn")
+    version = log_flawed(api.model, tmp_path, unloadable=1.0)
+    ended = api.ended(api.begin(version, QUICK))
+    assert ended["state"] == "rolled_back"
+    assert "cannot be deployed" in ended["reason"]
+    assert api.http.get(f"/routes/{api.model}").status_code == 404
+    assert alias(registry, api.model, "champion") is None
+    assert alias(registry, api.model, "challenger") is None
+
+
 def test_a_challenger_that_raises_is_taken_back_and_no_caller_notices(
     api: Api, champion: str, registry: MlflowClient, driver: Settings, tmp_path: Path
 ) -> None:

@@ -67,16 +67,18 @@ def test_a_challenger_that_is_wrong_is_taken_back_once_the_labels_say_so(
 
 
 def test_a_shadow_is_judged_and_never_felt(api: Api, champion: str, driver: Settings, tmp_path: Path) -> None:
-    version = log_flawed(MODEL, tmp_path, raise_above=70.0, sleep_s=0.2, shift=50.0)
+    version = log_flawed(MODEL, tmp_path, raise_above=75.0, sleep_s=0.2, shift=50.0)
     plan = {
         "strategy": "shadow",
         "mirror": 1.0,
         "steps": [{"weight": 0, "gate": "judge"}],
         "guards": [
+            # One request in five raises: until that is proven, a few seconds, the others are heard of too. They
+            # tolerate nearly anything, or the first tick would be the last.
             {"metric": "errors", "tolerance": 1.5},
-            {"metric": "latency", "objective": "100ms", "tolerance": 1.5},
-            {"metric": "agreement", "output": "score", "within": 1.0},
-            {"metric": "drift", "output": "score", "low": 0, "high": 200},
+            {"metric": "latency", "objective": "100ms", "tolerance": 1000},
+            {"metric": "agreement", "output": "score", "within": 1.0, "tolerance": 0.99},
+            {"metric": "drift", "output": "score", "low": 0, "high": 200, "tolerance": 0.99},
         ],
     }
     with Load(driver.gateway.url, MODEL, threads=4) as load:
@@ -85,10 +87,10 @@ def test_a_shadow_is_judged_and_never_felt(api: Api, champion: str, driver: Sett
         ended = api.ended(api.begin(version, plan))
         shadowed = load.seconds[first:]
         load.await_answers(50)
-    assert ended["state"] == "rolled_back"
+    assert_taken_back(api, ended, champion, "errors")
     assert load.failures == []
     assert set(load.versions) == {champion}
-    # Twice 200 ms more, or an error of one answer in four, would not hide in this.
+    # The challenger's 200 ms would not hide in this.
     assert statistics.median(shadowed) < 3 * statistics.median(alone) + 0.05
     guards = {guard["name"]: guard for guard in ended["judge"]["guards"]}
     assert all(guard["n_challenger"] > 0 for guard in guards.values()), guards

@@ -1,4 +1,5 @@
-"""The scorer of the serving tests with a flaw told by its artifact: ``raise_above`` (x), ``sleep_s``, ``shift``."""
+"""The scorer of the serving tests with a flaw told by its artifact: ``raise_above`` (x), ``sleep_s``, ``shift``, or
+``unloadable``."""
 
 from __future__ import annotations
 
@@ -18,6 +19,8 @@ class Flawed(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Read the flaw."""
         self._flaw: dict[str, float] = json.loads(Path(context.artifacts["flaw"]).read_text())
+        if "unloadable" in self._flaw:
+            raise ValueError("this version cannot be loaded")
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """One row of ``score`` per row of ``x``."""
