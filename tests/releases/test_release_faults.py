@@ -51,7 +51,7 @@ def kill(api: Api, release: str) -> None:
     kill_controller()
     took = api.insist(release, "resume")
     print(f"another controller decides after {took:.1f} s")
-    assert took < 60
+    assert took < 150
 
 
 def test_the_controller_killed_in_every_phase_to_the_end(
@@ -187,7 +187,7 @@ def test_both_versions_lost_in_a_step_come_back_with_the_weights_in_force(
         for app in lost.values():
             serve.delete(app, _blocking=False)
         with Load(driver.gateway.url, MODEL, threads=2, tries=40) as load:
-            deadline = time.monotonic() + 90
+            deadline = time.monotonic() + 180
             while set(load.versions) != {champion, version}:
                 assert time.monotonic() < deadline, load.failures[-3:]
                 time.sleep(0.1)
