@@ -35,6 +35,8 @@ from app.training.recipe import Columns, Data, Evaluation
 
 LAST_TRAINING_MONTH = 9
 OUTPUT = "late_probability"
+SHUFFLE_SEED = 2013
+"""Of ``shuffled_labels``: a run that is resumed must find the labels that it began with."""
 
 _EXAMPLES = 5
 _EDGE_ROWS = 25_000
@@ -53,6 +55,10 @@ class FlightsConfig(BaseModel):
     bins: int = Field(6, ge=1, description="Pieces of the encoding of a number")
     hidden: tuple[int, ...] = Field((256, 128), description="Units of the hidden layers")
     dropout: float = Field(0.4, ge=0, lt=1, description="Share of hidden units left out in training")
+    shuffled_labels: bool = Field(
+        False,
+        description="Deal the training rows' labels out anew: a fault, to rehearse that it is noticed",
+    )
 
 
 class Prepared(NamedTuple):
@@ -83,7 +89,7 @@ class FlightsRecipe:
 
     def prepare(self) -> Data:
         """See :class:`app.training.recipe.Recipe`."""
-        return prepared(self.config.features).data
+        return prepared(self.config.features, self.config.shuffled_labels).data
 
     def build(self, data: Data) -> FlightsNetwork:
         """See :class:`app.training.recipe.Recipe`."""
@@ -124,7 +130,7 @@ class FlightsRecipe:
             ValueError: ``data`` is not what this recipe prepares here.
         """
         assert isinstance(model, FlightsNetwork)
-        ready = prepared(self.config.features)
+        ready = prepared(self.config.features, self.config.shuffled_labels)
         if ready.data.fingerprint != data.fingerprint:
             raise ValueError(
                 f"the model was trained on data {data.fingerprint[:12]}, but this installation prepares "
@@ -170,16 +176,22 @@ def signature(features: Features) -> ModelSignature:
 
 
 @lru_cache
-def prepared(features: Features) -> Prepared:
+def prepared(features: Features, shuffled_labels: bool = False) -> Prepared:
     """The data, computed once in a process: a run needs it at its start and, for the package, at its end."""
-    return prepare(features)
+    return prepare(features, shuffled_labels)
 
 
-def prepare(features: Features) -> Prepared:
-    """Compute the data."""
+def prepare(features: Features, shuffled_labels: bool = False) -> Prepared:
+    """Compute the data.
+
+    Args:
+        shuffled_labels: whether each training row gets the label of another one; those of the test rows stay.
+    """
     table = flight_table(features)
     training = table["month"] <= LAST_TRAINING_MONTH
     train, test = select(table, training), select(table, ~training)
+    if shuffled_labels:
+        train["late"] = np.random.default_rng(SHUFFLE_SEED).permutation(train["late"])
     encoding = fit(train, CATEGORIES, numbers(features))
     encoder = Encoder(encoding)
     arrays = {name: _arrays(encoder, rows) for name, rows in (("train", train), ("test", test))}
