@@ -6,12 +6,15 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from jobs.release.client import Body, ReleaseError, Releases
 from jobs.release.plans import read
 from jobs.release.stream import followed
 from jobs.run.errors import StepError
+
+PLANS = Path(__file__).parent / "plans"
 
 WAITING = 64
 """States that may wait here; then the stream is read no further, and the gateway skips states for us."""
@@ -20,12 +23,12 @@ CANCELLED_WITHIN_S = 120.0
 
 
 def plan(name: str, share_seconds: float | None = None) -> Body:
-    """A shipped plan.
+    """A plan of the main job.
 
     Args:
         share_seconds: least time of the steps whose gate is ``time`` and that give weight; None: as it is written.
     """
-    document: Body = read(name)
+    document: Body = read(str(PLANS / f"{name}.yaml"))
     for step in document["steps"]:
         if share_seconds is not None and step["gate"] == "time" and step["weight"]:
             step["min_duration"] = share_seconds

@@ -63,7 +63,7 @@ EXPECTED_FAILURES = (
     ConnectionError,
 )
 """What a step may end with that is told in a sentence, beside ``StepError``."""
-FIRST_PLAN, CANARY_PLAN = "flights-first", "flights-canary"
+FIRST_PLAN, CANARY_PLAN = "first", "canary"
 RELEASE_TIMEOUT_S = 600.0
 """Deadline of one release, seconds: steps, judge and both ways of ending take a minute or two."""
 FOLLOW_TIMEOUT_S = 10.0

@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from mlflow.models import Model
 
 from app.recipes.flights.flights_encoding import Encoder, Encoding
-from app.registry import FEATURE_VIEWS_KEY, FEATURES_KEY, ModelPackage, download, log_version
+from app.registry import FEATURE_VIEWS_KEY, FEATURES_KEY, ModelPackage, RegistryError, download, log_version
 
 
 def register_strict(client: MlflowClient, model: str, version: str) -> str:
@@ -36,6 +36,9 @@ def strict(files: Path, folder: Path) -> ModelPackage:
 
     Args:
         folder: where the changed file is written.
+
+    Raises:
+        RegistryError: the version has no example rows.
     """
     logged = Model.load(str(files))
     config = json.loads((files / "artifacts" / "config.json").read_text())
@@ -44,6 +47,8 @@ def strict(files: Path, folder: Path) -> ModelPackage:
     changed.write_text(json.dumps(config))
     metadata = logged.metadata or {}
     example = logged.load_input_example(str(files))
+    if not isinstance(example, pd.DataFrame):
+        raise RegistryError(f"the files in {files} have no example rows; a version of the recipe flights has some")
     return ModelPackage(
         script=files / "scoring.py",
         code=tuple(sorted((files / "code").glob("*.py"))),

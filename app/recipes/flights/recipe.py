@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
@@ -175,23 +176,26 @@ def signature(features: Features) -> ModelSignature:
     return ModelSignature(inputs=Schema(columns), outputs=Schema([ColSpec("double", OUTPUT)]))
 
 
-@lru_cache
 def prepared(features: Features, shuffled_labels: bool = False) -> Prepared:
-    """The data, computed once in a process: a run needs it at its start and, for the package, at its end."""
-    return prepare(features, shuffled_labels)
-
-
-def prepare(features: Features, shuffled_labels: bool = False) -> Prepared:
-    """Compute the data.
+    """The data, computed once in a process: a run needs it at its start and, for the package, at its end.
 
     Args:
-        shuffled_labels: whether each training row gets the label of another one; those of the test rows stay.
+        shuffled_labels: whether the training rows' labels are dealt out anew; those of the test rows stay.
     """
+    ready = _prepared(features)
+    return _shuffled(ready) if shuffled_labels else ready
+
+
+@lru_cache
+def _prepared(features: Features) -> Prepared:
+    return prepare(features)
+
+
+def prepare(features: Features) -> Prepared:
+    """Compute the data."""
     table = flight_table(features)
     training = table["month"] <= LAST_TRAINING_MONTH
     train, test = select(table, training), select(table, ~training)
-    if shuffled_labels:
-        train["late"] = np.random.default_rng(SHUFFLE_SEED).permutation(train["late"])
     encoding = fit(train, CATEGORIES, numbers(features))
     encoder = Encoder(encoding)
     arrays = {name: _arrays(encoder, rows) for name, rows in (("train", train), ("test", test))}
@@ -204,6 +208,14 @@ def prepare(features: Features, shuffled_labels: bool = False) -> Prepared:
         facts=_facts("train", train) | _facts("test", test) | {"columns": len(column_types(features))},
     )
     return Prepared(data, encoding, requests)
+
+
+def _shuffled(ready: Prepared) -> Prepared:
+    data = ready.data
+    labels = np.random.default_rng(SHUFFLE_SEED).permutation(data.train["late"])
+    train = {**data.train, "late": labels}
+    fingerprint = _fingerprint({"train": train, "test": data.test})
+    return ready._replace(data=replace(data, train=train, fingerprint=fingerprint))
 
 
 def _arrays(encoder: Encoder, table: Table) -> Table:

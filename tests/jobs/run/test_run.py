@@ -16,11 +16,14 @@ from app.features.ledger import POSITION_KEY
 from app.redis_client import connect
 from app.settings import Settings
 from jobs.run.freshness import Freshness
+from jobs.run.labels import LabelCounts
 from jobs.run.pace import Pace
 from jobs.run.progress import Progress
+from jobs.run.record import Record
 from jobs.run.story import tell
-from jobs.run.summary import Replayed, show, summarize
-from jobs.run.tally import Tally
+from jobs.run.summary import Judged, Replayed, show, summarize
+from jobs.run.tally import Rise, Tally
+from tests.jobs.run.states import state
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +32,7 @@ def told(driver: Settings, tmp_path_factory: pytest.TempPathFactory) -> tuple[di
     features = driver.features.model_copy(update={"storage": str(tmp_path_factory.mktemp("features"))})
     settings = driver.model_copy(update={"features": features})
     console = Console(file=StringIO(), width=140)
-    pace = Pace(rate=40, share_seconds=6, workers=2)
+    pace = Pace(rate=60, share_seconds=3, workers=2)
     summary = asyncio.run(tell(settings, pace, Progress(console), time.monotonic()))
     show(console, summary, {})
     assert isinstance(console.file, StringIO)
@@ -42,17 +45,32 @@ def test_every_promise_held(told: tuple[dict[str, Any], str]) -> None:
     assert summary["ok"] is True
     assert summary["failed_requests"] == 0
     assert summary["keys_moved_back"] == 0
-    versions = summary["versions"]
-    assert isinstance(versions, dict)
-    assert [found["configuration"] for found in versions.values()] == ["static", "online"]
-    assert list(versions) == [summary["removed"], summary["champion"]]
-    assert all(found["requests"] > 0 for found in versions.values())
-    static, online = (found["features"] for found in versions.values())
-    assert static["replies"] == 0
-    assert online["replies"] == versions[summary["champion"]]["requests"]
+    by_name = {found["configuration"]: found for found in summary["versions"].values()}
+    assert list(by_name) == ["static", "online", "shuffled", "strict"]
+    assert all(found["requests"] > 0 for found in by_name.values())
+    assert by_name["static"]["features"]["replies"] == 0
+    online = by_name["online"]["features"]
+    assert online["replies"] == by_name["online"]["requests"]
     assert online["fresh"] + online["stale"] + online["missing"] == 17 * online["replies"]
     assert summary["replayed_events"] > 0
     json.dumps(summary)
+
+
+def test_the_judge_promotes_the_good_one_and_takes_the_broken_ones_back(told: tuple[dict[str, Any], str]) -> None:
+    summary, _ = told
+    static, online, shuffled, strict = summary["releases"]
+    assert [static["end"], online["end"]] == ["promoted", "promoted"]
+    for found in (shuffled, strict):
+        assert found["end"] == "rolled_back"
+        assert found["failed_requests"] == 0
+        assert found["seconds_to_decision"] > 0
+        assert found["seconds_to_followed"] >= 0
+    assert shuffled["reason"].startswith("quality")
+    assert strict["reason"].startswith("errors")
+    assert shuffled["fell_over"] == 0
+    assert strict["fell_over"] > 0
+    assert summary["champion"] == online["version"]
+    assert summary["labels"]["posted"] > 0
 
 
 async def test_the_store_has_the_time_of_the_wall_again(told: tuple[dict[str, Any], str], driver: Settings) -> None:
@@ -67,11 +85,23 @@ def test_the_output_tells_it(told: tuple[dict[str, Any], str]) -> None:
     for sentence in (
         "ray job submit -- python -m jobs.train --config flights-online",
         "ray job submit -- python -m jobs.materialize --recipe flights --until 2013-10-01 --fresh",
+        "step 0: version",
+        "for a fail",
         "rows read online",
         "0 failed",
         "0 keys moved back",
     ):
         assert sentence in shown
+
+
+def judged(tally: Tally, labels: LabelCounts | None = None) -> Judged:
+    return Judged(tally, [], [], Replayed(0, 0), labels or LabelCounts())
+
+
+def promoted() -> Record:
+    record = Record("online", "2", "promoted")
+    record.see(state("promoted", 0, 1.0))
+    return record
 
 
 @pytest.mark.parametrize(
@@ -83,21 +113,40 @@ def test_the_output_tells_it(told: tuple[dict[str, Any], str]) -> None:
     ],
 )
 def test_features_that_were_not_read_break_a_promise(features: Freshness, broken: str) -> None:
-    tally = Tally(["1", "2"])
-    tally.versions["2"].requests = 2
-    tally.versions["2"].features = features
-    summary = summarize([], tally, Replayed(0, 0), alias="2", promoted="2", removed="1", seconds=1.0)
+    tally = Tally()
+    tally.version("2").requests = 2
+    tally.version("2").features = features
+    summary = summarize([], [promoted()], judged(tally), {"2": "online"}, alias="2", seconds=1.0)
     assert summary["broken"] == [broken]
 
 
 def test_a_broken_promise_is_said() -> None:
-    tally = Tally(["1", "2"])
+    tally = Tally()
     tally.failures.append("503: nobody")
-    tally.moved_back = 2
-    summary = summarize([], tally, Replayed(0, 0), alias="1", promoted="2", removed="1", seconds=1.0)
+    rise = Rise("1", "2")
+    rise.add(0.0, 1.0, "a", "2")
+    rise.add(2.0, 3.0, "a", "1")
+    tally.rises.append(rise)
+    record = Record("shuffled", "3", "rolled_back")
+    record.see(state("rolled_back", 9, reason="undecided"))
+    labels = LabelCounts(dropped=1, refused=2)
+    summary = summarize([], [promoted(), record], judged(tally, labels), {"2": "online"}, alias="1", seconds=1.0)
     assert summary["ok"] is False
-    assert len(summary["broken"]) == 3
     json.dumps(summary, allow_nan=False)
-    assert summary["broken"][0] == "1 requests failed, the first with 503: nobody"
-    assert summary["broken"][1] == "2 times a key moved back to the old version"
-    assert summary["broken"][2] == "the alias champion is at 1, not at 2"
+    assert summary["broken"] == [
+        "1 requests failed, the first with 503: nobody",
+        "1 times a key moved back to the champion without a way back",
+        "version 3 (shuffled) was not taken back by the judge: undecided",
+        "1 labels found no room, 2 were refused",
+        "the alias champion is at 1, not at 2",
+    ]
+
+
+def test_a_version_that_was_made_without_training_has_a_line_too() -> None:
+    tally = Tally()
+    tally.failures.append("503: nobody")
+    console = Console(file=StringIO(), width=160)
+    show(console, summarize([], [promoted()], judged(tally), {"4": "strict"}, alias="2", seconds=1.0), {})
+    assert isinstance(console.file, StringIO)
+    assert "4 strict" in console.file.getvalue()
+    assert "broken promise: 1 requests failed" in console.file.getvalue()
