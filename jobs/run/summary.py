@@ -45,12 +45,10 @@ class Judged:
 
     Attributes:
         records: of the releases, in their order.
-        trainings: what was trained meanwhile.
     """
 
     tally: Tally
     records: list[Record]
-    trainings: list[Training]
     replayed: Replayed
     labels: LabelCounts
 
@@ -66,7 +64,7 @@ def summarize(
     """The summary as plain values; ``ok`` is whether every promise held, ``broken`` names those that did not.
 
     Args:
-        trainings, records: all of the run; those in ``judged`` are among them.
+        records: all of the run; those in ``judged`` are among them.
         names: version -> what it is.
         alias: the version that holds the alias champion at the end.
     """

@@ -95,7 +95,7 @@ def test_the_output_tells_it(told: tuple[dict[str, Any], str]) -> None:
 
 
 def judged(tally: Tally, labels: LabelCounts | None = None) -> Judged:
-    return Judged(tally, [], [], Replayed(0, 0), labels or LabelCounts())
+    return Judged(tally, [], Replayed(0, 0), labels or LabelCounts())
 
 
 def promoted() -> Record:
