@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def plan(name: str, share_seconds: float | None = None) -> Body:
     return document
 
 
-async def states(releases: Releases, release: str, lost: Callable[[str], None]) -> AsyncIterator[Body]:
+async def states(releases: Releases, release: str, lost: Callable[[str], None]) -> AsyncGenerator[Body, None]:
     """Each state of a release until its end; the present one first.
 
     Args:

@@ -53,8 +53,8 @@ def packaged(folder: Path) -> ModelPackage:
         for name, kind in column_types("static").items()
     }
     table = pd.DataFrame(columns)
-    encoding = fit(table, CATEGORIES, numbers("static"))
-    inputs = Encoder(encoding)(table)[1].shape[1]
+    encoding = fit(columns, CATEGORIES, numbers("static"))
+    inputs = Encoder(encoding)(columns)[1].shape[1]
     torch.manual_seed(3)
     categories = [(4, 2)] * len(CATEGORIES)
     network = FlightsNetwork(Shape(categories=categories, numbers=inputs, bins=2, hidden=[4], dropout=0.0))

@@ -7,8 +7,7 @@ from io import StringIO
 import pytest
 from rich.console import Console, RenderableType
 
-from jobs.run import progress as progress_module
-from jobs.run.progress import Progress, weights_table
+from jobs.run.progress import PLAIN_EVERY_S, Progress, weights_table
 from jobs.run.record import Record
 from jobs.run.release_view import bar, live, plain
 from jobs.run.tally import Outcome, Tally
@@ -93,7 +92,7 @@ def test_numbers_that_json_cannot_say_are_drawn_as_nothing() -> None:
 
 def test_plain_lines_when_something_happens_and_each_few_seconds_else(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now)
+    monkeypatch.setattr("jobs.run.progress.time.monotonic", lambda: now)
     console = Console(file=StringIO(), width=200)
     progress, tally, timeline = Progress(console), Tally(), Timeline()
     assert isinstance(console.file, StringIO)
@@ -109,7 +108,7 @@ def test_plain_lines_when_something_happens_and_each_few_seconds_else(monkeypatc
     assert lines[0] == "    12:00:05  step 0: version 3 at 10%"
     assert lines[1].startswith("    step 1 of 3 | quality undecided: e 6.3 of 40")
     assert lines[2].endswith("| fell over 1, failed 0")
-    now += progress_module.PLAIN_EVERY_S
+    now += PLAIN_EVERY_S
     progress.traffic_moved()
     assert len(console.file.getvalue().splitlines()) == 5
     record.see(state("rolled_back", 9, history=[ENTRY, ENTRY | {"what": "rolled back"}]))
