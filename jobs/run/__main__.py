@@ -1,12 +1,15 @@
 """The main job, end to end on real data.
 
-Brings the local stack up, trains `static` by a submitted job and makes it champion, trains `online`, fills the
-feature store by another job, starts `online` at 10 %, replays real October flights against the gateway, moves the
-weight to 50 % and 100 % while the traffic runs, moves the alias champion, removes the old version, and says what it
-saw. Requests carry no features: what `online` wants is read from the store, whose rows and clock follow the flights.
+Brings the local stack up, trains `static` by a submitted job and releases it as the first champion, trains `online`,
+fills the feature store by another job, and replays real October flights against the gateway. What came true of each
+flight is posted as a label once it has landed by the replay's clock. Meanwhile three versions are released by one
+plan, and the judge decides: `online` is promoted; `shuffled`, trained on shuffled labels, and `strict`, which raises
+on some flights, are taken back. Requests carry no features: what `online` wants is read from the store, whose rows
+and clock follow the flights.
 
-Exit code 0 only if every promise held: no failed request, no key that moved back, observed shares as set, the
-expected test AUC, features read and fresh. The stack is left running, unless --once is given.
+Exit code 0 only if every promise held: no failed request, each release ended as it should and by the judge, no key
+that moved back, observed shares as set, the expected test AUC, features read and fresh. The stack is left running,
+unless --once is given.
 """
 
 from __future__ import annotations
@@ -105,7 +108,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--once", action="store_true", help="take the stack down at the end")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the summary as one JSON object")
     parser.add_argument("--rate", type=_positive, default=60.0, help="requests per second [%(default)s]")
-    parser.add_argument("--share-seconds", type=_positive, default=20.0, help="seconds at each share [%(default)s]")
+    parser.add_argument(
+        "--share-seconds",
+        type=_positive,
+        default=10.0,
+        help="least seconds at each share whose gate is time; the judge takes what he needs [%(default)s]",
+    )
     parser.add_argument("--workers", type=int, default=2, help="training workers [%(default)s]")
     return parser
 

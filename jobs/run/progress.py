@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
@@ -16,10 +16,16 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from jobs.release.words import Told, entry_line
+from jobs.run.record import Record
+from jobs.run.release_view import live, plain
 from jobs.run.tally import Tally
+from jobs.run.timeline import Timeline
 
 PLAIN_EVERY_S = 5.0
-DRAW_EVERY_S = 0.4
+DRAW_EVERY_S = 0.5
+WIDTH = 48
+"""Of the weights over time, characters."""
 
 
 @dataclass(slots=True)
@@ -38,12 +44,15 @@ class Progress:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._steps: list[Step] = []
+        self._running: list[Step] = []
         self._tally: Tally | None = None
-        self._names: dict[str, str] = {}
+        self._timeline = Timeline()
+        self._names: Mapping[str, str] = {}
+        self._record: Record | None = None
+        self._told = Told()
         self._plain_at = 0.0
         # Drawn from the event loop, never from a thread of rich's: what is drawn changes on the loop.
-        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
     @asynccontextmanager
     async def shown(self) -> AsyncIterator[None]:
@@ -59,7 +68,6 @@ class Progress:
                 drawing.cancel()
                 with suppress(asyncio.CancelledError):
                     await drawing
-                self._live.update(self._render(), refresh=True)
 
     async def _draw(self, live: Live) -> None:
         while True:
@@ -70,7 +78,7 @@ class Progress:
     def step(self, title: str) -> Iterator[Step]:
         """A step for the block's duration; its title and seconds stay on the screen."""
         step = Step(title)
-        self._steps.append(step)
+        self._running.append(step)
         if not self._live:
             self._console.print(f"… {title}", highlight=False, markup=False)
         try:
@@ -82,11 +90,8 @@ class Progress:
             step.state = "done"
         finally:
             step.seconds = time.monotonic() - step.started
-            if not self._live:
-                sign = "✓" if step.state == "done" else "✗"
-                self._console.print(
-                    f"{sign} {title}  {step.seconds:.1f} s  {step.detail}", highlight=False, markup=False
-                )
+            self._running.remove(step)
+            self._console.print(_ended_line(step), highlight=False)  # above the live view, where there is one
 
     def say(self, step: Step, line: str) -> None:
         """The newest line of a step."""
@@ -94,32 +99,72 @@ class Progress:
         if not self._live:
             self._console.print(f"    {line}", highlight=False, markup=False)
 
-    def watch(self, tally: Tally, names: dict[str, str]) -> None:
-        """Show the traffic from now on; ``names``: version -> what it is."""
-        self._tally, self._names = tally, names
+    def watch(self, tally: Tally, timeline: Timeline, names: Mapping[str, str]) -> None:
+        """Show the traffic from now on; ``names``: version -> what it is, and may grow."""
+        self._tally, self._timeline, self._names = tally, timeline, names
+
+    def release(self, record: Record) -> None:
+        """A release has a newer state. Where there is no live view, what happened to it is told at once."""
+        if self._record is not record:
+            self._record, self._told = record, Told()
+        if not self._live:
+            for entry in self._told.fresh(record.state):
+                self._console.print(f"    {entry_line(entry)}", highlight=False, markup=False)
+        if record.end:
+            self._record = None
+        self.traffic_moved()
 
     def traffic_moved(self) -> None:
-        """Called now and then while traffic runs; prints a line each few seconds where there is no live view."""
-        if self._live or self._tally is None or time.monotonic() - self._plain_at < PLAIN_EVERY_S:
+        """Called now and then; where there is no live view, lines each few seconds say how it stands."""
+        if self._live or time.monotonic() - self._plain_at < PLAIN_EVERY_S:
             return
         self._plain_at = time.monotonic()
-        phase = self._tally.phases[-1]
-        shown = []
-        for version, found in self._tally.versions.items():
-            shown.append(
-                f"v{version} set {phase.weights.get(version, 0):.0%} observed {phase.share(version).share:.1%} "
-                f"requests {found.requests} p50 {found.latency_ms(0.5):.0f} ms AUC {found.quality().auc:.3f}"
-            )
-        self._console.print(f"    {' | '.join(shown)} | failed {len(self._tally.failures)}", highlight=False)
+        if self._record is not None:
+            self._console.print(f"    {plain(self._record.state)}", highlight=False, markup=False)
+        if self._tally is not None and self._tally.phases:
+            self._console.print(f"    {traffic_line(self._tally, self._names)}", highlight=False, markup=False)
 
     def _render(self) -> RenderableType:
-        lines: list[RenderableType] = [_step_line(step) for step in self._steps]
+        lines: list[RenderableType] = [_running_line(step) for step in self._running]
+        if self._record is not None and self._record.state:
+            lines += [Text(), live(self._record)]
         if self._tally and self._tally.phases:
-            lines += [Text(), traffic_table(self._tally, self._names)]
+            lines += [
+                Text(),
+                weights_table(self._timeline, self._names, time.time()),
+                Text(),
+                traffic_table(self._tally, self._names),
+            ]
         return Group(*lines)
 
 
-def traffic_table(tally: Tally, names: dict[str, str]) -> Table:
+def traffic_line(tally: Tally, names: Mapping[str, str]) -> str:
+    """The traffic in one line: versions that have weight or have just answered, and how many requests failed."""
+    phase = tally.phases[-1]
+    shown = []
+    for version, found in tally.versions.items():
+        weight = phase.weights.get(version, 0.0)
+        if weight:
+            shown.append(
+                f"v{version} {names.get(version, '')} set {weight:.0%} observed {phase.share(version).share:.1%} "
+                f"requests {found.requests} p50 {found.latency_ms(0.5):.0f} ms AUC {found.quality().auc:.3f}"
+            )
+    return f"{' | '.join(shown)} | fell over {tally.fell_over}, failed {len(tally.failures)}"
+
+
+def weights_table(timeline: Timeline, names: Mapping[str, str], now: float, width: int = WIDTH) -> Table:
+    """Per version: its weight from the beginning of the traffic until now, and now."""
+    table = Table(box=None, pad_edge=False)
+    seconds = now - timeline.changes[0][0] if timeline.changes else 0.0
+    for heading in ("version", f"weight over the last {seconds:.0f} s", "now"):
+        table.add_column(heading, no_wrap=True)
+    for version, name in names.items():
+        weight = timeline.at(now).get(version, 0.0)
+        table.add_row(f"{version} {name}", timeline.line(version, now, width), f"{weight:.0%}")
+    return table
+
+
+def traffic_table(tally: Tally, names: Mapping[str, str]) -> Table:
     """Per version: weight set, share observed, requests, latency and quality so far."""
     table = Table(box=None, pad_edge=False)
     for title in (
@@ -127,7 +172,7 @@ def traffic_table(tally: Tally, names: dict[str, str]) -> Table:
         "weight set",
         "share of keys (95 %)",
         "requests",
-        "failed",
+        "not answered",
         "p50 ms",
         "p99 ms",
         "AUC",
@@ -149,19 +194,20 @@ def traffic_table(tally: Tally, names: dict[str, str]) -> Table:
             _number(quality.brier, ".3f"),
         )
     table.caption = (
-        f"{tally.requests} requests, {len(tally.failures)} failed, "
-        f"{tally.moved_back} keys moved back, {tally.fell_over} fell over to another version"
+        f"{tally.requests} requests, {len(tally.failures)} failed, {tally.fell_over} fell over to another version"
     )
     table.caption_justify = "left"
     return table
 
 
-def _step_line(step: Step) -> RenderableType:
-    if step.state == "running":
-        seconds = time.monotonic() - step.started
-        return Spinner("dots", Text(f"{step.title}  {seconds:.0f} s  {step.detail[:100]}"), style="cyan")
+def _running_line(step: Step) -> RenderableType:
+    seconds = time.monotonic() - step.started
+    return Spinner("dots", Text(f"{step.title}  {seconds:.0f} s  {step.detail[:100]}"), style="cyan")
+
+
+def _ended_line(step: Step) -> Text:
     sign, style = ("✓", "green") if step.state == "done" else ("✗", "red")
-    return Text.assemble((sign, style), f" {step.title}  {step.seconds:.1f} s  ", (step.detail[:100], "dim"))
+    return Text.assemble((sign, style), f" {step.title}  {step.seconds:.1f} s  ", (step.detail, "dim"))
 
 
 def _number(value: float, form: str) -> str:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
 from ray.job_submission import JobStatus, JobSubmissionClient
 
+from app.releases.phases import equal
 from app.settings import GatewaySettings, RaySettings
 from jobs.run.command import ROOT
 from jobs.run.errors import StepError
+
+POLL_S = 0.05
+"""Between two looks at the route table, seconds."""
 
 _CHATTY = {
     "ray.dashboard.modules.dashboard_sdk": logging.WARNING,
@@ -72,16 +77,35 @@ class Routes:
             timeout=15,
         )
 
-    async def set(self, model: str, weights: dict[str, float]) -> float:
-        """Set the weights; seconds until every gateway replica was seen to follow.
+    async def set(self, model: str, weights: Mapping[str, float], entity: str | None = None) -> None:
+        """Set the weights, and the input column whose value is the sticky key; ends once every gateway replica was
+        seen to follow.
 
         Raises:
             StepError: the gateway refused.
         """
-        response = await self._client.put(f"/routes/{model}", json={"weights": weights})
+        body: dict[str, Any] = {"weights": dict(weights)} | ({} if entity is None else {"entity": entity})
+        response = await self._client.put(f"/routes/{model}", json=body)
         if response.status_code != httpx.codes.OK:
-            raise StepError(f"PUT /routes/{model} {weights}: {response.status_code} {response.text}")
-        return float(response.json()["followed"]["seconds"])
+            raise StepError(f"PUT /routes/{model} {body}: {response.status_code} {response.text}")
+
+    async def read(self, model: str) -> dict[str, float] | None:
+        """The weights that every gateway replica was seen to follow just now; None while one of them does not, or the
+        model has none."""
+        response = await self._client.get(f"/routes/{model}")
+        if response.status_code != httpx.codes.OK:
+            return None
+        return {route["version"]: route["weight"] for route in response.json()["routes"]}
+
+    async def follow(self, model: str, weights: Mapping[str, float], timeout_s: float) -> bool:
+        """Wait until every gateway replica follows these weights; False: not within ``timeout_s`` seconds."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            found = await self.read(model)
+            if found is not None and equal(found, weights):
+                return True
+            await asyncio.sleep(POLL_S)
+        return False
 
     async def close(self) -> None:
         """Close the connections."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -20,8 +20,8 @@ from redis.exceptions import RedisError
 from app.features import EventStore, EventStoreError, FeatureStoreError
 from app.recipes.flights.replay import START, october
 from app.recipes.flights.views import VIEWS
-from app.registry import CHALLENGER, CHAMPION, RegistryError, alias, connect
-from app.releases.versions import bring_up, take_down
+from app.registry import CHAMPION, RegistryError, alias, connect
+from app.releases.versions import take_down
 from app.routing.readback import NotFollowedError
 from app.routing.store import RouteStore
 from app.routing.store import connect as connect_redis
@@ -29,13 +29,19 @@ from app.routing.table import RouteError
 from app.serving.deploy import DeployError
 from app.settings import Settings
 from jobs.connect import cluster, gateway
+from jobs.release.client import ReleaseError, Releases
 from jobs.run.errors import StepError
 from jobs.run.features import FeatureReplay, replayed, storage_url
+from jobs.run.labels import LabelFeed
 from jobs.run.pace import Pace
 from jobs.run.progress import Progress
+from jobs.run.record import End, Record, instant
+from jobs.run.releasing import end_earlier, plan, states
 from jobs.run.stack import Routes, submit
-from jobs.run.summary import Replayed, Training, summarize
-from jobs.run.tally import Tally
+from jobs.run.strict import register_strict
+from jobs.run.summary import Judged, Replayed, Training, summarize
+from jobs.run.tally import Rise, Tally
+from jobs.run.timeline import Timeline
 from jobs.run.traffic import Replay, Request
 
 MODEL = "flights"
@@ -49,6 +55,7 @@ EXPECTED_FAILURES = (
     RedisError,
     FeatureStoreError,
     EventStoreError,
+    ReleaseError,
     DeployError,
     NotFollowedError,
     HTTPError,
@@ -56,12 +63,15 @@ EXPECTED_FAILURES = (
     ConnectionError,
 )
 """What a step may end with that is told in a sentence, beside ``StepError``."""
-SHARES = (0.1, 0.5, 1.0)
-"""The challenger's weight, step by step."""
+FIRST_PLAN, CANARY_PLAN = "first", "canary"
+RELEASE_TIMEOUT_S = 900.0
+"""Deadline of one release, seconds: most take a minute; on a busy machine the judge waits longer for his requests."""
+FOLLOW_TIMEOUT_S = 10.0
+"""Time every gateway replica has to follow weights before their share of the traffic is not looked at, seconds."""
 
 
 class Story:
-    """Train, register, serve, fill the feature store, split, promote, remove."""
+    """Train, register, fill the feature store, and release: one version that is good, and two that are broken."""
 
     def __init__(
         self,
@@ -71,40 +81,58 @@ class Story:
         store: RouteStore,
         gateway: DeploymentHandle[Any],
         routes: Routes,
+        releases: Releases,
         progress: Progress,
     ) -> None:
         self._settings, self._pace, self._client = settings, pace, client
-        self._store, self._gateway, self._routes, self._progress = store, gateway, routes, progress
+        self._store, self._gateway, self._routes, self._releases = store, gateway, routes, releases
+        self._progress = progress
+        self._names: dict[str, str] = {}
+        self._tally = Tally()
+        self._timeline = Timeline()
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Version -> what it is, of those of this run."""
+        return self._names
+
+    async def tidy(self) -> None:
+        """End what an earlier run left under way, so that releases can begin."""
+        with self._progress.step("what earlier runs left") as step:
+            ended = await end_earlier(self._releases, MODEL, lambda line: self._progress.say(step, line))
+            table = await self._store.read(MODEL)
+            carrying = {version: weight for version, weight in (table.weights if table else {}).items() if weight}
+            if len(carrying) > 1:
+                most = max(carrying, key=lambda version: carrying[version])
+                await self._routes.set(MODEL, {most: 1.0})
+                self._progress.say(step, f"the traffic was split by hand; version {most} has all of it now")
+            elif ended is None:
+                self._progress.say(step, f"version {next(iter(carrying))} has the traffic" if carrying else "nothing")
 
     async def train(self, name: str) -> Training:
         """Submit the training of a shipped configuration and wait for the version it registers."""
         entrypoint = f"python -m jobs.train --config flights-{name} --workers {self._pace.workers}"
         with self._progress.step(f"ray job submit -- {entrypoint}") as step:
             result = await submit(self._settings.ray, entrypoint, lambda line: self._progress.say(step, line))
-            version, auc = result["version"], result["metrics"]["auc"]
+            version, auc = str(result["version"]), result["metrics"]["auc"]
+            self._names[version] = name
             self._progress.say(step, f"registered {MODEL} version {version}, test AUC {auc:.3f}")
         return Training(name, result)
 
-    async def deploy(self, training: Training) -> str:
-        """Start the trained version as an application of its own, at weight 0."""
+    async def first(self, training: Training) -> Record:
+        """Release the version that the story begins with, and remove what earlier runs left beside it."""
         version = str(training.result["version"])
-        with self._progress.step(f"deploy {MODEL} version {version} ({training.name})") as step:
-            up = await bring_up(
-                self._client, self._store, self._gateway, MODEL, version, self._settings.serving, ENTITY
-            )
-            self._progress.say(step, f"{up.app} loaded, warm and healthy after {up.seconds:.1f} s")
-        return version
-
-    async def crown(self, version: str) -> None:
-        """Give a version all the traffic and the alias champion; remove what an earlier run left."""
-        with self._progress.step(f"version {version} is champion, with all the traffic") as step:
-            await self._routes.set(MODEL, {version: 1.0})
-            await self._alias(CHAMPION, version)
+        record = Record(training.name, version, "promoted")
+        await self._release(record, plan(FIRST_PLAN))
+        if record.end == "promoted":
+            await self._routes.set(MODEL, {version: 1.0}, ENTITY)
             table = await self._store.read(MODEL)
-            for other in table.apps if table else ():
-                if other != version:
-                    self._progress.say(step, f"removing version {other}, left by an earlier run")
-                    await take_down(self._store, self._gateway, MODEL, other)
+            others = [other for other in (table.apps if table else ()) if other != version]
+            if others:
+                with self._progress.step(f"versions {', '.join(others)}, left by earlier runs, are removed"):
+                    for other in others:
+                        await take_down(self._store, self._gateway, MODEL, other)
+        return record
 
     async def materialize(self) -> EventStore:
         """Submit the filling of the feature store as of the evening before the first flight; the events it used."""
@@ -118,71 +146,157 @@ class Story:
             self._progress.say(step, f"{rows:,} rows of {len(result['views'])} feature views as of {until}")
         return EventStore(result["events"])
 
-    async def shift(self, champion: str, challenger: str, events: EventStore) -> tuple[Tally, Replayed]:
-        """Replay October while the weight moves to the challenger, and on while the champion is removed."""
-        await self._alias(CHALLENGER, challenger)
+    async def prepare(self) -> tuple[Training, EventStore]:
+        """Train the first broken version while the feature store is filled: before the traffic, of which a training
+        would take the CPUs on a small machine."""
+        training = asyncio.create_task(self.train("shuffled"))
+        try:
+            events = await self.materialize()
+            return await training, events
+        finally:
+            training.cancel()
+            await asyncio.wait([training])
+
+    async def judged(self, static: Training, online: Training, shuffled: Training, events: EventStore) -> Judged:
+        """Replay October while one good version and two broken ones are released; each by the same plan."""
         async with AsyncExitStack() as stack:
             with self._progress.step("read the flights of October, and the events before them"):
                 requests = await asyncio.to_thread(lambda: list(_requests()))
                 features = await stack.enter_async_context(replayed(self._settings, events))
-            tally = await self._shift(champion, challenger, requests, features)
-            return tally, Replayed(features.events, features.rows)
-
-    async def _shift(self, champion: str, challenger: str, requests: list[Request], features: FeatureReplay) -> Tally:
-        tally = Tally([champion, challenger])
-        self._progress.watch(tally, {champion: "static", challenger: "online"})
-        await self._move(tally, champion, challenger, SHARES[0])
-        async with self._traffic(iter(requests), tally, features):
-            for share in SHARES:
-                title = f"version {challenger} at {share:.0%}, flights of October at {self._pace.rate:g}/s"
-                with self._progress.step(title) as step:
-                    if share != SHARES[0]:
-                        await self._move(tally, champion, challenger, share)
-                    await self._while_showing(asyncio.sleep(self._pace.share_seconds))
-                    self._progress.say(step, f"{tally.requests} requests, {len(tally.failures)} failed")
-            with self._progress.step(f"the alias champion moves to version {challenger}"):
-                await self._alias(CHAMPION, challenger)
-                await asyncio.to_thread(self._client.delete_registered_model_alias, MODEL, CHALLENGER)
-            with self._progress.step(f"version {champion} is drained and removed while the traffic runs") as step:
-                await self._while_showing(take_down(self._store, self._gateway, MODEL, champion))
-                self._progress.say(step, f"{tally.requests} requests, {len(tally.failures)} failed")
-        return tally
+            champion = str(static.result["version"])
+            self._timeline.changes.clear()  # what was before the traffic
+            self._progress.watch(self._tally, self._timeline, self._names)
+            self._weigh(time.time(), {champion: 1.0})
+            self._tally.begin({champion: 1.0}, 0.0)
+            labels = LabelFeed(f"{self._settings.gateway.url}/feedback", MODEL)
+            async with self._traffic(iter(requests), features, labels):
+                records = [await self._try_out("online", str(online.result["version"]), "promoted")]
+                records.append(await self._try_out("shuffled", str(shuffled.result["version"]), "rolled_back"))
+                records.append(await self._try_out("strict", await self._strict(), "rolled_back"))
+        return Judged(self._tally, records, Replayed(features.events, features.rows), labels.counts)
 
     async def champion(self) -> str | None:
         """Who holds the alias now."""
         return await asyncio.to_thread(alias, self._client, MODEL, CHAMPION)
 
-    async def _alias(self, name: str, version: str) -> None:
-        await asyncio.to_thread(self._client.set_registered_model_alias, MODEL, name, version)
+    async def _strict(self) -> str:
+        """Register a copy of the champion that raises on some flights."""
+        champion = await self.champion()
+        if champion is None:
+            raise StepError(f"{MODEL} has no champion to make a strict copy of")
+        with self._progress.step(
+            f"version {champion} is packaged anew, to refuse aircraft it has no code for"
+        ) as step:
+            version = await asyncio.to_thread(register_strict, self._client, MODEL, champion)
+            self._names[version] = "strict"
+            self._progress.say(step, f"registered {MODEL} version {version}")
+        return version
 
-    async def _move(self, tally: Tally, champion: str, challenger: str, share: float) -> None:
-        weights = {champion: 1 - share, challenger: share}
-        tally.close(time.monotonic())
-        followed_s = await self._routes.set(MODEL, weights)
-        tally.begin(weights, followed_s)
+    async def _try_out(self, name: str, version: str, expected: End) -> Record:
+        """Release a version by the canary plan while the traffic runs."""
+        record = Record(name, version, expected)
+        await self._release(record, plan(CANARY_PLAN, self._pace.share_seconds))
+        return record
+
+    async def _release(self, record: Record, document: dict[str, Any]) -> None:
+        """Begin a release and follow it to its end; what the traffic shows of it meanwhile goes into the record."""
+        shares = " ".join(f"{step['weight']:.0%}" for step in document["steps"] if step["weight"]) or "at once"
+        name = f"POST /releases: version {record.version} ({record.name}), {document['strategy']} {shares}"
+        failed = len(self._tally.failures)
+        with self._progress.step(name) as step:
+            begun = await asyncio.to_thread(self._releases.begin, MODEL, record.version, document)
+            record.see(begun)
+            if begun["champion"] is not None:
+                self._tally.rises.append(Rise(begun["champion"], record.version))
+            try:
+                async with asyncio.timeout(RELEASE_TIMEOUT_S):
+                    async for state in states(
+                        self._releases, record.release, lambda why: self._progress.say(step, why)
+                    ):
+                        await self._see(record, state)
+            except TimeoutError as error:
+                raise StepError(
+                    f"release {record.release} has not ended after {RELEASE_TIMEOUT_S:g} s, it waits for "
+                    f"{record.state['waiting_for']}: python -m jobs.release show {record.release} --follow"
+                ) from error
+            record.failed = len(self._tally.failures) - failed
+            record.failed_attempts = self._tally.version(record.version).failed_attempts
+            if record.end != "promoted":
+                record.answered = self._tally.version(record.version).requests
+            self._progress.say(step, ended_line(record))
+
+    async def _see(self, record: Record, state: dict[str, Any]) -> None:
+        decided = record.decided_at is not None
+        record.see(state)
+        if record.decided_at is not None and not decided:
+            record.answered = self._tally.version(record.version).requests
+            if state["state"] != "switching" and self._tally.rise is not None:
+                self._tally.rise.until = monotonic(record.decided_at)
+        self._progress.release(record)
+        weights = state["weights"]
+        since = instant(state["since"])
+        if weights is None:  # on the way back: given up at once, whatever they are now
+            self._tally.close(monotonic(since))
+        elif self._weigh(since, weights) or (self._tally.phases and self._tally.phase is None):
+            self._tally.close(monotonic(since))
+            if await self._routes.follow(MODEL, weights, FOLLOW_TIMEOUT_S) and self._tally.phases:
+                self._tally.begin(weights, time.time() - since)
+
+    def _weigh(self, at: float, weights: Mapping[str, float]) -> bool:
+        """Note the weights in force from an instant on; whether they are others than before."""
+        before = len(self._timeline.changes)
+        self._timeline.add(at, {version: weight for version, weight in weights.items() if weight})
+        return len(self._timeline.changes) > before
 
     @asynccontextmanager
     async def _traffic(
-        self, requests: Iterator[Request], tally: Tally, features: FeatureReplay
+        self, requests: Iterator[Request], features: FeatureReplay, labels: LabelFeed
     ) -> AsyncIterator[None]:
+        async def advance(at: int) -> None:
+            await features.advance(at)
+            labels.advance(at)
+
+        def answered(request_id: str, request: Request) -> None:
+            labels.answered(request_id, request.known, request.label)
+
         url = f"{self._settings.gateway.url}/v2/models/{MODEL}/infer"
-        replay = Replay(url, OUTPUT, requests, self._pace.rate, tally, features.advance, len(VIEWS))
+        replay = Replay(url, OUTPUT, requests, self._pace.rate, self._tally, advance, answered, len(VIEWS))
         running = asyncio.create_task(replay.run())
+        posting = asyncio.create_task(labels.run())
+        telling = asyncio.create_task(self._tell_of_traffic())
         try:
             yield
             if running.done():
                 await running
-                raise StepError("the flights of October ended before the last step; choose a lower --rate")
+                raise StepError("the flights of October ended before the last release; choose a lower --rate")
         finally:
             replay.stop()
+            for task in (posting, telling):
+                task.cancel()
+            await asyncio.wait([posting, telling])
             await running
 
-    async def _while_showing(self, work: Awaitable[object]) -> None:
-        task = asyncio.ensure_future(work)
-        while not task.done():
-            await asyncio.wait([task], timeout=0.5)
+    async def _tell_of_traffic(self) -> None:
+        while True:
+            await asyncio.sleep(0.5)
             self._progress.traffic_moved()
-        await task
+
+
+def monotonic(at: float) -> float:
+    """An instant of the wall clock (seconds since the epoch) on ``time.monotonic``."""
+    return at - time.time() + time.monotonic()
+
+
+def ended_line(record: Record) -> str:
+    """How a release ended, in a sentence."""
+    if record.end == "promoted":
+        return f"version {record.version} is champion"
+    took = "" if record.seconds_to_decision is None else f" after {record.seconds_to_decision:.1f} s of traffic"
+    back = "" if record.seconds_to_followed is None else f", no traffic {record.seconds_to_followed:.1f} s later"
+    return (
+        f"{record.end.replace('_', ' ')}{took}{back}: {record.answered} answered by it, "
+        f"{record.failed_attempts} fell over, {record.failed} failed; {record.state['reason']}"
+    )
 
 
 def _requests() -> Iterator[Request]:
@@ -191,7 +305,13 @@ def _requests() -> Iterator[Request]:
             {"name": name, "shape": [1], "datatype": datatype, "data": [value]}
             for name, datatype, value in flight.inputs()
         ]
-        yield Request(json.dumps({"inputs": inputs}).encode(), flight.key, flight.late, flight.scheduled_departure)
+        yield Request(
+            json.dumps({"inputs": inputs}).encode(),
+            flight.key,
+            flight.late,
+            flight.scheduled_departure,
+            flight.outcome_known,
+        )
 
 
 async def tell(settings: Settings, pace: Pace, progress: Progress, started: float) -> dict[str, Any]:
@@ -207,17 +327,27 @@ async def tell(settings: Settings, pace: Pace, progress: Progress, started: floa
     redis = connect_redis(settings.redis)
     routes = Routes(settings.gateway)
     try:
-        with cluster(settings.ray), gateway(settings.gateway.app_name) as handle:
-            story = Story(settings, pace, client, RouteStore(redis), handle, routes, progress)
+        with (
+            Releases(settings.gateway) as releases,
+            cluster(settings.ray),
+            gateway(settings.gateway.app_name) as handle,
+        ):
+            story = Story(settings, pace, client, RouteStore(redis), handle, routes, releases, progress)
+            await story.tidy()
             static = await story.train("static")
-            old = await story.deploy(static)
-            await story.crown(old)
+            first = await story.first(static)
+            if first.end != "promoted":
+                raise StepError(f"the story cannot begin: {'; '.join(first.broken())}")
             online = await story.train("online")
-            new = await story.deploy(online)
-            events = await story.materialize()
-            tally, done = await story.shift(old, new, events)
+            shuffled, events = await story.prepare()
+            judged = await story.judged(static, online, shuffled, events)
             return summarize(
-                [static, online], tally, done, await story.champion(), new, old, time.monotonic() - started
+                [static, online, shuffled],
+                [first, *judged.records],
+                judged,
+                story.names,
+                await story.champion(),
+                time.monotonic() - started,
             )
     finally:
         await routes.close()

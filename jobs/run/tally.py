@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ class Outcome:
         started, ended: seconds on one monotonic clock.
         version: who answered; None when the request failed.
         score: predicted probability; label: what really happened, 0 or 1.
-        fell_over: versions that failed before another one gave this answer.
+        fell_over: versions that failed before another one gave this answer, the one picked first.
         features: that the answer rests on.
         error: why there was no answer.
     """
@@ -40,6 +40,11 @@ class Outcome:
     fell_over: tuple[str, ...] = ()
     features: Freshness = field(default_factory=Freshness)
     error: str | None = None
+
+    @property
+    def picked(self) -> str | None:
+        """The version that the split chose, whoever answered; None where nobody did."""
+        return self.fell_over[0] if self.fell_over else self.version
 
 
 class Interval(NamedTuple):
@@ -97,10 +102,14 @@ class Phase:
     """The traffic under one setting of the weights.
 
     A key's requests all meet one version, so the independent draws behind a share are the keys, not the requests.
+    A release moves the weights, and this side hears of it a moment later: what was answered after that instant is
+    taken out again when the phase is closed.
 
     Attributes:
-        followed_s: seconds until every gateway replica was seen to follow the weights.
-        closed_at: when the next change began; a request that was still under way counts in no share.
+        followed_s: seconds from the decision until every gateway replica was seen to follow the weights.
+        closed_at: when the next change was decided; a request that was still under way counts in no share.
+        requests: answers by the version picked.
+        keys: sticky key -> version picked.
     """
 
     weights: Mapping[str, float]
@@ -108,13 +117,28 @@ class Phase:
     closed_at: float = math.inf
     requests: Counter[str] = field(default_factory=Counter)
     keys: dict[str, str] = field(default_factory=dict)
+    _seen: list[tuple[float, str, str]] = field(default_factory=list)
+
+    def add(self, ended: float, key: str, picked: str) -> None:
+        """Count an answer, unless it came after the end."""
+        if ended <= self.closed_at:
+            self._seen.append((ended, key, picked))
+            self.requests[picked] += 1
+            self.keys[key] = picked
+
+    def close(self, at: float) -> None:
+        """The next weights were decided at ``at``, which may lie in the past."""
+        seen, self.closed_at = self._seen, at
+        self._seen, self.requests, self.keys = [], Counter(), {}
+        for answer in seen:
+            self.add(*answer)
 
     def share(self, version: str, z: float = Z95) -> Interval:
-        """Share of the keys that met ``version``."""
+        """Share of the keys for which ``version`` was picked."""
         return wilson(sum(found == version for found in self.keys.values()), len(self.keys), z)
 
     def request_share(self, version: str) -> float:
-        """Share of the requests that ``version`` answered."""
+        """Share of the requests for which ``version`` was picked."""
         total = sum(self.requests.values())
         return self.requests[version] / total if total else math.nan
 
@@ -126,16 +150,44 @@ class Phase:
         )
 
 
-class Tally:
-    """Everything seen so far. ``order``: the versions from champion to challenger; keys may move that way only."""
+@dataclass(slots=True)
+class Rise:
+    """One release while its challenger's weight only rises: a key that has met the challenger stays with it.
 
-    def __init__(self, order: Sequence[str]) -> None:
-        self._place = {version: place for place, version in enumerate(order)}
-        self._reached: dict[str, list[tuple[float, int]]] = defaultdict(list)
-        self.versions = {version: VersionTally() for version in order}
+    Attributes:
+        until: when the way back was decided; from then on keys return, as they should.
+    """
+
+    champion: str
+    challenger: str
+    until: float = math.inf
+    _seen: list[tuple[float, float, str, str]] = field(default_factory=list)
+
+    def add(self, started: float, ended: float, key: str, picked: str) -> None:
+        """An answer to a request that was sent while the release was under way."""
+        self._seen.append((started, ended, key, picked))
+
+    def moved_back(self) -> int:
+        """Requests for which the champion was picked although an answer of the challenger to an earlier request of
+        the same key was there already."""
+        reached: dict[str, float] = {}
+        for _, ended, key, picked in self._seen:
+            if picked == self.challenger:
+                reached[key] = min(ended, reached.get(key, math.inf))
+        return sum(
+            picked == self.champion and started > reached.get(key, math.inf) and ended <= self.until
+            for started, ended, key, picked in self._seen
+        )
+
+
+class Tally:
+    """Everything seen so far."""
+
+    def __init__(self) -> None:
+        self.versions: dict[str, VersionTally] = {}
         self.phases: list[Phase] = []
+        self.rises: list[Rise] = []
         self.failures: list[str] = []
-        self.moved_back = 0
         self.fell_over = 0
 
     @property
@@ -148,21 +200,35 @@ class Tally:
         """The phase in force; None while the weights change."""
         return self.phases[-1] if self.phases and self.phases[-1].closed_at == math.inf else None
 
-    def close(self, now: float) -> None:
-        """The weights are about to change."""
-        if self.phases:
-            self.phases[-1].closed_at = now
+    @property
+    def rise(self) -> Rise | None:
+        """The newest release, until its way back; a promoted one goes on until the next begins."""
+        return self.rises[-1] if self.rises and self.rises[-1].until == math.inf else None
+
+    @property
+    def moved_back(self) -> int:
+        """Times a key went from a challenger to its champion without a way back."""
+        return sum(rise.moved_back() for rise in self.rises)
+
+    def version(self, version: str) -> VersionTally:
+        """One version's, begun where it was not seen before."""
+        return self.versions.setdefault(version, VersionTally())
+
+    def close(self, at: float) -> None:
+        """Other weights were decided at ``at``."""
+        if self.phase is not None:
+            self.phase.close(at)
 
     def begin(self, weights: Mapping[str, float], followed_s: float) -> None:
         """New weights are in force and read back."""
         self.phases.append(Phase(dict(weights), followed_s))
 
-    def add(self, outcome: Outcome, phase: Phase | None) -> None:
-        """Count a request that was sent in ``phase``."""
-        if outcome.version is None:
+    def add(self, outcome: Outcome, phase: Phase | None, rise: Rise | None) -> None:
+        """Count a request that was sent in ``phase`` and ``rise``."""
+        if outcome.version is None or outcome.picked is None:
             self.failures.append(outcome.error or "no reason given")
             return
-        found = self.versions.setdefault(outcome.version, VersionTally())
+        found = self.version(outcome.version)
         found.requests += 1
         found.latencies_s.append(outcome.ended - outcome.started)
         found.scores.append(outcome.score)
@@ -170,16 +236,8 @@ class Tally:
         found.features += outcome.features
         self.fell_over += bool(outcome.fell_over)
         for version in outcome.fell_over:
-            self.versions.setdefault(version, VersionTally()).failed_attempts += 1
-        if phase is not None and outcome.ended <= phase.closed_at:
-            phase.requests[outcome.version] += 1
-            phase.keys[outcome.key] = outcome.version
-        self._follow(outcome)
-
-    def _follow(self, outcome: Outcome) -> None:
-        """A key moved back if a request sent after an answer of a later version met an earlier one."""
-        assert outcome.version is not None
-        place = self._place.setdefault(outcome.version, len(self._place))
-        reached = self._reached[outcome.key]
-        self.moved_back += any(ended < outcome.started and place < before for ended, before in reached)
-        reached.append((outcome.ended, place))
+            self.version(version).failed_attempts += 1
+        if phase is not None:
+            phase.add(outcome.ended, outcome.key, outcome.picked)
+        if rise is not None:
+            rise.add(outcome.started, outcome.ended, outcome.key, outcome.picked)

@@ -25,12 +25,20 @@ TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request to replay: its V2 body, its sticky key, what really happened, and when it was asked (seconds)."""
+    """One request to replay.
+
+    Attributes:
+        body: as the V2 protocol has it.
+        key: sticky key.
+        label: what really happened, 0 or 1; known: the instant from which it was known.
+        instant: when it was asked. Both are seconds since 1970-01-01 UTC.
+    """
 
     body: bytes
     key: str
     label: int
     instant: int
+    known: int
 
 
 class Replay:
@@ -42,6 +50,7 @@ class Replay:
         requests: their instants never go back.
         rate: requests per second.
         advance: called with each new instant while no request is under way.
+        answered: called with the id of each request that was answered.
         views: feature views that a version with features reads.
     """
 
@@ -53,11 +62,12 @@ class Replay:
         rate: float,
         tally: Tally,
         advance: Callable[[int], Awaitable[None]],
+        answered: Callable[[str, Request], None],
         views: int,
     ) -> None:
         self._url, self._output, self._requests, self._tally = url, output, requests, tally
         self._interval = 1.0 / rate
-        self._advance, self._views = advance, views
+        self._advance, self._on_answer, self._views = advance, answered, views
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._stop = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
@@ -103,7 +113,7 @@ class Replay:
             await asyncio.wait(self._under_way)
 
     async def _send(self, session: aiohttp.ClientSession, request: Request) -> None:
-        started, phase = time.monotonic(), self._tally.phase
+        started, phase, rise = time.monotonic(), self._tally.phase, self._tally.rise
         version, score, error = None, 0.0, None
         fell_over: tuple[str, ...] = ()
         features = Freshness()
@@ -116,6 +126,7 @@ class Replay:
                     version, score = reply["model_version"], _score(reply, self._output)
                     fell_over = tuple(response.headers.get("x-failed-versions", "").replace(",", " ").split())
                     features = freshness(response.headers.get("x-feature-status"), self._views)
+                    self._on_answer(reply["id"], request)
                 else:
                     error = f"{response.status}: {text[:200]}"
         except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as failure:
@@ -123,9 +134,8 @@ class Replay:
         finally:
             self._room.release()
         ended = time.monotonic()
-        self._tally.add(
-            Outcome(request.key, started, ended, version, score, request.label, fell_over, features, error), phase
-        )
+        outcome = Outcome(request.key, started, ended, version, score, request.label, fell_over, features, error)
+        self._tally.add(outcome, phase, rise)
 
 
 def _score(reply: dict[str, Any], output: str) -> float:

@@ -50,11 +50,14 @@ class Encoding:
         vocabularies: by categorical column, the texts with codes 1, 2, …; 0 is any other.
         numbers: numeric columns, in the order of the network's inputs.
         indicators: columns of ``numbers`` whose absence is an input of its own; these inputs come last.
+        refuse_uncoded: whether text that has no code of its own is refused, where it could share code 0; empty text,
+            which stands for what is not known, never is.
     """
 
     vocabularies: Mapping[str, tuple[str, ...]]
     numbers: tuple[Number, ...]
     indicators: tuple[str, ...]
+    refuse_uncoded: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for :meth:`from_json`."""
@@ -67,6 +70,7 @@ class Encoding:
             {name: tuple(texts) for name, texts in values["vocabularies"].items()},
             tuple(Number(**number) for number in values["numbers"]),
             tuple(values["indicators"]),
+            values["refuse_uncoded"],
         )
 
 
@@ -109,13 +113,19 @@ class Encoder:
         self._mean = np.array([number.mean for number in encoding.numbers])
         self._std = np.array([number.std for number in encoding.numbers])
         self._indicators = [self._names.index(name) for name in encoding.indicators]
+        self._refuse_uncoded = encoding.refuse_uncoded
 
     def __call__(self, columns: RawColumns) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Codes, shape (rows, categories), and standardised numbers with the indicators, shape (rows, numbers).
 
         A number that is missing (NaN, None, or its column left out) is filled with the training mean, which is 0.
+
+        Raises:
+            ValueError: text that has no code, where the encoding refuses it.
         """
         codes = [[known.get(text, 0) for text in _texts(columns, name)] for name, known in self._codes.items()]
+        if self._refuse_uncoded:
+            self._require_codes(columns, codes)
         values = np.stack([_values(columns, name) for name in self._names], axis=1)
         values[:, self._logarithmic] = _logarithm(values[:, self._logarithmic], self._unit)
         values = (values - self._mean) / self._std
@@ -123,6 +133,12 @@ class Encoder:
         numbers = np.where(absent, 0.0, np.clip(values, -CLIP, CLIP))
         inputs = np.concatenate([numbers, absent[:, self._indicators]], axis=1, dtype=np.float32)
         return np.array(codes, dtype=np.int64).T.copy(), inputs
+
+    def _require_codes(self, columns: RawColumns, codes: list[list[int]]) -> None:
+        for name, coded in zip(self._codes, codes, strict=True):
+            for text, code in zip(_texts(columns, name), coded, strict=True):
+                if text and not code:
+                    raise ValueError(f"{name} {text!r} has no code: fewer than {RARE} training rows had it")
 
 
 def _texts(columns: RawColumns, name: str) -> list[str]:

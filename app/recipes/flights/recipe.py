@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
@@ -35,6 +36,8 @@ from app.training.recipe import Columns, Data, Evaluation
 
 LAST_TRAINING_MONTH = 9
 OUTPUT = "late_probability"
+SHUFFLE_SEED = 2013
+"""Of ``shuffled_labels``: a run that is resumed must find the labels that it began with."""
 
 _EXAMPLES = 5
 _EDGE_ROWS = 25_000
@@ -53,6 +56,10 @@ class FlightsConfig(BaseModel):
     bins: int = Field(6, ge=1, description="Pieces of the encoding of a number")
     hidden: tuple[int, ...] = Field((256, 128), description="Units of the hidden layers")
     dropout: float = Field(0.4, ge=0, lt=1, description="Share of hidden units left out in training")
+    shuffled_labels: bool = Field(
+        False,
+        description="Deal the training rows' labels out anew: a fault, to rehearse that it is noticed",
+    )
 
 
 class Prepared(NamedTuple):
@@ -83,7 +90,7 @@ class FlightsRecipe:
 
     def prepare(self) -> Data:
         """See :class:`app.training.recipe.Recipe`."""
-        return prepared(self.config.features).data
+        return prepared(self.config.features, self.config.shuffled_labels).data
 
     def build(self, data: Data) -> FlightsNetwork:
         """See :class:`app.training.recipe.Recipe`."""
@@ -124,7 +131,7 @@ class FlightsRecipe:
             ValueError: ``data`` is not what this recipe prepares here.
         """
         assert isinstance(model, FlightsNetwork)
-        ready = prepared(self.config.features)
+        ready = prepared(self.config.features, self.config.shuffled_labels)
         if ready.data.fingerprint != data.fingerprint:
             raise ValueError(
                 f"the model was trained on data {data.fingerprint[:12]}, but this installation prepares "
@@ -169,9 +176,18 @@ def signature(features: Features) -> ModelSignature:
     return ModelSignature(inputs=Schema(columns), outputs=Schema([ColSpec("double", OUTPUT)]))
 
 
+def prepared(features: Features, shuffled_labels: bool = False) -> Prepared:
+    """The data, computed once in a process: a run needs it at its start and, for the package, at its end.
+
+    Args:
+        shuffled_labels: whether the training rows' labels are dealt out anew; those of the test rows stay.
+    """
+    ready = _prepared(features)
+    return _shuffled(ready) if shuffled_labels else ready
+
+
 @lru_cache
-def prepared(features: Features) -> Prepared:
-    """The data, computed once in a process: a run needs it at its start and, for the package, at its end."""
+def _prepared(features: Features) -> Prepared:
     return prepare(features)
 
 
@@ -192,6 +208,14 @@ def prepare(features: Features) -> Prepared:
         facts=_facts("train", train) | _facts("test", test) | {"columns": len(column_types(features))},
     )
     return Prepared(data, encoding, requests)
+
+
+def _shuffled(ready: Prepared) -> Prepared:
+    data = ready.data
+    labels = np.random.default_rng(SHUFFLE_SEED).permutation(data.train["late"])
+    train = {**data.train, "late": labels}
+    fingerprint = _fingerprint({"train": train, "test": data.test})
+    return ready._replace(data=replace(data, train=train, fingerprint=fingerprint))
 
 
 def _arrays(encoder: Encoder, table: Table) -> Table:

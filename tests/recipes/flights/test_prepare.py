@@ -86,3 +86,14 @@ def test_missing_numbers_in_every_spelling_are_the_training_mean() -> None:
     codes, numbers = encoder({"carrier": ["AA"], "x": [3.0]})
     assert codes.tolist() == [[1]]
     np.testing.assert_allclose(numbers, [[1, 0, 1]], atol=1e-12)  # y is missing, as in a training row
+
+
+def test_shuffled_labels_are_of_the_training_rows_only(static: Prepared) -> None:
+    shuffled = FlightsRecipe(FlightsConfig(features="static", shuffled_labels=True)).prepare()
+    assert shuffled.fingerprint != static.data.fingerprint
+    assert shuffled.train["late"].sum() == static.data.train["late"].sum()
+    agreeing = float((shuffled.train["late"] == static.data.train["late"]).mean())
+    share = float(static.data.train["late"].mean())
+    assert agreeing == pytest.approx(share**2 + (1 - share) ** 2, abs=0.01)  # as by chance
+    for name, column in static.data.test.items():
+        np.testing.assert_array_equal(shuffled.test[name], column)

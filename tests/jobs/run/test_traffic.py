@@ -27,7 +27,7 @@ class Gateway:
         self.seen.append(("asked", instant))
         await asyncio.sleep(0.02)  # as long as an answer takes
         self.seen.append(("answered", instant))
-        reply = {"model_version": "2", "outputs": [{"name": "score", "data": [0.5]}]}
+        reply = {"model_version": "2", "id": str(instant), "outputs": [{"name": "score", "data": [0.5]}]}
         return web.json_response(reply, headers={"x-feature-status": "weather=stale"})
 
     async def advance(self, instant: int) -> None:
@@ -49,13 +49,21 @@ async def gateway() -> AsyncIterator[Gateway]:
 
 
 def requests() -> list[Request]:
-    return [Request(str(instant).encode(), f"k{place}", place % 2, instant) for place, instant in enumerate(INSTANTS)]
+    return [
+        Request(str(instant).encode(), f"k{place}", place % 2, instant, known=instant + 60)
+        for place, instant in enumerate(INSTANTS)
+    ]
 
 
 async def test_each_instant_is_answered_before_the_next(gateway: Gateway) -> None:
-    tally = Tally(["2"])
+    tally = Tally()
     tally.begin({"2": 1.0}, 0.0)
-    replay = Replay(gateway.url, "score", iter(requests()), 1000, tally, gateway.advance, views=3)
+    labelled: list[tuple[str, int]] = []
+
+    def answered(request_id: str, request: Request) -> None:
+        labelled.append((request_id, request.known))
+
+    replay = Replay(gateway.url, "score", iter(requests()), 1000, tally, gateway.advance, answered, views=3)
     async with asyncio.timeout(10):
         await replay.run()
     for instant in (10, 20, 30):
@@ -64,6 +72,7 @@ async def test_each_instant_is_answered_before_the_next(gateway: Gateway) -> Non
         first, last = gateway.seen.index(what[0]), len(gateway.seen) - 1 - gateway.seen[::-1].index(what[-1])
         assert gateway.seen[first : last + 1] == what, "another instant's request in between"
     assert [event for event, at in gateway.seen if at == 10][1:4] == ["asked"] * 3, "one instant is an open loop"
+    assert sorted(labelled) == sorted((str(instant), instant + 60) for instant in INSTANTS)
     found = tally.versions["2"]
     assert found.requests == len(INSTANTS)
     assert (found.features.fresh, found.features.stale) == (2 * len(INSTANTS), len(INSTANTS))
@@ -74,9 +83,9 @@ async def test_features_that_cannot_move_on_end_the_traffic(gateway: Gateway) ->
         if instant == 20:
             raise FeatureStoreError("Redis is away")
 
-    tally = Tally(["2"])
+    tally = Tally()
     tally.begin({"2": 1.0}, 0.0)
-    replay = Replay(gateway.url, "score", iter(requests()), 1000, tally, away, views=3)
+    replay = Replay(gateway.url, "score", iter(requests()), 1000, tally, away, lambda *_: None, views=3)
     with pytest.raises(FeatureStoreError):
         async with asyncio.timeout(10):
             await replay.run()
