@@ -51,6 +51,7 @@ class Prediction(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only
         features: by feature view; empty for a model without.
         failed: versions that were asked and gave no answer, one an attempt, before ``version`` did or in vain.
         mirrored: whether another version answered the caller, and this one, a release's challenger, unseen beside it.
+        pinned: whether the request itself named the version that must answer: no split has picked it.
     """
 
     event_id: str
@@ -72,6 +73,7 @@ class Prediction(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only
     features: dict[str, ViewTimes] = {}
     failed: list[str] = []
     mirrored: bool = False
+    pinned: bool = False
 
     def encode(self) -> bytes:
         """The record as stored.

@@ -50,6 +50,7 @@ class Records:
                 features=view_times(features) if features is not None else {},
                 failed=served.failed,
                 mirrored=mirrored,
+                pinned=served.call.pinned is not None,
             )
         )
 

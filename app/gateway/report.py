@@ -106,7 +106,7 @@ class Reporter:
         self._counts["limits"].publish({name: count for name, count in asdict(limits).items() if name != "local"})
         self._counts["samples"].publish(asdict(self._samples.stats()))
         self._counts["mirror"].publish(asdict(self._mirror.stats))
-        self._ongoing.publish(self._versions.ongoing())
+        self._ongoing.publish({(app,): count for app, count in self._versions.ongoing().items()})
 
     async def _keep_publishing(self) -> None:
         while True:

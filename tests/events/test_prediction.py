@@ -24,16 +24,18 @@ def texts(*values: str | bytes) -> NDArray[Any]:
 def test_a_record_comes_back_as_it_was() -> None:
     views = {"arrivals": ViewTimes(2, 1, 0, 1_000, 2_000), "weather": ViewTimes(0, 0, 3)}
     outputs = {"x": Output((2,), [1.5, float("inf")]), "t": Output((1,), ["é"]), "b": Output((1,), [b"\xff"])}
-    record = prediction(features=views, outputs=outputs, version=None, placement=None, cached=True, mirrored=True)
+    record = prediction(
+        features=views, outputs=outputs, version=None, placement=None, cached=True, mirrored=True, pinned=True
+    )
     assert decode(record.encode()) == record
 
 
 def test_a_later_release_may_add_fields_and_an_older_one_reads_on() -> None:
     fields = msgspec.msgpack.decode(prediction().encode())
     assert decode(msgspec.msgpack.encode([*fields, "new"])) == decode(msgspec.msgpack.encode(fields))
-    shorter = decode(msgspec.msgpack.encode(fields[:-3]))
+    shorter = decode(msgspec.msgpack.encode(fields[:-4]))
     assert shorter is not None
-    assert (shorter.features, shorter.failed, shorter.mirrored) == ({}, [], False)
+    assert (shorter.features, shorter.failed, shorter.mirrored, shorter.pinned) == ({}, [], False, False)
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", msgspec.msgpack.encode({"a": 1}), msgspec.msgpack.encode([1, 2])])

@@ -9,10 +9,10 @@ from app.events import Prediction
 from app.monitoring.labels.trial import Trial
 from app.monitoring.sums import Arm
 
-Why = Literal["other_version", "cached", "failed", "several_rows", "without_value"]
-"""Why a prediction is judged by no label: a version outside the trial or none answered it; the answer was another
-request's; it was an error; a label cannot say which of its rows it is for; the output is not there, is not a number,
-or was too large for the event."""
+Why = Literal["other_version", "pinned", "cached", "failed", "several_rows", "without_value"]
+"""Why a prediction is judged by no label: a version outside the trial or none answered it; the caller chose the
+version, and who does so is no sample of all; the answer was another request's; it was an error; a label cannot say
+which of its rows it is for; the output is not there, is not a number, or was too large for the event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ def answer_of(prediction: Prediction, trial: Trial, output: str) -> Answer | Why
     arm = _arm(prediction.version, trial)
     if arm is None:
         return "other_version"
+    if prediction.pinned:
+        return "pinned"
     if prediction.cached:
         return "cached"
     if prediction.status != 200:

@@ -12,7 +12,8 @@ class JoinStats:
 
     Attributes:
         indexed: predictions kept for a label, or joined with one that was there before.
-        other_version, cached, failed, several_rows, without_value: predictions that no label judges (``answer.Why``).
+        other_version, pinned, cached, failed, several_rows, without_value: predictions that no label judges
+            (``answer.Why``).
         before: predictions and labels of a time before the trial.
         repeated: predictions that came again; reused: others under a request id that an earlier one had.
         full: predictions for which there was no room.
@@ -30,6 +31,7 @@ class JoinStats:
 
     indexed: int = 0
     other_version: int = 0
+    pinned: int = 0
     cached: int = 0
     failed: int = 0
     several_rows: int = 0
