@@ -52,17 +52,20 @@ class Counts:
 
 
 class Levels:
-    """Values that go up and down, by one label; one that is no longer there falls to 0."""
+    """Values that go up and down, by labels; one that is no longer there falls to 0."""
 
-    def __init__(self, name: str, description: str, label: str) -> None:
-        self._label = label
-        self._gauge = Gauge(name, description, tag_keys=(label,))
-        self._shown: set[str] = set()
+    def __init__(self, name: str, description: str, *labels: str) -> None:
+        self._labels = labels
+        self._gauge = Gauge(name, description, tag_keys=labels)
+        self._shown: set[tuple[str, ...]] = set()
 
-    def publish(self, levels: Mapping[str, float]) -> None:
-        """Set them."""
+    def publish(self, levels: Mapping[tuple[str, ...], float]) -> None:
+        """Set them; keys in the order of the labels."""
         for which in self._shown - levels.keys():
-            self._gauge.set(0.0, {self._label: which})
+            self._set(which, 0.0)
         for which, level in levels.items():
-            self._gauge.set(level, {self._label: which})
+            self._set(which, level)
         self._shown = set(levels)
+
+    def _set(self, which: tuple[str, ...], level: float) -> None:
+        self._gauge.set(level, dict(zip(self._labels, which, strict=True)))

@@ -94,7 +94,7 @@ class LabelJoin:
 
     def _publish(self) -> None:
         self._counts.publish(asdict(self.stats()))
-        self._behind.publish({model: follower.behind_s for model, follower in self._followers.items()})
+        self._behind.publish({(model,): follower.behind_s for model, follower in self._followers.items()})
 
     async def _keep_publishing(self) -> None:
         while True:
