@@ -35,6 +35,9 @@ SERVING_TAG = "tidegate.serving"
 FEATURES_KEY = "tidegate.features"
 FEATURE_VIEWS_KEY = "tidegate.feature_views"
 
+_ABSENT = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
+"""What MLflow says where it answers, and does not hold what was asked for."""
+
 
 class RegistryError(RuntimeError):
     """MLflow is away, or does not hold what was asked for; the message says which."""
@@ -42,6 +45,10 @@ class RegistryError(RuntimeError):
 
 class UnknownVersionError(RegistryError):
     """No such model, version or alias."""
+
+
+class UnservableError(RegistryError):
+    """The registry answers, and what it holds of a model or version cannot be served; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +145,15 @@ def find(client: MlflowClient, model: str, version_or_alias: str) -> ModelVersio
 
     Raises:
         UnknownVersionError: there is none; the message names those there are.
+        RegistryError: MLflow is away.
     """
     try:
         if version_or_alias.isdigit():
             return client.get_model_version(model, version_or_alias)
         return client.get_model_version_by_alias(model, version_or_alias)
     except MlflowException as error:
+        if error.error_code not in _ABSENT:
+            raise RegistryError(f"version {version_or_alias} of {model}: {_first_line(error)}") from error
         found = [str(version.version) for version in client.search_model_versions(f"name='{model}'")]
         if not found:
             raise UnknownVersionError(f"the registry holds no model named {model}") from error
@@ -162,8 +172,7 @@ def alias(client: MlflowClient, model: str, name: str) -> str | None:
     try:
         return str(client.get_model_version_by_alias(model, name).version)
     except MlflowException as error:
-        absent = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
-        if error.error_code in absent:
+        if error.error_code in _ABSENT:
             return None
         raise RegistryError(f"alias {name} of {model}: {_first_line(error)}") from error
 
@@ -172,7 +181,7 @@ def serving_entry(client: MlflowClient, model: str) -> dict[str, Any]:
     """The registered model's own serving settings: the JSON in its tag ``tidegate.serving``, or none.
 
     Raises:
-        RegistryError: the tag does not hold a JSON object.
+        UnservableError: the tag does not hold a JSON object.
     """
     text = client.get_registered_model(model).tags.get(SERVING_TAG, "{}")
     try:
@@ -180,7 +189,7 @@ def serving_entry(client: MlflowClient, model: str) -> dict[str, Any]:
     except ValueError:
         entry = None
     if not isinstance(entry, dict):
-        raise RegistryError(f"tag {SERVING_TAG} of {model} must hold a JSON object; it holds {text!r}")
+        raise UnservableError(f"tag {SERVING_TAG} of {model} must hold a JSON object; it holds {text!r}")
     return entry
 
 
@@ -203,7 +212,7 @@ def load(client: MlflowClient, model: str, version: str, files: Path | None = No
 
     Raises:
         UnknownVersionError: there is no such version.
-        RegistryError: it has no signature, or one that named tensors cannot express.
+        UnservableError: it has no signature, or one that named tensors cannot express.
     """
     find(client, model, version)
     pyfunc = mlflow.pyfunc.load_model(str(files) if files is not None else f"models:/{model}/{version}")
@@ -214,12 +223,14 @@ def read_spec(model: str, version: str) -> ModelSpec:
     """A version's specification, without loading it.
 
     Raises:
-        RegistryError: the registry is away, or the version has no signature that named tensors can express.
+        UnservableError: it has no files of a logged model, no signature, or one that named tensors cannot express.
+        RegistryError: the registry is away.
     """
     try:
         metadata = Model.load(f"models:/{model}/{version}")
     except MlflowException as error:
-        raise RegistryError(f"version {version} of {model}: {_first_line(error)}") from error
+        kind = UnservableError if error.error_code in _ABSENT else RegistryError
+        raise kind(f"version {version} of {model}: {_first_line(error)}") from error
     return spec_of(model, version, metadata)
 
 
@@ -227,11 +238,11 @@ def spec_of(model: str, version: str, metadata: Model) -> ModelSpec:
     """The specification in a logged model's metadata.
 
     Raises:
-        RegistryError: it has no signature, or one that named tensors cannot express.
+        UnservableError: it has no signature, or one that named tensors cannot express.
     """
     signature = metadata.signature
     if signature is None or signature.inputs is None:
-        raise RegistryError(f"version {version} of {model} was logged without a signature; log it with one")
+        raise UnservableError(f"version {version} of {model} was logged without a signature; log it with one")
     where = f"version {version} of {model}"
     travelled: Mapping[str, Any] = metadata.metadata or {}
     features: Sequence[str] = travelled.get(FEATURES_KEY, ())
@@ -254,7 +265,7 @@ def _parameter_dtype(where: str, param: Any) -> str:
     dtype = _COLUMN_DTYPES.get(param.dtype) if isinstance(param.dtype, DataType) else None
     if dtype is None or dtype == "bytes":
         accepted = ", ".join(known.name for known, name in _COLUMN_DTYPES.items() if name != "bytes")
-        raise RegistryError(f"{where}, parameter {param.name} has type {param.dtype}; accepted are {accepted}")
+        raise UnservableError(f"{where}, parameter {param.name} has type {param.dtype}; accepted are {accepted}")
     return dtype
 
 
@@ -268,7 +279,7 @@ def _fields(schema: Schema, where: str, default: str) -> tuple[FieldSpec, ...]:
         elif isinstance(spec, ColSpec) and isinstance(spec.type, DataType) and spec.type != DataType.datetime:
             found.append(FieldSpec(name, _COLUMN_DTYPES[spec.type], required=spec.required))
         else:
-            raise RegistryError(
+            raise UnservableError(
                 f"{where} {name} has type {spec.type}; accepted are tensors and columns of the types "
                 + ", ".join(dtype.name for dtype in _COLUMN_DTYPES)
             )

@@ -260,6 +260,17 @@ class LabelSettings(_Group):
     )
 
 
+class ReleaseSettings(_Group):
+    """Releases that an alias or a tag in the registry begins."""
+
+    registry_poll_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        10.0, description="Interval of the looks for what the registry asks to be released, seconds; 0 makes none"
+    )
+    webhook_secret: SecretStr | None = Field(
+        None, description="Secret of MLflow's webhook, by whose signature it needs no key"
+    )
+
+
 class TrainingSettings(_Group):
     """Where training runs keep their checkpoints."""
 
@@ -309,6 +320,7 @@ class Settings(BaseSettings):
     samples: SampleSettings = Field(default_factory=SampleSettings)
     mirror: MirrorSettings = Field(default_factory=MirrorSettings)
     labels: LabelSettings = Field(default_factory=LabelSettings)
+    releases: ReleaseSettings = Field(default_factory=ReleaseSettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     features: FeaturesSettings = Field(default_factory=FeaturesSettings)
 
@@ -433,7 +445,9 @@ def _explain(error: ValidationError) -> str:
         if name not in variables():  # of a whole group; its values may be secret
             lines.append(f"{name}_*: {problem['msg']}")
             continue
-        shown = "(not shown)" if "PASSWORD" in name or "KEY" in name else repr(problem["input"])
+        shown = (
+            "(not shown)" if any(word in name for word in ("PASSWORD", "KEY", "SECRET")) else repr(problem["input"])
+        )
         lines.append(f"{name}={shown}: {problem['msg']} ({variables()[name]})")
     return "\n".join(lines)
 

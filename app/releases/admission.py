@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from app.model_spec import ModelSpec
-from app.registry import UnknownVersionError, find, read_spec
+from app.registry import RegistryError, UnknownVersionError, UnservableError, find, read_spec
 from app.releases.plan import Agreement, Drift, Plan, Quality
 from app.releases.registry_words import CHALLENGER_ALIAS, RELEASE_TAG
 from app.releases.release import Entry, Note, Release
@@ -30,32 +31,46 @@ class Candidate:
 
     Attributes:
         side_effects: whether its call does something that must not be done twice.
+        inline: whether it is to live in the gateway replicas once it is champion.
     """
 
     version: str
     spec: ModelSpec
     side_effects: bool
+    inline: bool = False
 
 
 def candidate(client: MlflowClient, model: str, version: str, defaults: ServingSettings) -> Candidate:
     """Look a challenger up by number or alias; blocks.
 
     Raises:
-        AdmissionError: the registry holds no such version.
-        RegistryError: the registry is away, or the version cannot be served.
+        AdmissionError: the registry holds no such version, or one that cannot be served.
+        RegistryError: the registry is away.
     """
     try:
         number = str(find(client, model, version).version)
-    except UnknownVersionError as error:
+        spec, serving = read_spec(model, number), settings_of(client, model, defaults)
+        return Candidate(number, spec, serving.side_effects, serving.placement == "inline")
+    except (UnknownVersionError, UnservableError) as error:
         raise AdmissionError(f"version {version}: {error}") from error
-    return Candidate(number, read_spec(model, number), settings_of(client, model, defaults).side_effects)
+    except MlflowException as error:
+        raise RegistryError(f"version {version} of {model}: {error}") from error
 
 
-def admit(found: Candidate, table: RouteTable | None, model: str, plan: Plan, replicas: int, who: str) -> Release:
+def admit(
+    found: Candidate,
+    table: RouteTable | None,
+    model: str,
+    plan: Plan,
+    replicas: int,
+    who: str,
+    mark: str | None = None,
+) -> Release:
     """The release at its beginning. Pure, but for its id and the time.
 
     Args:
         replicas: running replicas of who has the traffic now.
+        mark: tag of the version that gets the release's id, before anything else is told to the registry.
 
     Raises:
         AdmissionError: the plan cannot be honoured for this model and version.
@@ -77,6 +92,12 @@ def admit(found: Candidate, table: RouteTable | None, model: str, plan: Plan, re
     now = time.time()
     identity = f"{model}-{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     against = f"against version {champion}" if champion is not None else "the first of its model"
+    asked = [] if mark is None else [Note(kind="tag", name=mark, version=found.version, value=identity)]
+    notes = (
+        *asked,
+        Note(kind="tag", name=RELEASE_TAG, version=found.version, value=identity),
+        Note(kind="alias", name=CHALLENGER_ALIAS, version=found.version),
+    )
     return Release(
         id=identity,
         model=model,
@@ -84,14 +105,12 @@ def admit(found: Candidate, table: RouteTable | None, model: str, plan: Plan, re
         champion=champion,
         before=weights,
         replicas=max(1, replicas),
+        inline=found.inline,
         plan=plan,
         created=now,
         since=now,
-        outbox=(
-            Note(kind="tag", name=RELEASE_TAG, version=found.version, value=identity, number=1),
-            Note(kind="alias", name=CHALLENGER_ALIAS, version=found.version, number=2),
-        ),
-        notes=2,
+        outbox=tuple(note.model_copy(update={"number": number}) for number, note in enumerate(notes, start=1)),
+        notes=len(notes),
         history=(Entry(at=now, who=who, what=f"{plan.strategy} of version {found.version} begun, {against}"),),
     )
 

@@ -18,7 +18,7 @@ class HistoryBody(BaseModel):
     """Something that happened."""
 
     at: datetime
-    who: str = Field(description="Id of the API key, or controller")
+    who: str = Field(description="Id of the API key, controller, or registry")
     what: str
 
 
@@ -79,9 +79,9 @@ class AuditBody(BaseModel):
     """One change, as the audit log has it."""
 
     at: datetime
-    who: str = Field(description="Id of the API key, or controller")
+    who: str = Field(description="Id of the API key, controller, or registry")
     model: str
-    release: str
+    release: str = Field(description="Empty: of none, as where the registry asks for what cannot be done")
     what: str
     before: str = Field(description="Phase (and step) before; empty: the beginning")
     after: str

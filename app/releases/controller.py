@@ -23,6 +23,7 @@ from app.releases.effects import Effects
 from app.releases.errands import Errands
 from app.releases.judging import Judged, Judging
 from app.releases.machine import decide
+from app.releases.metrics import ReleaseMetrics
 from app.releases.observation import Observation, SetWeights
 from app.releases.orders import order
 from app.releases.plan import Plan
@@ -89,6 +90,7 @@ class Controller:
         self._token: int | None = None
         self._effects = Effects(settings, routes, gateway, self._errands, lambda: self._token or 0)
         self._reconciler = Reconciler(settings, routes, gateway, self._errands)
+        self._metrics = ReleaseMetrics()
         self._live: dict[str, Release] = {}
         self._unsaved: set[str] = set()
         self._deciding = asyncio.Lock()
@@ -110,12 +112,25 @@ class Controller:
         with suppress(RedisError, OSError):
             await self._store.give_up(self._owner)
 
-    async def begin(self, model: str, version: str, plan: Plan, who: str) -> Release:
+    @property
+    def token(self) -> int | None:
+        """The fencing token of the lease that is held now; None while another controller decides."""
+        return self._token
+
+    def busy(self) -> frozenset[str]:
+        """Models that have a release under way."""
+        return frozenset(release.model for release in self._live.values())
+
+    async def begin(
+        self, model: str, version: str, plan: Plan, who: str, mark: str | None = None, since: int | None = None
+    ) -> Release:
         """Begin a release, once everything about it has been checked.
 
         Args:
             version: number or alias in the registry.
-            who: id of the key that asks.
+            who: id of the key that asks, or ``registry``.
+            mark: tag of the version that is to hold the release's id.
+            since: fencing token of the lease under which it was seen to be wanted; None for any.
 
         Raises:
             AdmissionError: the plan cannot be honoured for this model and version.
@@ -128,11 +143,11 @@ class Controller:
         )
         async with self._deciding:
             token = self._leading()
+            if since not in (None, token):
+                raise NotLeadingError("another controller has decided meanwhile")
             sight = await self._world.look()
             table = sight.tables.get(model)
-            carrying = [version for version, weight in (table.weights if table else {}).items() if weight]
-            running = sight.running(model).get(carrying[0], 1) if carrying else 1
-            release = admit(found, table, model, plan, min(running, _MOST_REPLICAS), who)
+            release = admit(found, table, model, plan, sight.needed(model), who, mark)
             await self._writing(self._store.create(release, token))
             self._live[release.id] = release
         self._wake.set()
@@ -213,8 +228,8 @@ class Controller:
                 await self._advance(held.id, sight)
             except RouteError as error:
                 log.warning("release %s: %s", held.id, error)
-        busy = {release.model for release in self._live.values()}
-        self._reconciler.reconcile(sight, busy)
+        self._reconciler.reconcile(sight, self.busy())
+        self._metrics.publish(self._live.values(), {model: table.weights for model, table in sight.tables.items()})
 
     async def _advance(self, identity: str, sight: Sight) -> None:
         async with self._deciding:
@@ -236,6 +251,7 @@ class Controller:
         if release.is_final:
             del self._live[identity]
             self._effects.forget(identity)
+            self._metrics.ended(release)
 
     def _observe(self, judged: Judged, sight: Sight) -> Observation:
         release = judged.release
@@ -247,6 +263,7 @@ class Controller:
             trial=table is not None and table.trial == trial_of(release),
             followed=table is None or self._world.followed(table),  # where there is none, nobody is behind
             running=sight.running(model),
+            inline=sight.inline(model),
             apps=sight.apps(model) | self._effects.deploying(model),
             failed=self._effects.failed.get(release.id, {}),
             delivered=self._effects.delivered.get(release.id, 0),
@@ -254,6 +271,3 @@ class Controller:
             why=judged.why,
             counted=judged.counted,
         )
-
-
-_MOST_REPLICAS = 1000

@@ -12,13 +12,13 @@ from mlflow import MlflowClient
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from app.registry import UnknownVersionError, connect
+from app.registry import UnknownVersionError, UnservableError, connect
 from app.releases.errands import Errands
-from app.releases.observation import Action, Deliver, Deploy, Hold, SetWeights, TakeDown
+from app.releases.observation import Action, Deliver, Deploy, Hold, MoveInline, SetWeights, TakeDown
 from app.releases.registry_notes import deliver
 from app.releases.release import Release
 from app.releases.trial import trial_of
-from app.releases.versions import bring_up, take_down
+from app.releases.versions import LOAD_TIMEOUT_S, bring_up, move_inline, take_down
 from app.routing.store import RouteStore
 from app.routing.table import RouteTable, with_trial
 from app.serving.batch import DEPLOYMENT
@@ -87,6 +87,11 @@ class Effects:
                         f"take down {model} version {version}",
                         lambda: take_down(self.routes, self.gateway(), model, version),
                     )
+            case MoveInline(version):
+                self.errands.run(
+                    f"move {model} version {version} inline",
+                    lambda: move_inline(self.routes, self.gateway(), model, version, LOAD_TIMEOUT_S),
+                )
             case Deliver(note):
 
                 async def hand_over() -> None:
@@ -100,7 +105,7 @@ class Effects:
         try:
             client = await asyncio.to_thread(self._registry)
             await bring_up(client, self.routes, self.gateway(), release.model, version, self.settings.serving)
-        except (UnknownVersionError, DeployError) as error:
+        except (UnknownVersionError, UnservableError, DeployError) as error:
             if version != release.challenger:
                 raise  # a champion is tried again for ever
             self.failed.setdefault(release.id, {})[version] = str(error)

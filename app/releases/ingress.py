@@ -31,6 +31,9 @@ from app.releases.following import MOST, Following
 from app.releases.judging import Judging
 from app.releases.names import PREFIX
 from app.releases.no_grpc import open_no_grpc_port
+from app.releases.registry_events import router as registry_events
+from app.releases.registry_view import RegistryView
+from app.releases.registry_watch import RegistryWatch
 from app.releases.statuses import STATUSES, sentence_of, status_of
 from app.releases.store import ReleaseStore
 from app.routing.readback import gateway_handle
@@ -67,15 +70,21 @@ class Parts:
             lambda release, _, metric, arm, loss: book.note(release, [(metric, arm, loss)]),
             now_us,
         )
+        routes = RouteStore(self._redis)
         self.controller = Controller(
             settings,
             replica,
             self.store,
-            RouteStore(self._redis),
+            routes,
             cache(lambda: gateway_handle(settings.gateway.app_name)),
             Judging(SampleStore(self._redis)),
             self._labels,
         )
+        self.registry = RegistryWatch(
+            settings.releases.registry_poll_s, RegistryView(settings.mlflow), self.controller, self.store, routes
+        )
+        secret = settings.releases.webhook_secret
+        self.webhook_secret = None if secret is None else secret.get_secret_value()
         self.door = Door(
             self._keys.keys,
             lambda: self._keys.age_s is not None,
@@ -90,10 +99,12 @@ class Parts:
         self._samples.start()
         self._labels.start()
         self.controller.start()
+        self.registry.start()
 
     async def stop(self) -> None:
         """End: the followers first, so that nobody waits for them; then the controller, which gives up its lease."""
         await self.following.stop()
+        await self.registry.stop()
         await self.controller.stop()
         await self._labels.stop()
         await self._samples.stop()
@@ -139,6 +150,7 @@ def build_api(parts: Parts) -> FastAPI:
         redoc_url=None,
     )
     api.include_router(health(parts.following))
+    api.include_router(registry_events(parts.registry, parts.door, parts.webhook_secret))
     api.include_router(router(parts.store, parts.controller, parts.following, parts.door))
     _describe(api)
     for error in STATUSES:

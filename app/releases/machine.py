@@ -4,7 +4,8 @@ The release is stored before its actions are begun, and an action is asked for a
 show it done: whoever takes over after a crash finds in the document where the release is, and in the world what is
 still to do. Actions are idempotent; the order that matters is kept by the phases:
 
-- forward: deployed and warm → capacity → weight → followed by every gateway replica → … → alias → deleted;
+- forward: deployed and warm → capacity → weight → followed by every gateway replica → … → alias → the old champion
+  deleted, the new one inline where its model wants that;
 - back: the champion's capacity → weight → followed → challenger deleted, and the registry told.
 """
 
@@ -13,8 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.releases.capacity import challenger_stands, champion_stands, holds
-from app.releases.observation import Action, Deliver, Deploy, Observation, SetWeights, TakeDown
-from app.releases.phases import before, equal, step_on, wanted
+from app.releases.observation import Action, Deliver, Deploy, MoveInline, Observation, SetWeights, TakeDown
+from app.releases.phases import before, equal, moved_inline, step_on, wanted
 from app.releases.release import LEAVING, Release
 
 _PHASES = 12
@@ -44,6 +45,8 @@ def _actions(release: Release, seen: Observation) -> list[Action]:
     found += [Deploy(version) for version in _kept(release) if _is_gone(version, seen)]
     found += _set_weights(release, seen)
     found += _take_down(release, seen)
+    if release.phase == "retiring" and not seen.trial and seen.followed and not moved_inline(release, seen):
+        found.append(MoveInline(release.challenger))
     if release.outbox:
         found.append(Deliver(release.outbox[0]))
     return found

@@ -21,6 +21,7 @@ class Observation:
         trial: whether the table's trial is this release's, to the letter.
         followed: whether every gateway replica follows the table.
         running: version -> replicas that answer; an inline version has as many as anybody wants.
+        inline: versions that the table places in the gateway replicas.
         apps: versions of which a Serve application exists, named by the table or not, or is being made.
         failed: version -> why it cannot be deployed, where that is for good.
         delivered: number of the last note that the registry has.
@@ -33,6 +34,7 @@ class Observation:
     trial: bool = False
     followed: bool = False
     running: Mapping[str, int] = field(default_factory=dict)
+    inline: frozenset[str] = frozenset()
     apps: frozenset[str] = frozenset()
     failed: Mapping[str, str] = field(default_factory=dict)
     delivered: int = 0
@@ -72,10 +74,17 @@ class TakeDown:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveInline:
+    """Have every gateway replica load a version that has all the traffic, and then delete its own replicas."""
+
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Deliver:
     """Make the oldest note of the outbox."""
 
     note: Note
 
 
-Action = Deploy | Hold | SetWeights | TakeDown | Deliver
+Action = Deploy | Hold | SetWeights | TakeDown | MoveInline | Deliver

@@ -12,6 +12,10 @@ from app.releases.release import HISTORY, Ending, Entry, Note, Phase, Release
 
 CONTROLLER = "controller"
 
+INLINE_WAIT_S = 180.0
+"""Time the gateway replicas have to load a new champion that is to be inline, seconds since the phase retiring
+began; then it keeps replicas of its own, and the reconciler finishes a move that is half done."""
+
 _TAG_LENGTH = 4000
 """Longest value of a tag, characters (MLflow takes 5,000)."""
 
@@ -64,6 +68,13 @@ def before(release: Release) -> dict[str, float]:
 def equal(weights: Mapping[str, float], held: Mapping[str, float]) -> bool:
     """Whether two say the same; a version that is not named has weight 0."""
     return all(math.isclose(weights.get(v, 0.0), held.get(v, 0.0), abs_tol=1e-9) for v in {*weights, *held})
+
+
+def moved_inline(release: Release, seen: Observation) -> bool:
+    """Whether the new champion is where its model wants it. Its own replicas go last: once they are gone, every
+    gateway replica has loaded it."""
+    version = release.challenger
+    return not release.inline or (version in seen.inline and version not in seen.apps)
 
 
 def enter(release: Release, phase: Phase, now: float) -> Release:
@@ -201,8 +212,15 @@ def _retire(release: Release, seen: Observation) -> Release:
         return _waits(release, "every gateway replica to forget the release")
     if release.champion is not None and _is_there(release.champion, seen):
         return _waits(release, f"version {release.champion} to be drained and deleted")
+    said = f"version {release.challenger} is champion"
+    if not moved_inline(release, seen):
+        if seen.now - release.since < INLINE_WAIT_S:
+            return _waits(release, f"every gateway replica to load version {release.challenger}")
+        said += f"; it keeps replicas of its own: not every gateway replica has loaded it within {INLINE_WAIT_S:g} s"
+    elif release.inline:
+        said += ", in the gateway replicas themselves"
     ended = enter(release, "promoted", seen.now).model_copy(update={"ended": seen.now})
-    return told(ended, seen.now, CONTROLLER, f"version {release.challenger} is champion")
+    return told(ended, seen.now, CONTROLLER, said)
 
 
 def _restore(release: Release, seen: Observation) -> Release:

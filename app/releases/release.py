@@ -73,6 +73,7 @@ class Release(_Frozen):
         ending: how it ends, once it is on the way back; reason: why, or what ended it.
         waiting_for: what the present phase waits for, in words.
         outbox: what the registry has not been told yet; notes: how many notes there were in all.
+        inline: whether the model's serving entry wants its champion in the gateway replicas.
         given_alias: whether the registry was ever told that the challenger is champion.
         judge: the judge's state (``app.releases.judge``), as plain values; report: what it said last.
     """
@@ -97,6 +98,7 @@ class Release(_Frozen):
     waiting_for: str = ""
     outbox: tuple[Note, ...] = ()
     notes: int = 0
+    inline: bool = False
     given_alias: bool = False
     judge: dict[str, Any] | None = None
     report: dict[str, Any] | None = None

@@ -17,6 +17,10 @@ from app.releases.plan import PlanError
 from app.releases.store import FencedError, LiveReleaseError
 
 
+class EventsOffError(RuntimeError):
+    """Nothing in the registry begins a release, by the settings."""
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """An HTTP status, and when to try again (seconds), where that helps."""
@@ -32,6 +36,7 @@ STATUSES: Mapping[type[Exception], Status] = {
     UnknownReleaseError: Status(404),
     LiveReleaseError: Status(409),
     RefusedError: Status(409),
+    EventsOffError: Status(409),
     NotLeadingError: _LATER,
     FencedError: _LATER,
     TooManyFollowersError: _LATER,

@@ -10,7 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -70,6 +70,14 @@ return 'ok'
 """
 
 
+# ARGV: token, audit length, entry
+_REMARK = """
+if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 'fenced' end
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*', 'entry', ARGV[3])
+return 'ok'
+"""
+
+
 class FencedError(RuntimeError):
     """The lease is somebody else's by now: nothing was written."""
 
@@ -84,7 +92,7 @@ class AuditEntry:
 
     Attributes:
         at: seconds since the epoch; who: a key's id, or ``controller``.
-        what: in words; before, after: phase (and step) before and after it.
+        release: empty where it is of none; what: in words; before, after: phase (and step) before and after it.
     """
 
     at: float
@@ -109,6 +117,7 @@ class ReleaseStore:
         self._acquire = redis.register_script(_ACQUIRE)
         self._release = redis.register_script(_RELEASE)
         self._write = redis.register_script(_WRITE)
+        self._remark = redis.register_script(_REMARK)
 
     async def acquire(self, owner: str, lease_s: float, born: float) -> int | None:
         """Take or renew the lease; its fencing token, or None while it is held by somebody who took it later than at
@@ -142,6 +151,16 @@ class ReleaseStore:
         same = after.history[:known] == before.history
         fresh = after.history[known:] if same else after.history[-1:]
         await self._put(after, token, fresh, new=False, before=place(before))
+
+    async def remark(self, entry: AuditEntry, token: int) -> None:
+        """Note in the audit log what is of no release.
+
+        Raises:
+            FencedError: the lease is somebody else's.
+        """
+        said = await self._remark(keys=[LEASE, AUDIT], args=[token, AUDIT_LENGTH, json.dumps(asdict(entry))])
+        if _text(said) == "fenced":
+            raise FencedError("another controller holds the lease")
 
     async def read(self, release: str) -> Release | None:
         """A release, or None when there is none of that id."""

@@ -19,6 +19,8 @@ from app.serving.deploy import Deployed, applications_of, delete, deploy, runnin
 from app.settings import ServingSettings
 
 FOLLOW_TIMEOUT_S = 10.0
+LOAD_TIMEOUT_S = 60.0
+"""Time the gateway replicas have to load a version that moves inline, seconds."""
 
 
 async def bring_up(

@@ -50,6 +50,24 @@ class Sight:
             for route in table.routes
         }
 
+    def inline(self, model: str) -> frozenset[str]:
+        """Versions of the model that its table places in the gateway replicas."""
+        table = self.tables.get(model)
+        return (
+            frozenset(route.version for route in table.routes if route.placement == "inline")
+            if table
+            else frozenset()
+        )
+
+    def needed(self, model: str) -> int:
+        """Replicas that carry all the model's traffic now: those of the version that has it. What an inline one
+        would need of its own nobody knows: 1, and autoscaling adds to it as the challenger's share grows."""
+        table = self.tables.get(model)
+        carrying = [route for route in table.routes if route.weight] if table else []
+        if not carrying or carrying[0].placement == "inline":
+            return 1
+        return max(1, self.applications.replicas.get(carrying[0].app, 0))
+
     def apps(self, model: str) -> frozenset[str]:
         """Versions of the model that have an application, named by the table or not."""
         head = f"{model}-v"

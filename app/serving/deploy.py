@@ -15,7 +15,7 @@ from ray import serve
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 from ray.serve.schema import ApplicationStatus
 
-from app.registry import RegistryError, find, serving_entry
+from app.registry import UnservableError, find, serving_entry
 from app.serving.application import Version
 from app.serving.quiet_log import QUIET
 from app.settings import ServingSettings
@@ -51,17 +51,17 @@ def settings_of(client: MlflowClient, model: str, defaults: ServingSettings) -> 
     """The defaults, with the registered model's own entry laid over them.
 
     Raises:
-        RegistryError: the entry names a setting that does not exist, or a value that is not accepted.
+        UnservableError: the entry names a setting that does not exist, or a value that is not accepted.
     """
     entry = serving_entry(client, model)
     unknown = entry.keys() - ServingSettings.model_fields.keys()
     if unknown:
         known = ", ".join(ServingSettings.model_fields)
-        raise RegistryError(f"serving entry of {model}: unknown {', '.join(sorted(unknown))}; accepted are {known}")
+        raise UnservableError(f"serving entry of {model}: unknown {', '.join(sorted(unknown))}; accepted are {known}")
     try:
         return ServingSettings.model_validate({**defaults.model_dump(), **entry})
     except ValidationError as error:
-        raise RegistryError(f"serving entry of {model}: {error}") from error
+        raise UnservableError(f"serving entry of {model}: {error}") from error
 
 
 def deploy(client: MlflowClient, model: str, version: str, defaults: ServingSettings) -> Deployed:

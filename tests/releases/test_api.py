@@ -103,7 +103,10 @@ async def world(redis: Redis, valkey: RedisSettings) -> AsyncIterator[World]:
     following.start()
     await following.first_read()
     door = Door({KEY.id: KEY, PREDICTING.id: PREDICTING}, lambda: True, hash_key("admin key"))
-    api = build_api(cast(Parts, SimpleNamespace(store=store, controller=controls, following=following, door=door)))
+    parts = SimpleNamespace(
+        store=store, controller=controls, following=following, door=door, registry=None, webhook_secret=None
+    )
+    api = build_api(cast(Parts, parts))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(api, raise_app_exceptions=False),
         base_url="http://test",
@@ -345,6 +348,7 @@ async def test_the_document_describes_every_route_and_error(world: World) -> Non
     assert set(document["paths"]) == {
         "/releases",
         "/releases/health",
+        "/releases/registry-events",
         "/releases/audit",
         "/releases/{release}",
         "/releases/{release}/{verb}",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.releases.machine import decide
-from app.releases.observation import Deliver, Deploy, Hold, Observation, SetWeights, TakeDown
+from app.releases.observation import Deliver, Deploy, Hold, MoveInline, Observation, SetWeights, TakeDown
 from app.releases.orders import RefusedError, order
 from app.releases.release import Note, Release
 from tests.releases.documents import plan, release
@@ -33,6 +33,9 @@ AT_HALF = {"weights": shares(0.5)}
 AT_ALL = {"weights": shares(1.0)}
 STEP_0 = {"followed_since": 50.0}
 STEP_1 = {"step": 1, "followed_since": 50.0, "counted": 1000}
+INLINE = {"inline": True, "since": 100.0}
+LEFT: dict[str, Any] = {"weights": {"2": 1.0}, "trial": False}
+MOVING: dict[str, Any] = {"apps": frozenset({"2"}), "inline": frozenset({"2"})}
 BACK = {"ending": "rolled_back", "reason": "errors", "since": 99.0}
 
 
@@ -77,6 +80,13 @@ BACK = {"ending": "rolled_back", "reason": "errors", "since": 99.0}
         (at("committing"), seen(**AT_ALL), "retiring", 0),
         (at("retiring"), seen(weights={"2": 1.0, "1": 0.0}, trial=False), "retiring", 0),
         (at("retiring"), seen(weights={"2": 1.0}, trial=False), "promoted", 0),
+        # inline
+        (at("retiring", **INLINE), seen(**LEFT, apps=frozenset({"2"})), "retiring", 0),
+        (at("retiring", **INLINE), seen(**LEFT, **MOVING), "retiring", 0),
+        (at("retiring", **INLINE), seen(**LEFT, inline=frozenset({"2"})), "promoted", 0),
+        (at("retiring", **INLINE), seen(**LEFT, apps=frozenset({"2"}), now=279.0), "retiring", 0),
+        (at("retiring", **INLINE), seen(**LEFT, apps=frozenset({"2"}), now=280.0), "promoted", 0),
+        (at("retiring", **INLINE), seen(**LEFT, **MOVING, now=280.0), "promoted", 0),
         # back
         (at("restoring", **BACK), seen(**AT_HALF), "restoring", 0),
         (at("restoring", **BACK), seen(followed=False), "restoring", 0),
@@ -136,6 +146,32 @@ def test_nothing_is_deleted_that_a_gateway_replica_may_still_ask() -> None:
     assert actions(held, seen(trial=False, followed=False)) == []
     assert actions(held, seen(trial=False)) == [TakeDown("2")]
     assert actions(at("retiring"), seen(weights={"1": 0.0, "2": 1.0}, trial=False)) == [TakeDown("1")]
+
+
+def test_a_new_champion_moves_inline_once_no_gateway_replica_knows_of_the_release() -> None:
+    held = at("retiring", **INLINE)
+    both = {"1": 0.0, "2": 1.0}
+    assert MoveInline("2") not in actions(held, seen(weights=both))
+    assert MoveInline("2") not in actions(held, seen(weights=both, trial=False, followed=False))
+    assert actions(held, seen(weights=both, trial=False)) == [TakeDown("1"), MoveInline("2")]
+    assert actions(held, seen(**LEFT, **MOVING)) == [MoveInline("2")]
+    assert actions(at("retiring", since=100.0), seen(weights=both, trial=False)) == [TakeDown("1")]
+    ended = decide(held, seen(**LEFT, inline=frozenset({"2"}))).release
+    assert ended.history[-1].what == "version 2 is champion, in the gateway replicas themselves"
+    stayed = decide(held, seen(**LEFT, apps=frozenset({"2"}), now=280.0)).release
+    assert "it keeps replicas of its own" in stayed.history[-1].what
+
+
+def test_a_challenger_never_moves_inline() -> None:
+    for phase in ("preparing", "step", "confirming", "switching", "settling", "committing"):
+        assert MoveInline("2") not in actions(at(phase, inline=True), seen(**AT_ALL)), phase
+
+
+def test_an_inline_champion_takes_all_the_traffic_back_at_once() -> None:
+    held = at("restoring", **BACK, replicas=1)
+    assert actions(held, seen(**AT_ALL, running={"1": 10**6, "2": 2}, inline=frozenset({"1"}))) == [
+        SetWeights({"1": 1.0}, True)
+    ]
 
 
 def test_what_a_deployment_left_is_deleted_though_the_table_does_not_name_it() -> None:

@@ -8,10 +8,21 @@ from dataclasses import dataclass, field
 import pytest
 
 from app.releases.machine import decide
-from app.releases.observation import Action, Deliver, Deploy, Hold, Observation, SetWeights, TakeDown, Verdict
+from app.releases.observation import (
+    Action,
+    Deliver,
+    Deploy,
+    Hold,
+    MoveInline,
+    Observation,
+    SetWeights,
+    TakeDown,
+    Verdict,
+)
 from app.releases.orders import RefusedError, order
 from app.releases.plan import Plan
 from app.releases.release import LEAVING, Release
+from app.releases.world import AS_MANY_AS_WANTED
 from tests.releases.documents import plan, release
 
 PLANS = {
@@ -33,6 +44,9 @@ class World:
     trial: str | None = None
     running: dict[str, int] = field(default_factory=lambda: {"1": 2})
     starting: dict[str, int] = field(default_factory=dict)
+    inline: set[str] = field(default_factory=set)
+    unloadable: bool = False
+    moving: int = 0
     lag: int = 0
     behind: list[tuple[dict[str, float], str | None]] = field(default_factory=list)
     registry_away: int = 0
@@ -49,7 +63,8 @@ class World:
             weights=dict(self.weights),
             trial=self.trial == self.stored.id,
             followed=not self.lag,
-            running=dict(self.running),
+            running=self.running | dict.fromkeys(self.inline, AS_MANY_AS_WANTED),
+            inline=frozenset(self.inline),
             apps=frozenset({*self.running, *self.starting}),
             failed={"2": "it does not load"} if self.broken else {},
             delivered=self.delivered,
@@ -87,6 +102,8 @@ class World:
                 if not self.broken or version != "2":
                     self.starting.setdefault(version, self.dice.randrange(3))
             case Hold(version, replicas):
+                if version in self.inline:
+                    return  # it has no replicas of its own to be told
                 if self.running.get(version, 0) and self.running[version] < replicas:
                     self.running[version] += 1
             case SetWeights(weights, trial):
@@ -94,7 +111,8 @@ class World:
                 for version, weight in weights.items():
                     assert version in self.weights, f"{version} is not deployed"
                     if weight > self.weights[version]:
-                        assert self.running.get(version, 0), f"weight for {version}, which does not run"
+                        runs = version in self.inline or self.running.get(version, 0)
+                        assert runs, f"weight for {version}, which does not run"
                 self.behind.append((self.weights, self.trial))
                 self.weights = {version: weights.get(version, 0.0) for version in self.weights}
                 self.trial = self.stored.id if trial else None
@@ -106,6 +124,13 @@ class World:
                     assert mirrored is None or version == "1", "a gateway replica may still mirror to it"
                 self.weights.pop(version, None)
                 self.running.pop(version, None)
+                self.inline.discard(version)
+                self.lag = 2
+            case MoveInline(version) if not self.moving:
+                assert self.weights == {**dict.fromkeys(self.weights, 0.0), version: 1.0}
+                assert self.trial is None
+                self.inline.add(version)
+                self.moving = 1 + self.dice.randrange(4)
                 self.lag = 2
             case Deliver(note) if not self.registry_away:
                 lost = self.stored.phase in LEAVING
@@ -124,6 +149,13 @@ class World:
                 self.weights.setdefault(version, 0.0)
                 self.running[version] = max(self.running.get(version, 0), 1)
                 self.lag = 2
+        if self.moving:
+            self.moving -= 1
+            if not self.moving and not self.unloadable:
+                self.running.pop(self.stored.challenger, None)  # every gateway replica has it
+            elif not self.moving and self.running.get(self.stored.challenger, 0):
+                self.inline.discard(self.stored.challenger)  # one could not load it
+                self.lag = 2
 
     def misfortune(self) -> None:
         match self.dice.choice(
@@ -135,7 +167,7 @@ class World:
                 for version in list(self.running)[:1]:
                     self.running[version] = max(0, self.running[version] - 1)
             case "cluster" if self.dice.random() < 0.2:
-                self.running, self.starting = {}, {}
+                self.running, self.starting, self.moving = {}, {}, 0
             case "breaks" if self.dice.random() < 0.1:
                 self.broken = True
             case "fail" if self.dice.random() < 0.2:
@@ -200,10 +232,28 @@ def test_the_first_version_of_a_model_needs_no_champion() -> None:
     assert {_lived(PLANS["canary"], seed, champion=None) for seed in range(150)} >= {"promoted", "rolled_back"}
 
 
-def _lived(of: Plan, seed: int, champion: str | None = "1") -> str:
+@pytest.mark.parametrize("inline", [{"1"}, set()], ids=["from inline", "from replicas"])
+@pytest.mark.parametrize("unloadable", [False, True], ids=["loads", "does not load"])
+def test_a_champion_that_is_to_be_inline_ends_there_or_where_it_was(inline: set[str], unloadable: bool) -> None:
+    endings = {_lived(PLANS["canary"], seed, inline=inline, unloadable=unloadable) for seed in range(60)}
+    assert {"promoted", "rolled_back"} <= endings
+
+
+def _lived(
+    of: Plan, seed: int, champion: str | None = "1", inline: set[str] | None = None, unloadable: bool = False
+) -> str:
     dice = random.Random(seed)
     if champion is None:
         world = World(dice, release(plan=of, champion=None, before={}), weights={}, running={}, aliases={})
+    elif inline is not None:
+        replicas = 1 if inline else 2
+        world = World(
+            dice,
+            release(plan=of, inline=True, replicas=replicas),
+            running={} if inline else {"1": 2},
+            inline=set(inline),
+            unloadable=unloadable,
+        )
     else:
         world = World(dice, release(plan=of))
     start = dict(world.weights)
@@ -215,6 +265,11 @@ def _lived(of: Plan, seed: int, champion: str | None = "1") -> str:
     assert not ended.outbox
     assert not world.starting, "what is deployed after the end belongs to nobody"
     assert set(world.running) <= set(world.weights)
+    if inline is not None:
+        promoted = ended.phase == "promoted"
+        if not (promoted and unloadable):
+            assert world.inline == ({"2"} if promoted else inline), f"seed {seed}"
+            assert not world.inline & set(world.running), f"seed {seed}: half moved"
     if ended.phase == "promoted":
         assert (world.weights, world.aliases["champion"]) == ({"2": 1.0}, "2"), f"seed {seed}"
     else:

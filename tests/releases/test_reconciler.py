@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from app.releases.reconciler import missing
+from app.releases.reconciler import half_moved, missing
 from app.releases.world import AS_MANY_AS_WANTED, Applications, Sight
 from app.routing.table import Route, RouteTable
 
@@ -35,6 +35,19 @@ def test_an_inline_version_answers_wherever_the_gateway_does() -> None:
     assert seen.running("light") == {"1": AS_MANY_AS_WANTED}
     assert seen.running("flights") == {"1": 2, "2": 0, "3": 0}
     assert seen.running("absent") == {}
+
+
+def test_a_move_into_the_gateway_that_was_cut_off_is_finished() -> None:
+    seen = Sight(TABLES, Applications({"light-v1-dddddd": "RUNNING", "flights-v1-aaaaaa": "RUNNING"}, {}))
+    assert half_moved(seen, ()) == [("light", "1")]
+    assert half_moved(seen, ("light",)) == []
+    assert half_moved(Sight(TABLES, Applications({}, {})), ()) == []
+
+
+def test_an_inline_champion_needs_one_replica_to_be_compared_with() -> None:
+    seen = Sight(TABLES, Applications({}, {"flights-v1-aaaaaa": 3}))
+    assert (seen.needed("light"), seen.needed("flights"), seen.needed("absent")) == (1, 3, 1)
+    assert (seen.inline("light"), seen.inline("flights")) == ({"1"}, frozenset())
 
 
 def test_applications_belong_to_their_version_named_or_not() -> None:
