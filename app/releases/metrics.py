@@ -51,7 +51,8 @@ class ReleaseMetrics:
 
 def judged(live: Collection[Release]) -> tuple[ByModel, ByModel]:
     """By model and guard: the e-value that the challenger is worse, and the bound that fails it. Pure."""
-    evidence, bounds = {}, {}
+    evidence: dict[tuple[str, ...], float] = {}
+    bounds: dict[tuple[str, ...], float] = {}
     for release in live:
         for guard in (release.report or {}).get("guards", ()):
             key = (release.model, guard["name"])

@@ -1,8 +1,12 @@
-"""What is read of a real registry, and written to it."""
+"""What is read of a real registry, and written to it. It is its own: a running controller would answer too."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import httpx
+import mlflow
 import pytest
 from mlflow import MlflowClient
 
@@ -22,9 +26,19 @@ def versions(registry: MlflowClient, model: str, count: int) -> None:
         registry.create_model_version(model, "s3://nowhere/model")
 
 
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[MlflowSettings]:
+    """A registry in a file. MLflow's addresses are the process's: they are given back."""
+    addresses = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    yield MlflowSettings(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="tests")
+    mlflow.set_tracking_uri(addresses[0])
+    mlflow.set_registry_uri(addresses[1])
+
+
 def test_requests_are_found_page_by_page_until_they_are_marked(
-    settings: Settings, registry: MlflowClient, monkeypatch: pytest.MonkeyPatch
+    own: MlflowSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    registry = connect(own)
     monkeypatch.setattr(registry_view, "PAGE", 1)
     versions(registry, "view-tags", 3)  # no plan of its own, and not served
     versions(registry, "view-alias", 2)
@@ -34,7 +48,7 @@ def test_requests_are_found_page_by_page_until_they_are_marked(
     registry.set_registered_model_tag("view-alias", PLAN_TAG, "strategy: canary")
     registry.set_registered_model_alias("view-alias", "challenger", "2")
     registry.set_registered_model_alias("view-served", "challenger", "1")
-    view = RegistryView(settings.mlflow)
+    view = RegistryView(own)
 
     def seen(*served: str) -> list[tuple[str, str, str | None]]:
         found = [each for each in view.requests(served) if each.model.startswith("view-")]
@@ -52,14 +66,11 @@ def test_requests_are_found_page_by_page_until_they_are_marked(
     assert seen() == []
 
 
-def test_a_registry_that_is_away_says_so(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_that_is_away_says_so(own: MlflowSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    view = RegistryView(MlflowSettings(tracking_uri="http://127.0.0.1:1", experiment="none"))
-    try:
-        with pytest.raises(RegistryError, match="does not answer"):
-            view.requests(())
-    finally:
-        connect(settings.mlflow)  # MLflow's addresses are the process's
+    view = RegistryView(own.model_copy(update={"tracking_uri": "http://127.0.0.1:1"}))
+    with pytest.raises(RegistryError, match="does not answer"):
+        view.requests(())
 
 
 def test_a_version_that_cannot_be_served_is_refused_and_not_waited_for(
