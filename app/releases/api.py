@@ -141,7 +141,7 @@ def router(
             200: {
                 "description": "The present state at once, then every change until the release ends. An event's name "
                 "is release, its data a ReleaseBody as JSON. Comments keep the connection alive.",
-                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                "content": {"text/event-stream": {}},
             },
             204: {"description": "It has ended, and the caller has its last event: there is nothing to follow"},
         },
