@@ -174,7 +174,7 @@ def _strata(guard: Guard, tick: Tick) -> list[Stratum | Pairs]:
 def _why(report: JudgeReport, heard: Mapping[str, int], now: int) -> str:
     if report.verdict == "fail":
         worst = max(report.guards, key=lambda guard: guard.fail_e)
-        return f"{_rates(worst)}; e {worst.fail_e:.3g}, the bound is {report.fail_bound:.3g}"
+        return f"{_rates(worst)}; e over all guards {report.fail_e:.3g}, the bound is {report.fail_bound:.3g}"
     if report.verdict == "pass":
         return "; ".join(_rates(guard) for guard in report.guards)
     open_ = [guard for guard in report.guards if guard.verdict != "pass"]

@@ -30,7 +30,7 @@ def test_ticks_are_folded_once_whatever_is_read_again() -> None:
 def test_a_fail_says_who_and_how_much() -> None:
     failed = judged(GUARDED, {number: tick(30, 1) for number in range(3)}, now=3)
     assert failed.verdict == "fail"
-    assert failed.why.startswith("errors 30.00% of 300 against 1.00% of 300; e ")
+    assert failed.why.startswith("errors 30.00% of 300 against 1.00% of 300; e over all guards ")
     assert failed.release.report is not None
 
 
