@@ -73,9 +73,9 @@ def plain(state: Body) -> str:
 
 def _said(guard: Body, pass_bound: float) -> str:
     return (
-        f"{guard['name']} {guard['verdict']}: e {_of(guard['fail_e'], guard['bound'])} for a fail, "
-        f"{_of(guard['pass_e'], pass_bound)} for a pass, challenger {number(guard['rate_challenger'], '.2%')} of "
-        f"{guard['n_challenger']}, champion {number(guard['rate_champion'], '.2%')} of {guard['n_champion']}"
+        f"{guard['name']} {guard['verdict']}: {number(guard['rate_challenger'], '.2%')} of {guard['n_challenger']} "
+        f"against {number(guard['rate_champion'], '.2%')} of {guard['n_champion']}, "
+        f"e fail {_of(guard['fail_e'], guard['bound'])}, pass {_of(guard['pass_e'], pass_bound)}"
     )
 
 

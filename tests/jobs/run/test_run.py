@@ -85,7 +85,7 @@ def test_the_output_tells_it(told: tuple[dict[str, Any], str]) -> None:
         "ray job submit -- python -m jobs.train --config flights-online",
         "ray job submit -- python -m jobs.materialize --recipe flights --until 2013-10-01 --fresh",
         "step 0: version",
-        "for a fail",
+        "e fail ",
         "rows read online",
         "0 failed",
         "0 keys moved back",

@@ -79,8 +79,7 @@ def test_a_release_in_words_and_bars() -> None:
     ):
         assert part in text
     assert plain(record.state) == (
-        "step 1 of 3 | quality undecided: e 6.3 of 40 for a fail, 0.5 of 20 for a pass, challenger 12.00% of 120, "
-        "champion 10.00% of 1080"
+        "step 1 of 3 | quality undecided: 12.00% of 120 against 10.00% of 1080, e fail 6.3 of 40, pass 0.5 of 20"
     )
 
 
@@ -106,7 +105,7 @@ def test_plain_lines_when_something_happens_and_each_few_seconds_else(monkeypatc
     lines = console.file.getvalue().splitlines()
     assert len(lines) == 3
     assert lines[0] == "    12:00:05  step 0: version 3 at 10%"
-    assert lines[1].startswith("    step 1 of 3 | quality undecided: e 6.3 of 40")
+    assert lines[1].startswith("    step 1 of 3 | quality undecided: 12.00% of 120 against")
     assert lines[2].endswith("| fell over 1, failed 0")
     now += PLAIN_EVERY_S
     progress.traffic_moved()
