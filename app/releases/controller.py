@@ -31,7 +31,7 @@ from app.releases.reconciler import Reconciler
 from app.releases.release import Release
 from app.releases.store import FencedError, ReleaseStore
 from app.releases.trial import trial_of
-from app.releases.world import Sight, World
+from app.releases.world import BUSY_S, IDLE_S, Sight, World
 from app.routing.store import RouteStore
 from app.routing.table import RouteError
 from app.routing.trial import Trial
@@ -84,7 +84,7 @@ class Controller:
         self._settings, self._owner, self._store, self._routes = settings, owner, store, routes
         self._judging, self._labels = judging, labels
         self._wake = asyncio.Event()
-        self._errands = Errands(self._wake.set)
+        self._errands = Errands(self._on_errand)
         self._world = World(routes, gateway, self._errands)
         self._born = time.time()
         self._token: int | None = None
@@ -173,6 +173,10 @@ class Controller:
         self._wake.set()
         return ordered
 
+    def _on_errand(self) -> None:
+        self._world.changed()
+        self._wake.set()
+
     def _leading(self) -> int:
         if self._token is None:
             raise NotLeadingError("this controller does not decide now; ask again in a few seconds")
@@ -222,7 +226,7 @@ class Controller:
         self._token = token
 
     async def _turn(self) -> None:
-        sight = await self._world.look()
+        sight = await self._world.look(BUSY_S if self._live else IDLE_S)
         for held in list(self._live.values()):
             try:
                 await self._advance(held.id, sight)
