@@ -6,6 +6,7 @@ route table can tell (does the version exist, does its call have side effects) i
 
 from __future__ import annotations
 
+import math
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -123,14 +124,16 @@ class Drift(_Frozen):
 
     metric: Literal["drift"]
     output: str
-    low: float = 0.0
-    high: float = 1.0
+    low: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    high: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.05
 
     @model_validator(mode="after")
     def _range(self) -> Self:
         if not self.low < self.high:
             raise ValueError(f"low {self.low:g}, high {self.high:g}: low must lie below high")
+        if math.isinf(self.high - self.low):
+            raise ValueError(f"low {self.low:g}, high {self.high:g}: they lie too far apart for their difference")
         return self
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ def test_a_plan_says_its_durations_in_units() -> None:
         ({"guards": [{"metric": "agreement", "output": "y"}]}, "needs mirror above 0"),
         ({"guards": [{"metric": "quality", "output": "y", "loss": "error", "tolerance": 0.1}]}, "odds ratio"),
         ({"guards": [{"metric": "drift", "output": "y", "low": 1, "high": 0}]}, "low must lie below high"),
+        ({"guards": [{"metric": "drift", "output": "y", "low": -math.inf}]}, "low -inf: Input should be a finite"),
+        ({"guards": [{"metric": "drift", "output": "y", "low": -1e308, "high": 1e308}]}, "too far apart"),
         ({"strategy": "blue_green"}, "blue_green has one step, not 2"),
         ({"strategy": "ab", "steps": [{"weight": 0.0}]}, "share between 0 and 1"),
         ({"strategy": "shadow", "steps": [{"weight": 0.0}]}, "needs the share of requests to mirror"),
