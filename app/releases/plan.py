@@ -31,14 +31,18 @@ def _seconds(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return value
     if isinstance(value, int | float):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # pydantic would not take it for a refusal
+            raise ValueError("accepted is a number of seconds below 1e308") from None
     return _quantity(value, bare_unit="s")
 
 
 def _latency(value: Any) -> Any:
-    """A latency such as ``250ms`` or ``0.3s``: it must say its unit."""
+    """A latency such as ``250ms`` or ``0.3s``: it must say its unit. In whole nanoseconds, as it is stored: what is
+    read again must be the same, to the letter."""
     if isinstance(value, str):
-        return _quantity(value, bare_unit=None)
+        return round(_quantity(value, bare_unit=None), 9)
     raise ValueError("a latency objective needs its unit: accepted is text such as 250ms or 0.3s")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.releases.plan import PlanError, load, parse
+from app.releases.plan import Plan, PlanError, load, parse
 
 CANARY: dict[str, Any] = {
     "strategy": "canary",
@@ -34,7 +34,9 @@ def test_a_plan_says_its_durations_in_units() -> None:
         ({"steps": [{"weight": 0.1, "gate": "time"}]}, "the gate time needs min_duration or min_samples"),
         ({"steps": [{"weight": 0.1, "min_duration": "5m", "max_duration": "1m"}]}, "below min_duration"),
         ({"steps": [{"weight": 0.1, "min_duration": "5 parsecs"}]}, "number with a unit"),
+        ({"steps": [{"weight": 0.1, "min_duration": 10**400}]}, "accepted is a number of seconds"),
         ({"guards": [{"metric": "latency", "objective": 250}]}, "needs its unit"),
+        ({"guards": [{"metric": "latency", "objective": "0.0000001ms"}]}, "greater than 0"),
         ({"guards": [{"metric": "latency", "objective": "250"}]}, "number with a unit"),
         ({"guards": [{"metric": "profit"}]}, "'errors', 'latency', 'quality', 'drift', 'agreement'"),
         ({"guards": [{"metric": "errors", "tolerance": 0.5}]}, "greater than or equal to 1"),
@@ -72,6 +74,12 @@ def test_what_cannot_be_honoured_is_refused_with_a_sentence(change: dict[str, An
 )
 def test_every_strategy_has_a_plan(change: dict[str, Any]) -> None:
     assert parse(CANARY | change).strategy == change["strategy"]
+
+
+@pytest.mark.parametrize("objective", ["250ms", "33.3333333333ms", "0.0000016ms", "99999999999d"])
+def test_a_latency_is_read_again_as_it_was(objective: str) -> None:
+    plan = parse(CANARY | {"guards": [{"metric": "latency", "objective": objective}]})
+    assert Plan.model_validate_json(plan.model_dump_json()) == plan
 
 
 def test_a_file_that_is_no_plan_says_so(tmp_path: Path) -> None:
