@@ -284,6 +284,21 @@ def parse(document: Any) -> Plan:
         raise PlanError("\n".join(lines)) from None
 
 
+def plain_values(text: str, where: str) -> Any:
+    """What YAML says.
+
+    Args:
+        where: it was found, for the error.
+
+    Raises:
+        PlanError: it is no YAML.
+    """
+    try:
+        return yaml.safe_load(text)
+    except Exception as error:  # not only YAMLError: a date or a number that is none raises whatever Python raises
+        raise PlanError(f"{where} is not YAML: {error}") from None
+
+
 def load(path: Path) -> Plan:
     """A plan from a YAML file.
 
@@ -291,8 +306,9 @@ def load(path: Path) -> Plan:
         PlanError: the file cannot be read, is no YAML, or the plan cannot be honoured.
     """
     try:
-        return parse(yaml.safe_load(path.read_text()))
+        text = path.read_text()
     except OSError as error:
         raise PlanError(f"{path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
+    except UnicodeDecodeError as error:
         raise PlanError(f"{path} is not YAML: {error}") from error
+    return parse(plain_values(text, str(path)))

@@ -173,6 +173,10 @@ class RegistryWatch:
             await self._refuse(request, token, str(error))
         except LiveReleaseError as error:
             log.info("%s of %s waits: %s", request.by, request.model, error)
+        except (RegistryError, NotLeadingError, FencedError, RedisError, OSError):
+            raise  # of all requests
+        except Exception:
+            log.exception("%s of %s cannot be looked into; others are", request.by, request.model)
         else:
             log.info("%s of %s has begun release %s", request.by, request.model, release.id)
 

@@ -12,9 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
-import yaml
-
-from app.releases.plan import Plan, PlanError, parse
+from app.releases.plan import Plan, PlanError, parse, plain_values
 from app.releases.registry_words import CHALLENGER_ALIAS, MARK_TAG, PLAN_TAG, RELEASE_TAG
 
 DEFAULT = "default"
@@ -125,10 +123,7 @@ def _of_version(model: RegisteredModel, version: str, tags: Mapping[str, str]) -
 
 
 def _parsed(text: str, tag: str) -> Plan:
-    try:
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise PlanError(f"{tag} is not YAML: {error}") from None
+    document = plain_values(text, tag)
     try:
         return parse(document)
     except PlanError as error:

@@ -89,6 +89,12 @@ def test_a_file_that_is_no_plan_says_so(tmp_path: Path) -> None:
     file.write_text("steps: [")
     with pytest.raises(PlanError, match="is not YAML"):
         load(file)
+    file.write_text("since: 2026-13-45")
+    with pytest.raises(PlanError, match="is not YAML: month"):
+        load(file)
+    file.write_bytes(b"\xff")
+    with pytest.raises(PlanError, match="is not YAML"):
+        load(file)
     file.write_text("- canary")
     with pytest.raises(PlanError, match="a plan is a mapping"):
         load(file)

@@ -15,7 +15,7 @@ from app.releases.controller import AdmissionError
 from app.releases.plan import Plan
 from app.releases.registry_watch import RegistryWatch
 from app.releases.release import Release
-from app.releases.requests import Request
+from app.releases.requests import Request, plan_of
 from app.releases.store import AuditEntry, LiveReleaseError
 from tests.releases.documents import release
 from tests.support.eventually import eventually
@@ -125,6 +125,21 @@ async def test_a_refusal_is_written_on_the_version_and_in_the_audit_log(
     assert len(world.said) == 1
     assert f"refused: {why}" in world.said[0]
     assert world.begun == []
+
+
+async def test_a_request_at_which_the_controller_fails_keeps_no_other_waiting(
+    world: World, watch: RegistryWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(request: Request) -> Plan:
+        if request.version == "1":
+            raise KeyError("a defect")
+        return plan_of(request)
+
+    monkeypatch.setattr("app.releases.registry_watch.plan_of", read)
+    world.asked = [Request("flights", "1", "tag of version 1", YAML, {}, "mark-1"), ASKED]
+    watch.start()
+    await eventually(lambda: bool(world.begun))
+    assert [version for _, version, *_ in world.begun] == ["2"]
 
 
 async def test_an_alias_without_a_plan_does_nothing_and_that_is_said_once(world: World, watch: RegistryWatch) -> None:
