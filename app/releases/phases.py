@@ -195,7 +195,7 @@ def _settle(release: Release, seen: Observation) -> Release:
     noted = _noting(
         enter(release, "committing", seen.now),
         Note(kind="tag", name=RESULT_TAG, version=release.challenger, value=f"promoted by {release.id}"),
-        Note(kind="alias", name=CHALLENGER_ALIAS, version=None),
+        Note(kind="alias", name=CHALLENGER_ALIAS, version=None, value=release.challenger),
         Note(kind="alias", name=CHAMPION_ALIAS, version=release.challenger),
     )
     return noted.model_copy(update={"given_alias": True})
@@ -231,10 +231,12 @@ def _restore(release: Release, seen: Observation) -> Release:
     told_of = f"{release.ending.replace('_', ' ')} by {release.id}: {release.reason}"
     notes = [
         Note(kind="tag", name=RESULT_TAG, version=release.challenger, value=told_of[:_TAG_LENGTH]),
-        Note(kind="alias", name=CHALLENGER_ALIAS, version=None),
+        Note(kind="alias", name=CHALLENGER_ALIAS, version=None, value=release.challenger),
     ]
     if release.given_alias:
-        notes.append(Note(kind="alias", name=CHAMPION_ALIAS, version=release.champion))
+        # of a first version: to nothing, if it points to that
+        value = "" if release.champion is not None else release.challenger
+        notes.append(Note(kind="alias", name=CHAMPION_ALIAS, version=release.champion, value=value))
     followed = "every gateway replica follows the weights of the start"
     return _noting(told(enter(release, "removing", seen.now), seen.now, CONTROLLER, followed), *notes)
 

@@ -20,7 +20,7 @@ def deliver(client: MlflowClient, model: str, note: Note) -> None:
             client.set_model_version_tag(model, note.version, note.name, note.value)
         elif note.version is not None:
             client.set_registered_model_alias(model, note.name, note.version)
-        elif alias(client, model, note.name) is not None:
+        elif alias(client, model, note.name) == note.value:
             client.delete_registered_model_alias(model, note.name)
     except MlflowException as error:
         raise RegistryError(f"{note.kind} {note.name} of {model}: {error}") from error

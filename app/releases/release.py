@@ -46,7 +46,9 @@ class Note(_Frozen):
     the registry has it; made twice they leave what they leave made once.
 
     Attributes:
-        kind: ``alias``: ``name`` points to ``version``, or to nothing if that is None; ``tag``: of ``version``.
+        kind: ``alias``: ``name`` points to ``version``; ``tag``: of ``version``.
+        version: None: the alias is to point to nothing, if it points to the version in ``value``. One that somebody
+            has moved on meanwhile asks for a release to come, or is theirs to say.
         number: 1 for the first of a release.
     """
 
