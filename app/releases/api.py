@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from starlette.types import Receive, Send
 from starlette.types import Scope as ASGIScope
 
-from app.gateway.errors import ForbiddenError, InputError, NoAnswerError, NotAllowedError
+from app.gateway.errors import ForbiddenError, InputError, NoAnswerError, NotAllowedError, TooLargeError
 from app.gateway.keys import Caller, Door, Scope
 from app.registry import RegistryError
 from app.releases.bodies import AuditBody, ReleaseBody, SummaryBody, audited, summary, whole
@@ -92,7 +92,7 @@ def router(
         "",
         status_code=201,
         responses=_responses(
-            InputError, AdmissionError, LiveReleaseError, NotLeadingError, RegistryError, RedisError
+            InputError, TooLargeError, AdmissionError, LiveReleaseError, NotLeadingError, RegistryError, RedisError
         ),
     )
     async def begin(body: BeginBody, request: Request, response: Response) -> ReleaseBody:

@@ -45,6 +45,8 @@ DEPLOYMENT = "Releases"
 NUM_CPUS = 0.1
 HEALTH_CHECK_S = 2.0
 """Interval at which Serve looks whether the replica lives: while none does, nobody can order a way back, seconds."""
+MAX_BYTES = 256 * 1024
+"""Longest body (MLflow holds 5,000 characters of a plan): it is read before anybody asks for the key."""
 ASKED_AT_ONCE = 256
 """Requests in flight beside the followers, whose requests last as long as they follow."""
 
@@ -125,9 +127,15 @@ class ReleasesReplica:
 
 class Api(FastAPI):
     """FastAPI whose routes have their whole paths, as callers and the document have them: Serve hands them over as
-    mounted below its route prefix."""
+    mounted below its route prefix. A body that says that it is too long is refused here: FastAPI's own limit, which
+    finds those that do not say so, answers it with plain text."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        length = dict(scope.get("headers", ())).get(b"content-length", b"")
+        if length.isdigit() and int(length) > MAX_BYTES:
+            too_large = _error(413, f"the body has {int(length):,} bytes; accepted are {MAX_BYTES:,}")
+            await too_large(scope, receive, send)
+            return
         await super().__call__({**scope, "root_path": ""}, receive, send)
 
 
@@ -148,6 +156,7 @@ def build_api(parts: Parts) -> FastAPI:
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=f"{PREFIX}/docs",
         redoc_url=None,
+        max_body_size=MAX_BYTES,
     )
     api.include_router(health(parts.following))
     api.include_router(registry_events(parts.registry, parts.door, parts.webhook_secret))

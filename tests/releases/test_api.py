@@ -221,6 +221,22 @@ async def test_a_body_that_cannot_be_honoured_names_the_field(
     assert world.controls.asked == []
 
 
+@pytest.mark.parametrize("length", [{"content-length": str(10**7)}, {}], ids=["by its length", "by what comes"])
+async def test_a_body_without_end_is_not_read_whoever_sends_it(world: World, length: dict[str, str]) -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while sent < 10**7:
+            sent += 2**16
+            yield b" " * 2**16
+
+    headers = {"authorization": "Bearer nobody", "content-type": "application/json", **length}
+    answer = await world.http.post("/releases", content=endless(), headers=headers)
+    assert (answer.status_code, list(answer.json())) == (413, ["error"])
+    assert sent < 10**6
+
+
 @pytest.mark.parametrize(
     ("path", "sentence"),
     [
@@ -355,7 +371,7 @@ async def test_the_document_describes_every_route_and_error(world: World) -> Non
         "/releases/{release}/events",
     }
     assert set(document["paths"]["/releases"]["post"]["responses"]) == {
-        "201", "400", "401", "403", "409", "500", "503",
+        "201", "400", "401", "403", "409", "413", "500", "503",
     }  # fmt: skip
     assert "422" not in json.dumps(document)
     assert "Plan" in document["components"]["schemas"]
