@@ -29,7 +29,7 @@ from app.releases.orders import order
 from app.releases.plan import Plan
 from app.releases.reconciler import Reconciler
 from app.releases.release import Release
-from app.releases.store import FencedError, ReleaseStore
+from app.releases.store import FencedError, LiveReleaseError, ReleaseStore
 from app.releases.trial import trial_of
 from app.releases.world import BUSY_S, IDLE_S, Sight, World
 from app.routing.store import RouteStore
@@ -93,6 +93,7 @@ class Controller:
         self._metrics = ReleaseMetrics()
         self._live: dict[str, Release] = {}
         self._unsaved: set[str] = set()
+        self._doubtful = False  # whether Redis may hold releases that are not held here
         self._deciding = asyncio.Lock()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -147,8 +148,11 @@ class Controller:
                 raise NotLeadingError("another controller has decided meanwhile")
             sight = await self._world.look()
             table = sight.tables.get(model)
+            for held in self._live.values():  # also of one that Redis has lost and is about to be told again
+                if held.model == model:
+                    raise LiveReleaseError(f"model {model} has a release under way: {held.id}")
             release = admit(found, table, model, plan, sight.needed(model), who, mark)
-            await self._writing(self._store.create(release, token))
+            await self._writing(self._store.create(release, token), release.id)
             self._live[release.id] = release
         self._wake.set()
         return release
@@ -168,7 +172,7 @@ class Controller:
                 raise UnknownReleaseError(f"there is no release {release}")
             ordered = order(held, verb, who, time.time(), full)
             if ordered is not held:
-                await self._writing(self._store.save(held, ordered, token))
+                await self._writing(self._store.save(held, ordered, token), release)
                 self._live[release] = ordered
         self._wake.set()
         return ordered
@@ -182,12 +186,25 @@ class Controller:
             raise NotLeadingError("this controller does not decide now; ask again in a few seconds")
         return self._token
 
-    async def _writing(self, write: Any) -> None:
+    async def _writing(self, write: Any, release: str) -> None:
         try:
             await write
         except FencedError as error:
-            self._token = None
+            self._replaced()
             raise NotLeadingError(str(error)) from error
+        except (RedisError, OSError):
+            # It may have been written all the same. An order that nobody was told of is taken back: what is held here
+            # is written over it; a release that nobody was told of is taken up.
+            self._unsaved.add(release)
+            self._doubtful = True
+            self._wake.set()
+            raise
+
+    def _replaced(self) -> None:
+        if self._token is not None:
+            log.info("controller %s has been replaced and leads no more", self._owner)
+            self._errands.cancel()  # who leads does the same: two would delete each other's deployments
+        self._token = None
 
     async def _run(self) -> None:
         away = False
@@ -202,12 +219,13 @@ class Controller:
                 away = False
             except (RedisError, OSError) as error:
                 self._unsaved.update(self._live)  # a Redis that comes back may have lost its last second
+                self._doubtful = True  # and with it the end of a release
                 if not away:
                     log.warning("releases stand still, their traffic does not: Redis is away (%s)", error)
                 away = True
-            except FencedError as error:
+            except (FencedError, NotLeadingError) as error:
                 log.warning("%s", error)
-                self._token = None
+                self._replaced()
             except Exception:
                 log.exception("a look at the releases failed; the next one is in %g s", TICK_S)
             with suppress(TimeoutError):
@@ -220,9 +238,14 @@ class Controller:
             live = await self._store.live()
             self._live = {release.id: release for release in live}
             log.info("controller %s leads with token %d: %d releases under way", self._owner, token, len(live))
-        if token is None and self._token is not None:
-            log.info("controller %s has been replaced and leads no more", self._owner)
-            self._errands.cancel()  # who leads does the same: two would delete each other's deployments
+            self._doubtful = False
+        elif token is not None and self._doubtful:
+            async with self._deciding:
+                for release in await self._store.live():
+                    self._live.setdefault(release.id, release)
+                self._doubtful = False
+        if token is None:
+            self._replaced()
         self._token = token
 
     async def _turn(self) -> None:

@@ -50,11 +50,10 @@ _WRITE = """
 if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 'fenced' end
 local live = KEYS[2] .. ':live:' .. ARGV[5]
 local held = redis.call('GET', live)
-if ARGV[6] == '1' then
-  if held and held ~= ARGV[2] then return 'live ' .. held end
-  redis.call('SET', live, ARGV[2])
-  redis.call('ZADD', KEYS[3], ARGV[4], ARGV[2])
-end
+if ARGV[6] == '1' and held and held ~= ARGV[2] then return 'live ' .. held end
+-- not only of a new one: a Redis that lost its last second may have lost its beginning
+if ARGV[7] == '0' and not held then redis.call('SET', live, ARGV[2]) end
+redis.call('ZADD', KEYS[3], ARGV[4], ARGV[2])
 redis.call('SET', KEYS[2] .. ':doc:' .. ARGV[2], ARGV[3])
 if ARGV[7] == '1' and held == ARGV[2] then redis.call('DEL', live) end
 for i = 10, #ARGV do redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[8], '*', 'entry', ARGV[i]) end

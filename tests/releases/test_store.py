@@ -76,6 +76,15 @@ async def test_one_release_of_a_model_at_a_time(redis: Redis) -> None:
     assert [found.id for found in await store.live()] == ["r3", "r2"]
 
 
+async def test_a_release_whose_beginning_redis_lost_is_there_again_once_it_is_saved(redis: Redis) -> None:
+    store = ReleaseStore(redis)
+    token = await store.acquire("a", 5, BORN) or 0
+    await store.save(release(), release(), token)
+    assert [found.id for found in await store.live()] == ["r1"]
+    with pytest.raises(LiveReleaseError, match="flights has a release under way: r1"):
+        await store.create(release(id="r2"), token)
+
+
 async def test_the_audit_log_says_who_did_what_from_where_to_where(redis: Redis) -> None:
     store = ReleaseStore(redis)
     token = await store.acquire("a", 5, BORN) or 0
