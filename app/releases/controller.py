@@ -255,6 +255,10 @@ class Controller:
                 await self._advance(held.id, sight)
             except RouteError as error:
                 log.warning("release %s: %s", held.id, error)
+            except (RedisError, OSError, FencedError, NotLeadingError):
+                raise  # of all releases
+            except Exception:
+                log.exception("a look at release %s failed; the others go on", held.id)
         self._reconciler.reconcile(sight, self.busy())
         self._metrics.publish(self._live.values(), {model: table.weights for model, table in sight.tables.items()})
 

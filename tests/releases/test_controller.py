@@ -13,6 +13,8 @@ from redis.exceptions import ConnectionError as RedisAwayError
 
 from app.model_spec import ModelSpec
 from app.monitoring.samples import SampleStore
+from app.monitoring.samples.encoding import encode, field_of, key_of
+from app.monitoring.sums import Sums, Tick
 from app.releases import controller as module
 from app.releases import effects, world
 from app.releases.admission import Candidate
@@ -155,3 +157,15 @@ async def test_a_release_whose_end_redis_lost_is_ended_again(
         while (held := await store.read("r1")) is None or not held.is_final:
             await asyncio.sleep(0.02)
     assert held.phase == "cancelled"
+
+
+async def test_a_release_that_cannot_be_looked_at_keeps_no_other_waiting(
+    controller: Controller, store: Store, redis: Redis, deployments: Deployments
+) -> None:
+    await store.create(release(id="r0", model="broken"), controller.token or 0)
+    # half a failure there is not
+    sums: Tick = {"errors": {"challenger": Sums(1, 0.5, 0.25), "champion": Sums(1, 0.0, 0.0)}}
+    await redis.hset(key_of("r0"), field_of(1, "writer"), encode(sums))
+    store.away = 1
+    await eventually(lambda: controller.busy() == {"broken"})
+    await begun(controller, deployments)
