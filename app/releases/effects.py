@@ -16,7 +16,7 @@ from app.registry import UnknownVersionError, UnservableError, connect
 from app.releases.errands import Errands
 from app.releases.observation import Action, Deliver, Deploy, Hold, MoveInline, SetWeights, TakeDown
 from app.releases.registry_notes import deliver
-from app.releases.release import Release
+from app.releases.release import COMMITTED, Release
 from app.releases.trial import trial_of
 from app.releases.versions import LOAD_TIMEOUT_S, bring_up, move_inline, take_down
 from app.routing.store import RouteStore
@@ -106,7 +106,7 @@ class Effects:
             client = await asyncio.to_thread(self._registry)
             await bring_up(client, self.routes, self.gateway(), release.model, version, self.settings.serving)
         except (UnknownVersionError, UnservableError, DeployError) as error:
-            if version != release.challenger:
+            if version != release.challenger or release.phase in COMMITTED:
                 raise  # a champion is tried again for ever
             self.failed.setdefault(release.id, {})[version] = str(error)
             log.warning("release %s: version %s cannot be deployed: %s", release.id, version, error)

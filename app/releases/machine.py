@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from app.releases.capacity import challenger_stands, champion_stands, holds
 from app.releases.observation import Action, Deliver, Deploy, MoveInline, Observation, SetWeights, TakeDown
 from app.releases.phases import before, equal, moved_inline, step_on, wanted
-from app.releases.release import LEAVING, Release
+from app.releases.release import COMMITTED, LEAVING, Release
 
 _PHASES = 12
 
@@ -42,7 +42,7 @@ def decide(release: Release, seen: Observation) -> Decision:
 
 def _actions(release: Release, seen: Observation) -> list[Action]:
     found: list[Action] = [*holds(release)]
-    found += [Deploy(version) for version in _kept(release) if _is_gone(version, seen)]
+    found += [Deploy(version) for version in _kept(release) if _is_gone(version, release, seen)]
     found += _set_weights(release, seen)
     found += _take_down(release, seen)
     if release.phase == "retiring" and not seen.trial and seen.followed and not moved_inline(release, seen):
@@ -60,8 +60,9 @@ def _kept(release: Release) -> list[str]:
     return champion if release.phase in LEAVING else [*champion, release.challenger]
 
 
-def _is_gone(version: str, seen: Observation) -> bool:
-    return version not in seen.failed and not (version in seen.weights and seen.running.get(version, 0))
+def _is_gone(version: str, release: Release, seen: Observation) -> bool:
+    given_up = version in seen.failed and release.phase not in COMMITTED
+    return not given_up and not (version in seen.weights and seen.running.get(version, 0))
 
 
 def _set_weights(release: Release, seen: Observation) -> list[Action]:

@@ -25,6 +25,8 @@ Phase = Literal[
 Ending = Literal["rolled_back", "cancelled"]
 FINAL: frozenset[Phase] = frozenset({"promoted", "rolled_back", "cancelled"})
 LEAVING: frozenset[Phase] = frozenset({"restoring", "removing"})
+COMMITTED: frozenset[Phase] = frozenset({"committing", "retiring"})
+"""The challenger is the champion by now, and is deployed again for ever, as that is."""
 HISTORY = 200
 """Entries that a release keeps of its history; the audit log has all."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -20,10 +21,11 @@ from app.releases import effects, world
 from app.releases.admission import Candidate
 from app.releases.controller import Controller, NotLeadingError
 from app.releases.judging import Judging
-from app.releases.release import Release
+from app.releases.release import Note, Release
 from app.releases.store import ROOT, LiveReleaseError, ReleaseStore
 from app.releases.world import Applications
 from app.routing.store import RouteStore
+from app.serving.deploy import DeployError
 from app.settings import Settings
 from tests.releases.documents import plan, release
 from tests.support.eventually import eventually
@@ -169,3 +171,19 @@ async def test_a_release_that_cannot_be_looked_at_keeps_no_other_waiting(
     store.away = 1
     await eventually(lambda: controller.busy() == {"broken"})
     await begun(controller, deployments)
+
+
+async def test_a_new_champion_whose_deployment_fails_is_not_given_up(
+    controller: Controller, store: Store, deployments: Deployments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: Any) -> None:
+        deployments.begun += 1
+        raise DeployError("no room for it")
+
+    monkeypatch.setattr(effects, "bring_up", fails)
+    note = Note(kind="alias", name="champion", version="2", number=1)
+    held = release(phase="committing", champion=None, before={}, outbox=(note,), notes=1)
+    monkeypatch.setattr(effects, "deliver", lambda *_: time.sleep(1.5))
+    await store.create(held, controller.token or 0)
+    store.away = 1
+    await eventually(lambda: deployments.begun >= 2)

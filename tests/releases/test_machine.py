@@ -191,6 +191,13 @@ def test_versions_lost_with_their_cluster_are_deployed_again_with_their_weight()
     assert actions(at("step", **STEP_0), seen(**AT_TENTH, running={})) == [Deploy("1"), Deploy("2")]
 
 
+@pytest.mark.parametrize("phase", ["committing", "retiring"])
+def test_a_new_champion_that_was_lost_is_deployed_again_whatever_failed(phase: str) -> None:
+    note = Note(kind="alias", name="champion", version="2", number=100)
+    asked = actions(at(phase, outbox=(note,)), seen(**AT_ALL, running={"1": 2}, failed={"2": "no room for it"}))
+    assert Deploy("2") in asked
+
+
 def test_the_registry_is_told_one_note_at_a_time_and_the_alias_last() -> None:
     decided = decide(at("settling", since=0.0), seen(**AT_ALL, delivered=0))
     assert [note.name for note in decided.release.outbox] == ["tidegate.release.result", "challenger", "champion"]
