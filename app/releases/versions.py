@@ -46,7 +46,7 @@ async def bring_up(
     """
     held = await store.read(model)
     app = held.apps.get(version) if held else None
-    if held is not None and app is not None and _answers(held.route(version)):
+    if held is not None and app is not None and await _answers(held.route(version)):
         if entity is not None and entity != held.entity:
             held = await store.change(model, lambda table, now_ms: with_entity(table, entity, now_ms))
         await await_followed(gateway, model, held.revision, FOLLOW_TIMEOUT_S)
@@ -94,7 +94,7 @@ async def move_inline(
     try:
         followed = await await_followed(gateway, model, held.revision, timeout_s, PLACED)
     except NotFollowedError:
-        if running().get(route.app) == "RUNNING":
+        if await _runs(route):
             await store.change(
                 model, lambda table, now_ms: with_version(table, version, route.app, now_ms, instead_of=route.app)
             )
@@ -160,8 +160,13 @@ async def take_down(store: RouteStore, gateway: DeploymentHandle[Any], model: st
     return followed
 
 
-def _answers(route: Route) -> bool:
-    return route.placement == "inline" or running().get(route.app) == "RUNNING"
+async def _answers(route: Route) -> bool:
+    return route.placement == "inline" or await _runs(route)
+
+
+async def _runs(route: Route) -> bool:
+    # Serve's controller may take long to answer, while it starts again: the lease is renewed on this loop.
+    return (await asyncio.to_thread(running)).get(route.app) == "RUNNING"
 
 
 async def _delete_unnamed(store: RouteStore, model: str, version: str) -> None:
