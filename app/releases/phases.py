@@ -25,6 +25,9 @@ def step_on(release: Release, seen: Observation) -> Release:
     failed = seen.failed.get(release.challenger)
     if failed is not None and release.phase in ("preparing", "step", "confirming", "switching", "settling"):
         return leave(release, seen.now, CONTROLLER, f"version {release.challenger} cannot be deployed: {failed}")
+    if seen.verdict == "fail" and release.phase in ("switching", "settling"):
+        # by what came in late: the last seconds of the last step, and labels
+        return leave(release, seen.now, CONTROLLER, seen.why)
     match release.phase:
         case "preparing":
             return _prepare(release, seen)

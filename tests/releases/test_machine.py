@@ -73,6 +73,8 @@ BACK = {"ending": "rolled_back", "reason": "errors", "since": 99.0}
         (at("switching"), seen(**AT_HALF), "switching", 0),
         (at("switching"), seen(**AT_ALL, running={"1": 2, "2": 1}), "switching", 0),
         (at("switching", since=10.0), seen(**AT_ALL), "settling", 0),
+        (at("switching"), seen(**AT_HALF, verdict="fail"), "restoring", 0),
+        (at("settling", since=70.0), seen(**AT_ALL, verdict="fail"), "restoring", 0),
         (at("settling", since=71.0), seen(**AT_ALL), "settling", 0),
         (at("settling", since=70.0), seen(**AT_ALL), "committing", 0),
         (at("committing", outbox=(Note(kind="alias", name="champion", version="2", number=100),)), seen(**AT_ALL),
