@@ -28,6 +28,7 @@ from app.releases.statuses import responses
 from app.releases.store import KEPT, LiveReleaseError, ReleaseStore
 
 MOST_LISTED = 1_000
+MOST_STEPS = 10_000
 KEEP_ALIVE_S = 15.0
 """Longest silence on a stream of events, seconds: no proxy takes it for dead, and a caller knows when it is."""
 RETRY_MS = 1_000
@@ -46,7 +47,9 @@ class Decider(Protocol):
 
     async def begin(self, model: str, version: str, plan: Plan, who: str) -> Release: ...
 
-    async def order(self, release: str, verb: str, who: str, full: bool = False) -> Release: ...
+    async def order(
+        self, release: str, verb: str, who: str, full: bool = False, step: int | None = None
+    ) -> Release: ...
 
 
 class BeginBody(BaseModel):
@@ -127,11 +130,18 @@ def router(
         full: Annotated[
             bool, Query(description="Of promote: skip every gate that is left, not only the present one")
         ] = False,
+        step: Annotated[
+            int | None,
+            Query(ge=0, lt=MOST_STEPS, description="Of promote: only the gate of this step; nothing if it is open"),
+        ] = None,
     ) -> ReleaseBody:
-        """Give an order. Given twice it does what it does given once."""
-        if full and verb != "promote":
-            raise InputError(f"full=true with {verb}: accepted is full with promote")
-        return whole(await controller.order(release, verb, _who(request), full))
+        """Give an order. Given twice it does what it does given once, promote if it names its step."""
+        for name, given in (("full=true", full), (f"step={step}", step is not None)):
+            if given and verb != "promote":
+                raise InputError(f"{name} with {verb}: accepted with promote")
+        if full and step is not None:
+            raise InputError(f"full=true with step={step}: accepted is one of them")
+        return whole(await controller.order(release, verb, _who(request), full, step))
 
     @routes.get(
         "/{release}/events",

@@ -157,7 +157,7 @@ class Controller:
         self._wake.set()
         return release
 
-    async def order(self, release: str, verb: str, who: str, full: bool = False) -> Release:
+    async def order(self, release: str, verb: str, who: str, full: bool = False, step: int | None = None) -> Release:
         """Give a release an order; see ``app.releases.orders``.
 
         Raises:
@@ -170,7 +170,7 @@ class Controller:
             held = self._live.get(release) or await self._store.read(release)
             if held is None:
                 raise UnknownReleaseError(f"there is no release {release}")
-            ordered = order(held, verb, who, time.time(), full)
+            ordered = order(held, verb, who, time.time(), full, step)
             if ordered is not held:
                 await self._writing(self._store.save(held, ordered, token), release)
                 self._live[release] = ordered

@@ -10,12 +10,14 @@ class RefusedError(ValueError):
     """A command that the release cannot take where it is."""
 
 
-def order(release: Release, verb: str, who: str, now: float, full: bool = False) -> Release:
-    """A person's command. Given twice it does what it does given once.
+def order(release: Release, verb: str, who: str, now: float, full: bool = False, step: int | None = None) -> Release:
+    """A person's command. Given twice it does what it does given once; a ``promote`` that names no step opens the
+    gate that is present when it comes.
 
     Args:
         verb: ``pause``, ``resume``, ``promote`` (opens the present gate; ``full``: skips every later one),
             ``rollback`` or ``cancel``.
+        step: of ``promote``: the step whose gate is meant, from 0; once it is open, nothing more happens.
 
     Raises:
         RefusedError: the release cannot take it where it is.
@@ -31,10 +33,15 @@ def order(release: Release, verb: str, who: str, now: float, full: bool = False)
         return told(release.model_copy(update={"paused": paused}), now, who, "paused" if paused else "resumed")
     if verb != "promote":
         raise RefusedError(f"{verb!r}: accepted are pause, resume, promote, rollback and cancel")
+    if step is not None and _is_past(release, step):
+        return release
     if release.phase not in ("step", "confirming"):
         raise RefusedError(f"release {release.id} is {_where(release)}; promote opens the gate of a step")
+    if step is not None and step != release.step:
+        raise RefusedError(f"release {release.id} is at step {release.step}; the gate of step {step} comes later")
     if full or release.phase == "confirming":
-        return told(enter(release, "switching", now), now, who, "promoted: all the traffic moves")
+        entered = enter(release, "switching", now).model_copy(update={"paused": False})
+        return told(entered, now, who, "promoted: all the traffic moves")
     if release.approved:
         return release
     return told(
@@ -43,6 +50,10 @@ def order(release: Release, verb: str, who: str, now: float, full: bool = False)
         who,
         f"gate of step {release.step} opened",
     )
+
+
+def _is_past(release: Release, step: int) -> bool:
+    return release.phase not in ("preparing", "step") or release.step > step
 
 
 def _order_back(release: Release, ending: Ending, who: str, now: float) -> Release:

@@ -115,7 +115,9 @@ def _asked(releases: Releases, options: argparse.Namespace, plan: Body) -> Body 
         case "show":
             return releases.read(options.release)
         case verb:
-            return releases.order(options.release, verb, getattr(options, "full", False))
+            return releases.order(
+                options.release, verb, getattr(options, "full", False), getattr(options, "step", None)
+            )
 
 
 def _show(console: Console, state: Body) -> None:
@@ -168,7 +170,11 @@ def _parser() -> argparse.ArgumentParser:
         one = verbs.add_parser(verb, help=meaning, parents=[to_file, to_end])
         one.add_argument("release", metavar="ID", help="as begin and list print it")
         if verb == "promote":
-            one.add_argument("--full", action="store_true", help="skip every gate that is left")
+            which = one.add_mutually_exclusive_group()
+            which.add_argument("--full", action="store_true", help="skip every gate that is left")
+            which.add_argument(
+                "--step", type=int, metavar="N", help="only the gate of this step, from 0: safe to give twice"
+            )
     return parser
 
 

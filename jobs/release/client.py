@@ -68,9 +68,10 @@ class Releases:
         found: Body = self._call("POST", PREFIX, json={"model": model, "version": version, "plan": plan})
         return found
 
-    def order(self, release: str, verb: str, full: bool = False) -> Body:
+    def order(self, release: str, verb: str, full: bool = False, step: int | None = None) -> Body:
         """Give an order; the document after it."""
-        found: Body = self._call("POST", f"{PREFIX}/{release}/{verb}", params={"full": "true"} if full else {})
+        params = {"full": "true"} if full else {} if step is None else {"step": str(step)}
+        found: Body = self._call("POST", f"{PREFIX}/{release}/{verb}", params=params)
         return found
 
     def read(self, release: str) -> Body:

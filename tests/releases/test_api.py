@@ -65,14 +65,14 @@ class Controls:
         await self.store.create(begun, self.token)
         return begun
 
-    async def order(self, release: str, verb: str, who: str, full: bool = False) -> Release:
+    async def order(self, release: str, verb: str, who: str, full: bool = False, step: int | None = None) -> Release:
         self.asked.append((release, verb, who, full))
         if self.error is not None:
             raise self.error
         held = await self.store.read(release)
         if held is None:
             raise UnknownReleaseError(f"there is no release {release!r}")
-        after = order(held, verb, who, time.time(), full)
+        after = order(held, verb, who, time.time(), full, step)
         await self.store.save(held, after, self.token)
         return after
 
@@ -240,7 +240,10 @@ async def test_a_body_without_end_is_not_read_whoever_sends_it(world: World, len
 @pytest.mark.parametrize(
     ("path", "sentence"),
     [
-        ("/releases/r1/pause?full=true", "full=true with pause: accepted is full with promote"),
+        ("/releases/r1/pause?full=true", "full=true with pause: accepted with promote"),
+        ("/releases/r1/cancel?step=0", "step=0 with cancel: accepted with promote"),
+        ("/releases/r1/promote?step=0&full=true", "full=true with step=0: accepted is one of them"),
+        ("/releases/r1/promote?step=-1", "query.step"),
         ("/releases/r1/explode", "path.verb"),
     ],
 )

@@ -251,6 +251,20 @@ def test_promote_opens_a_gate_or_all_of_them() -> None:
     assert decide(order(held, "promote", "key", 51.0), seen(**AT_TENTH, now=51.0)).release.step == 1
     assert order(held, "promote", "key", 51.0, full=True).phase == "switching"
     assert order(at("confirming"), "promote", "key", 51.0).phase == "switching"
+    assert not order(held.model_copy(update={"paused": True}), "promote", "key", 51.0, full=True).paused
+
+
+def test_promote_of_a_step_opens_its_gate_and_no_later_one() -> None:
+    held = at("step", **STEP_0)
+    opened = order(held, "promote", "key", 51.0, step=0)
+    assert opened.approved
+    assert order(opened, "promote", "key", 52.0, step=0) == opened
+    for later in (decide(opened, seen(**AT_TENTH, now=52.0)).release, at("confirming"), at("settling")):
+        assert order(later, "promote", "key", 53.0, step=0) == later
+    with pytest.raises(RefusedError, match="the gate of step 1 comes later"):
+        order(held, "promote", "key", 51.0, step=1)
+    with pytest.raises(RefusedError, match="promote opens the gate of a step"):
+        order(at("preparing"), "promote", "key", 51.0, step=0)
 
 
 def test_a_paused_release_goes_on_where_it_was() -> None:

@@ -72,10 +72,10 @@ class ReleaseParts:
     async def begin(self, model: str, version: str, plan: Plan, who: str) -> Release:
         return release(id="begun", model=model, challenger=version, plan=plan, created=time.time())
 
-    async def order(self, release: str, verb: str, who: str, full: bool = False) -> Release:
+    async def order(self, release: str, verb: str, who: str, full: bool = False, step: int | None = None) -> Release:
         if release != HELD.id:
             raise UnknownReleaseError(f"there is no release {release!r}")
-        return order(HELD, verb, who, time.time(), full)
+        return order(HELD, verb, who, time.time(), full, step)
 
 
 def map_path_parameters(_: HookContext, parameters: dict[str, Any] | None) -> dict[str, Any] | None:
