@@ -26,6 +26,7 @@ from app.releases.plan import Plan, parse
 from app.releases.release import Release
 from app.releases.statuses import responses
 from app.releases.store import KEPT, LiveReleaseError, ReleaseStore
+from app.releases.world import ServeAwayError
 
 MOST_LISTED = 1_000
 MOST_STEPS = 10_000
@@ -95,7 +96,14 @@ def router(
         "",
         status_code=201,
         responses=_responses(
-            InputError, TooLargeError, AdmissionError, LiveReleaseError, NotLeadingError, RegistryError, RedisError
+            InputError,
+            TooLargeError,
+            AdmissionError,
+            LiveReleaseError,
+            NotLeadingError,
+            RegistryError,
+            RedisError,
+            ServeAwayError,
         ),
     )
     async def begin(body: BeginBody, request: Request, response: Response) -> ReleaseBody:

@@ -31,7 +31,7 @@ from app.releases.reconciler import Reconciler
 from app.releases.release import Release
 from app.releases.store import FencedError, LiveReleaseError, ReleaseStore
 from app.releases.trial import trial_of
-from app.releases.world import BUSY_S, IDLE_S, Sight, World
+from app.releases.world import BUSY_S, IDLE_S, ServeAwayError, Sight, World
 from app.routing.store import RouteStore
 from app.routing.table import RouteError
 from app.routing.trial import Trial
@@ -137,7 +137,7 @@ class Controller:
             AdmissionError: the plan cannot be honoured for this model and version.
             LiveReleaseError: the model has a release under way.
             NotLeadingError: another controller decides.
-            RegistryError: the registry is away.
+            RegistryError: the registry is away; ServeAwayError: Serve is.
         """
         found = await asyncio.to_thread(
             lambda: candidate(connect_registry(self._settings.mlflow), model, version, self._settings.serving)
@@ -223,6 +223,8 @@ class Controller:
                 if not away:
                     log.warning("releases stand still, their traffic does not: Redis is away (%s)", error)
                 away = True
+            except ServeAwayError as error:
+                log.warning("releases stand still, their traffic does not: %s", error)
             except (FencedError, NotLeadingError) as error:
                 log.warning("%s", error)
                 self._replaced()

@@ -15,6 +15,7 @@ from app.releases.following import TooManyFollowersError
 from app.releases.orders import RefusedError
 from app.releases.plan import PlanError
 from app.releases.store import FencedError, LiveReleaseError
+from app.releases.world import ServeAwayError
 
 
 class EventsOffError(RuntimeError):
@@ -42,6 +43,7 @@ STATUSES: Mapping[type[Exception], Status] = {
     TooManyFollowersError: _LATER,
     RegistryError: _LATER,
     RedisError: _LATER,
+    ServeAwayError: _LATER,
 }
 """The errors of the key and of the body (401, 403, 400) are the gateway's, with statuses of their own."""
 

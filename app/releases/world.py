@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +21,21 @@ from app.routing.store import RouteStore
 from app.routing.table import RouteTable
 from app.serving.batch import DEPLOYMENT
 
+log = logging.getLogger(__name__)
+
 FOLLOW_TIMEOUT_S = 10.0
+ASK_S = 5.0
+"""Time that Serve's controller has for an answer, seconds: one that hangs must not hold up the way back, for which
+Redis is enough."""
 BUSY_S, IDLE_S = 1.0, 5.0
 """Longest age of what is known of Serve's applications, while releases are under way and while none is, seconds. To
 ask takes Serve's controller and this process some 50 ms of CPU."""
 AS_MANY_AS_WANTED = 1_000_000
 """Replicas of an inline version: every gateway replica answers with it."""
+
+
+class ServeAwayError(RuntimeError):
+    """Serve's controller does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +96,20 @@ class World:
 
     Args:
         gateway: gives the gateway's handle.
+        ask_s: time that Serve has for an answer, seconds.
     """
 
     routes: RouteStore
     gateway: Callable[[], DeploymentHandle[Any]]
     errands: Errands
+    ask_s: float = ASK_S
     _followed: dict[str, int] = field(default_factory=dict)
     _known: Applications | None = None
-    _known_at: float = 0.0
+    _known_at: float = -math.inf
     _changes: int = 0
+    _asked: asyncio.Future[Applications] | None = None
+    _asked_at: float = -math.inf
+    _asked_after: int = 0
     # Of its own: errands that wait for a registry which is away may hold every thread of the loop's.
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "serve-status"))
 
@@ -105,23 +121,32 @@ class World:
 
         Raises:
             redis.RedisError: Redis is away.
+            ServeAwayError: Serve has not answered yet, ever. Later on, what was seen last stands for its answer.
         """
         tables, applications = await asyncio.gather(self.routes.read_all(), self._applications(age_s))
         return Sight(tables, applications)
 
     def changed(self) -> None:
         """Something was done: what is known of Serve's applications is out of date."""
-        self._known = None
+        self._known_at = -math.inf
         self._changes += 1
 
     async def _applications(self, age_s: float) -> Applications:
         if self._known is not None and time.monotonic() - self._known_at < age_s:
             return self._known
-        asked_at, changes = time.monotonic(), self._changes
-        found = await asyncio.get_running_loop().run_in_executor(self._thread, applications_now)
-        if changes == self._changes:  # what changed meanwhile may not be in the answer
-            self._known, self._known_at = found, asked_at
-        return found
+        if self._asked is None or self._asked.done():  # one question at a time
+            self._asked_at, self._asked_after = time.monotonic(), self._changes
+            self._asked = asyncio.get_running_loop().run_in_executor(self._thread, applications_now)
+        try:
+            self._known = await asyncio.wait_for(asyncio.shield(self._asked), self.ask_s)
+        except TimeoutError:
+            if self._known is None:
+                raise ServeAwayError(f"Serve's controller has not answered within {self.ask_s:g} s") from None
+            log.warning("Serve has not answered within %g s; what was seen of it last stands", self.ask_s)
+            return self._known
+        if self._asked_after == self._changes:  # what changed meanwhile may not be in the answer
+            self._known_at = self._asked_at
+        return self._known
 
     def followed(self, table: RouteTable) -> bool:
         """Whether every gateway replica was seen to follow the table; if not, has them asked."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
 
 from app.releases import world
 from app.releases.errands import Errands
-from app.releases.world import Applications, World
+from app.releases.world import Applications, ServeAwayError, World
+from tests.support.eventually import eventually
 
 
 class NoTables:
@@ -36,11 +38,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     return asked
 
 
-def seen() -> World:
+def seen(ask_s: float = 5.0) -> World:
     def no_gateway() -> None:
         raise AssertionError("nobody is to be asked")
 
-    return World(NoTables(), no_gateway, Errands(lambda: None))  # type: ignore[arg-type]
+    return World(NoTables(), no_gateway, Errands(lambda: None), ask_s)  # type: ignore[arg-type]
 
 
 async def test_it_is_asked_for_when_it_is_too_old_or_something_was_done(asked: Asked) -> None:
@@ -60,3 +62,29 @@ async def test_an_answer_that_a_change_overtook_is_not_kept(asked: Asked) -> Non
     asked.meanwhile = lambda: None
     assert (await looked.look(60)).apps("m") == {"2"}
     assert (await looked.look(60)).apps("m") == {"2"}
+
+
+async def test_a_serve_that_hangs_holds_nobody_up(asked: Asked) -> None:
+    looked = seen(ask_s=0.05)
+    assert (await looked.look()).apps("m") == {"1"}
+    hangs = threading.Event()
+    asked.meanwhile = lambda: assert_set(hangs)
+    assert (await looked.look()).apps("m") == {"1"}, "what was seen last"
+    assert (await looked.look()).apps("m") == {"1"}
+    assert asked.times == 2, "nobody asks again while it hangs"
+    hangs.set()
+    await eventually(lambda: looked._asked is not None and looked._asked.done())
+    assert (await looked.look()).apps("m") == {"3"}
+
+
+async def test_a_serve_that_never_answered_is_no_empty_one(asked: Asked) -> None:
+    looked = seen(ask_s=0.05)
+    hangs = threading.Event()
+    asked.meanwhile = lambda: assert_set(hangs)
+    with pytest.raises(ServeAwayError, match=r"within 0\.05 s"):
+        await looked.look()
+    hangs.set()
+
+
+def assert_set(event: threading.Event) -> None:
+    assert event.wait(60)
