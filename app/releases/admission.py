@@ -32,16 +32,23 @@ class Candidate:
     Attributes:
         side_effects: whether its call does something that must not be done twice.
         inline: whether it is to live in the gateway replicas once it is champion.
+        new_inputs: what a request must carry for it, and does not for who answers now.
     """
 
     version: str
     spec: ModelSpec
     side_effects: bool
     inline: bool = False
+    new_inputs: tuple[str, ...] = ()
 
 
-def candidate(client: MlflowClient, model: str, version: str, defaults: ServingSettings) -> Candidate:
+def candidate(
+    client: MlflowClient, model: str, version: str, defaults: ServingSettings, beside: str | None = None
+) -> Candidate:
     """Look a challenger up by number or alias; blocks.
+
+    Args:
+        beside: the version that answers now.
 
     Raises:
         AdmissionError: the registry holds no such version, or one that cannot be served.
@@ -50,11 +57,24 @@ def candidate(client: MlflowClient, model: str, version: str, defaults: ServingS
     try:
         number = str(find(client, model, version).version)
         spec, serving = read_spec(model, number), settings_of(client, model, defaults)
-        return Candidate(number, spec, serving.side_effects, serving.placement == "inline")
+        new = _new_inputs(spec, beside)
+        return Candidate(number, spec, serving.side_effects, serving.placement == "inline", new)
     except (UnknownVersionError, UnservableError) as error:
         raise AdmissionError(f"version {version}: {error}") from error
     except MlflowException as error:
         raise RegistryError(f"version {version} of {model}: {error}") from error
+
+
+def _new_inputs(spec: ModelSpec, beside: str | None) -> tuple[str, ...]:
+    if beside is None:
+        return ()
+    try:
+        other = read_spec(spec.model, beside)
+    except UnservableError:  # it answers all the same; nothing can be said of what it takes
+        return ()
+    sent = {field.name for field in other.inputs} - set(other.features)
+    wanted = (field.name for field in spec.inputs if field.required and field.name not in spec.features)
+    return tuple(name for name in wanted if name not in sent)
 
 
 def admit(
@@ -88,6 +108,12 @@ def admit(
     champion = next(iter(carrying), None)
     if champion == found.version:
         raise AdmissionError(f"version {champion} of {model} has all the traffic already")
+    if found.new_inputs and champion is not None:
+        raise AdmissionError(
+            f"version {found.version} of {model} needs {', '.join(found.new_inputs)} in the request, which version "
+            f"{champion} does not take: its share of the callers would be refused. Accepted is an input that is "
+            "optional or looked up in the feature store, or a model of another name"
+        )
     _check(plan, found, model)
     now = time.time()
     identity = f"{model}-{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"

@@ -139,8 +139,10 @@ class Controller:
             NotLeadingError: another controller decides.
             RegistryError: the registry is away; ServeAwayError: Serve is.
         """
+        held = await self._routes.read(model)
+        beside = next((other for other, weight in held.weights.items() if weight), None) if held else None
         found = await asyncio.to_thread(
-            lambda: candidate(connect_registry(self._settings.mlflow), model, version, self._settings.serving)
+            lambda: candidate(connect_registry(self._settings.mlflow), model, version, self._settings.serving, beside)
         )
         async with self._deciding:
             token = self._leading()
@@ -148,9 +150,9 @@ class Controller:
                 raise NotLeadingError("another controller has decided meanwhile")
             sight = await self._world.look()
             table = sight.tables.get(model)
-            for held in self._live.values():  # also of one that Redis has lost and is about to be told again
-                if held.model == model:
-                    raise LiveReleaseError(f"model {model} has a release under way: {held.id}")
+            for live in self._live.values():  # also of one that Redis has lost and is about to be told again
+                if live.model == model:
+                    raise LiveReleaseError(f"model {model} has a release under way: {live.id}")
             release = admit(found, table, model, plan, sight.needed(model), who, mark)
             await self._writing(self._store.create(release, token), release.id)
             self._live[release.id] = release

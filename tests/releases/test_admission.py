@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app.model_spec import FieldSpec, ModelSpec
+from app.registry import UnservableError
+from app.releases import admission
 from app.releases.admission import AdmissionError, Candidate, admit
 from app.releases.store import LiveReleaseError
 from app.releases.trial import trial_of
@@ -81,3 +84,42 @@ def test_the_gateway_is_told_what_the_guards_need() -> None:
     assert trial.drift == OutputRange("late_probability", 0.0, 2.0)
     assert trial.agreement is None
     assert (trial.mirror, trial.pinned) == (0.2, ("ab12",))
+
+
+def test_inputs_that_callers_do_not_send_are_refused() -> None:
+    needy = replace(candidate(), new_inputs=("age", "seat"))
+    with pytest.raises(AdmissionError, match="version 2 of flights needs age, seat in the request, which version 1"):
+        admit(needy, table(("1", 1.0)), "flights", plan(), 1, "ab12")
+    assert admit(needy, None, "flights", plan(), 1, "ab12").champion is None, "a first version may need what it likes"
+
+
+def spec(version: str, *inputs: str, features: tuple[str, ...] = (), optional: tuple[str, ...] = ()) -> ModelSpec:
+    fields = tuple(FieldSpec(name, "float64", required=name not in optional) for name in inputs)
+    return ModelSpec("flights", version, fields, (), columns=True, features=features)
+
+
+@pytest.mark.parametrize(
+    ("challenger", "new"),
+    [
+        (spec("2", "x"), ()),
+        (spec("2", "x", "age"), ("age",)),
+        (spec("2", "x", "age", optional=("age",)), ()),
+        (spec("2", "x", "age", features=("age",)), ()),
+        (spec("2", "x", "delay"), ("delay",)),  # the champion's is looked up, so callers do not send it
+    ],
+)
+def test_what_a_challenger_needs_beside_what_callers_send(
+    monkeypatch: pytest.MonkeyPatch, challenger: ModelSpec, new: tuple[str, ...]
+) -> None:
+    champion = spec("1", "x", "delay", "note", features=("delay",), optional=("note",))
+    monkeypatch.setattr(admission, "read_spec", lambda model, version: champion)
+    assert admission._new_inputs(challenger, "1") == new
+    assert admission._new_inputs(challenger, None) == ()
+
+
+def test_a_champion_that_cannot_be_read_stands_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(model: str, version: str) -> ModelSpec:
+        raise UnservableError("its files are gone")
+
+    monkeypatch.setattr(admission, "read_spec", gone)
+    assert admission._new_inputs(spec("2", "x", "age"), "1") == ()
