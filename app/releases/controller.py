@@ -264,7 +264,8 @@ class Controller:
             except Exception:
                 log.exception("a look at release %s failed; the others go on", held.id)
         self._reconciler.reconcile(sight, self.busy())
-        self._metrics.publish(self._live.values(), {model: table.weights for model, table in sight.tables.items()})
+        weights = {model: table.weights for model, table in sight.tables.items()}
+        self._metrics.publish(self._live.values(), weights, self._judging.late)
 
     async def _advance(self, identity: str, sight: Sight) -> None:
         async with self._deciding:

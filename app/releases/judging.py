@@ -67,6 +67,9 @@ class Judging:
 
     def __init__(self, samples: Samples) -> None:
         self._samples = samples
+        self._forgotten: dict[str, int] = {}
+        self.late = 0
+        """Samples that came when their tick had been judged, and so did not count."""
 
     async def look(self, release: Release) -> Judged:
         """The release with every tick folded in that is complete by now.
@@ -77,14 +80,21 @@ class Judging:
         if release.champion is None or release.is_final:
             return Judged(release)
         now = int(time.time())
-        return judged(release, await self._samples.ticks(release.id, now - LATE_S), now)
+        ticks = await self._samples.ticks(release.id, now - LATE_S)
+        forgotten = self._forgotten.get(release.id)
+        if forgotten is not None:
+            late = (tick for number, tick in ticks.items() if number <= forgotten)
+            self.late += sum(sums.n for tick in late for arms in tick.values() for sums in arms.values())
+        return judged(release, ticks, now)
 
     async def stored(self, release: Release) -> None:
         """Once the release has been stored: what is in it need not be kept."""
         if release.is_final:
             await self._samples.drop(release.id)
+            self._forgotten.pop(release.id, None)
         elif release.judge is not None and release.judge["tick"] is not None:
             await self._samples.forget(release.id, release.judge["tick"])
+            self._forgotten[release.id] = release.judge["tick"]
 
 
 def judged(release: Release, ticks: Mapping[int, Tick], now: int) -> Judged:

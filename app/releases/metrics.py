@@ -28,12 +28,14 @@ class ReleaseMetrics:
             "tidegate_release_evidence_bound", "The e-value at which the challenger is taken back", "model", "guard"
         )
         self._ended = Counts("tidegate_releases_ended", "Releases that ended, by how", "ending")
+        self._dropped = Counts("tidegate_release_samples_dropped", "Samples that no judge counted, by why", "why")
 
-    def publish(self, live: Collection[Release], weights: Mapping[str, Mapping[str, float]]) -> None:
+    def publish(self, live: Collection[Release], weights: Mapping[str, Mapping[str, float]], late: int = 0) -> None:
         """Show the releases under way.
 
         Args:
             weights: model -> version -> its weight in the route table.
+            late: samples that came after their tick had been judged, so far.
         """
         self._under_way.publish({(release.model, release.phase): 1.0 for release in live})
         self._weight.publish(
@@ -43,6 +45,7 @@ class ReleaseMetrics:
         self._evidence.publish(evidence)
         self._bound.publish(bounds)
         self._ended.publish(self._endings)
+        self._dropped.publish({"late": late})
 
     def ended(self, release: Release) -> None:
         """Count one that is over."""

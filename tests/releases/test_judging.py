@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import time
+
 from app.monitoring.sums import Sums, Tick
-from app.releases.judging import judged
+from app.releases.judging import LATE_S, Judging, judged
 from app.releases.release import Release
 from tests.releases.documents import plan, release
 
@@ -56,3 +58,36 @@ def test_without_guards_there_is_no_verdict() -> None:
     free = release(plan=plan(guards=[], steps=[{"weight": 0.1, "gate": "time", "min_duration": "1s"}]))
     found = judged(free, {0: tick(50, 0)}, now=1)
     assert (found.verdict, found.counted, found.release.report) == ("undecided", 100, None)
+
+
+class Kept:
+    """Samples as Redis keeps them."""
+
+    def __init__(self) -> None:
+        self.held: dict[int, Tick] = {}
+
+    async def ticks(self, release: str, up_to: int) -> dict[int, Tick]:
+        return {number: tick for number, tick in self.held.items() if number <= up_to}
+
+    async def forget(self, release: str, up_to: int) -> None:
+        self.held = {number: tick for number, tick in self.held.items() if number > up_to}
+
+    async def drop(self, release: str) -> None:
+        self.held = {}
+
+
+async def test_samples_that_come_behind_their_tick_are_counted_as_dropped() -> None:
+    kept = Kept()
+    judging = Judging(kept)
+    then = int(time.time()) - LATE_S - 1
+    kept.held[then] = tick(1, 1)
+    looked = await judging.look(GUARDED)
+    assert (await judging.look(GUARDED)).counted == 100
+    assert judging.late == 0, "not yet forgotten: it may have to be read again"
+    await judging.stored(looked.release)
+    kept.held[then - 1] = tick(9, 0, n=20)
+    again = await judging.look(looked.release)
+    assert (again.counted, judging.late) == (100, 80)  # two metrics of two arms
+    await judging.stored(again.release)
+    assert (await judging.look(again.release)).counted == 100
+    assert judging.late == 80
