@@ -82,7 +82,7 @@ def await_replicas(app: str, count: int, timeout_s: float) -> None:
 def test_scales_out_under_load_and_in_again(driver: Settings, app: str) -> None:
     """Coalesced calls never exceed two a replica: only what the gateway tells can make Serve add one."""
     assert replicas(app) == 1
-    with Load(driver.gateway.url, MODEL, threads=12, x=600.0) as load:
+    with Load(driver.gateway.url, MODEL, threads=12, x=600.0, pause_s=0.0) as load:
         await_replicas(app, 2, timeout_s=180)
         load.await_answers(50)
     assert load.failures == []

@@ -9,7 +9,7 @@ from types import TracebackType
 
 import httpx
 
-from tests.support.load import infer_body
+from tests.support.load import PAUSE_S, infer_body
 
 BATCH_S = 0.3
 XS = (0.0, 0.05, 0.1, 0.15, 0.2)
@@ -47,7 +47,7 @@ class LabelledLoad:
 
     def _ask(self) -> None:
         with httpx.Client(timeout=20) as client:
-            while not self._stop.is_set():
+            while not self._stop.wait(PAUSE_S):
                 number = next(self._numbers)
                 x = XS[number % len(XS)]
                 identity = f"{self._model}-{id(self)}-{number}"

@@ -10,6 +10,7 @@ from types import TracebackType
 
 import httpx
 
+PAUSE_S = 0.02
 BACK_OFF_S = 0.1
 """Before a second try twice this long, then twice as long each time, as clients that retry do."""
 
@@ -18,6 +19,7 @@ class Load:
     """Requests one after the other on ``threads`` connections; every answer is counted.
 
     Args:
+        pause_s: between two of a connection, seconds: without one, two cores have no time for what is tested.
         tries: how often a caller sends a request that got no answer or a 5xx before it counts as failed.
         x: what the requests hold; numbers from 0 to 96 if None.
 
@@ -25,8 +27,10 @@ class Load:
         seconds: how long each answer took, in the order of their arrival.
     """
 
-    def __init__(self, url: str, model: str, threads: int = 4, tries: int = 1, x: float | None = None) -> None:
-        self._url, self._tries = f"{url}/v2/models/{model}/infer", tries
+    def __init__(
+        self, url: str, model: str, threads: int = 4, tries: int = 1, x: float | None = None, pause_s: float = PAUSE_S
+    ) -> None:
+        self._url, self._tries, self._pause_s = f"{url}/v2/models/{model}/infer", tries, pause_s
         self._numbers, self._x = itertools.count(), x
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -64,7 +68,7 @@ class Load:
 
     def _run(self) -> None:
         with httpx.Client(timeout=20) as client:
-            while not self._stop.is_set():
+            while not self._stop.wait(self._pause_s):
                 number = next(self._numbers)
                 key = f"k{number % 500}"
                 started = time.perf_counter()
