@@ -85,7 +85,9 @@ class RateLimiter:
 
     async def stop(self) -> None:
         """End the calls in flight and close the connection."""
-        calls = [account.call for account in self._accounts.values() if account.call is not None]
+        calls = [
+            call for account in self._accounts.values() if (call := account.call) is not None and not call.done()
+        ]
         for call in calls:
             call.cancel()
         for call in calls:
@@ -146,10 +148,10 @@ class RateLimiter:
         return True
 
     def _ask(self, account: _Account) -> asyncio.Task[None]:
-        """The one call in flight for this key; begins one where there is none."""
-        if account.call is None:
+        """The one call in flight for this key; begins one where there is none. Never one that is over: to wait for
+        that gives the loop no turn, and who asks again and again would keep it for ever."""
+        if account.call is None or account.call.done():
             account.call = asyncio.create_task(self._call(account))
-            account.call.add_done_callback(lambda _: setattr(account, "call", None))
         return account.call
 
     async def _call(self, account: _Account) -> None:

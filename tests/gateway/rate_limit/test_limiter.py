@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import time
@@ -172,3 +173,25 @@ async def test_without_redis_each_replica_lets_its_share_through_and_then_they_s
     assert passed <= 200 * seconds + 40 + lots
     assert [limiter.stats().decided_locally for limiter in pair] == decided
     await eventually(shared_again)
+
+
+@pytest.mark.timeout(60)
+async def test_a_call_that_is_over_keeps_nobody_turning(
+    monkeypatch: pytest.MonkeyPatch, valkey: RedisSettings
+) -> None:
+    """On a machine so slow that between a call's end and the next request the bucket may be asked again."""
+
+    async def nothing(key_id: str, limit: Limit, wanted: int) -> Taken:
+        return Taken(0, 0.0)
+
+    clock = itertools.count(step=1000.0)
+    limiter = RateLimiter(connect(valkey), REPLICAS, clock=lambda: float(next(clock)))
+    monkeypatch.setattr(limiter._shared, "take", nothing)
+    caller = Caller("mobile", "k1", Limit(20, 4))
+
+    async def one_turn_later() -> bool:
+        await asyncio.sleep(0)
+        return await passes(limiter, caller)
+
+    assert all(await asyncio.gather(passes(limiter, caller), one_turn_later())), "by its own bucket"
+    await limiter.stop()
