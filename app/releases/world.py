@@ -29,7 +29,7 @@ ASK_S = 5.0
 Redis is enough."""
 BUSY_S, IDLE_S = 1.0, 5.0
 """Longest age of what is known of Serve's applications, while releases are under way and while none is, seconds. To
-ask takes Serve's controller and this process some 50 ms of CPU."""
+ask takes Serve's controller and this process tens of milliseconds of CPU."""
 AS_MANY_AS_WANTED = 1_000_000
 """Replicas of an inline version: every gateway replica answers with it."""
 
