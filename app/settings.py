@@ -46,6 +46,28 @@ Scopes = Annotated[
 ]
 
 
+def _labels(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    pairs = [part.strip() for part in value.split(",") if part.strip()]
+    if not all("=" in pair for pair in pairs):
+        raise ValueError("name=value is accepted, more of them with commas between")
+    return {name.strip(): chosen.strip() for name, _, chosen in (pair.partition("=") for pair in pairs)}
+
+
+NodeLabels = Annotated[
+    dict[
+        Annotated[
+            str, Field(pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[a-zA-Z0-9]([-_.a-zA-Z0-9]*[a-zA-Z0-9])?$")
+        ],
+        Annotated[str, Field(pattern=r"^!?[a-zA-Z0-9]([-_.a-zA-Z0-9]*[a-zA-Z0-9])?$", max_length=64)],
+    ],
+    NoDecode,
+    BeforeValidator(_labels),
+]
+"""Labels that a Ray node must have, as in ``role=serving``; ``role=!training`` is every node but those."""
+
+
 class SettingsError(ValueError):
     """A variable holds a value that cannot be used; the message names variable, value and what is accepted."""
 
@@ -164,6 +186,10 @@ class ServingSettings(_Scaled):
     max_queued_requests: Count = Field(256, description="Requests per gateway replica that may wait for a version")
     num_cpus: Annotated[float, Field(ge=0)] = Field(0.1, description="CPUs reserved per replica")
     num_gpus: Annotated[float, Field(ge=0)] = Field(0, description="GPUs reserved per replica")
+    node_labels: NodeLabels = Field(
+        default_factory=dict,
+        description="Labels of the Ray nodes that all replicas run on, the gateway's too: name=value,...",
+    )
     upscale_delay_s: Annotated[float, Field(ge=0)] = Field(
         5.0, description="Load must last this long before scaling out, seconds"
     )
@@ -272,8 +298,11 @@ class ReleaseSettings(_Group):
 
 
 class TrainingSettings(_Group):
-    """Where training runs keep their checkpoints."""
+    """Where training runs run, and keep their checkpoints."""
 
+    node_labels: NodeLabels = Field(
+        default_factory=dict, description="Labels of the Ray nodes that training workers run on: name=value,..."
+    )
     storage: str = Field(".tidegate/runs", description="Folder or fsspec address that all nodes reach")
     max_failures: Annotated[int, Field(ge=0)] = Field(3, description="Worker losses a run survives")
     placement_timeout_s: Seconds = Field(
@@ -433,6 +462,8 @@ def _shown(value: Any) -> Any:
         return str(value)
     if isinstance(value, tuple):
         return ",".join(value)
+    if isinstance(value, dict):
+        return ",".join(f"{name}={chosen}" for name, chosen in value.items())
     return _CREDENTIALS.sub("//**********@", value) if isinstance(value, str) else value
 
 

@@ -54,6 +54,22 @@ def test_scopes_without_a_key_are_a_list(
     assert Settings.load().gateway.anonymous == scopes
 
 
+def test_node_labels_are_pairs(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGATE_TRAINING_NODE_LABELS", "tidegate.dev/role=training, zone=!b")
+    settings = Settings.load()
+    assert settings.training.node_labels == {"tidegate.dev/role": "training", "zone": "!b"}
+    found = {row.name: row.value for row in rows(settings)}
+    assert found["TIDEGATE_TRAINING_NODE_LABELS"] == "tidegate.dev/role=training,zone=!b"
+    assert found["TIDEGATE_SERVING_NODE_LABELS"] == ""
+
+
+@pytest.mark.parametrize("value", ["role", "role=", "=serving", "role=in(a,b)", "ro le=x"])
+def test_node_labels_that_are_none(state: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("TIDEGATE_SERVING_NODE_LABELS", value)
+    with pytest.raises(SettingsError, match="TIDEGATE_SERVING_NODE_LABELS"):
+        Settings.load()
+
+
 def test_every_field_is_described() -> None:
     assert all(variables().values())
 

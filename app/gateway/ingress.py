@@ -159,7 +159,8 @@ async def _on_defect(_: Request, error: Exception) -> JSONResponse:
 
 def build(args: dict[str, Any] | None = None) -> Application:
     """What Serve's declarative configuration imports: ``app.gateway.ingress:build``."""
-    gateway = get_settings().gateway
+    settings = get_settings()
+    gateway = settings.gateway
     deployment = serve.deployment(
         name=GATEWAY_DEPLOYMENT,
         autoscaling_config=AutoscalingConfig(
@@ -171,7 +172,11 @@ def build(args: dict[str, Any] | None = None) -> Application:
         max_queued_requests=gateway.max_queued_requests,
         max_surge_percent=100,  # a new replica before an old one goes
         logging_config=QUIET,
-        ray_actor_options={"num_cpus": gateway.num_cpus, "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "1"}}},
+        ray_actor_options={
+            "num_cpus": gateway.num_cpus,
+            "label_selector": settings.serving.node_labels,
+            "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "1"}},
+        },
     )(serve.ingress()(GatewayReplica))
     application: Application = deployment.bind()
     return application

@@ -230,7 +230,11 @@ def build(args: dict[str, Any] | None = None) -> Application:
         max_surge_percent=100,  # a new replica before the old one goes; the lease says which of them decides
         health_check_period_s=HEALTH_CHECK_S,
         logging_config=QUIET,
-        ray_actor_options={"num_cpus": NUM_CPUS, "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "1"}}},
+        ray_actor_options={
+            "num_cpus": NUM_CPUS,
+            "label_selector": get_settings().serving.node_labels,
+            "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "1"}},
+        },
     )(serve.ingress()(ReleasesReplica))
     application: Application = deployment.bind()
     return application

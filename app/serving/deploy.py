@@ -134,6 +134,7 @@ def _configured(settings: ServingSettings) -> Any:
         ray_actor_options={
             "num_cpus": settings.num_cpus,
             "num_gpus": settings.num_gpus,
+            "label_selector": settings.node_labels,
             "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "1"}},
         },
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,11 +43,14 @@ class WorkerGroup:
     """Starts at once.
 
     Args:
+        node_labels: of the nodes that the workers may run on.
         name: of the Ray Train run.
         patience_s: how long there may be no room for it.
     """
 
-    def __init__(self, job: Job, layout: Layout, use_gpu: bool, name: str, patience_s: float) -> None:
+    def __init__(
+        self, job: Job, layout: Layout, use_gpu: bool, node_labels: Mapping[str, str], name: str, patience_s: float
+    ) -> None:
         for variable, value in _TRAIN_ENVIRONMENT.items():
             os.environ.setdefault(variable, value)
         path, filesystem = _storage(f"{job.folder.url}/ray-train")
@@ -54,10 +58,13 @@ class WorkerGroup:
             train_worker,
             train_loop_config={"job": job, "layout": layout},
             torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
-            scaling_config=ray.train.ScalingConfig(
-                num_workers=layout.degrees.workers, use_gpu=use_gpu, resources_per_worker=resources(use_gpu)
+            scaling_config=ray.train.ScalingConfig(  # type: ignore[call-arg] # annotated with the class of Train v1
+                num_workers=layout.degrees.workers,
+                use_gpu=use_gpu,
+                resources_per_worker=resources(use_gpu),
+                label_selector=dict(node_labels) or None,
             ),
-            run_config=RunConfig(  # type: ignore[arg-type] # annotated with the class of Train v1
+            run_config=RunConfig(  # type: ignore[arg-type] # as above
                 name=name,
                 storage_path=path,
                 storage_filesystem=filesystem,

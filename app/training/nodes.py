@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+import ray
 from ray._private.state import available_resources_per_node, state
 
 EPSILON = 1e-6
@@ -16,10 +17,30 @@ def draining_nodes() -> dict[str, float]:
     return {node: deadline_ms / 1000 for node, deadline_ms in found.items()}
 
 
-def room(per_worker: Mapping[str, float]) -> int:
-    """How many more workers there is room for now, on nodes that are not draining."""
+def room(per_worker: Mapping[str, float], labels: Mapping[str, str]) -> int:
+    """How many more workers there is room for now, on nodes that have ``labels`` and are not draining."""
     free = available_resources_per_node()  # type: ignore[no-untyped-call]
-    return count(free, per_worker, draining_nodes())
+    others = {node["NodeID"] for node in ray.nodes() if not matches(node["Labels"], labels)}  # type: ignore[no-untyped-call]
+    return count(free, per_worker, others | draining_nodes().keys())
+
+
+def gpus() -> int:
+    """GPUs of the cluster, with those that its autoscaler may still add."""
+    now = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]
+    most = state.get_max_resources_from_cluster_config() or {}  # None without an autoscaler
+    return max(int(now), most.get("GPU", 0))
+
+
+def matches(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Whether a node with ``labels`` is one of those ``wanted``, as Ray's label selectors say it. Pure.
+
+    Args:
+        wanted: values by name; with ``!`` before it, any value but that, or none.
+    """
+    return all(
+        labels.get(name) != value[1:] if value.startswith("!") else labels.get(name) == value
+        for name, value in wanted.items()
+    )
 
 
 def count(

@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass
 
 import mlflow
-import ray
 import torch
 from mlflow import MlflowClient
 from mlflow.entities import Metric
@@ -19,6 +18,7 @@ from app.training.config import ConfigError, TrainConfig, parse_steps
 from app.training.gauges import Gauges
 from app.training.identity import digest, folder_of, take
 from app.training.metric_log import MetricLog
+from app.training.nodes import gpus
 from app.training.progress import Progress, Say, Unit
 from app.training.recipe import Data, Recipe, SpreadRecipe
 from app.training.schedule import Plan
@@ -171,12 +171,12 @@ def _plan(config: TrainConfig, data: Data) -> Plan:
 
 
 def _use_gpu(config: TrainConfig) -> bool:
-    gpus = int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
-    if config.device == "gpu" and gpus == 0:
-        raise ConfigError("device = 'gpu': the cluster has no GPU; accepted are cpu and auto")
+    found = gpus()
+    if config.device == "gpu" and found == 0:
+        raise ConfigError("device = 'gpu': the cluster has no GPU and cannot add one; accepted are cpu and auto")
     if config.strategy == "parameter_server":
         return False
-    return config.device == "gpu" or (config.device == "auto" and gpus >= config.fewest)
+    return config.device == "gpu" or (config.device == "auto" and found >= config.fewest)
 
 
 def _end(status: str, say: Say) -> None:

@@ -115,6 +115,7 @@ def _by_servers(run: Run) -> nn.Module:
         Optimization(config.learning_rate, config.warmup_share, config.weight_decay, config.clip_norm),
         config.checkpoint_every,
         run.settings.max_failures,
+        run.settings.node_labels,
     )
     run.progress.group_begins()
     result = _served(run, job)

@@ -123,7 +123,8 @@ class Supervisor:
         self._order(Order.NONE)
         name = f"{self._job.folder.url.rsplit('/', 1)[-1]}-{time.strftime('%Y%m%d-%H%M%S')}-{self._groups}"
         self._progress.group_begins()
-        group = WorkerGroup(self._job, layout, self._use_gpu, name, self._patience_s())
+        labels = self._settings.node_labels
+        group = WorkerGroup(self._job, layout, self._use_gpu, labels, name, self._patience_s())
         self._watch(group, layout)
         self._progress.look()
         failed = group.failed()
@@ -188,7 +189,7 @@ class Supervisor:
 
     def _room(self) -> int:
         try:
-            return room(resources(self._use_gpu))
+            return room(resources(self._use_gpu), self._settings.node_labels)
         except Exception:  # a head that does not answer now; its loss shows elsewhere
             return 0
 

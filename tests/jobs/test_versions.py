@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import json
+
 import httpx
 import pytest
+import ray
 from mlflow import MlflowClient
+from ray.util.state import list_actors
 
 from app.serving.deploy import applications_of
 from app.settings import Settings
+from cluster.local.programs import NODE_LABEL
 from jobs.versions import main
 from tests.support.load import infer_body
 from tests.support.models import log_scorer
 
 MODEL = "byhand"
+NODE = "ray-node-1"
+
+
+def nodes_of_replicas(app: str) -> set[str]:
+    names = {node["NodeID"]: node["Labels"].get(NODE_LABEL) for node in ray.nodes()}  # type: ignore[no-untyped-call]
+    found = [each for each in list_actors(filters=[("state", "=", "ALIVE")]) if f":{app}:" in each.class_name]
+    return {names[each.node_id] for each in found}
 
 
 def test_a_version_comes_answers_and_goes(
@@ -20,6 +32,7 @@ def test_a_version_comes_answers_and_goes(
 ) -> None:
     version = log_scorer(MODEL)
     registry.set_registered_model_alias(MODEL, "newest", version)
+    registry.set_registered_model_tag(MODEL, "tidegate.serving", json.dumps({"node_labels": {NODE_LABEL: NODE}}))
     url = f"{driver.gateway.url}/v2/models/{MODEL}/infer"
 
     assert main(["up", MODEL, "newest", "--entity", "user"]) == 0
@@ -30,6 +43,7 @@ def test_a_version_comes_answers_and_goes(
     shown = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(MODEL))
     assert shown.split()[1:3] == [version, "100.0%"]
     assert (shown.split()[3], shown.split()[5]) == ("dedicated", "RUNNING")
+    assert nodes_of_replicas(applications_of(MODEL, version)[0]) == {NODE}
 
     assert main(["place", MODEL, version, "inline"]) == 0
     assert applications_of(MODEL, version) == []  # no hop is left to be made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.training.nodes import count
+from app.training.nodes import count, matches
 from app.training.sizes import largest
 
 
@@ -28,3 +28,19 @@ def test_count(
 @pytest.mark.parametrize(("room", "chosen"), [(9, 8), (8, 8), (5, 4), (2, 2), (1, None)])
 def test_largest(room: int, chosen: int | None) -> None:
     assert largest([2, 4, 8], room) == chosen
+
+
+@pytest.mark.parametrize(
+    ("labels", "wanted", "answer"),
+    [
+        ({"role": "training"}, {}, True),
+        ({"role": "training"}, {"role": "training"}, True),
+        ({"role": "serving"}, {"role": "training"}, False),
+        ({}, {"role": "training"}, False),
+        ({"role": "serving"}, {"role": "!serving"}, False),
+        ({}, {"role": "!serving"}, True),
+        ({"role": "training", "zone": "a"}, {"role": "training", "zone": "b"}, False),
+    ],
+)
+def test_matches(labels: dict[str, str], wanted: dict[str, str], answer: bool) -> None:
+    assert matches(labels, wanted) is answer

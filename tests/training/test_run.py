@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -19,6 +20,7 @@ import ray
 import torch
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
+from ray.util.state import list_actors
 from torch import Tensor, nn
 
 from app.settings import Settings
@@ -30,6 +32,7 @@ from app.training.run import Trained, train
 from app.training.schedule import Plan, dropout_seed, learning_rate
 from app.training.store import RunFolder
 from app.training.supervisor import StoppedError, TrainingError
+from cluster.local.programs import NODE_LABEL
 from tests.support.tiny import TinyConfig, TinyRecipe
 
 CONFIG = TrainConfig(
@@ -42,16 +45,35 @@ CONFIG = TrainConfig(
     learning_rate=0.01,
     checkpoint_every=16,
 )
+ON_THE_HEAD = {NODE_LABEL: "!ray-node-1"}
 KILLED = re.compile(r"^training with 2 workers on cpu \(.*; pids (\d+), (\d+)\)$")
 
 
 @pytest.fixture(scope="module")
-def whole(driver: Settings, registry: MlflowClient, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A run that nothing disturbed, with its checkpoints at an fsspec address."""
+def whole_said() -> list[str]:
+    """What the undisturbed run said."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def whole(
+    driver: Settings, registry: MlflowClient, tmp_path_factory: pytest.TempPathFactory, whole_said: list[str]
+) -> Trained:
+    """A run that nothing disturbed, on one node, with its checkpoints at an fsspec address."""
     profiled = CONFIG.model_copy(update={"profile": "3:5"})
-    storage = f"local://{tmp_path_factory.mktemp('runs')}"
-    elsewhere = driver.model_copy(update={"training": driver.training.model_copy(update={"storage": storage})})
-    return train(profiled, TinyRecipe(TinyConfig()), elsewhere, registry, say=lambda line: None)
+    elsewhere = with_training(driver, storage=f"local://{tmp_path_factory.mktemp('runs')}", node_labels=ON_THE_HEAD)
+    return train(profiled, TinyRecipe(TinyConfig()), elsewhere, registry, say=whole_said.append)
+
+
+def with_training(settings: Settings, **changed: Any) -> Settings:
+    return settings.model_copy(update={"training": settings.training.model_copy(update=changed)})
+
+
+def nodes_of_workers(said: list[str]) -> list[str | None]:
+    """The label of the node of each worker, dead or alive, whose process id a run told; the head has none."""
+    names = {node["NodeID"]: node["Labels"].get(NODE_LABEL) for node in ray.nodes()}  # type: ignore[no-untyped-call]
+    pids = next(match for line in said if (match := KILLED.match(line))).groups()
+    return [names[list_actors(filters=[("pid", "=", int(pid))])[0].node_id] for pid in pids]
 
 
 def weights(client: MlflowClient, trained: Trained, folder: Path) -> list[list[float]]:
@@ -109,6 +131,10 @@ def test_a_killed_worker_changes_nothing_but_the_time(
     for run in ("whole", "killed"):
         (tmp_path / run).mkdir()
     assert weights(registry, killed, tmp_path / "killed") == weights(registry, whole, tmp_path / "whole")
+
+
+def test_workers_are_where_the_labels_say(whole: Trained, whole_said: list[str]) -> None:
+    assert nodes_of_workers(whole_said) == [None, None]
 
 
 def test_two_workers_follow_a_plain_loop(whole: Trained, registry: MlflowClient, tmp_path: Path) -> None:
@@ -189,7 +215,9 @@ def test_parameter_servers_by_configuration(driver: Settings, registry: MlflowCl
         }
     )
     lines: list[str] = []
-    trained = train(config, TinyRecipe(TinyConfig()), driver, registry, say=lines.append)
+    placed = with_training(driver, node_labels=ON_THE_HEAD)
+    trained = train(config, TinyRecipe(TinyConfig()), placed, registry, say=lines.append)
+    assert nodes_of_workers(lines) == [None, None]
     assert registry.get_model_version("tiny-served", trained.version).run_id == trained.run_id
     histogram = json.loads(
         Path(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import ray
@@ -42,9 +42,11 @@ class ServerGroup:
     """All servers of one life of the parameters: a lost one ends the group. Every call raises ``ServerLostError``
     when one is gone or answers too late."""
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: Terms, node_labels: Mapping[str, str]) -> None:
         kind: type[Server] = SynchronousServer if terms.mode == "synchronous" else StaleServer
-        actor = ray.remote(num_cpus=0, scheduling_strategy="SPREAD", runtime_env=_ENVIRONMENT)(kind)
+        actor = ray.remote(
+            num_cpus=0, scheduling_strategy="SPREAD", label_selector=dict(node_labels), runtime_env=_ENVIRONMENT
+        )(kind)
         self._terms = terms
         self.handles: list[Any] = [actor.remote(index, terms) for index in range(len(terms.ranges))]
         self._together = Servers(self.handles, terms)
@@ -91,8 +93,8 @@ class ServerGroup:
 class WorkerGroup:
     """One worker at each rank; a lost one can be replaced. Processes start while the servers do."""
 
-    def __init__(self, terms: Terms, work: Work, servers: ServerGroup) -> None:
-        self._actor = ray.remote(num_cpus=1, runtime_env=_ENVIRONMENT)(Worker)
+    def __init__(self, terms: Terms, work: Work, servers: ServerGroup, node_labels: Mapping[str, str]) -> None:
+        self._actor = ray.remote(num_cpus=1, label_selector=dict(node_labels), runtime_env=_ENVIRONMENT)(Worker)
         self._terms, self._work, self._servers = terms, ray.put(work), servers
         self._handles = {rank: self._new(rank) for rank in range(terms.workers)}
         self._pids: dict[int, int] = {}

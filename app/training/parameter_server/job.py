@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from app.training.parameter_server.config import Mode
 from app.training.parameter_server.ranges import Range
@@ -28,6 +29,7 @@ class ServerJob:
     Attributes:
         checkpoint_every: steps of the slowest worker between checkpoints.
         max_failures: lost workers and servers, together, that the run survives.
+        node_labels: of the nodes that servers and workers may run on.
     """
 
     recipe: Recipe
@@ -37,6 +39,7 @@ class ServerJob:
     optimization: Optimization
     checkpoint_every: int
     max_failures: int
+    node_labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

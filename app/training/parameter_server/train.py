@@ -98,16 +98,17 @@ def train_with_servers(
         deadline_s=settings.deadline_s,
         folder=str(folder.resolve()),
     )
-    driver = _Driver(terms, Work(job.recipe, Shared.put(job.data)), job.max_failures, report, stop)
+    driver = _Driver(terms, Work(job.recipe, Shared.put(job.data)), job, report, stop)
     initial = model.parameters.numpy()
     finished = driver.run(ray.put(initial), into=initial)
     return ServerResult(model.module.state_dict() if finished else None, driver.summary())
 
 
 class _Driver:
-    def __init__(self, terms: Terms, work: Work, max_failures: int, report: Tell, stop: Stop) -> None:
+    def __init__(self, terms: Terms, work: Work, job: ServerJob, report: Tell, stop: Stop) -> None:
         self._terms, self._work, self._folder = terms, work, Path(terms.folder)
-        self._max_failures, self._report, self._stop = max_failures, report, stop
+        self._max_failures, self._node_labels = job.max_failures, job.node_labels
+        self._report, self._stop = report, stop
         self._worker_restarts = self._server_restarts = 0
         self._progress: list[Progress] = []
 
@@ -115,8 +116,8 @@ class _Driver:
         """Whether all steps are done; the parameters are then in ``into``."""
         while True:
             resume = self._choose_checkpoint()
-            servers = ServerGroup(self._terms)
-            workers = WorkerGroup(self._terms, self._work, servers)
+            servers = ServerGroup(self._terms, self._node_labels)
+            workers = WorkerGroup(self._terms, self._work, servers, self._node_labels)
             try:
                 return self._train(servers, workers, initial, resume, into)
             except StopRequestedError:

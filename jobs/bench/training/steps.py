@@ -65,7 +65,7 @@ def _under_ray(turns: Turns, scratch: Path) -> Iterator[None]:
     data = cut(recipe.prepare(), turns)
     monitor = start_monitor("bench")
     job = Job(config_of(), recipe, Shared.put(data), RunFolder(str(scratch / "run")), MonitorLink(monitor))
-    group = WorkerGroup(job, LAYOUT, False, "bench", TURN_TIMEOUT_S)
+    group = WorkerGroup(job, LAYOUT, False, {}, "bench", TURN_TIMEOUT_S)
     try:
         yield
         if not group.wait(TURN_TIMEOUT_S) or group.failed():
