@@ -1,8 +1,8 @@
 """``python -m cluster.mlflow_schema``: MLflow's database gets the schema of the MLflow that is installed.
 
-MLflow's server makes the tables of an empty database itself, guarded by a lock on its own disk, and refuses to start on
-an older schema. Replicas on several nodes need a lock that they share: here it is PostgreSQL's, so the first one does
-the work and the others find it done. Run by the init container of ``cluster/base/mlflow``.
+MLflow's server makes the tables of an empty database itself, guarded by a lock on its own disk, and refuses to start
+on an older schema. Replicas on several nodes need a lock that they share: here it is PostgreSQL's, so the first one
+does the work and the others find it done. Run by the init container of ``cluster/base/mlflow``.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ def bring_up_to_date(uri: str, *, wait_s: float) -> None:
         wait_s: how long to wait for another caller, seconds.
 
     Raises:
+        ModuleNotFoundError: the address names a driver that is not installed.
         TimeoutError: another one held the lock all that time.
     """
-    engine = utils.create_sqlalchemy_engine_with_retry(uri)
+    engine = utils.create_sqlalchemy_engine_with_retry(uri)  # type: ignore[no-untyped-call]
     try:
         with _alone(engine, wait_s):
-            if utils._is_empty_database(engine):
-                utils._initialize_tables(engine)
+            if utils._is_empty_database(engine):  # type: ignore[no-untyped-call]
+                utils._initialize_tables(engine)  # type: ignore[no-untyped-call]
             else:
-                utils._upgrade_db(engine)
+                utils._upgrade_db(engine)  # type: ignore[no-untyped-call]
     finally:
         engine.dispose()
 
@@ -66,9 +67,11 @@ def _alone(engine: Engine, wait_s: float) -> Iterator[None]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0: the schema is the installed one's. 1: another caller took too long. 2: no address."""
+    """Exit code 0: the schema is the installed one's. 1: another caller took too long. 2: no usable address."""
     parser = argparse.ArgumentParser(prog="python -m cluster.mlflow_schema", description=__doc__)
-    parser.add_argument("--wait", type=float, default=600.0, metavar="SECONDS", help="for another caller (default: 600)")
+    parser.add_argument(
+        "--wait", type=float, default=600.0, metavar="SECONDS", help="for another caller (default: 600)"
+    )
     options = parser.parse_args(argv)
     uri = os.environ.get(VARIABLE)
     if not uri:
@@ -76,6 +79,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         bring_up_to_date(uri, wait_s=options.wait)
+    except ModuleNotFoundError as error:
+        # postgresql:// alone is another driver's since SQLAlchemy 2.1. The address is not shown: it has a password.
+        print(
+            f"{VARIABLE} begins with {uri.partition(':')[0]}://, which needs {error.name}, not installed; "
+            "for PostgreSQL postgresql+psycopg2:// is accepted.",
+            file=sys.stderr,
+        )
+        return 2
     except TimeoutError as error:
         print(error, file=sys.stderr)
         return 1

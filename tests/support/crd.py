@@ -1,8 +1,8 @@
 """Custom resources held against their CRD as an API server does it: structural schema, list keys, CEL rules.
 
 The order is the server's: nulls go where there is a default, defaults are filled in, the schema is checked with every
-object closed against fields it does not name (``fieldValidation=Strict``, and what server-side apply does anyway), then
-the keys of lists, then the rules of ``x-kubernetes-validations``. Rules that compare with the stored object
+object closed against fields it does not name (``fieldValidation=Strict``, and what server-side apply does anyway),
+then the keys of lists, then the rules of ``x-kubernetes-validations``. Rules that compare with the stored object
 (``oldSelf``) need one, so they are left out: :meth:`Crd.transition_rules` names them.
 """
 
@@ -18,6 +18,8 @@ from typing import Any
 
 import celpy
 import jsonschema
+from celpy.adapter import json_to_cel
+from celpy.evaluation import CELEvalError
 
 Schema = dict[str, Any]
 JsonPath = tuple[str | int, ...]
@@ -25,10 +27,8 @@ JsonPath = tuple[str | int, ...]
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LABEL = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?")
 _RANGES = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
-_RESERVED = frozenset(
-    "true false null in as break const continue else for function if import let loop package namespace return var void "
-    "while".split()
-)
+_RESERVED = {"true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if"}
+_RESERVED |= {"import", "let", "loop", "package", "namespace", "return", "var", "void", "while"}
 _ESCAPES = {"__": "__underscores__", ".": "__dot__", "-": "__dash__", "/": "__slash__"}
 
 
@@ -53,7 +53,7 @@ class Crd:
         whole = _defaulted(schema, copy.deepcopy(obj))
         found = [*_metadata(whole.get("metadata"))]
         for error in self._validator(version).iter_errors(whole):
-            found.append(f"{_text(tuple(error.absolute_path))}: {error.message[:300]}")
+            found += [f"{_text(tuple(error.absolute_path))}: {error.message[:300]}"]
         found += _repeated(schema, whole, ())
         return found or list(_broken_rules(schema, whole, ()))
 
@@ -68,7 +68,10 @@ class Crd:
     def rules(self) -> list[str]:
         """The rules that are checked, one by one, repeated where they are written repeatedly."""
         return [
-            entry["rule"] for schema in self._schemas.values() for entry in _all_rules(schema) if not _transition(entry)
+            entry["rule"]
+            for schema in self._schemas.values()
+            for entry in _all_rules(schema)
+            if not _transition(entry)
         ]
 
     def _validator(self, version: str) -> jsonschema.Draft7Validator:
@@ -91,7 +94,9 @@ def load(folder: Path) -> dict[tuple[str, str], Crd]:
 
 def _closed(schema: Schema) -> Schema:
     """The structural part of a schema in terms of JSON Schema, every object closed."""
-    closed = {name: value for name, value in schema.items() if not name.startswith("x-kubernetes-") and name != "default"}
+    closed = {
+        name: value for name, value in schema.items() if not name.startswith("x-kubernetes-") and name != "default"
+    }
     if schema.get("x-kubernetes-int-or-string"):
         closed.pop("type", None)
         closed["anyOf"] = [{"type": "integer"}, {"type": "string"}]
@@ -181,7 +186,7 @@ def _broken_rules(schema: Schema, value: Any, path: JsonPath) -> Iterator[str]:
             continue
         try:
             holds = bool(_program(entry["rule"]).evaluate({"self": _cel(schema, value)}))
-        except celpy.CELEvalError as error:
+        except CELEvalError as error:
             yield f"{_text(path)}: the rule {entry['rule']} cannot be evaluated: {error}"
             continue
         if not holds:
@@ -198,7 +203,7 @@ def _program(rule: str) -> Any:
 
 def _cel(schema: Schema, value: Any) -> Any:
     """``value`` for CEL: fields that the schema names get their escaped names, keys of maps stay."""
-    return celpy.json_to_cel(_escaped(schema, value))
+    return json_to_cel(_escaped(schema, value))
 
 
 def _escaped(schema: Schema, value: Any) -> Any:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.cluster.specs import SPECS, needs_specs
-from tests.support.crd import Crd, load
+from tests.support.crd import Crd, _program, load
 
 pytestmark = needs_specs
 
@@ -53,9 +53,7 @@ def test_what_the_server_refused_is_refused_and_what_it_took_is_taken(crds: dict
     exchanges = [each for each in recorded("06_validation.json") if each[0] not in LENIENT | NOT_OF_THE_OBJECT]
     transitions = [note for note, _, _ in exchanges if note.startswith("CEL on update")]
     covered = [each for each in exchanges if each[0] not in transitions]
-    wrong = {
-        note: errors(crds, obj) for note, obj, status in covered if bool(errors(crds, obj)) != (status >= 400)
-    }
+    wrong = {note: errors(crds, obj) for note, obj, status in covered if bool(errors(crds, obj)) != (status >= 400)}
     assert wrong == {}
     assert len(covered) == 76
     assert sum(status >= 400 for _, _, status in covered) == 54
@@ -74,8 +72,6 @@ def test_what_only_the_operator_refuses_is_taken(crds: dict[tuple[str, str], Crd
 
 
 def test_every_rule_of_every_definition_compiles(crds: dict[tuple[str, str], Crd]) -> None:
-    from tests.support.crd import _program
-
     rules = {rule for crd in crds.values() for rule in crd.rules()}
     for rule in rules:
         _program(rule)

@@ -1,0 +1,53 @@
+"""The roles for people cover what the verbs do, and no more than that."""
+
+from __future__ import annotations
+
+import pytest
+
+from cluster.kube.manifest import Object
+from tests.cluster.manifests.rendering import WITH_BASE, render
+
+PLURALS = {"NetworkPolicy": "networkpolicies"}
+READ, WRITE = {"get", "list", "watch"}, {"create", "patch", "delete"}
+
+
+def granted(objects: list[Object], role: str) -> dict[tuple[str, str], set[str]]:
+    rules = next(obj["rules"] for obj in objects if obj["kind"] == "Role" and obj["metadata"]["name"] == role)
+    return {
+        (group, resource): set(rule["verbs"])
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+
+
+@pytest.mark.parametrize("name", ["base", "dev", "gpu", "ha", "gpu+ha"])
+def test_the_operator_may_apply_and_remove_all_of_it(name: str) -> None:
+    assert name in WITH_BASE
+    objects = render(name)
+    operator, viewer = granted(objects, "tidegate-operator"), granted(objects, "tidegate-viewer")
+    for obj in objects:
+        group = obj["apiVersion"].rpartition("/")[0]
+        resource = (group, PLURALS.get(obj["kind"], f"{obj['kind'].lower()}s"))
+        wanted = READ | ({"patch"} if obj["kind"] == "Namespace" else WRITE)
+        assert operator.get(resource) == wanted, resource
+        assert viewer.get(resource) == READ, resource
+
+
+def test_whoever_applies_a_role_holds_what_it_grants() -> None:
+    objects = render("base")
+    operator = granted(objects, "tidegate-operator")
+    for role in ("tidegate-viewer", "tidegate-autoscaler"):
+        for resource, verbs in granted(objects, role).items():
+            assert verbs <= operator.get(resource, set()), (role, resource)
+
+
+@pytest.mark.parametrize("role", ["tidegate-viewer", "tidegate-operator", "tidegate-autoscaler"])
+def test_nobody_reads_secrets_or_enters_pods(role: str) -> None:
+    found = granted(render("base"), role)
+    assert not {"secrets", "pods/exec", "pods/attach", "pods/portforward", "*"} & {name for _, name in found}
+    assert not any("*" in verbs for verbs in found.values())
+
+
+def test_a_viewer_changes_nothing() -> None:
+    assert all(verbs <= READ for verbs in granted(render("base"), "tidegate-viewer").values())

@@ -1,0 +1,176 @@
+"""The RayService against what runs on one machine, and against Ray itself."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import pytest
+import yaml
+from ray.serve.schema import ServeDeploySchema
+
+from app.gateway.grpc.servicer import ADD_INFERENCE_SERVICE
+from app.releases.names import APP, IMPORT_PATH, PREFIX
+from app.settings import Settings, get_settings
+from cluster.kube.manifest import Object
+from cluster.local.config import LocalConfig
+from cluster.local.environment import _tuning
+from tests.cluster.manifests.rendering import CLUSTER, COMBINATIONS, PLATFORMS, render
+
+DIFFERENT = {
+    "TIDEGATE_GATEWAY_ANONYMOUS": "a cluster's gateway wants a key",
+    "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "there is somewhere to move work to",
+    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "Ray's default: other nodes' proxies learn of it later",
+    "RAY_SERVE_HAPROXY_NBTHREAD": "each pod's own CPUs, by the downward API",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "of MLflow's server, so in its ConfigMap",
+}
+
+
+def one(objects: list[Object], kind: str, name: str) -> Object:
+    return next(obj for obj in objects if (obj["kind"], obj["metadata"]["name"]) == (kind, name))
+
+
+@pytest.fixture(scope="module")
+def base() -> list[Object]:
+    return render("base")
+
+
+@pytest.fixture(scope="module")
+def data(base: list[Object]) -> dict[str, str]:
+    found: dict[str, str] = one(base, "ConfigMap", "tidegate-settings")["data"]
+    return found
+
+
+def spec(objects: list[Object]) -> dict[str, Any]:
+    found: dict[str, Any] = one(objects, "RayService", "tidegate")["spec"]
+    return found
+
+
+def test_the_tuning_is_the_one_of_the_local_stack(data: dict[str, str]) -> None:
+    tuning = {name: value for name, value in _tuning().items() if name not in DIFFERENT}
+    assert {name: data.get(name) for name in tuning} == tuning
+    others = {name for name in data if name.startswith(("RAY_", "OMP_", "MLFLOW_"))} - tuning.keys()
+    assert others == {"RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"}
+    assert _tuning().keys() >= DIFFERENT.keys()
+
+
+def test_mlflow_runs_no_jobs_here_either(base: list[Object]) -> None:
+    name = "MLFLOW_SERVER_ENABLE_JOB_EXECUTION"
+    assert one(base, "ConfigMap", "tidegate-mlflow")["data"][name] == _tuning()[name]
+
+
+def test_the_settings_can_be_read_and_ask_for_keys(data: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in data.items():
+        monkeypatch.setenv(name, value)
+    read = Settings.load()
+    assert read.redis.url == data["TIDEGATE_REDIS_URL"]
+    assert read.training.storage == "/shared/runs"
+    assert read.gateway.anonymous == ()
+
+
+def test_the_addresses_are_those_of_services(base: list[Object], data: dict[str, str]) -> None:
+    ports = {
+        obj["metadata"]["name"]: {port["port"] for port in obj["spec"]["ports"]}
+        for obj in base
+        if obj["kind"] == "Service"
+    }
+    head = spec(base)["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]["containers"][0]["ports"]
+    ports["tidegate-head-svc"] = {port["containerPort"] for port in head}
+    ports["tidegate-serve-svc"] = {port["port"] for port in spec(base)["serveService"]["spec"]["ports"]}
+    urls = ["REDIS_URL", "MLFLOW_TRACKING_URI", "RAY_DASHBOARD_URL", "GATEWAY_URL", "GATEWAY_GRPC_URL"]
+    for value in (data[f"TIDEGATE_{name}"] for name in urls):
+        host, _, port = value.rpartition("://")[2].partition("/")[0].partition(":")
+        assert int(port) in ports[host], value
+
+
+def test_the_declaration_is_the_one_of_the_local_stack(base: list[Object]) -> None:
+    declared = yaml.safe_load(spec(base)["serveConfigV2"])
+    ServeDeploySchema.model_validate(declared)
+    gateway = LocalConfig().gateway_import_path
+    assert declared["applications"] == [
+        {"name": get_settings().gateway.app_name, "route_prefix": "/", "import_path": gateway, "args": {}},
+        {"name": APP, "route_prefix": PREFIX, "import_path": IMPORT_PATH, "args": {}},
+    ]
+    assert declared["proxy_location"] == "EveryNode"
+    assert declared["http_options"] == {"host": "0.0.0.0", "port": 8000}
+    assert declared["grpc_options"] == {
+        "port": 8081,
+        "grpc_servicer_functions": [ADD_INFERENCE_SERVICE],
+        "enable_reflection": False,
+    }
+
+
+def test_its_ports_are_those_of_the_containers_and_of_the_service(base: list[Object]) -> None:
+    declared = yaml.safe_load(spec(base)["serveConfigV2"])
+    wanted = {"serve": declared["http_options"]["port"], "serve-grpc": declared["grpc_options"]["port"]}
+    assert {port["name"]: port["port"] for port in spec(base)["serveService"]["spec"]["ports"]} == wanted
+    cluster = spec(base)["rayClusterConfig"]
+    for template in [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]:
+        ports = template["template"]["spec"]["containers"][0]["ports"]
+        assert {port["name"]: port["containerPort"] for port in ports if port["name"] in wanted} == wanted
+
+
+def test_no_second_cluster_is_made_and_the_head_serves_nothing(base: list[Object]) -> None:
+    assert spec(base)["upgradeStrategy"] == {"type": "None"}
+    assert spec(base)["excludeHeadPodFromServeSvc"] is True
+    assert spec(base)["rayClusterConfig"]["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+
+
+@pytest.mark.parametrize("name", [*PLATFORMS, *COMBINATIONS])
+def test_further_groups_are_at_the_end(name: str, base: list[Object]) -> None:
+    groups = [group["groupName"] for group in spec(render(name))["rayClusterConfig"]["workerGroupSpecs"]]
+    assert groups[:2] == [group["groupName"] for group in spec(base)["rayClusterConfig"]["workerGroupSpecs"]]
+    assert len(groups) == (4 if "gpu" in name.split("+") else 2)
+
+
+def test_only_the_autoscaler_reaches_the_api_server(base: list[Object]) -> None:
+    cluster = spec(base)["rayClusterConfig"]
+    account = "/var/run/secrets/kubernetes.io/serviceaccount"
+    assert account in {each["mountPath"] for each in cluster["autoscalerOptions"]["volumeMounts"]}
+    for template in [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]:
+        mounts = template["template"]["spec"]["containers"][0]["volumeMounts"]
+        assert account not in {each["mountPath"] for each in mounts}
+
+
+def test_a_cluster_that_outlives_its_head_keeps_no_other_clusters_state() -> None:
+    options = spec(render("ha"))["rayClusterConfig"]["gcsFaultToleranceOptions"]
+    assert options["redisAddress"] == "tidegate-redis:6379"
+    assert options["redisPassword"] == {"valueFrom": {"secretKeyRef": {"name": "tidegate-redis", "key": "password"}}}
+    assert "externalStorageNamespace" not in options
+
+
+def test_two_proxies_are_on_two_nodes() -> None:
+    serving = spec(render("ha"))["rayClusterConfig"]["workerGroupSpecs"][0]
+    assert serving["minReplicas"] >= 2
+    spread = serving["template"]["spec"]["topologySpreadConstraints"][0]
+    assert (spread["topologyKey"], spread["whenUnsatisfiable"]) == ("kubernetes.io/hostname", "DoNotSchedule")
+
+
+def test_a_gpu_is_a_limit_and_a_node_that_has_it() -> None:
+    groups = spec(render("gpu"))["rayClusterConfig"]["workerGroupSpecs"]
+    for group in groups:
+        pod = group["template"]["spec"]
+        wanted = group["groupName"].endswith("-gpu")
+        assert ("nvidia.com/gpu" in pod["containers"][0]["resources"]["limits"]) is wanted
+        assert ("affinity" in pod) is wanted
+        assert any(each["key"] == "nvidia.com/gpu" for each in pod.get("tolerations", [])) is wanted
+
+
+def test_dev_fits_a_laptop() -> None:
+    objects = render("dev")
+    groups = spec(objects)["rayClusterConfig"]["workerGroupSpecs"]
+    assert sum(group["maxReplicas"] for group in groups) == 2
+    scaling = one(objects, "HorizontalPodAutoscaler", "tidegate-mlflow")["spec"]
+    assert (scaling["minReplicas"], scaling["maxReplicas"]) == (1, 1)
+    assert one(objects, "PersistentVolumeClaim", "tidegate-shared")["spec"]["accessModes"] == ["ReadWriteOnce"]
+
+
+def test_the_job_is_a_command_of_ours_on_the_cluster_that_is_there() -> None:
+    job = one(render("training-job"), "RayJob", "train-flights-online")["spec"]
+    assert job["clusterSelector"] == {"ray.io/cluster": "tidegate"}
+    assert "rayClusterSpec" not in job
+    assert "shutdownAfterJobFinishes" not in job
+    python, option, module, *arguments = job["entrypoint"].split()
+    assert (python, option, arguments[0]) == ("python", "-m", "--config")
+    assert importlib.util.find_spec(module) is not None
+    assert (CLUSTER.parent / "jobs" / "configs" / f"{arguments[1]}.yaml").exists()
