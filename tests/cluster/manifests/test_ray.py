@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ray._private.label_utils import validate_node_labels
 from ray.serve.schema import ServeDeploySchema
 
 from app.gateway.grpc.servicer import ADD_INFERENCE_SERVICE
@@ -114,6 +115,23 @@ def test_no_second_cluster_is_made_and_the_head_serves_nothing(base: list[Object
     assert spec(base)["upgradeStrategy"] == {"type": "None"}
     assert spec(base)["excludeHeadPodFromServeSvc"] is True
     assert spec(base)["rayClusterConfig"]["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+
+
+@pytest.mark.parametrize("name", ["base", *PLATFORMS, *COMBINATIONS])
+def test_replicas_and_training_find_nodes_of_their_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = render(name)
+    for variable, value in one(objects, "ConfigMap", "tidegate-settings")["data"].items():
+        monkeypatch.setenv(variable, value)
+    read = Settings.load()
+    labelled = {
+        group["groupName"]: group["labels"] for group in spec(objects)["rayClusterConfig"]["workerGroupSpecs"]
+    }
+    for purpose, wanted in (("serving", read.serving.node_labels), ("training", read.training.node_labels)):
+        assert {group for group, labels in labelled.items() if labels == wanted} == {
+            group for group in labelled if group.partition("-")[0] == purpose
+        }
+    for labels in labelled.values():
+        validate_node_labels(labels)
 
 
 @pytest.mark.parametrize("name", [*PLATFORMS, *COMBINATIONS])
