@@ -10,7 +10,7 @@ from typing import Any
 
 from app.settings import variables
 from cluster.kube.manifest import Object, key_of
-from tests.cluster.manifests.pods import cluster_of, containers, pods, quantity, selects
+from tests.cluster.manifests.pods import cluster_of, containers, gateway_pods, pods, quantity, selects
 
 NAMESPACE = "tidegate"
 IMAGE = "tidegate:0.1.0"
@@ -36,6 +36,7 @@ CLUSTER_SCOPED = {
     "WorkloadPriorityClass",
 }
 PORTS_OUTSIDE = {53: "DNS", 443: "TLS", 6443: "the API server", 5432: "PostgreSQL", 9000: "an S3-compatible store"}
+PORTS_OUTSIDE |= {15012: "istiod"}
 PORTS_OF_RAY = {
     9101: "HAProxy's metrics",
     8404: "HAProxy's statistics",
@@ -155,6 +156,10 @@ def services_of_the_operator_select_pods(objects: list[Object]) -> Iterator[str]
 def what_is_referenced_is_there(objects: list[Object]) -> Iterator[str]:
     there = {(obj["kind"], obj["metadata"]["name"]): obj for obj in objects}
     keys = {key: set(obj.get("data") or {}) for key, obj in there.items()} | BROUGHT
+    made = {
+        ("Deployment", f"{obj['metadata']['name']}-{obj['spec']['gatewayClassName']}")
+        for obj in _kind(objects, "Gateway")
+    }
     kinds = {"configMap": "ConfigMap", "secret": "Secret", "configMapKeyRef": "ConfigMap", "secretKeyRef": "Secret"}
     kinds |= {"configMapRef": "ConfigMap", "secretRef": "Secret"}
     for obj in objects:
@@ -179,6 +184,8 @@ def what_is_referenced_is_there(objects: list[Object]) -> Iterator[str]:
         if obj["kind"] == "HorizontalPodAutoscaler":
             target = obj["spec"]["scaleTargetRef"]
             found = there.get((target["kind"], target["name"]))
+            if (target["kind"], target["name"]) in made:
+                continue
             if found is None or found["apiVersion"] != target["apiVersion"]:
                 yield f"{key_of(obj)}: there is no {target['kind']} {target['name']}"
             elif "replicas" in found["spec"]:
@@ -244,7 +251,7 @@ def shared_memory_fits(objects: list[Object]) -> Iterator[str]:
 
 
 def policies_name_open_ports(objects: list[Object]) -> Iterator[str]:
-    templates = pods(objects)
+    templates = [*pods(objects), *gateway_pods(objects)]
     for obj in _kind(objects, "NetworkPolicy"):
         spec = obj["spec"]
         mine = [pod for pod in templates if selects(spec["podSelector"], pod.labels)]
@@ -265,7 +272,7 @@ def policies_name_open_ports(objects: list[Object]) -> Iterator[str]:
 
 def what_speaks_is_let_through(objects: list[Object]) -> Iterator[str]:
     """Inside a namespace that denies by default both ends must agree: what one sends, the other takes."""
-    templates, policies = pods(objects), _kind(objects, "NetworkPolicy")
+    templates, policies = [*pods(objects), *gateway_pods(objects)], _kind(objects, "NetworkPolicy")
     for obj in policies:
         senders = [pod for pod in templates if selects(obj["spec"]["podSelector"], pod.labels)]
         for rule in obj["spec"].get("egress") or []:
@@ -360,9 +367,8 @@ def _taken(policies: list[Object], sender: dict[str, str], receiver: dict[str, s
         if "Ingress" not in obj["spec"]["policyTypes"] or not selects(obj["spec"]["podSelector"], receiver):
             continue
         for rule in obj["spec"].get("ingress") or []:
-            from_there = any(
-                set(each) == {"podSelector"} and selects(each["podSelector"], sender) for each in rule["from"]
-            )
+            peers = [each["podSelector"] for each in rule.get("from", []) if set(each) == {"podSelector"}]
+            from_there = "from" not in rule or any(selects(peer, sender) for peer in peers)
             if from_there and ("ports" not in rule or port in {each["port"] for each in rule["ports"]}):
                 return True
     return False

@@ -10,6 +10,7 @@ from typing import Any
 from cluster.kube.manifest import Key, Object, key_of
 
 AUTOSCALER = "autoscaler"
+ISTIO_HEALTH = 15021
 _UNITS = {"m": Decimal("0.001")}
 _UNITS |= {letter: Decimal(1000) ** power for power, letter in enumerate("kMGT", start=1)}
 _UNITS |= {f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGT", start=1)}
@@ -57,6 +58,18 @@ def containers(objects: Iterable[Object]) -> list[Container]:
                 if cluster.get("enableInTreeAutoscaling"):
                     image = pod.spec["containers"][0]["image"]
                     found.append(Container(pod, AUTOSCALER, {"image": image, **cluster.get("autoscalerOptions", {})}))
+    return found
+
+
+def gateway_pods(objects: Iterable[Object]) -> list[Pod]:
+    """The pods that Istio makes for each Gateway: no manifest has their template, but policies speak of them."""
+    found = []
+    for obj in objects:
+        if obj["kind"] == "Gateway":
+            ports = [*(each["port"] for each in obj["spec"]["listeners"]), ISTIO_HEALTH]
+            labels = {"gateway.networking.k8s.io/gateway-name": obj["metadata"]["name"]}
+            spec = {"containers": [{"name": "proxy", "ports": [{"containerPort": port} for port in ports]}]}
+            found.append(Pod(key_of(obj), "made by the gateway's controller", labels, spec))
     return found
 
 

@@ -14,12 +14,11 @@ from tests.cluster.manifests.rendering import ALL, CLUSTER, compose, render
 
 Change = Callable[[dict[str, Object]], object]
 
-STANDING_ALONE = ("training-job",)
-"""Overlays without the base: what they speak to and refer to is in the platform, so they are looked at beside it."""
-
 
 def objects_of(name: str) -> list[Object]:
-    return [*render("base"), *render(name)] if name in STANDING_ALONE else render(name)
+    """An overlay; one without the base is looked at beside it, since what it speaks to and refers to is there."""
+    found = render(name)
+    return found if any(obj["kind"] == "Namespace" for obj in found) else [*render("base"), *found]
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -247,6 +246,32 @@ def test_is_noticed_when_broken(name: str, sign: str, change: Change) -> None:
     change(objects)
     found = list(getattr(invariants, name)(list(objects.values())))
     assert any(sign in each for each in found), found
+
+
+def test_a_gateways_pods_are_thought_of() -> None:
+    listener = {"name": "http", "protocol": "HTTP", "port": 80}
+    edge = {"gateway.networking.k8s.io/gateway-name": "edge"}
+    worker = {"ray.io/is-ray-node": "yes", "ray.io/node-type": "worker"}
+    gateway = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": "edge", "namespace": "tidegate"},
+        "spec": {"gatewayClassName": "istio", "listeners": [listener]},
+    }
+    asks = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "edge", "namespace": "tidegate"},
+        "spec": {
+            "podSelector": {"matchLabels": edge},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"ports": [{"protocol": "TCP", "port": 80}]}],
+            "egress": [{"to": [{"podSelector": {"matchLabels": worker}}], "ports": [{"port": 8000}]}],
+        },
+    }
+    objects = [*render("base"), gateway, asks]
+    assert list(invariants.policies_name_open_ports(objects)) == []
+    assert any("does not take 8000" in each for each in invariants.what_speaks_is_let_through(objects))
 
 
 def test_every_invariant_was_broken_once() -> None:
