@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -190,4 +191,4 @@ def _decode(text: bytes) -> Any:
 def _warning_text(header: str) -> str:
     """The text of ``299 - "text"`` (RFC 7234, section 5.5)."""
     _, quote_mark, rest = header.partition('"')
-    return rest.rpartition('"')[0].replace('\\"', '"') if quote_mark else header
+    return re.sub(r"\\(.)", r"\1", rest.rpartition('"')[0]) if quote_mark else header
