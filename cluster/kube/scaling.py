@@ -81,6 +81,7 @@ def _scale_once(kube: Kube, cluster: Key, obj: Object, name: str, replicas: int,
         operations: list[dict[str, Any]] = [{"op": "test", "path": f"{path}/groupName", "value": name}]
         if "replicas" in group:
             operations.append({"op": "test", "path": f"{path}/replicas", "value": group["replicas"]})
-        operations.append({"op": "add", "path": f"{path}/replicas", "value": replicas})
+        op = "replace" if "replicas" in group else "add"
+        operations.append({"op": op, "path": f"{path}/replicas", "value": replicas})
         kube.json_patch(cluster, operations, dry_run=dry_run)
     return Scaled(cluster, name, before, replicas, autoscaler)

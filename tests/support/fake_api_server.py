@@ -118,7 +118,12 @@ def recorded(name: str, note: str) -> Exchange:
     if lines is not None and response["status"] == 200:
         return Exchange(asked, 200, stream=tuple(lines))
     keep = {"Warning", "Retry-After"}
-    headers = tuple((key, value) for key, value in response["headers"].items() if key in keep and value)
+    headers = tuple(
+        (key, value)
+        for key, values in response.get("headers", {}).items()
+        for value in (values if isinstance(values, list) else [values])
+        if key in keep and value
+    )
     return Exchange(asked, response["status"], response.get("body") if lines is None else lines[0], headers=headers)
 
 
