@@ -11,7 +11,7 @@ from cluster.kube.api import Kube
 from cluster.kube.comparison import Difference, differences, same
 from cluster.kube.errors import FieldConflictError, NotFoundError, TestFailedError
 from cluster.kube.manifest import Key, Object, key_of
-from cluster.kube.ownership import Conflict, conflicts, only_replica_writers
+from cluster.kube.ownership import Conflict, conflicts, only_replica_writers, value_at
 from cluster.kube.readback import Prepared, active_cluster, with_live_groups, without_scaled_replicas
 
 _TAKE_OVERS = 5
@@ -44,9 +44,8 @@ class Applied:
         """What force would change of the fields in conflict."""
         found = []
         for conflict in self.conflicts:
-            names = conflict.field.lstrip(".").split(".")
-            live, wanted = _at(self.before, names), _at(self.sent.obj, names)
-            found += list(differences(live, wanted, ".".join(names)))
+            live, wanted = value_at(self.before, conflict.field), value_at(self.sent.obj, conflict.field)
+            found += list(differences(live, wanted, conflict.field.lstrip(".")))
         return found
 
 
@@ -137,10 +136,3 @@ class Applier:
             except (TestFailedError, FieldConflictError):
                 if not left:
                     raise
-
-
-def _at(obj: Object | None, names: list[str]) -> Any:
-    found: Any = obj
-    for name in names:
-        found = found.get(name) if isinstance(found, dict) else None
-    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from cluster.kube.errors import Cause, FieldConflictError
 from cluster.kube.manifest import Object
@@ -12,6 +13,8 @@ AUTOSCALER = "python-requests"
 """Ray's autoscaler names no field manager, so the server takes its User-Agent up to the slash."""
 GROUPS = ".spec.workerGroupSpecs"
 
+_SELECTOR = re.compile(r"\[([^\]]*)\]")
+_PAIR = re.compile(r'(\w+)="?([^",]*)"?')
 _MANAGER = re.compile(r'conflict with "(?P<manager>[^"]*)"(?: with subresource "(?P<subresource>[^"]*)")?')
 
 
@@ -50,6 +53,28 @@ def owns(obj: Object, manager: str, *path: str) -> bool:
             else:
                 return True
     return False
+
+
+def value_at(obj: Any, field: str) -> Any:
+    """The value at a field as causes write it: ``.spec.a``, ``.spec.containers[name="x"].image``; ``None`` if none.
+
+    A key may have dots in it (annotations): the longest one that is there is meant.
+    """
+    if not field:
+        return obj
+    selector = _SELECTOR.match(field)
+    if selector is not None and isinstance(obj, list):
+        pairs = dict(_PAIR.findall(selector[1]))
+        entries = [entry for entry in obj if all(str(entry.get(name)) == value for name, value in pairs.items())]
+        return value_at(entries[0], field[selector.end() :]) if pairs and entries else None
+    if not field.startswith(".") or not isinstance(obj, dict):
+        return None
+    rest = field[1:]
+    keys = [key for key in obj if rest == key or rest.startswith((f"{key}.", f"{key}["))]
+    if not keys:
+        return None
+    key = max(keys, key=len)
+    return value_at(obj[key], rest[len(key) :])
 
 
 def _conflict(cause: Cause) -> Conflict:

@@ -10,7 +10,7 @@ import pytest
 from cluster.kube.comparison import differences, same, unified
 from cluster.kube.errors import Cause, FieldConflictError
 from cluster.kube.manifest import Key
-from cluster.kube.ownership import Conflict, conflicts, only_replica_writers, owns
+from cluster.kube.ownership import Conflict, conflicts, only_replica_writers, owns, value_at
 from cluster.kube.readback import (
     UNBOUNDED,
     Carried,
@@ -194,6 +194,25 @@ def test_a_conflicts_manager_with_a_subresource() -> None:
     message = 'conflict with "rayplat" with subresource "scale" using apps/v1'  # as recorded in 11_core_objects
     error = FieldConflictError("m", status=409, causes=(Cause("FieldManagerConflict", ".spec.replicas", message),))
     assert conflicts(error) == [Conflict("rayplat", ".spec.replicas")]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        (".spec.replicas", 2),
+        ('.spec.containers[name="b"].image', "y"),
+        ('.spec.ports[containerPort=80,protocol="TCP"].name', "http"),
+        (".metadata.annotations.example.com/a", "1"),
+        ('.spec.containers[name="c"].image', None),
+        (".spec.none.at.all", None),
+    ],
+)
+def test_the_value_at_a_field_as_causes_write_it(field: str, value: Any) -> None:
+    ports = [{"containerPort": 80, "protocol": "UDP", "name": "quic"}]
+    ports.append({"containerPort": 80, "protocol": "TCP", "name": "http"})
+    containers = [{"name": "a", "image": "x"}, {"name": "b", "image": "y"}]
+    obj = {"metadata": {"annotations": {"example.com/a": "1"}}}
+    assert value_at(obj | {"spec": {"replicas": 2, "containers": containers, "ports": ports}}, field) == value
 
 
 def test_differences_ignore_what_only_live_has() -> None:
