@@ -11,7 +11,7 @@ from urllib3.exceptions import HTTPError
 from cluster.kube.discovery import Discovery
 from cluster.kube.errors import ExpiredError, NotFoundError, UnreachableError
 from cluster.kube.manifest import Key, Object, key_of
-from cluster.kube.transport import Answer, Request, Transport
+from cluster.kube.transport import Request, Transport
 from cluster.kube.watching import Watch
 
 _APPLY = "application/apply-patch+yaml"
@@ -56,7 +56,7 @@ class Kube:
 
     def get(self, key: Key) -> Object:
         """The object; ``NotFoundError`` where there is none."""
-        return self._send("read", key).body  # type: ignore[no-any-return]
+        return self._send("read", key)  # type: ignore[no-any-return]
 
     def find(self, key: Key) -> Object | None:
         """The object, or ``None`` where there is none. A kind that is not there is an error all the same."""
@@ -83,8 +83,7 @@ class Kube:
         query: Query = (("fieldManager", self.field_manager),)
         if force:
             query += (("force", "true"),)
-        answer = self._send("apply", key_of(obj), "PATCH", obj, _APPLY, query + _dry(dry_run))
-        return answer.body  # type: ignore[no-any-return]
+        return self._send("apply", key_of(obj), "PATCH", obj, _APPLY, query + _dry(dry_run))  # type: ignore[no-any-return]
 
     def json_patch(self, key: Key, operations: Operations, *, dry_run: bool = False) -> Object:
         """RFC 6902, all or nothing. With a ``test`` in it a patch can be sent twice: the second one fails the test.
@@ -95,13 +94,13 @@ class Kube:
         """
         query = (("fieldManager", self.field_manager), *_dry(dry_run))
         guarded = any(operation["op"] == "test" for operation in operations)
-        return self._send("patch", key, "PATCH", operations, _JSON_PATCH, query, idempotent=guarded).body  # type: ignore[no-any-return]
+        return self._send("patch", key, "PATCH", operations, _JSON_PATCH, query, idempotent=guarded)  # type: ignore[no-any-return]
 
     def delete(self, key: Key, *, propagation: str = "Background", dry_run: bool = False) -> Object | None:
         """Delete; the object where finalizers hold it, a ``Status`` where it is gone, ``None`` where none was."""
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
         try:
-            return self._send("delete", key, "DELETE", options, query=_dry(dry_run)).body  # type: ignore[no-any-return]
+            return self._send("delete", key, "DELETE", options, query=_dry(dry_run))  # type: ignore[no-any-return]
         except NotFoundError:
             return None
 
@@ -117,7 +116,7 @@ class Kube:
         path = resource.path(metadata.get("namespace"))
         query = (("fieldManager", self.field_manager),)
         request = Request(doing, "POST", path, query, obj, idempotent=False)
-        return self._transport.send(request).body  # type: ignore[no-any-return]
+        return self._transport.send(request)  # type: ignore[no-any-return]
 
     def watch(
         self,
@@ -169,7 +168,7 @@ class Kube:
     def server_version(self) -> str:
         """As in ``v1.36.2``."""
         answer = self._transport.send(Request("ask for the version", "GET", "/version"))
-        return str(answer.body["gitVersion"])
+        return str(answer["gitVersion"])
 
     def _send(
         self,
@@ -181,7 +180,7 @@ class Kube:
         query: Query = (),
         *,
         idempotent: bool = True,
-    ) -> Answer:
+    ) -> Any:
         path = self._discovery.resource(key.api_version, key.kind).path(key.namespace, key.name)
         request = Request(f"{verb} {key}", method, path, query, body, content_type, idempotent)
         return self._transport.send(request)
@@ -204,7 +203,7 @@ class Kube:
             try:
                 while True:
                     query = (*request.query, ("limit", str(self._page)), *((("continue", token),) if token else ()))
-                    page = self._transport.send(Request(request.doing, "GET", request.path, query)).body
+                    page = self._transport.send(Request(request.doing, "GET", request.path, query))
                     # The items of a list of a built-in kind carry neither apiVersion nor kind.
                     found += [{"apiVersion": api_version, "kind": kind} | item for item in page["items"] or ()]
                     token = page["metadata"].get("continue") or ""

@@ -64,6 +64,6 @@ class Discovery:
         answer = self._transport.send(Request(f"look for {api_version}", "GET", base))
         return {
             found["kind"]: Resource(base, found["name"], found["namespaced"])
-            for found in answer.body.get("resources") or ()
+            for found in answer.get("resources") or ()
             if "/" not in found["name"]  # subresources: same kind, or one of their own
         }

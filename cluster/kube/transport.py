@@ -58,14 +58,6 @@ class Request:
         return f"{self.path}?{urlencode(self.query, quote_via=quote)}" if self.query else self.path
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A good answer: the status, 2xx, and the decoded body."""
-
-    status: int
-    body: Any
-
-
 class Transport:
     """The way to one API server.
 
@@ -81,8 +73,8 @@ class Transport:
         self._warn = warn
         self.server: str = client.configuration.host.rstrip("/")
 
-    def send(self, request: Request) -> Answer:
-        """Send, retry, decode.
+    def send(self, request: Request) -> Any:
+        """Send and retry; the body of the good answer, decoded from JSON.
 
         Raises:
             ApiError: the server refused; the class says why.
@@ -104,7 +96,7 @@ class Transport:
             if status < 300:
                 for warning in response.headers.getlist("Warning"):
                     self._warn(_warning_text(warning))
-                return Answer(status, _decode(text))
+                return _decode(text)
             if not _may_retry(request, status) or not _pause(attempt, deadline, response.headers.get("Retry-After")):
                 raise self.error(request, status, text)
 

@@ -27,6 +27,8 @@ from cluster.kube.wanted import add_wanted, placed, wanted
 AWAITED = frozenset({"RayService", "RayCluster", "Deployment", "StatefulSet"})
 """What ``--wait`` waits for; a RayJob may run for days."""
 
+_UNSEEN = "warning: what the operator says against an object cannot be seen: {}"
+
 DESCRIPTION = """\
 Bring the manifests of an overlay to a cluster by server-side apply, as field manager `tidegate`, and wait until all
 of it is ready. What the operator would refuse is refused before anything is sent.
@@ -127,7 +129,7 @@ def apply_all(kube: Kube, objects: Sequence[Object], *, force: bool, dry_run: bo
         and each.key.api_version.startswith("ray.io/")
         and each.outcome in {Outcome.CREATED, Outcome.CONFIGURED}
     ]
-    said = refusals.said(changed) if refusals is not None else []
+    said = _said(refusals, changed, say)
     if said:
         raise InvalidError(
             "the operator refuses what the server has taken:\n" + "\n".join(f"  {line}" for line in said),
@@ -183,8 +185,16 @@ def _refusals(kube: Kube, namespace: str, say: Say) -> Refusals | None:
     try:
         return Refusals(kube, namespace)
     except ForbiddenError as error:
-        say(f"warning: what the operator says against an object cannot be seen: {error.message}")
+        say(_UNSEEN.format(error.message))
         return None
+
+
+def _said(refusals: Refusals | None, changed: Sequence[Object], say: Say) -> list[str]:
+    try:
+        return refusals.said(changed) if refusals is not None else []
+    except ForbiddenError as error:
+        say(_UNSEEN.format(error.message))
+        return []
 
 
 def _to_stderr(text: str) -> None:

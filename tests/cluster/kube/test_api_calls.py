@@ -23,7 +23,8 @@ def test_apply_creates_then_leaves_alone(serve: Serve) -> None:
     created = recorded("02_ssa", "apply a new RayCluster")
     again = recorded("02_ssa", "apply it again unchanged")
     assert (created.status, again.status) == (201, 200)
-    kube = serve(created, again).kube
+    discovery = recorded("01_discovery", "resources of ray.io/v1")
+    kube = serve(discovery, created, again, in_order=True).kube
     manifest = created.asked.body
     assert kube.apply(manifest) == created.body  # the official client's typed call gives None here
     assert kube.apply(manifest)["metadata"]["resourceVersion"] == created.body["metadata"]["resourceVersion"]
