@@ -1,0 +1,101 @@
+"""Two states of an object side by side: what an apply would change, and what a running cluster lacks of it."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from cluster.kube.manifest import Object
+
+_SERVERS = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
+_NAMED = ("groupName", "name", "key", "type")
+"""Which field tells the entries of a list apart, where they have one of these."""
+ABSENT = "(absent)"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """``field`` is a dotted path, list entries by name or index; ``ABSENT`` stands for no value."""
+
+    field: str
+    live: Any
+    wanted: Any
+
+    def __str__(self) -> str:
+        return f"{self.field}: {_short(self.live)} -> {_short(self.wanted)}"
+
+
+def stripped(obj: Object) -> Object:
+    """The object without what only the server writes."""
+    bare = copy.deepcopy(obj)
+    bare.pop("status", None)
+    for field in _SERVERS:
+        bare.get("metadata", {}).pop(field, None)
+    return bare
+
+
+def same(before: Object, after: Object) -> bool:
+    """Whether nothing but the server's own fields differs."""
+    revisions = [obj["metadata"].get("resourceVersion") for obj in (before, after)]
+    return revisions[0] == revisions[1] is not None or stripped(before) == stripped(after)
+
+
+def unified(before: Object | None, after: Object, name: str) -> list[str]:
+    """A unified diff of the two as YAML; empty where nothing differs. ``before=None``: there is none yet.
+
+    A Secret's values are hidden, and marked where they differ.
+    """
+    old = [] if before is None else _yaml(before, after, "before")
+    return list(
+        difflib.unified_diff(old, _yaml(after, before, "after"), f"live/{name}", f"wanted/{name}", lineterm="")
+    )
+
+
+def differences(live: Any, wanted: Any, field: str = "") -> Iterator[Difference]:
+    """What of ``wanted`` is otherwise in ``live``; what only ``live`` has (defaults, additions) is none.
+
+    Entries of a list are matched by name where all of them have one, else by index; an entry of ``live`` that
+    ``wanted`` lacks is a difference, since a list states all of its entries.
+    """
+    if isinstance(live, dict) and isinstance(wanted, dict):
+        for key, value in wanted.items():
+            yield from differences(live.get(key, ABSENT), value, f"{field}.{key}".lstrip("."))
+    elif isinstance(live, list) and isinstance(wanted, list):
+        lives, wants = _entries(live), _entries(wanted)
+        if lives is None or wants is None:
+            lives, wants = dict(enumerate(live)), dict(enumerate(wanted))
+        for key in [*wants, *(key for key in lives if key not in wants)]:
+            yield from differences(lives.get(key, ABSENT), wants.get(key, ABSENT), f"{field}[{key}]")
+    elif live != wanted and not (live == ABSENT and wanted in ({}, [])):
+        yield Difference(field, live, wanted)
+
+
+def _entries(entries: list[Any]) -> dict[Any, Any] | None:
+    for name in _NAMED:
+        if entries and all(isinstance(entry, dict) and name in entry for entry in entries):
+            found = {entry[name]: entry for entry in entries}
+            return found if len(found) == len(entries) else None
+    return None if entries else {}
+
+
+def _yaml(obj: Object, other: Object | None, side: str) -> list[str]:
+    bare = stripped(obj)
+    if bare.get("kind") == "Secret":
+        for field in {"data", "stringData"} & bare.keys():
+            others = (other or {}).get(field) or {}
+            hidden = {
+                key: "***" if others.get(key) == value else f"*** ({side})" for key, value in bare[field].items()
+            }
+            bare[field] = hidden
+    return yaml.safe_dump(bare, sort_keys=True, allow_unicode=True, width=1000).splitlines()
+
+
+def _short(value: Any) -> str:
+    text = value if value == ABSENT else yaml.safe_dump(value, default_flow_style=True, width=1000).strip()
+    text = str(text).removesuffix("\n...")
+    return text if len(text) <= 80 else f"{text[:77]}..."

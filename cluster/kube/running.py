@@ -1,0 +1,45 @@
+"""What of a RayService's manifest the RayCluster that runs for it does not have, and whether it will get it.
+
+The operator compares the two without replicas, bounds, tolerations and scheduling gates (KubeRay 1.7.0,
+``GenerateHashWithoutReplicasAndWorkersToDelete``). Equal so far: nothing is passed on, those fields included.
+Otherwise a new cluster is made, unless ``upgradeStrategy.type`` is ``None``: then the old one stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+
+from cluster.kube.comparison import Difference, differences
+from cluster.kube.manifest import Object
+
+_REPLICAS = re.compile(r"^workerGroupSpecs\[[^]]*\]\.(replicas|scaleStrategy)\b")
+_NOT_COMPARED = re.compile(
+    r"^(workerGroupSpecs\[[^]]*\]\.(minReplicas|maxReplicas)"
+    r"|(headGroupSpec|workerGroupSpecs\[[^]]*\])\.template\.spec\.(tolerations|schedulingGates)"
+    r"|upgradeStrategy)\b"
+)
+
+
+def lacking(service: Object, cluster: Object) -> list[Difference]:
+    """What the cluster has otherwise than the RayService says, but for what the autoscaler decides."""
+    found = differences(cluster["spec"], service["spec"]["rayClusterConfig"])
+    return [difference for difference in found if not _REPLICAS.match(difference.field)]
+
+
+def told(service: Object, cluster: Object) -> list[str]:
+    """The lines that say what happens to the running cluster; none where it is as the RayService says."""
+    found = lacking(service, cluster)
+    if not found:
+        return []
+    name = cluster["metadata"]["name"]
+    compared = [difference for difference in found if not _NOT_COMPARED.match(difference.field)]
+    fields = [f"  {difference}" for difference in found]
+    strategy = (service["spec"].get("upgradeStrategy") or {}).get("type")
+    if compared and strategy != "None":
+        return [f"RayCluster {name} differs in these fields; a new cluster takes its place:", *fields]
+    why = f"upgradeStrategy.type is {strategy!r}" if compared else "the operator passes none of these fields on"
+    return [
+        f"RayCluster {name} keeps its old specification ({why}); it differs in:",
+        *fields,
+        f"  to make it anew, with an interruption: kubectl delete raycluster {name}",
+    ]

@@ -1,0 +1,235 @@
+"""The verbs as they are called: options, a kubeconfig, Kustomize, HTTP, what is printed, the exit code.
+
+The manifests are a small kustomization of our own; the server's answers are composed, in the recorded shapes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cluster.kube.applying import Applied, Outcome
+from cluster.kube.errors import InvalidError, UsageError
+from cluster.kube.health import Health
+from cluster.kube.manifest import Key, Object
+from cluster.kube.readback import Carried, Prepared
+from cluster.kube.verbs import apply, diff, down, scale
+from tests.cluster.kube.conftest import RAY, Serve, discovery
+from tests.cluster.specs import needs_specs
+from tests.support.fake_api_server import Exchange, composed, moved, recorded, transcript
+
+pytestmark = needs_specs
+
+WHY = "a set of our own"
+SETTINGS: Object = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "settings", "namespace": "demo"},
+    "data": {"A": "1"},
+}
+PATH = "/api/v1/namespaces/demo/configmaps/settings"
+APPLY = "application/apply-patch+yaml"
+
+Call = Callable[..., int]
+
+
+@pytest.fixture
+def call(serve: Serve, tmp_path: Path) -> Call:
+    """Call a verb with the manifests ``SETTINGS`` before a server that gives these exchanges."""
+    (tmp_path / "kustomization.yaml").write_text("resources: [settings.yaml]\n")
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(SETTINGS))
+
+    def run(*argv: str, exchanges: list[Exchange]) -> int:
+        served = serve(*exchanges)
+        config = {
+            "current-context": "fake",
+            "clusters": [{"name": "fake", "cluster": {"server": served.server.url}}],
+            "users": [{"name": "me", "user": {"token": "t"}}],
+            "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "me", "namespace": "demo"}}],
+        }
+        (tmp_path / "config").write_text(yaml.safe_dump(config))
+        parser = argparse.ArgumentParser()
+        verbs = parser.add_subparsers()
+        for module in (apply, diff, scale, down):
+            module.add_parser(verbs)
+        words = [f"{tmp_path}/" if word == "OVERLAY" else word for word in argv]
+        options = parser.parse_args([*words, "--kubeconfig", str(tmp_path / "config")])
+        return int(options.run(options))
+
+    return run
+
+
+def _live(revision: str, value: str) -> Object:
+    live = copy.deepcopy(SETTINGS)
+    live["metadata"] |= {"resourceVersion": revision, "uid": "u", "managedFields": []}
+    live["data"]["A"] = value
+    return live
+
+
+def _get(live: Object | None) -> Exchange:
+    if live is None:
+        return moved(recorded("09_delete", "delete again: 404"), method="GET", path=PATH)
+    return composed(WHY, "GET", PATH, live)
+
+
+def _apply(answer: Any, *, dry_run: bool = False, status: int = 200) -> Exchange:
+    target = f"{PATH}?fieldManager=tidegate{'&dryRun=All' if dry_run else ''}"
+    return composed(WHY, "PATCH", target, answer, status=status, sent=SETTINGS, content_type=APPLY)
+
+
+def test_up_applies_and_says_so(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    created = _live("5", "1")
+    assert call("up", "OVERLAY", "--no-wait", exchanges=[_get(None), _apply(created, status=201)]) == 0
+    assert capsys.readouterr().out == "ConfigMap demo/settings: created\n"
+    assert call("apply", "OVERLAY", "--json", exchanges=[_get(created), _apply(created)]) == 0
+    found = json.loads(capsys.readouterr().out)["objects"]
+    assert [(each["name"], each["outcome"]) for each in found] == [("settings", "unchanged")]
+
+
+def test_a_dry_run_sends_nothing_that_is_kept(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    exchanges = [_get(_live("5", "0")), _apply(_live("6", "1"), dry_run=True)]
+    assert call("up", "OVERLAY", "--dry-run", exchanges=exchanges) == 0
+    assert capsys.readouterr().out == "ConfigMap demo/settings: configured (dry run)\n"
+
+
+def test_a_conflict_is_told_and_has_its_exit_code(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    status = copy.deepcopy(recorded("03_ssa_conflicts", "same manifest applied again").body)
+    status["details"]["causes"][0] = {
+        "reason": "FieldManagerConflict",
+        "message": 'conflict with "kubectl-edit" using v1',
+        "field": ".data.A",
+    }
+    assert call("up", "OVERLAY", exchanges=[_get(_live("5", "0")), _apply(status, status=409)]) == 7
+    assert capsys.readouterr().out.splitlines() == [
+        "ConfigMap demo/settings: conflict",
+        "  'kubectl-edit' owns .data.A",
+        "  --force-conflicts would overwrite:",
+        "    data.A: '0' -> '1'",
+    ]
+
+
+def test_diff_has_the_exit_codes_of_kubectl(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    same = [_get(_live("5", "1")), _apply(_live("5", "1"), dry_run=True)]
+    assert call("diff", "OVERLAY", exchanges=same) == 0
+    assert capsys.readouterr().out == ""
+    other = [_get(_live("5", "0")), _apply(_live("6", "1"), dry_run=True)]
+    assert call("diff", "OVERLAY", exchanges=other) == 1
+    assert capsys.readouterr().out.splitlines()[:6] == [
+        "--- live/demo/ConfigMap/settings",
+        "+++ wanted/demo/ConfigMap/settings",
+        "@@ -1,6 +1,6 @@",
+        " apiVersion: v1",
+        " data:",
+        "-  A: '0'",
+    ]
+    assert call("diff", "OVERLAY", "--json", exchanges=[_get(None), _apply(_live("6", "1"), dry_run=True)]) == 1
+    change = json.loads(capsys.readouterr().out)["changes"][0]
+    assert "+  A: '1'" in change["diff"]
+
+
+def test_down_asks_first_and_is_idempotent(
+    call: Call, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = _live("5", "1")
+    assert call("down", "OVERLAY", exchanges=[_get(live)]) == 2
+    assert "nothing was removed: without a terminal --yes is needed" in capsys.readouterr().err
+    assert call("down", "OVERLAY", "--dry-run", exchanges=[_get(live)]) == 0
+    assert "  ConfigMap demo/settings" in capsys.readouterr().out.splitlines()
+    deleted = composed(WHY, "DELETE", PATH, recorded("09_delete", "no finalizer").body)
+    assert call("down", "OVERLAY", "--yes", exchanges=[_get(live), deleted]) == 0
+    assert "ConfigMap demo/settings: deleted" in capsys.readouterr().out
+    assert call("down", "OVERLAY", exchanges=[_get(None)]) == 0
+    assert "there is nothing to remove" in capsys.readouterr().out
+
+
+def test_scale_of_the_cluster_that_serves(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    service = {"status": {"activeServiceStatus": {"rayClusterName": "rc"}}}
+    sent = recorded("20_raycluster_lifecycle", "scale 1 -> 2 by JSON patch with test")
+    live = recorded("20_raycluster_lifecycle", "apply RayCluster")
+    exchanges = [
+        composed(WHY, "GET", f"{RAY}/namespaces/demo/rayservices/tidegate", service),
+        composed(WHY, "GET", f"{RAY}/namespaces/demo/rayclusters/rc", live.body),
+        moved(sent, query=(("fieldManager", "tidegate"),)),
+    ]
+    assert call("scale", "w", "2", exchanges=exchanges) == 0
+    assert capsys.readouterr().out == "RayCluster demo/rc: group w: 1 -> 2 replicas\n"
+    assert call("scale", "w", "9", "--cluster", "rc", exchanges=exchanges) == 2
+    assert "maxReplicas is 3" in capsys.readouterr().err
+
+
+def test_what_the_operator_would_refuse_is_not_sent() -> None:
+    obj = transcript("10_operator_warnings")[0]["request"]["body"]
+    with pytest.raises(UsageError, match=r"nothing was sent:\n  RayCluster team-b/c0: .*minReplicas"):
+        apply.refuse_violations([obj], lambda text: None)
+
+
+def test_what_the_operator_refuses_after_all_is_an_error(serve: Serve) -> None:
+    found = transcript("10_operator_warnings")[0]
+    obj, event = found["request"]["body"], found["after"]["events"][0]
+    path = f"{RAY}/namespaces/team-b/rayclusters/c0"
+    events = "/api/v1/namespaces/team-b/events?fieldSelector=type%3DWarning"
+    created = obj | {"metadata": obj["metadata"] | {"uid": "u", "resourceVersion": "1"}}
+    said = {
+        "metadata": {"name": "e", "uid": "e", "resourceVersion": "2"},
+        "reason": event["reason"],
+        "message": event["note"],
+        "involvedObject": {"uid": "u"},
+    }
+    kube = serve(
+        moved(recorded("09_delete", "delete again: 404"), method="GET", path=path),
+        composed(WHY, "PATCH", f"{path}?fieldManager=rayplat", created, status=201, sent=obj, content_type=APPLY),
+        composed(WHY, "GET", events, {"items": [], "metadata": {"resourceVersion": "1"}}),
+        composed(WHY, "GET", f"{events}&watch=true&resourceVersion=1", ({"type": "ADDED", "object": said},)),
+    ).kube
+    lines: list[str] = []
+    with pytest.raises(InvalidError, match="minReplicas 5 greater than maxReplicas 1"):
+        apply.apply_all(kube, [obj], force=False, dry_run=False, say=lines.append)
+    assert lines == ["RayCluster team-b/c0: created"]
+
+
+def test_what_was_carried_over_is_told_where_the_manifest_says_otherwise() -> None:
+    carried = (Carried("a", 1, 5, 4), Carried("b", 2, 2, 2))
+    key = Key("ray.io/v1", "RayCluster", "c", "n")
+    applied = Applied(key, Outcome.CONFIGURED, {}, {}, Prepared({}, carried))
+    assert apply.lines(applied) == [
+        "RayCluster n/c: configured",
+        "  group a: 4 replicas, as the autoscaler has it, but within the manifest's bounds (it has 5)",
+    ]
+    assert apply.as_json(applied)["replicas"] == {"a": 4, "b": 2}
+
+
+def test_progress_is_said_when_it_changes() -> None:
+    key = Key("apps/v1", "Deployment", "d", "n")
+    lines: list[str] = []
+    progress = apply.Progress(lines.append)
+    for health in (Health("progressing", "0 of 1"), Health("progressing", "0 of 1"), Health("ready")):
+        progress.report({key: health})
+    assert lines == ["Deployment n/d: progressing: 0 of 1", "Deployment n/d: ready"]
+
+
+@pytest.mark.parametrize("argv", [["up", "--help"], ["diff", "--help"], ["scale", "--help"], ["down", "--help"]])
+def test_help_says_the_exit_codes(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    verbs = parser.add_subparsers()
+    for module in (apply, diff, scale, down):
+        module.add_parser(verbs)
+    with pytest.raises(SystemExit):
+        parser.parse_args(argv)
+    text = capsys.readouterr().out
+    assert "exit status:" in text
+    assert "examples:" in text
+
+
+def test_discovery_is_one_request_a_group(serve: Serve) -> None:
+    served = serve()
+    assert discovery()
+    for kind in ("RayCluster", "RayService", "RayJob"):
+        assert served.kube.is_namespaced("ray.io/v1", kind)
+    assert len(served.server.asked) == 1
