@@ -1,0 +1,107 @@
+"""Which manifests there are, and what a name such as ``gpu+ha+mesh`` stands for."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cluster.kube.errors import UsageError
+
+MANIFESTS = Path(__file__).parents[1]
+"""The folder that holds ``base``, ``components`` and ``overlays``."""
+
+FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+BASE = "base"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A name that can be rendered. A component is given to the base, alone or with others by ``+``."""
+
+    name: str
+    kind: Literal["base", "overlay", "component"]
+    description: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """The folders that a name stands for; components follow each other in the order in which they are applied."""
+
+    name: str
+    resource: Path
+    components: tuple[Path, ...] = ()
+
+
+def available(manifests: Path = MANIFESTS) -> list[Listed]:
+    """The base, then the overlays, then the components, each by name, with the first comment of its kustomization."""
+    found = [Listed(BASE, "base", _description(manifests / BASE), manifests / BASE)]
+    for kind, folder in (("overlay", manifests / "overlays"), ("component", manifests / "components")):
+        folders = sorted(each for each in folder.glob("*") if kustomization_of(each))
+        found += [Listed(each.name, kind, _description(each), each) for each in folders]  # type: ignore[arg-type]
+    return [each for each in found if kustomization_of(each.folder)]
+
+
+def resolve(overlay: str, manifests: Path = MANIFESTS) -> Composition:
+    """The folders of ``overlay``: a name, components joined by ``+``, or a path to a kustomization of one's own.
+
+    Raises:
+        UsageError: there is no such overlay, component or folder, or the parts do not go together.
+    """
+    if "/" in overlay or overlay in (".", ".."):
+        folder = Path(overlay).expanduser()
+        if not kustomization_of(folder):
+            raise UsageError(f"{overlay!r} is no folder with a {FILES[0]}")
+        return Composition(overlay, folder.resolve())
+    listed = available(manifests)
+    if not listed:
+        raise UsageError(f"no manifests in {manifests}; a path to a kustomization of your own is accepted")
+    whole = {each.name: each for each in listed if each.kind != "component"}
+    components = {each.name: each for each in listed if each.kind == "component"}
+    parts = overlay.split("+")
+    if len(parts) == 1:
+        if each := whole.get(overlay):
+            return Composition(overlay, each.folder.resolve())
+        if overlay not in components:
+            raise UsageError(_unknown(overlay, listed))
+    for part in parts:
+        if part in components:
+            continue
+        if part == BASE:
+            raise UsageError(f"{overlay!r}: the base is in every composition; name the components alone")
+        if part in whole:
+            raise UsageError(f"{overlay!r}: the overlay {part!r} stands alone; {_names(components)} can be joined by +")
+        raise UsageError(f"{overlay!r}: {_unknown(part, list(components.values()))}")
+    if len(set(parts)) < len(parts):
+        raise UsageError(f"{overlay!r} names a component twice")
+    return Composition(
+        overlay, (manifests / BASE).resolve(), tuple(components[part].folder.resolve() for part in parts)
+    )
+
+
+def kustomization_of(folder: Path) -> Path | None:
+    """The folder's kustomization file, where it has one."""
+    return next((folder / name for name in FILES if (folder / name).is_file()), None)
+
+
+def _unknown(name: str, listed: list[Listed]) -> str:
+    names = [each.name for each in listed]
+    close = difflib.get_close_matches(name, names, n=1)
+    meant = f" (did you mean {close[0]}?)" if close else ""
+    return f"nothing is called {name!r}{meant}; there are {', '.join(dict.fromkeys(names))}, or a path with a /"
+
+
+def _names(listed: dict[str, Listed]) -> str:
+    return ", ".join(listed) or "nothing"
+
+
+def _description(folder: Path) -> str:
+    file = kustomization_of(folder)
+    for line in file.read_text().splitlines() if file else ():
+        if line.startswith("#"):
+            return line.lstrip("# ").rstrip()
+        if line.strip() not in ("", "---"):
+            break
+    return ""

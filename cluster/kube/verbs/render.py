@@ -1,0 +1,71 @@
+"""``python -m cluster render``: the manifests as plain YAML."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from cluster.kube.cli import Verbs, run
+from cluster.kube.errors import UsageError
+from cluster.kube.overlays import available
+from cluster.kube.render import render_text
+from cluster.kube.sets import FORMS
+
+DESCRIPTION = """\
+Print the manifests of an overlay as `kubectl apply -k` would send them, with what --set changes.
+
+OVERLAY is an overlay, `base`, one or several components joined by + (applied to the base in this order), or the path
+of a kustomization of your own (with a /).
+"""
+EXAMPLES = """\
+examples:
+  python -m cluster render --list
+  python -m cluster render gpu+ha+mesh
+  python -m cluster render gpu --set image=registry.example/tidegate@sha256:… --set TIDEGATE_GATEWAY_MAX_BATCH=64
+  python -m cluster render ha --set Deployment/tidegate-mlflow:/spec/replicas=3 | kubectl apply --server-side -f -
+"""
+
+
+def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    """Add the verb."""
+    parser = verbs.add_parser(
+        "render",
+        help="the manifests as YAML",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("overlay", nargs="?", metavar="OVERLAY", help="what to render; --list shows what there is")
+    parser.add_argument("--list", action="store_true", help="show the overlays and components")
+    parser.add_argument("-n", "--namespace", metavar="NAME", help="namespace (default: that of the manifests)")
+    add_sets(parser)
+    parser.set_defaults(run=lambda options: run(_render, options))
+
+
+def add_sets(parser: argparse.ArgumentParser) -> None:
+    """The option ``--set``, which every verb that renders has."""
+    parser.add_argument(
+        "--set", action="append", default=[], dest="sets", metavar="X=VALUE", help=f"may be given again; {FORMS}"
+    )
+
+
+def _render(options: argparse.Namespace) -> int:
+    if options.list:
+        _show_list()
+        return 0
+    if options.overlay is None:
+        raise UsageError("an OVERLAY is missing; python -m cluster render --list shows what there is")
+    print(render_text(options.overlay, options.sets, options.namespace), end="")
+    return 0
+
+
+def _show_list() -> None:
+    table = Table(box=None, pad_edge=False)
+    for title in ("name", "kind", "what it is"):
+        table.add_column(title, no_wrap=title != "what it is", overflow="fold")
+    for each in available():
+        table.add_row(each.name, each.kind, each.description)
+    Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False).print(table)
