@@ -72,7 +72,9 @@ def resolve(overlay: str, manifests: Path = MANIFESTS) -> Composition:
         if part == BASE:
             raise UsageError(f"{overlay!r}: the base is in every composition; name the components alone")
         if part in whole:
-            raise UsageError(f"{overlay!r}: the overlay {part!r} stands alone; {_names(components)} can be joined by +")
+            raise UsageError(
+                f"{overlay!r}: the overlay {part!r} stands alone; {_names(components)} can be joined by +"
+            )
         raise UsageError(f"{overlay!r}: {_unknown(part, list(components.values()))}")
     if len(set(parts)) < len(parts):
         raise UsageError(f"{overlay!r} names a component twice")

@@ -57,21 +57,21 @@ def changes(
         UsageError: a set has no known form, names what is not there, or has a value that is refused.
     """
     found = Changes(namespace=namespace and check_namespace(namespace))
-    objects = copy.deepcopy(list(objects))
+    changed = copy.deepcopy(list(objects))
     for text in sets:
         name, separator, value = text.partition("=")
         if not separator:
             raise UsageError(f"--set {text}: a value after = is missing; {FORMS}")
         if name == "image":
-            _set_image(value, objects, found, warn)
+            _set_image(value, changed, found, warn)
         elif name == "namespace":
             if namespace not in (None, value):
                 raise UsageError(f"--set namespace={value} and --namespace {namespace} contradict each other")
             found.namespace = check_namespace(value)
         elif name.startswith(("TIDEGATE_", "RAY_")):
-            _set_variable(name, value, objects, found)
+            _set_variable(name, value, changed, found)
         elif match := _FIELD.fullmatch(name):
-            obj = _object(match["kind"], match["name"], objects)
+            obj = _object(match["kind"], match["name"], changed)
             found.patches.append(_patch(obj, [pointers.set_value(obj, match["pointer"], typed(value))]))
         else:
             raise UsageError(f"--set {text}: {name!r} is no known form; {FORMS}")

@@ -35,7 +35,9 @@ def check_variable(name: str, value: str, data: Mapping[str, str]) -> None:
     if _SECRET.search(name) or (name.startswith(PREFIX) and _is_secret(name)):
         raise UsageError(f"--set {name}: it is secret, and a ConfigMap is not; reference a Secret in the pods' env")
     if _CREDENTIALS.search(value):
-        raise UsageError(f"--set {name}: the address holds a password, and a ConfigMap is not secret; reference a Secret")
+        raise UsageError(
+            f"--set {name}: the address holds a password, and a ConfigMap is not secret; reference a Secret"
+        )
     if name.startswith(PREFIX):
         _check_value(name, value, data)
 
@@ -70,6 +72,8 @@ def _check_value(name: str, value: str, data: Mapping[str, str]) -> None:
     except ValidationError as error:
         for problem in error.errors():
             if not problem["loc"] or not field or problem["loc"][0] == field:
-                raise UsageError(f"--set {name}={value}: {problem['msg'].removeprefix('Value error, ')} ({meaning})") from None
+                raise UsageError(
+                    f"--set {name}={value}: {problem['msg'].removeprefix('Value error, ')} ({meaning})"
+                ) from None
     except ValueError as error:  # pydantic-settings could not read it as JSON
         raise UsageError(f"--set {name}={value}: {error} ({meaning})") from None

@@ -1,0 +1,177 @@
+"""KubeRay's kinds.
+
+``Ready`` of a RayService stays true while its new application cannot be deployed, ``state`` of a RayCluster stays
+``ready`` while it is suspended, and a RayCluster that the operator refuses has no status at all: each is judged by
+what does change (applicationStatuses, conditions with observedGeneration, Warning events).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cluster.kube.health import pods
+from cluster.kube.health.events import newest
+from cluster.kube.health.verdict import (
+    Health,
+    Related,
+    conditions,
+    failed,
+    holds,
+    one_line,
+    progressing,
+    ready,
+    said,
+    unlooked,
+    unseen,
+)
+from cluster.kube.manifest import Object
+
+OPERATOR = "the KubeRay operator"
+
+
+def ray_service(obj: Object, related: Related) -> Health:
+    """Ready when every application runs, endpoints answer, and no upgrade is under way."""
+    status = obj.get("status") or {}
+    found = conditions(status)
+    state = found.get("Ready")
+    if state is None:
+        refused = _refused(obj, related)
+        return refused or unlooked(obj, related, OPERATOR)
+    if state.get("reason") == "ValidationFailed":
+        return failed(f"refused: {said(state)}", final=True)
+    if why := unseen(obj):
+        return progressing(why)
+    if holds(found.get("Suspended")) or holds(found.get("Suspending")):
+        return progressing("suspended" if holds(found.get("Suspended")) else "is being suspended")
+    active, pending = status.get("activeServiceStatus") or {}, status.get("pendingServiceStatus") or {}
+    if broken := _broken(active):
+        return failed(broken)
+    if broken := _broken(pending):
+        return failed(f"new cluster {pending.get('rayClusterName')}: {broken}" + _still(active))
+    if state.get("reason") == "InitializingTimeout":
+        return failed(said(state), final=True)
+    if holds(found.get("RollbackInProgress")):
+        return progressing(f"rolls back: {said(found['RollbackInProgress'])}")
+    if pending.get("rayClusterName"):
+        return progressing(f"cluster {pending['rayClusterName']} starts: {_start(pending, related)}" + _still(active))
+    if not holds(state):
+        return progressing(f"{state.get('reason')}: {said(state)}")
+    applications = active.get("applicationStatuses") or {}
+    waiting = {name: each.get("status") for name, each in applications.items() if each.get("status") != "RUNNING"}
+    if waiting:
+        return progressing(", ".join(f"application {name}: {each}" for name, each in sorted(waiting.items())))
+    if not applications and obj["spec"].get("serveConfigV2"):
+        return progressing("no application has reported its state")
+    endpoints = status.get("numServeEndpoints") or 0
+    return ready(f"{_count(len(applications), 'application')}, {_count(endpoints, 'endpoint')}")
+
+
+def ray_cluster(obj: Object, related: Related) -> Health:
+    """Ready when the head and every wanted worker are."""
+    status = obj.get("status") or {}
+    found = conditions(status)
+    if refused := _refused(obj, related):
+        return refused
+    if not found:
+        return unlooked(obj, related, OPERATOR)
+    if why := unseen(obj):
+        return progressing(why)
+    if holds(found.get("RayClusterSuspended")):
+        return progressing("suspended")
+    if holds(found.get("RayClusterSuspending")):
+        return progressing("is being suspended")
+    if holds(found.get("ReplicaFailure")):
+        return failed(f"pods cannot be made: {said(found['ReplicaFailure'])}")
+    why = pods.reasons(related.pods, related)
+    head = found.get("HeadPodReady")
+    if head is not None and not holds(head):
+        why = why or f"{head.get('reason')}: {said(head)}"
+        if refused_pod := newest(related.events, "FailedToCreateHeadPod"):
+            return failed(one_line(refused_pod.text))
+        if holds(found.get("RayClusterProvisioned")):
+            return failed(f"the head is gone: {why}")
+        return _worst(related, f"the head starts: {why}")
+    wanted, there = status.get("desiredWorkerReplicas") or 0, status.get("readyWorkerReplicas") or 0
+    if there < wanted:
+        if refused_pod := newest(related.events, "FailedToCreateWorkerPod"):
+            why = why or one_line(refused_pod.text)
+        return _worst(related, f"{there} of {_count(wanted, 'worker')} ready" + (f": {why}" if why else ""))
+    if not holds(found.get("RayClusterProvisioned")):
+        return progressing(said(found.get("RayClusterProvisioned"), "pods start"))
+    return ready(f"head and {_count(there, 'worker')}")
+
+
+def ray_job(obj: Object, related: Related) -> Health:
+    """Ready when it is complete. It is done by ``jobDeploymentStatus``, never by ``jobStatus``."""
+    status = obj.get("status") or {}
+    state, job = status.get("jobDeploymentStatus"), status.get("jobStatus")
+    message = one_line(status.get("message") or "")
+    if state == "ValidationFailed":
+        return failed(f"refused: {message}", final=True)
+    if state == "Failed":
+        return failed(": ".join(each for each in (status.get("reason"), message) if each) or "failed", final=True)
+    if state == "Complete":
+        return ready(message or "complete")
+    if not state:
+        return _refused(obj, related) or unlooked(obj, related, OPERATOR)
+    if state == "Running":
+        told = ": ".join(each for each in (job, message) if each)
+        return progressing(told or "submitted; the job has no state yet")
+    if state == "Suspended":
+        return progressing("suspended: a queue has not admitted it, or it was suspended by hand")
+    if state == "Waiting":
+        return progressing("waits for a job to be submitted by hand (InteractiveMode)")
+    if lost := newest(related.events, "RayClusterNotFound"):
+        return progressing(one_line(lost.text))
+    why = message or pods.reasons(related.pods, related)
+    return progressing(f"{state}" + (f": {why}" if why else ""))
+
+
+def _refused(obj: Object, related: Related) -> Health | None:
+    """The operator's refusal, which a status has no word of: an event newer than what the status is about."""
+    status = obj.get("status") or {}
+    event = newest(related.events, f"Invalid{obj['kind']}")
+    if event is None or (conditions(status) and unseen(obj) is None):
+        return None
+    return failed(f"refused: {one_line(event.text)}", final=True)
+
+
+def _worst(related: Related, why: str) -> Health:
+    return failed(why) if pods.stuck(related.pods, related) else progressing(why)
+
+
+def _broken(service: dict[str, Any]) -> str | None:
+    for name, application in sorted((service.get("applicationStatuses") or {}).items()):
+        if application.get("status") in ("DEPLOY_FAILED", "UNHEALTHY"):
+            details = [application.get("message") or ""]
+            for deployment, each in sorted((application.get("serveDeploymentStatuses") or {}).items()):
+                if each.get("message") and each.get("status") != "HEALTHY":
+                    details.append(f"{deployment}: {each['message']}")
+            told = "; ".join(one_line(each) for each in details if each)
+            return f"application {name}: {application['status']}" + (f": {told}" if told else "")
+    return None
+
+
+def _start(pending: dict[str, Any], related: Related) -> str:
+    applications = pending.get("applicationStatuses") or {}
+    if applications:
+        return ", ".join(f"{name} {each.get('status')}" for name, each in sorted(applications.items()))
+    found = conditions(pending.get("rayClusterStatus") or {})
+    own = [each for each in related.pods if _cluster_of(each) == pending.get("rayClusterName")]
+    if why := pods.reasons(own, related, limit=1):
+        return why
+    head = found.get("HeadPodReady")
+    return "its applications are being deployed" if holds(head) else f"head {said(head, 'not made yet')}"
+
+
+def _cluster_of(pod: Object) -> str | None:
+    return (pod["metadata"].get("labels") or {}).get("ray.io/cluster")
+
+
+def _still(active: dict[str, Any]) -> str:
+    name = active.get("rayClusterName")
+    return f"; {name} still answers" if name else ""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,48 @@
+"""What those that only look need of an API server; :class:`cluster.kube.api.Kube` is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from cluster.kube.manifest import Key, Object
+
+
+class Reader(Protocol):
+    """Reads objects, follows them, and reads logs."""
+
+    @property
+    def server(self) -> str:
+        """Its address, for messages."""
+
+    def find(self, key: Key) -> Object | None:
+        """The object, or ``None`` where there is none."""
+
+    def watch(
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str | None,
+        *,
+        deadline: float,
+        labels: str = "",
+        fields: str = "",
+    ) -> Iterator[tuple[str, Object]]:
+        """What is there, then what changes, until ``deadline`` (``time.monotonic()``)."""
+
+    def list(
+        self, api_version: str, kind: str, namespace: str | None, *, labels: str = "", fields: str = ""
+    ) -> list[Object]:
+        """All objects of the kind."""
+
+    def logs(
+        self,
+        pod: str,
+        namespace: str,
+        *,
+        container: str | None = None,
+        follow: bool = False,
+        tail: int | None = None,
+        since_s: int | None = None,
+    ) -> Iterator[str]:
+        """A container's lines."""
