@@ -6,7 +6,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from cluster.kube.health.events import Event
-from cluster.kube.health.verdict import Health, Related, conditions, failed, holds, one_line, progressing, ready
+from cluster.kube.health.verdict import (
+    QUOTED,
+    Health,
+    Related,
+    conditions,
+    failed,
+    holds,
+    one_line,
+    progressing,
+    ready,
+    without_preemption,
+)
 from cluster.kube.manifest import Object
 
 _BROKEN = {
@@ -33,7 +44,8 @@ def pod(obj: Object, related: Related) -> Health:
     found = conditions(status)
     scheduled = found.get("PodScheduled")
     if scheduled is not None and not holds(scheduled):
-        return progressing(f"{scheduled.get('reason', 'not scheduled')}: {one_line(scheduled.get('message') or '')}")
+        why = one_line(without_preemption(scheduled.get("message") or ""))
+        return progressing(f"{scheduled.get('reason', 'not scheduled')}: {why}")
     for container in _containers(status):
         waiting = (container.get("state") or {}).get("waiting") or {}
         reason, name = waiting.get("reason"), container["name"]
@@ -49,12 +61,12 @@ def pod(obj: Object, related: Related) -> Health:
     if phase == "Running":
         names = ", ".join(each["name"] for each in open_) or "a readiness gate"
         probe = _latest(related.events, obj["metadata"]["name"], "Unhealthy")
-        why = f"{names} not ready" + (f": {one_line(probe.text, 160)}" if probe else "")
+        why = f"{names} not ready" + (f": {one_line(probe.text, QUOTED)}" if probe else "")
         return progressing(f"{why}; {past}" if past else why)
     reasons = {((each.get("state") or {}).get("waiting") or {}).get("reason") for each in open_} - {None}
     event = _latest(related.events, obj["metadata"]["name"], *_PREPARING)
     why = ", ".join(sorted(map(str, reasons))) or phase or "no status yet"
-    return progressing(f"{why}: {one_line(event.text, 160)}" if event else why)
+    return progressing(f"{why}: {one_line(event.text, QUOTED)}" if event else why)
 
 
 def reasons(pods: Iterable[Object], related: Related, limit: int = 2) -> str:

@@ -63,7 +63,8 @@ def ray_service(obj: Object, related: Related) -> Health:
     if not applications and obj["spec"].get("serveConfigV2"):
         return progressing("no application has reported its state")
     endpoints = status.get("numServeEndpoints") or 0
-    return ready(f"{_count(len(applications), 'application')}, {_count(endpoints, 'endpoint')}")
+    where = f" on {active['rayClusterName']}" if active.get("rayClusterName") else ""
+    return ready(f"{_count(len(applications), 'application')}, {_count(endpoints, 'endpoint')}{where}")
 
 
 def ray_cluster(obj: Object, related: Related) -> Health:
@@ -82,10 +83,12 @@ def ray_cluster(obj: Object, related: Related) -> Health:
         return progressing("is being suspended")
     if holds(found.get("ReplicaFailure")):
         return failed(f"pods cannot be made: {said(found['ReplicaFailure'])}")
-    why = pods.reasons(related.pods, related)
+    heads = [
+        each for each in related.pods if (each["metadata"].get("labels") or {}).get("ray.io/node-type") == "head"
+    ]
     head = found.get("HeadPodReady")
     if head is not None and not holds(head):
-        why = why or f"{head.get('reason')}: {said(head)}"
+        why = pods.reasons(heads, related) or f"{head.get('reason')}: {said(head)}"
         if refused_pod := newest(related.events, "FailedToCreateHeadPod"):
             return failed(one_line(refused_pod.text))
         if holds(found.get("RayClusterProvisioned")):
@@ -93,6 +96,7 @@ def ray_cluster(obj: Object, related: Related) -> Health:
         return _worst(related, f"the head starts: {why}")
     wanted, there = status.get("desiredWorkerReplicas") or 0, status.get("readyWorkerReplicas") or 0
     if there < wanted:
+        why = pods.reasons([each for each in related.pods if each not in heads], related)
         if refused_pod := newest(related.events, "FailedToCreateWorkerPod"):
             why = why or one_line(refused_pod.text)
         return _worst(related, f"{there} of {_count(wanted, 'worker')} ready" + (f": {why}" if why else ""))

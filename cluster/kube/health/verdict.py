@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -10,6 +11,11 @@ from cluster.kube.health.events import Event
 from cluster.kube.manifest import Object
 
 State = Literal["ready", "progressing", "failed", "unknown"]
+
+QUOTED = 160
+"""Characters of an event that a longer sentence quotes."""
+
+_PREEMPTION = re.compile(r"[,.]?( no new claims to deallocate,)? preemption: .*$")
 
 OPERATOR_LOOKS_WITHIN_S = 60.0
 """An object without a status that is older than this has no controller that looks at it."""
@@ -75,6 +81,11 @@ def one_line(text: str, width: int = 300) -> str:
         lines = [lines[0], lines[-1]] if not lines[0].startswith("Traceback") else lines[-1:]
     joined = " ".join(" ".join(lines).split())
     return joined if len(joined) <= width else f"{joined[: width // 2]} … {joined[-width // 2 :]}"
+
+
+def without_preemption(text: str) -> str:
+    """A scheduler's message without what preemption would not change: it repeats why no node fits."""
+    return _PREEMPTION.sub("", text)
 
 
 def unseen(obj: Object) -> str | None:
