@@ -29,6 +29,7 @@ _IMAGE = re.compile(
     r"(?P<name>[a-z0-9]+(?:[._:/-]+[a-z0-9]+)*?)(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?"
     r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
+_NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -86,6 +87,19 @@ def check_namespace(name: str) -> str:
     """
     if not _NAMESPACE.fullmatch(name):
         raise UsageError(f"namespace {name!r}: small letters, digits and dashes are accepted, 63 at most")
+    return name
+
+
+def check_name(name: str, longest: int) -> str:
+    """``name``, which may be an object's that gives its name to services (DNS-1035).
+
+    Raises:
+        UsageError: it may not.
+    """
+    if not _NAME.fullmatch(name) or len(name) > longest:
+        raise UsageError(
+            f"name {name!r}: a small letter, then small letters, digits and dashes are accepted, {longest} at most"
+        )
     return name
 
 

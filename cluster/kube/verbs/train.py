@@ -1,0 +1,197 @@
+"""``python -m cluster train``: a training job on the cluster that serves, as a RayJob."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import shlex
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from cluster.kube.cli import Verbs, add_access, run
+from cluster.kube.connection import connect, namespace_of
+from cluster.kube.errors import DeadlineError, ExistsError, KubeError, UsageError
+from cluster.kube.health import health
+from cluster.kube.manifest import Key, Object, key_of
+from cluster.kube.observer import Kind, Observer
+from cluster.kube.overlays import MANIFESTS
+from cluster.kube.picture import EVENTS, POD
+from cluster.kube.reader import Reader
+from cluster.kube.render import render
+from cluster.kube.sets import check_name
+from cluster.kube.verbs.render import add_sets
+
+OVERLAY = "training-job"
+SERVICE = "tidegate"
+LONGEST_NAME = 47
+"""The operator refuses a RayJob with a longer one."""
+
+DESCRIPTION = """\
+Make a RayJob of the overlay training-job on the active cluster of the RayService, and print how to follow it.
+
+With a --name that is there already nothing is made: the same job is followed, and another entrypoint is refused. With
+--follow the exit status is 0 only if the job completes.
+"""
+EXAMPLES = """\
+examples:
+  python -m cluster train -- python -m jobs.train --config flights-online
+  python -m cluster train --name nightly --follow -- python -m jobs.train --config flights-online
+  python -m cluster train --name nightly --follow                           the one that runs
+"""
+
+
+class Submitter(Reader, Protocol):
+    """An API server that also takes a new object."""
+
+    def create(self, obj: Object) -> Object:
+        """POST it; ``ExistsError`` where there is one of its name."""
+
+
+def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    """Add the verb."""
+    parser = verbs.add_parser(
+        "train",
+        help="a training job as a RayJob",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--name", metavar="NAME", help="of the RayJob (default: train- and the time)")
+    parser.add_argument("--follow", action="store_true", help="tell what becomes of it until it is done")
+    parser.add_argument(
+        "--timeout", type=float, default=86_400.0, metavar="S", help="of --follow, seconds (default: %(default)g)"
+    )
+    add_sets(parser)
+    add_access(parser)
+    parser.add_argument(
+        "entrypoint", nargs="*", metavar="-- ENTRYPOINT", help="the job's command (default: that of the overlay)"
+    )
+    parser.set_defaults(run=lambda options: run(_train, options))
+
+
+def _train(options: argparse.Namespace) -> int:
+    kube, namespace = connect(options.kubeconfig, options.context), namespace_of(options)
+    name = options.name or f"train-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    job = submit(kube, namespace, name, shlex.join(options.entrypoint), options.sets)
+    key = key_of(job)
+    print(f"logs:    python -m cluster logs {name} -n {namespace} -f")
+    print(f"end it:  kubectl delete rayjob {name} -n {namespace}")
+    if not options.follow:
+        print(f"follow:  python -m cluster train --name {name} -n {namespace} --follow", flush=True)
+        return 0
+    return follow(kube, key, time.monotonic() + options.timeout)
+
+
+def submit(
+    kube: Submitter, namespace: str, name: str, entrypoint: str, sets: list[str], *, manifests: Path = MANIFESTS
+) -> Object:
+    """Make the RayJob, or find the one that this name was given to before.
+
+    Args:
+        kube: The API server.
+        namespace: Where the platform is.
+        name: The RayJob's.
+        entrypoint: The job's command; empty for that of the overlay, or of the job that is there.
+        sets: ``--set`` options.
+        manifests: The folder with the overlay.
+
+    Raises:
+        UsageError: the name is none, is taken by a job with another entrypoint, or there is no RayService.
+        KubeError: the RayService has no active cluster.
+    """
+    check_name(name, LONGEST_NAME)
+    key = Key("ray.io/v1", "RayJob", name, namespace)
+    if found := kube.find(key):
+        return _same(found, entrypoint)
+    job = job_of(
+        render(OVERLAY, sets, namespace, manifests=manifests), name, entrypoint, active_cluster(kube, namespace)
+    )
+    try:
+        made = kube.create(job)
+    except ExistsError:
+        return _same(kube.find(key) or job, entrypoint)
+    print(
+        f"{key} was made, on cluster {job['spec']['clusterSelector']['ray.io/cluster']}: {job['spec']['entrypoint']}"
+    )
+    return made
+
+
+def active_cluster(kube: Reader, namespace: str) -> str:
+    """The name of the RayCluster that answers.
+
+    Raises:
+        UsageError: there is no RayService.
+        KubeError: it has no active cluster.
+    """
+    service = kube.find(Key("ray.io/v1", "RayService", SERVICE, namespace))
+    if service is None:
+        raise UsageError(f"there is no RayService {SERVICE} in namespace {namespace}; -n names another")
+    active = (service.get("status") or {}).get("activeServiceStatus") or {}
+    if name := active.get("rayClusterName"):
+        return str(name)
+    raise KubeError(f"RayService {namespace}/{SERVICE} has no active cluster: {health(service).why}")
+
+
+def job_of(objects: list[Object], name: str, entrypoint: str, cluster: str) -> Object:
+    """The RayJob among ``objects``, on ``cluster``.
+
+    Raises:
+        UsageError: there is not exactly one, or no entrypoint.
+    """
+    jobs = [obj for obj in objects if obj["kind"] == "RayJob"]
+    if len(jobs) != 1:
+        raise UsageError(f"the overlay {OVERLAY} has {len(jobs)} RayJobs; one is needed")
+    job = copy.deepcopy(jobs[0])
+    job["metadata"]["name"] = name
+    spec = job["spec"]
+    spec.pop("rayClusterSpec", None)  # one of the two; the cluster that serves has the room and the autoscaler
+    spec["clusterSelector"] = {"ray.io/cluster": cluster}
+    spec["entrypoint"] = entrypoint or spec.get("entrypoint") or ""
+    if not spec["entrypoint"]:
+        raise UsageError("an entrypoint is missing: python -m cluster train -- python -m jobs.train …")
+    return job
+
+
+def follow(kube: Reader, key: Key, deadline: float) -> int:
+    """Print every change of the job's state until it is done.
+
+    Returns:
+        0 if it completed, 1 if it failed.
+
+    Raises:
+        KubeError: it was deleted meanwhile.
+        DeadlineError: it was not done by ``deadline`` (``time.monotonic()``).
+    """
+    kinds = [Kind(key.api_version, key.kind, key.namespace), Kind(*POD, key.namespace)]
+    kinds.append(Kind(*EVENTS, key.namespace, needed=False))
+    told, seen = "", False
+    with Observer(kube, kinds, deadline) as observer:
+        for picture, _ in observer.pictures():
+            found, there = picture.health(key), key in picture.objects
+            if seen and not there:
+                raise KubeError(f"{key} was deleted before it was done; it was last {told}")
+            seen = seen or there
+            line = f"{found.state}: {found.why}"
+            if there and line != told:
+                told = line
+                print(f"{datetime.now(UTC).astimezone():%H:%M:%S}  {line}", flush=True)
+            if found.state == "ready":
+                return 0
+            if found.state == "failed" and found.final:
+                return 1
+            if time.monotonic() >= deadline:
+                raise DeadlineError(f"{key} is not done in time; it goes on, and is {told or 'not there'}")
+    raise AssertionError("pictures do not end")
+
+
+def _same(found: Object, entrypoint: str) -> Object:
+    there = found["spec"].get("entrypoint", "")
+    if entrypoint and entrypoint != there:
+        raise UsageError(
+            f"{key_of(found)} is there with another entrypoint ({there}); give another --name, or delete it first"
+        )
+    print(f"{key_of(found)} is there already: {health(found).why or 'no state yet'}", file=sys.stderr)
+    return found
