@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,13 +16,15 @@ MANIFESTS = Path(__file__).parents[1]
 FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 BASE = "base"
 
+Kind = Literal["base", "overlay", "component"]
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A name that can be rendered. A component is given to the base, alone or with others by ``+``."""
 
     name: str
-    kind: Literal["base", "overlay", "component"]
+    kind: Kind
     description: str
     folder: Path
 
@@ -36,12 +39,11 @@ class Composition:
 
 
 def available(manifests: Path = MANIFESTS) -> list[Listed]:
-    """The base, then the overlays, then the components, each by name, with the first comment of its kustomization."""
-    found = [Listed(BASE, "base", _description(manifests / BASE), manifests / BASE)]
-    for kind, folder in (("overlay", manifests / "overlays"), ("component", manifests / "components")):
-        folders = sorted(each for each in folder.glob("*") if kustomization_of(each))
-        found += [Listed(each.name, kind, _description(each), each) for each in folders]  # type: ignore[arg-type]
-    return [each for each in found if kustomization_of(each.folder)]
+    """The base, the overlays, the components, each by name, with the first sentence of its kustomization."""
+    found = [_listed("base", manifests / BASE)] if kustomization_of(manifests / BASE) else []
+    found += [_listed("overlay", each) for each in _folders(manifests / "overlays")]
+    found += [_listed("component", each) for each in _folders(manifests / "components")]
+    return found
 
 
 def resolve(overlay: str, manifests: Path = MANIFESTS) -> Composition:
@@ -88,6 +90,14 @@ def kustomization_of(folder: Path) -> Path | None:
     return next((folder / name for name in FILES if (folder / name).is_file()), None)
 
 
+def _folders(parent: Path) -> list[Path]:
+    return sorted(each for each in parent.glob("*") if kustomization_of(each))
+
+
+def _listed(kind: Kind, folder: Path) -> Listed:
+    return Listed(folder.name, kind, _description(folder), folder)
+
+
 def _unknown(name: str, listed: list[Listed]) -> str:
     names = [each.name for each in listed]
     close = difflib.get_close_matches(name, names, n=1)
@@ -100,10 +110,11 @@ def _names(listed: dict[str, Listed]) -> str:
 
 
 def _description(folder: Path) -> str:
+    """The first sentence of the comment that the kustomization begins with."""
     file = kustomization_of(folder)
+    words: list[str] = []
     for line in file.read_text().splitlines() if file else ():
-        if line.startswith("#"):
-            return line.lstrip("# ").rstrip()
-        if line.strip() not in ("", "---"):
+        if not line.startswith("#"):
             break
-    return ""
+        words += line.lstrip("#").split()
+    return re.split(r"(?<=[.!?])\s", " ".join(words), maxsplit=1)[0]

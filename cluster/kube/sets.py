@@ -14,6 +14,7 @@ import yaml
 from cluster.kube import pointers
 from cluster.kube.errors import UsageError
 from cluster.kube.manifest import Object
+from cluster.kube.namespaces import moves
 from cluster.kube.variables import check_variable
 
 SETTINGS = "tidegate-settings"
@@ -76,7 +77,16 @@ def changes(
             found.patches.append(_patch(obj, [pointers.set_value(obj, match["pointer"], typed(value))]))
         else:
             raise UsageError(f"--set {text}: {name!r} is no known form; {FORMS}")
+    if found.namespace:
+        found.patches[:0] = _moves(objects, found.namespace)  # first, so that what was set stays
     return found
+
+
+def _moves(objects: Sequence[Object], new: str) -> list[dict[str, Any]]:
+    patches = []
+    for old in sorted({obj["metadata"].get("namespace") or new for obj in objects} - {new}):
+        patches += [_patch(obj, operations) for obj in objects if (operations := moves(obj, old, new))]
+    return patches
 
 
 def check_namespace(name: str) -> str:

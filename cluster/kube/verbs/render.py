@@ -10,7 +10,7 @@ from rich.table import Table
 
 from cluster.kube.cli import Verbs, run
 from cluster.kube.errors import UsageError
-from cluster.kube.overlays import available
+from cluster.kube.overlays import Listed, available
 from cluster.kube.render import render_text
 from cluster.kube.sets import FORMS
 
@@ -66,6 +66,11 @@ def _show_list() -> None:
     table = Table(box=None, pad_edge=False)
     for title in ("name", "kind", "what it is"):
         table.add_column(title, no_wrap=title != "what it is", overflow="fold")
+    by_name: dict[str, list[Listed]] = {}
     for each in available():
-        table.add_row(each.name, each.kind, each.description)
+        by_name.setdefault(each.name, []).append(each)
+    for name, same in by_name.items():
+        # An overlay that is the base with the component of its name needs no words of its own.
+        description = next((each.description for each in same if each.description), "")
+        table.add_row(name, ", ".join(each.kind for each in same), description)
     Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False).print(table)
