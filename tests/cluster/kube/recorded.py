@@ -1,0 +1,131 @@
+"""An API server for those that look: recorded objects, and changes that a test makes while it is watched."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from cluster.kube.errors import ExistsError, KubeError
+from cluster.kube.manifest import Key, Object, key_of
+from cluster.kube.picture import Picture
+from tests.cluster.specs import SPECS
+
+Change = tuple[str, Object]
+
+
+class Recorded:
+    """Lists, finds and watches what ``change`` has told it of; ``logs`` come from a script per pod and container."""
+
+    server = "https://recorded:6443"
+
+    def __init__(self, *objects: Object) -> None:
+        self._changed = threading.Condition()
+        self._changes: list[Change] = []
+        self.refused: dict[str, KubeError] = {}
+        self.scripts: dict[str, list[list[str] | KubeError]] = {}
+        self.asked: list[dict[str, Any]] = []
+        for obj in objects:
+            self.change("ADDED", obj)
+
+    def change(self, change: str, obj: Object) -> None:
+        with self._changed:
+            self._changes.append((change, obj))
+            self._changed.notify_all()
+
+    def list(
+        self, api_version: str, kind: str, namespace: str | None, *, labels: str = "", fields: str = ""
+    ) -> list[Object]:
+        if kind in self.refused:
+            raise self.refused[kind]
+        with self._changed:
+            return [obj for obj in self._now().values() if (obj["apiVersion"], obj["kind"]) == (api_version, kind)]
+
+    def find(self, key: Key) -> Object | None:
+        with self._changed:
+            return self._now().get(key)
+
+    def create(self, obj: Object) -> Object:
+        if self.find(key_of(obj)):
+            raise ExistsError("there is one", status=409)
+        self.change("ADDED", obj)
+        return obj
+
+    def watch(
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str | None,
+        *,
+        deadline: float,
+        labels: str = "",
+        fields: str = "",
+    ) -> Iterator[Change]:
+        if kind in self.refused:
+            raise self.refused[kind]
+        seen = 0
+        while True:
+            with self._changed:
+                left = deadline - time.monotonic()
+                if not self._changed.wait_for(lambda: len(self._changes) > seen, timeout=max(left, 0)):  # noqa: B023
+                    return
+                new, seen = self._changes[seen:], len(self._changes)
+            yield from (each for each in new if (each[1]["apiVersion"], each[1]["kind"]) == (api_version, kind))
+
+    def logs(
+        self,
+        pod: str,
+        namespace: str,
+        *,
+        container: str | None = None,
+        follow: bool = False,
+        tail: int | None = None,
+        since_s: int | None = None,
+    ) -> Iterator[str]:
+        self.asked.append({"pod": pod, "container": container, "follow": follow, "tail": tail, "since_s": since_s})
+        script = self.scripts[f"{pod}/{container}"]
+        part = script.pop(0) if script else []
+        if isinstance(part, KubeError):
+            raise part
+        yield from part
+        if script and isinstance(script[0], KubeError):  # the connection breaks after these lines
+            raise script.pop(0)  # type: ignore[misc]
+
+    def _now(self) -> dict[Key, Object]:
+        found: dict[Key, Object] = {}
+        for change, obj in self._changes:
+            if change == "DELETED":
+                found.pop(key_of(obj), None)
+            else:
+                found[key_of(obj)] = obj
+        return found
+
+
+def transcript(name: str) -> list[dict[str, Any]]:
+    """The watch lines of a recording, in their order."""
+    lines = [json.loads(line) for line in (SPECS / "transcripts" / f"{name}.jsonl").read_text().splitlines()]
+    return [line for line in lines if "watch" in line and line["type"] != "BOOKMARK"]
+
+
+def pictures(name: str) -> Iterator[tuple[float, Change, Picture]]:
+    """After each line of a recording: its time, what it said, and everything as it was then."""
+    lines = transcript(name)
+    dated = next(line for line in lines if "creationTimestamp" in line["object"]["metadata"])
+    begin = datetime.fromisoformat(dated["object"]["metadata"]["creationTimestamp"]) - timedelta(seconds=dated["t"])
+    now: dict[tuple[str, str], Object] = {}
+    for line in lines:
+        obj = line["object"]
+        identity = (line["watch"], obj["metadata"]["name"])
+        if line["type"] == "DELETED":
+            now.pop(identity, None)
+        else:
+            now[identity] = obj
+        yield line["t"], (line["type"], obj), Picture.of(now.values(), begin + timedelta(seconds=line["t"]))
+
+
+def picture_at(name: str, seconds: float) -> Picture:
+    """Everything as it was ``seconds`` after the beginning."""
+    return [picture for t, _, picture in pictures(name) if t <= seconds][-1]
