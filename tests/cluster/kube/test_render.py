@@ -62,7 +62,9 @@ def test_everything_that_can_be_set(manifests: Path) -> None:
     assert (settings["TIDEGATE_GATEWAY_MAX_REPLICAS"], settings["RAY_LOG_TO_STDERR"]) == ("8", "1")
     assert one(objects, "ConfigMap", "generated-")["data"] == {"A": "b", "B": "1e3"}
     assert replicas(objects) == 7
-    head = one(objects, "RayService")["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]["containers"][0]
+    head = one(objects, "RayService")["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]["containers"][
+        0
+    ]
     assert head["args"] == ["on", "1e3", "0x1", "null", "12:30", "on"]
 
 

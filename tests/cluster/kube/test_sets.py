@@ -102,7 +102,7 @@ def test_the_only_image_there_is_can_be_replaced_whatever_its_name() -> None:
     found = changes([f"image=other@{DIGEST}"], [pod], refuse)
     assert found.images == [{"name": "registry.example:5000/mine", "newName": "other", "digest": DIGEST}]
     pod["spec"]["containers"].append({"name": "d", "image": "another:1"})  # type: ignore[index]
-    with pytest.raises(UsageError, match="there are another, registry.example:5000/mine"):
+    with pytest.raises(UsageError, match=r"there are another, registry\.example:5000/mine"):
         changes([f"image=other@{DIGEST}"], [pod], refuse)
 
 
