@@ -26,12 +26,10 @@ def examine(kube: Server, rendered: Sequence[Object], namespace: str) -> list[Ch
     """Ask and judge. Where nobody answers, that is a problem, and only what needs no server is looked at besides."""
     try:
         facts = gather(kube, rendered, namespace)
-    except UnreachableError as error:
-        down = Check("API server", "problem", str(error), "see to the address, the network and the server")
-        return [down, *rules_checks(None, rendered)]
-    except UnauthorizedError as error:
-        refused = Check("API server", "problem", str(error), "log in anew: it does not know these credentials")
-        return [refused, *rules_checks(None, rendered)]
+    except (UnreachableError, UnauthorizedError) as error:
+        found, _, advice = str(error).partition("\n")
+        asleep = Check("API server", "problem", found, advice.strip() or "see to the server, or log in anew")
+        return [asleep, *rules_checks(None, rendered)]
     return judge(facts, rendered)
 
 

@@ -161,4 +161,5 @@ def test_without_an_answer_the_rules_are_looked_at_all_the_same(error: KubeError
         ("API server", "problem"),
         ("operator's rules", "problem"),
     ]
-    assert str(error) in checks[0].found
+    assert checks[0].found == str(error)
+    assert checks[0].advice
