@@ -650,3 +650,4 @@ def test_restarting_workers_under_autoscaler_v1_are_a_warning() -> None:
     obj = changed(good("RayCluster"), steps)
     assert violations(obj) == []
     assert [doubt.field for doubt in warnings(obj)] == ["spec.workerGroupSpecs[0].template.spec.restartPolicy"]
+    assert warnings(changed(obj, {"spec/enableInTreeAutoscaling": False})) == []

@@ -259,6 +259,7 @@ def test_schedules_that_never_come(text: str, happens: bool) -> None:
             ),
         ),
         (["--feature-gates="], Gates()),
+        (["feature-gates=RayCronJob=true"], Gates()),  # no flag
         (["--feature-gates"], Gates()),
     ],
 )
