@@ -56,6 +56,8 @@ SECRETS = {"tidegate-gateway": frozenset({"admin-key-hash"}), "tidegate-ray-auth
 DASHBOARD = "reach the dashboard"
 
 CASES = [
+    Case("secrets", "ok", "tidegate-redis: password"),
+    Case("secrets", "ok", "tidegate-mlflow-store: there"),
     Case("API server", "problem", "v1.28.9", {"version": "v1.28.9"}),
     Case("API server", "ok", "v1.29.0-gke.100", {"version": "v1.29.0-gke.100"}),
     Case("API server", "unknown", "dev", {"version": "dev"}),
@@ -346,6 +348,8 @@ def test_secrets_are_found_wherever_they_are_named() -> None:
         "tidegate-ray-auth": frozenset({"auth_token"}),
         "tidegate-redis": frozenset({"password"}),
     }
+    pulling = {"template": {"spec": {"imagePullSecrets": [{"name": "registry"}]}}}
+    assert needs.secrets_of([obj("apps/v1", "Deployment", "x", spec=pulling)]) == {"registry": frozenset()}
     assert "tidegate-redis" not in needs.secrets_of([*rendered(), obj("v1", "Secret", "tidegate-redis")])
 
 
