@@ -1,0 +1,1 @@
+"""What the facts mean, one file per subject: pure functions of facts and rendered objects, no question any more."""

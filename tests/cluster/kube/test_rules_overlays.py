@@ -1,0 +1,26 @@
+"""What the project itself ships keeps the operator's rules."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cluster.kube.manifest import load
+from cluster.kube.rules import violations, warnings
+
+OVERLAYS = Path(__file__).parents[3] / "cluster" / "overlays"
+KUBECTL = Path(sys.executable).with_name("kubectl")
+
+
+@pytest.mark.parametrize(
+    "overlay", sorted(path.parent for path in OVERLAYS.glob("*/kustomization.yaml")), ids=lambda p: p.name
+)
+def test_an_overlay_keeps_the_operators_rules(overlay: Path) -> None:
+    done = subprocess.run([KUBECTL, "kustomize", overlay], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    objects = load(done.stdout)
+    assert any(obj["apiVersion"].startswith("ray.io/") for obj in objects)
+    assert [str(violation) for obj in objects for violation in violations(obj) + warnings(obj)] == []
