@@ -1,4 +1,4 @@
-"""``python -m cluster``: the places Tidegate runs. ``local`` is the stack on this machine."""
+"""``python -m cluster``: the places Tidegate runs. ``local`` is this machine, the other verbs speak of Kubernetes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from cluster.kube.verbs import apply, diff, down, logs, render, scale, status, train
 from cluster.local import cli as local
+
+VERBS = (local, render, diff, apply, status, train, scale, logs, down)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -15,7 +18,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m cluster", description="Bring up, inspect and take down what Tidegate runs on."
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    local.add_parser(verbs)
+    for verb in VERBS:
+        verb.add_parser(verbs)
     options = parser.parse_args(argv)
     return int(options.run(options))
 
