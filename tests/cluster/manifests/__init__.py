@@ -1,0 +1,1 @@
+"""The manifests of ``cluster/``, rendered by the real kubectl and held against schemas and invariants."""
