@@ -57,6 +57,7 @@ OF_RAY = {
     "serve_deployment_replica_healthy": _known(
         "serve/_private/deployment_state.py", "gauge", "application", "deployment", "replica"
     ),
+    "serve_deployment_status": _known("serve/_private/deployment_state.py", "gauge", "application", "deployment"),
     "serve_proxy_status": _known("serve/_private/proxy_state.py", "gauge", "node_id", "node_ip_address"),
 }
 OF_OTHERS = {
