@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from cluster.kube.verbs import apply, diff, down, logs, render, scale, status, train
+from cluster.kube.verbs import apply, diff, doctor, down, logs, render, scale, status, train
 from cluster.local import cli as local
 
-VERBS = (local, render, diff, apply, status, train, scale, logs, down)
+VERBS = (local, doctor, render, diff, apply, status, train, scale, logs, down)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

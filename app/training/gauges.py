@@ -25,12 +25,18 @@ class Gauges:
 
     def __init__(self, model: str) -> None:
         self._tags = {"model": model}
+        self._values: dict[str, float] = {}
         self._gauges = {
             name.removeprefix("tidegate_train_"): Gauge(name, description=meaning, tag_keys=("model",))
             for name, meaning in _MEANINGS.items()
         }
 
     def set(self, values: Mapping[str, float]) -> None:
-        """Values by the part of the name after ``tidegate_train_``."""
-        for name, value in values.items():
+        """Values by the part of the name after ``tidegate_train_``.
+
+        All that were set before are told again: Ray forgets a gauge that nobody sets for some seconds, and a run's
+        number of workers is said once.
+        """
+        self._values.update(values)
+        for name, value in self._values.items():
             self._gauges[name].set(value, tags=self._tags)

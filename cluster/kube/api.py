@@ -148,11 +148,16 @@ class Kube:
         follow: bool = False,
         tail: int | None = None,
         since_s: int | None = None,
+        previous: bool = False,
     ) -> Iterator[str]:
-        """A container's lines. With ``follow`` until it ends: a quiet container is no dead one."""
+        """A container's lines; with ``previous`` those of the one before it, which has ended.
+
+        With ``follow`` until it ends: a quiet container is no dead one.
+        """
         options = {
             "container": container,
             "follow": "true" if follow else None,
+            "previous": "true" if previous else None,
             "tailLines": tail,
             "sinceSeconds": since_s,
         }

@@ -22,13 +22,17 @@ def add_access(parser: argparse.ArgumentParser) -> None:
     group.add_argument("-n", "--namespace", metavar="NAME", help="where the platform is (default: tidegate)")
 
 
-def run(verb: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
-    """Run a verb; an error of ours is printed as its sentence and gives its exit code."""
+def run(verb: Callable[[argparse.Namespace], int], options: argparse.Namespace, *, failed: int = 1) -> int:
+    """Run a verb; an error of ours is printed as its sentence and gives its exit code.
+
+    Args:
+        failed: The exit code in the place of 1, for a verb whose 1 means something else.
+    """
     try:
         return verb(options)
     except KubeError as error:
         print(error, file=sys.stderr)
-        return error.exit_code
+        return failed if error.exit_code == 1 else error.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED

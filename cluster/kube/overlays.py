@@ -15,6 +15,8 @@ MANIFESTS = Path(__file__).parents[1]
 
 FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 BASE = "base"
+OVER_ALL = ("mesh",)
+"""Components that change what the others bring; they come last, wherever they are named."""
 
 Kind = Literal["base", "overlay", "component"]
 
@@ -80,8 +82,9 @@ def resolve(overlay: str, manifests: Path = MANIFESTS) -> Composition:
         raise UsageError(f"{overlay!r}: {_unknown(part, list(components.values()))}")
     if len(set(parts)) < len(parts):
         raise UsageError(f"{overlay!r} names a component twice")
+    ordered = sorted(parts, key=lambda part: part in OVER_ALL)
     return Composition(
-        overlay, (manifests / BASE).resolve(), tuple(components[part].folder.resolve() for part in parts)
+        overlay, (manifests / BASE).resolve(), tuple(components[part].folder.resolve() for part in ordered)
     )
 
 

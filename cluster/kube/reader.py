@@ -44,5 +44,6 @@ class Reader(Protocol):
         follow: bool = False,
         tail: int | None = None,
         since_s: int | None = None,
+        previous: bool = False,
     ) -> Iterator[str]:
         """A container's lines."""

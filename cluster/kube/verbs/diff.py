@@ -24,11 +24,11 @@ Replicas that an autoscaler has decided are kept, as `up` keeps them. Values of 
 EPILOG = """\
 exit status:
   0  nothing would change          1  something would
-  others, as of `up`: an error
+  2 to 7  as of `up`               8  the server said no
 
 examples:
   python -m cluster diff gpu+ha
-  python -m cluster diff gpu --set TIDEGATE_GATEWAY_MAX_BATCH=64 --json
+  python -m cluster diff gpu --set TIDEGATE_GATEWAY_MAX_REPLICAS=8 --json
 """
 _COLOURS = {"+": "\033[32m", "-": "\033[31m", "@": "\033[36m"}
 _PLAIN = "\033[0m"
@@ -55,7 +55,7 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
     add_wanted(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     add_access(parser)
-    parser.set_defaults(run=lambda options: run(_diff, options))
+    parser.set_defaults(run=lambda options: run(_diff, options, failed=8))
 
 
 def _diff(options: argparse.Namespace) -> int:

@@ -51,6 +51,9 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("part", nargs="?", metavar="PART", help="whose (default: all)")
     parser.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
+    parser.add_argument(
+        "-p", "--previous", action="store_true", help="of the container before the last restart: why it ended"
+    )
     parser.add_argument("--since", metavar="TIME", help="not older than this: 30s, 10m, 2h, 1d")
     parser.add_argument("--tail", type=int, metavar="N", help="the last N lines of each (default: all)")
     add_access(parser)
@@ -60,9 +63,12 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
 def _logs(options: argparse.Namespace) -> int:
     if options.tail is not None and options.tail < 0:
         raise UsageError(f"--tail {options.tail}: 0 or more is accepted")
+    if options.previous and options.follow:
+        raise UsageError("--previous and --follow: what has ended cannot be followed; one of them is accepted")
     extent = Extent(options.tail, seconds(options.since) if options.since else None)
     kube, namespace = connect(options.kubeconfig, options.context), namespace_of(options)
-    return print_logs(kube, namespace, Part(options.part), extent, follow=options.follow)
+    part = Part(options.part)
+    return print_logs(kube, namespace, part, extent, follow=options.follow, previous=options.previous)
 
 
 def seconds(text: str) -> int:
@@ -83,11 +89,22 @@ def print_logs(
     part: Part,
     extent: Extent,
     *,
-    follow: bool,
+    follow: bool = False,
+    previous: bool = False,
     stream: TextIO | None = None,
     deadline: float | None = None,
 ) -> int:
-    """Print the logs of ``part``; with ``follow`` until Ctrl-C or ``deadline`` (``time.monotonic()``).
+    """Print the logs of ``part``.
+
+    Args:
+        kube: The API server.
+        namespace: Where the platform is.
+        part: Whose.
+        extent: How far back.
+        follow: Go on until Ctrl-C or ``deadline`` (``time.monotonic()``).
+        previous: Of the containers before the present ones.
+        stream: In place of stdout.
+        deadline: See ``follow``.
 
     Returns:
         0; 1 where a container's log could not be read.
@@ -118,6 +135,7 @@ def print_logs(
                 container=container,
                 tail=extent.tail,
                 since_s=extent.since_s,
+                previous=previous,
             ):
                 show(short_name(pod), line)
         except ApiError as error:  # one that has not started has none: the others have

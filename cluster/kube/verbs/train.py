@@ -25,6 +25,8 @@ from cluster.kube.sets import check_name
 from cluster.kube.verbs.render import add_sets
 
 OVERLAY = "training-job"
+OVERLAY_IN_MESH = "mesh-training-job"
+SIDECAR = "sidecar.istio.io/inject"
 SERVICE = "tidegate"
 LONGEST_NAME = 47
 """The operator refuses a RayJob with a longer one."""
@@ -106,9 +108,9 @@ def submit(
     key = Key("ray.io/v1", "RayJob", name, namespace)
     if found := kube.find(key):
         return _same(found, entrypoint)
-    job = job_of(
-        render(OVERLAY, sets, namespace, manifests=manifests), name, entrypoint, active_cluster(kube, namespace)
-    )
+    service = the_service(kube, namespace)
+    overlay = OVERLAY_IN_MESH if in_mesh(service) else OVERLAY
+    job = job_of(render(overlay, sets, namespace, manifests=manifests), name, entrypoint, active_cluster(service))
     try:
         made = kube.create(job)
     except ExistsError:
@@ -119,20 +121,34 @@ def submit(
     return made
 
 
-def active_cluster(kube: Reader, namespace: str) -> str:
-    """The name of the RayCluster that answers.
+def the_service(kube: Reader, namespace: str) -> Object:
+    """The platform's RayService.
 
     Raises:
-        UsageError: there is no RayService.
-        KubeError: it has no active cluster.
+        UsageError: there is none.
     """
     service = kube.find(Key("ray.io/v1", "RayService", SERVICE, namespace))
     if service is None:
         raise UsageError(f"there is no RayService {SERVICE} in namespace {namespace}; -n names another")
+    return service
+
+
+def in_mesh(service: Object) -> bool:
+    """Whether its head has a sidecar: then a job's pods without one would find nobody who talks to them."""
+    head = service["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]
+    return ((head.get("metadata") or {}).get("labels") or {}).get(SIDECAR) == "true"
+
+
+def active_cluster(service: Object) -> str:
+    """The name of the RayCluster that answers.
+
+    Raises:
+        KubeError: it has no active cluster.
+    """
     active = (service.get("status") or {}).get("activeServiceStatus") or {}
     if name := active.get("rayClusterName"):
         return str(name)
-    raise KubeError(f"RayService {namespace}/{SERVICE} has no active cluster: {health(service).why}")
+    raise KubeError(f"{key_of(service)} has no active cluster: {health(service).why}")
 
 
 def job_of(objects: list[Object], name: str, entrypoint: str, cluster: str) -> Object:

@@ -84,8 +84,12 @@ class Recorded:
         follow: bool = False,
         tail: int | None = None,
         since_s: int | None = None,
+        previous: bool = False,
     ) -> Iterator[str]:
-        self.asked.append({"pod": pod, "container": container, "follow": follow, "tail": tail, "since_s": since_s})
+        self.asked.append(
+            {"pod": pod, "container": container, "follow": follow, "tail": tail, "since_s": since_s}
+            | ({"previous": True} if previous else {})
+        )
         script = self.scripts[f"{pod}/{container}"]
         part = script.pop(0) if script else []
         if isinstance(part, KubeError):

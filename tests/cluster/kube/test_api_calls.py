@@ -131,9 +131,9 @@ def test_version_and_scope(serve: Serve) -> None:
 
 def test_composed_logs_are_lines(serve: Serve) -> None:
     why = "no transcript reads a log"
-    path = "/api/v1/namespaces/team-a/pods/p/log?container=ray-worker&tailLines=2&sinceSeconds=60"
+    path = "/api/v1/namespaces/team-a/pods/p/log?container=ray-worker&tailLines=2&sinceSeconds=60&previous=true"
     kube = serve(composed(why, "GET", path, (b"one\ntw", b"o\n"))).kube
-    assert list(kube.logs("p", "team-a", container="ray-worker", tail=2, since_s=60)) == ["one", "two"]
+    assert list(kube.logs("p", "team-a", container="ray-worker", tail=2, since_s=60, previous=True)) == ["one", "two"]
 
 
 class TestRetries:

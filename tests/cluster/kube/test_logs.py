@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cluster.__main__ import main
 from cluster.kube.errors import ApiError, UnreachableError, UsageError
 from cluster.kube.log_follower import Extent, Line, LogFollower
 from cluster.kube.log_parts import Part, check_part, short_name
@@ -108,6 +109,15 @@ def test_without_following_pods_come_one_after_another_and_one_that_has_no_log_d
     assert "tidegate-abc-head-x: the container is waiting to start" in told
     assert "/tmp/ray/session_latest/logs" in told
     assert [(each["tail"], each["since_s"], each["follow"]) for each in kube.asked] == [(5, 60, False)] * 2
+
+
+def test_the_container_before_the_last_restart() -> None:
+    assert main(["logs", "redis", "--previous", "--follow"]) == 2
+    kube, out = Recorded(MLFLOW), io.StringIO()
+    kube.scripts = {"tidegate-mlflow-z/main": [["out of memory"]]}
+    assert print_logs(kube, "n", Part("mlflow"), Extent(), previous=True, stream=out) == 0
+    assert out.getvalue() == "out of memory\n"
+    assert kube.asked[0]["previous"] is True
 
 
 def test_the_place_of_rays_logs_is_told_only_where_they_are_not_here(capsys: pytest.CaptureFixture[str]) -> None:

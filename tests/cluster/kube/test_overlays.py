@@ -37,6 +37,11 @@ def test_names_and_compositions(manifests: Path) -> None:
     assert (own.resource, own.components) == (manifests / "overlays/big", ())
 
 
+def test_the_mesh_comes_after_what_it_changes() -> None:
+    names = [folder.name for folder in resolve("mesh+gpu+ha").components]
+    assert names == ["gpu", "ha", "mesh"]
+
+
 @pytest.mark.parametrize(
     ("overlay", "says"),
     [

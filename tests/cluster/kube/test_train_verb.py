@@ -22,12 +22,12 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.write(tmp_path_factory.mktemp("manifests"))
 
 
-def service(active: str | None) -> Object:
+def service(active: str | None, labels: dict[str, str] | None = None) -> Object:
     return {
         "apiVersion": "ray.io/v1",
         "kind": "RayService",
         "metadata": {"name": "tidegate", "namespace": "blue"},
-        "spec": {},
+        "spec": {"rayClusterConfig": {"headGroupSpec": {"template": {"metadata": {"labels": labels or {}}}}}},
         "status": {"activeServiceStatus": {"rayClusterName": active} if active else {}},
     }
 
@@ -51,6 +51,15 @@ def test_the_job_runs_on_the_active_cluster_under_its_name(
     with pytest.raises(UsageError, match="is there with another entrypoint"):
         submit(kube, "blue", "nightly", "python -m jobs.other", [], manifests=manifests)
     assert submit(kube, "blue", "other", "", [], manifests=manifests)["spec"]["entrypoint"] == "python -m jobs.train"
+
+
+def test_where_the_platform_is_in_the_mesh_the_job_is_too() -> None:
+    kube = Recorded(service("tidegate-7x", {"sidecar.istio.io/inject": "true"}))
+    made = submit(kube, "blue", "nightly", "", [])
+    assert made["spec"]["submitterPodTemplate"]["metadata"]["labels"]["sidecar.istio.io/inject"] == "true"
+    assert "rayClusterSpec" not in made["spec"]
+    outside = submit(Recorded(service("tidegate-7x")), "blue", "nightly", "", [])
+    assert "sidecar.istio.io/inject" not in outside["spec"]["submitterPodTemplate"]["metadata"]["labels"]
 
 
 @pytest.mark.parametrize("name", ["Nightly", "1st", "a.b", "n" * 48, ""])

@@ -20,6 +20,7 @@ BROUGHT = {
     ("Secret", "tidegate-ray-auth"): {"auth_token"},
     ("Secret", "tidegate-mlflow-db"): {"uri"},
     ("Secret", "tidegate-mlflow-store"): {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "MLFLOW_S3_ENDPOINT_URL"},
+    ("Secret", "tidegate-jobs"): set(),  # any variables, or none
     ("ConfigMap", "kube-root-ca.crt"): {"ca.crt"},  # Kubernetes puts it into every namespace
 }
 """What is referenced and not rendered: what the user makes, with the keys (base/kustomization.yaml says so)."""
