@@ -1,7 +1,7 @@
 """The process that ends all others of a run when the run's own ends, also by SIGKILL.
 
-``python keeper.py RUN`` with the reading end of a pipe as its standard input, which the kernel closes with the process
-that holds the other end. Started by path: it needs nothing of this package, and starts at once.
+``python keeper.py RUN`` with the reading end of a pipe as its standard input, which the kernel closes with the
+process that holds the other end. Started by path: it needs nothing of this package, and starts at once.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ def broken(found: Found) -> list[str]:
         "a detached actor keeps its memory": found.witness == 2,
         "every application runs": set(found.applications.values()) == {"RUNNING"},
         "a further version is deployed beside the first": len(found.applications) == 3,
-        "the route table goes on from its revision": after == before + 1,
+        "the route table goes on from its revision": after > before,
         "a training run whose driver is on a worker node makes steps meanwhile": back >= killed + STEPS_AWAY,
         "and ends as if nothing had been": end == STEPS and found.jobs["training"] == "SUCCEEDED",
         "jobs can be submitted again": found.jobs["submitted after"] == "SUCCEEDED",

@@ -1,5 +1,5 @@
-"""A Ray cluster of node processes on this machine that is set up as KubeRay sets up pods: a head that keeps its tables
-in Redis, worker nodes that outlive it, a proxy on each."""
+"""A Ray cluster of node processes on this machine, set up as KubeRay sets up pods: a head that keeps its tables in
+Redis, worker nodes that outlive it, a proxy on each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from jobs.bench.head_loss.processes import ProcessError, Processes
+from jobs.bench.head_loss.processes import Processes
 from jobs.bench.head_loss.train import TEMP_DIR
 
 HOST = "127.0.0.1"
@@ -248,16 +248,3 @@ def serve_environment() -> dict[str, str]:
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
         THROUGHPUT: "1",
     }
-
-
-__all__ = [
-    "HEAD",
-    "HOST",
-    "Ports",
-    "ProcessError",
-    "RayCluster",
-    "Store",
-    "base_environment",
-    "serve_environment",
-    "worker_name",
-]

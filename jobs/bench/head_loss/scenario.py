@@ -18,7 +18,7 @@ from dotenv import dotenv_values
 
 from jobs.bench.head_loss.deploy import MODEL
 from jobs.bench.head_loss.load import Load, Tally, tally
-from jobs.bench.head_loss.processes import ProcessError, Processes, outer_environment
+from jobs.bench.head_loss.processes import Processes, outer_environment
 from jobs.bench.head_loss.ray_cluster import (
     HEAD,
     HOST,
@@ -36,7 +36,7 @@ START_S = 180.0
 ANSWERS = 100
 """Answered requests that a phase lasts for at least."""
 STEPS, STEP_S, CHECKPOINT_EVERY = 800, 0.1, 10
-STEPS_AWAY = 30
+STEPS_AWAY = 40
 """Steps that the training run makes while the head is away, at least."""
 BEFORE, AWAY, RETURN, AFTER = "before", "head away", "head returns", "after"
 PHASES = (BEFORE, AWAY, RETURN, AFTER)
@@ -79,14 +79,16 @@ class Found:
 
 
 def head_loss(ports: Ports, say: Say) -> Found:
-    """Run it; a minute and a half on two cores.
+    """Run it; two minutes on two quiet cores.
 
     Raises:
         ProcessError: a part did not start, or did not come back in time.
     """
-    with tempfile.TemporaryDirectory(prefix="hl-", ignore_cleanup_errors=True) as folder:
-        with Processes(Path(folder)) as processes:
-            return _Scenario(processes, Path(folder), ports, say).run()
+    with (
+        tempfile.TemporaryDirectory(prefix="hl-", ignore_cleanup_errors=True) as folder,
+        Processes(Path(folder)) as processes,
+    ):
+        return _Scenario(processes, Path(folder), ports, say).run()
 
 
 class _Scenario:
@@ -96,7 +98,7 @@ class _Scenario:
         self._cluster = self._prepared()
 
     def run(self) -> Found:
-        cluster, processes, say = self._cluster, self._processes, self._say
+        cluster, say = self._cluster, self._say
         say("starting a head and two worker nodes, the gateway and a version on them")
         on_head, training = self._start()
         before = self._run("first")
@@ -106,9 +108,9 @@ class _Scenario:
             load.enter(BEFORE)
             load.await_answers(ANSWERS, START_S)
             self._await_step(1)
-            step_killed = self._step()
             load.enter(AWAY)
             killed, lost = cluster.kill_head(), time.monotonic()
+            step_killed = self._step()
             say(f"killed {killed} processes of the head")
             load.await_answers(ANSWERS, START_S)
             self._await_step(step_killed + STEPS_AWAY)
@@ -251,7 +253,7 @@ class _Scenario:
         }
 
     def _step(self) -> int:
-        """The step of the training run's newest checkpoint: what its workers do, whether or not their driver tells."""
+        """The step of the training run's newest checkpoint: what its workers do, whatever their driver tells."""
         found = self._folder.glob("state/runs/paced-*/checkpoints/*")
         return max((int(checkpoint.name) for checkpoint in found), default=0)
 
@@ -276,6 +278,3 @@ def _answers(url: str) -> bool:
         return httpx.get(url, timeout=10, trust_env=False).status_code == httpx.codes.OK
     except httpx.HTTPError:
         return False
-
-
-__all__ = ["AFTER", "AWAY", "BEFORE", "PHASES", "RETURN", "STEPS", "Found", "ProcessError", "head_loss"]

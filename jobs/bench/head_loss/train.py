@@ -1,7 +1,7 @@
 """``jobs.train`` beside the worker node that it was submitted to, as in a pod.
 
-A driver connects to a Ray node of its own machine, and where there are several it prefers the head. A pod has one; here
-all are on one machine, so this connects by the temp dir of the node whose environment it has inherited.
+A driver connects to a Ray node of its own machine, and where there are several it prefers the head. A pod has one;
+here all are on one machine, so this connects by the temp dir of the node whose environment it has inherited.
 """
 
 from __future__ import annotations
