@@ -1,9 +1,9 @@
 """``python -m jobs.bench head-loss``: what the loss of Ray's head costs.
 
-A cluster of processes on this machine as KubeRay sets up pods: a head without CPUs that keeps its tables in Redis, two
-worker nodes with a proxy each, the gateway, a version, a detached actor and a training run on them. The head's
-processes are killed by SIGKILL under load, and it is started again. A request that one door does not answer is asked
-once more at the other, as a load balancer does that checks them.
+A cluster of processes on this machine, set up as KubeRay sets up pods: a head without CPUs that keeps its tables in
+Redis, two worker nodes with a proxy each, the gateway, a version, a detached actor and a training run on them. The
+head's processes are killed by SIGKILL under load, and it is started again. A request that one door does not answer is
+asked once more at the other, as a load balancer does that checks them.
 
 Exit code: 0 when every promise holds, 1 when not, 2 for wrong arguments.
 """

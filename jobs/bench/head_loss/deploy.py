@@ -1,4 +1,4 @@
-"""What the scenario puts on the cluster and looks at, as commands beside it: ``python -m jobs.bench.head_loss.deploy``.
+"""What the scenario puts on the cluster and looks at: ``python -m jobs.bench.head_loss.deploy``, a command beside it.
 
 A process of its own each time: a driver that is connected to the head's node ends with it. The last line of the
 output is one JSON object.
