@@ -75,6 +75,7 @@ def main(argv: list[str]) -> int:
     what = parser.parse_args(argv).what
     settings = get_settings()
     said: dict[str, object] = {}
+    actor: Any
     with cluster(settings.ray), gateway(settings.gateway.app_name) as handle:
         if what == "first":
             # A share of a CPU, which the head has none of, keeps it on a worker node.

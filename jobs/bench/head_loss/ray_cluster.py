@@ -188,7 +188,7 @@ class RayCluster:
         def alive() -> bool:
             found = self._asked("GET", "/api/v0/nodes")
             nodes = found["data"]["result"]["result"] if found else []
-            return sum(node["state"] == "ALIVE" for node in nodes) == count
+            return [node["state"] for node in nodes].count("ALIVE") == count
 
         self._processes.await_true(alive, f"{count} nodes are alive", START_S, HEAD)
 

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -197,9 +198,7 @@ class _Scenario:
         cluster.request("PUT", "/api/serve/applications/", declared)
         for node in WORKERS:
             url = f"http://{HOST}:{self._ports.door(node)}/v2/health/ready"
-            self._processes.await_true(
-                lambda url=url: _answers(url), f"{url} answers", START_S, HEAD, worker_name(node)
-            )
+            self._processes.await_true(partial(_answers, url), f"{url} answers", START_S, HEAD, worker_name(node))
         return jobs
 
     def _submit(self) -> tuple[str, str]:
