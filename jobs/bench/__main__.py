@@ -10,6 +10,7 @@ import sys
 
 BENCHMARKS = {
     "features": "what a read of online features costs its client, beside Feast",
+    "head-loss": "what the loss of Ray's head costs: requests, deploys, a training run",
     "judge": "false alarms and times to a verdict of the judge, beside other tests on the same samples",
     "layouts": "every parallel layout follows the loss curve of one process",
     "serving": "CPU per request, latency and memory of the gateway, beside other servers on the same model",
@@ -24,7 +25,7 @@ def main(argv: list[str]) -> int:
         asked = bool(argv) and argv[0] in ("-h", "--help")
         print(f"usage: python -m jobs.bench NAME [--help]\n\n{names}", file=sys.stdout if asked else sys.stderr)
         return 0 if asked else 2
-    code: int = importlib.import_module(f"jobs.bench.{argv[0]}").main(argv[1:])
+    code: int = importlib.import_module(f"jobs.bench.{argv[0].replace('-', '_')}").main(argv[1:])
     return code
 
 
