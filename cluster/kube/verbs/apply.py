@@ -45,7 +45,7 @@ exit status:
   6  a kind is not installed                        7  conflicts; see --force-conflicts
 
 examples:
-  python -m cluster up gpu+ha --set image=registry.example/tidegate@sha256:…
+  python -m cluster up gpu+ha --set image=NAME@sha256:…
   python -m cluster up dev --dry-run
   python -m cluster up gpu --no-wait --context staging
 """

@@ -20,7 +20,7 @@ problem, else 0.
 EXAMPLES = """\
 examples:
   python -m cluster doctor ha
-  python -m cluster doctor gpu+mesh --set image=registry.example/tidegate@sha256:…
+  python -m cluster doctor gpu+mesh --set image=NAME@sha256:…
   python -m cluster doctor --json | jq '.checks[] | select(.level == "problem")'
 """
 

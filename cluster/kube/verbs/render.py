@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -11,8 +12,9 @@ from rich.table import Table
 from cluster.kube.cli import Verbs, run
 from cluster.kube.errors import UsageError
 from cluster.kube.overlays import Listed, available
-from cluster.kube.render import render_text
+from cluster.kube.render import render, render_text
 from cluster.kube.sets import FORMS
+from cluster.kube.sizes import Size, cells, sizes
 
 DESCRIPTION = """\
 Print the manifests of an overlay as `kubectl apply -k` would send them, with what --set changes.
@@ -24,7 +26,8 @@ EXAMPLES = """\
 examples:
   python -m cluster render --list
   python -m cluster render gpu+ha+mesh
-  python -m cluster render gpu --set image=registry.example/tidegate@sha256:… --set TIDEGATE_GATEWAY_MAX_BATCH=64
+  python -m cluster render ha --sizes
+  python -m cluster render gpu --set image=NAME@sha256:… --set TIDEGATE_GATEWAY_MAX_REPLICAS=8
   python -m cluster render ha --set Deployment/tidegate-mlflow:/spec/replicas=3 | kubectl apply --server-side -f -
 """
 
@@ -40,6 +43,9 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("overlay", nargs="?", metavar="OVERLAY", help="what to render; --list shows what there is")
     parser.add_argument("--list", action="store_true", help="show the overlays and components")
+    parser.add_argument(
+        "--sizes", action="store_true", help="show what it asks for instead: pods, CPU, memory, storage"
+    )
     parser.add_argument("-n", "--namespace", metavar="NAME", help="namespace (default: that of the manifests)")
     add_sets(parser)
     parser.set_defaults(run=lambda options: run(_render, options))
@@ -58,8 +64,20 @@ def _render(options: argparse.Namespace) -> int:
         return 0
     if options.overlay is None:
         raise UsageError("an OVERLAY is missing; python -m cluster render --list shows what there is")
+    if options.sizes:
+        _show_sizes(sizes(render(options.overlay, options.sets, options.namespace)))
+        return 0
     print(render_text(options.overlay, options.sets, options.namespace), end="")
     return 0
+
+
+def _show_sizes(found: Sequence[Size]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for title in ("part", "pods", "CPU of each", "memory of each", "GPUs of each", "storage of each"):
+        table.add_column(title, no_wrap=True, justify="left" if title == "part" else "right")
+    for size in found:
+        table.add_row(*cells(size))
+    Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False).print(table)
 
 
 def _show_list() -> None:
