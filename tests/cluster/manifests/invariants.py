@@ -299,6 +299,14 @@ def spreading_selects_its_own_pods(objects: list[Object]) -> Iterator[str]:
                 yield f"{pod}: is spread by {each['labelSelector']}, which does not select it"
 
 
+def only_usable_nodes_hold_pods_back(objects: list[Object]) -> Iterator[str]:
+    """A hard spread counts every node unless told otherwise, also those whose taints keep its pods away."""
+    for pod in pods(objects):
+        for each in pod.spec.get("topologySpreadConstraints") or []:
+            if each["whenUnsatisfiable"] == "DoNotSchedule" and each.get("nodeTaintsPolicy") != "Honor":
+                yield f"{pod}: a node that is tainted holds the others at {each['maxSkew']} each"
+
+
 def everything_is_in_the_namespace(objects: list[Object]) -> Iterator[str]:
     for obj in objects:
         wanted = None if obj["kind"] in CLUSTER_SCOPED else NAMESPACE
@@ -419,6 +427,7 @@ ALL = (
     what_speaks_is_let_through,
     budgets_select_pods,
     spreading_selects_its_own_pods,
+    only_usable_nodes_hold_pods_back,
     everything_is_in_the_namespace,
     nothing_is_there_twice,
     variables_are_known,

@@ -211,6 +211,11 @@ BREAKS: list[tuple[str, str, Change]] = [
         ),
     ),
     (
+        "only_usable_nodes_hold_pods_back",
+        "tainted",
+        lambda o: group(o, 0)["template"]["spec"]["topologySpreadConstraints"][0].pop("nodeTaintsPolicy"),
+    ),
+    (
         "spreading_selects_its_own_pods",
         "which does not select it",
         lambda o: group(o, 0).update(groupName="answering"),

@@ -12,10 +12,12 @@ from ray.serve.schema import ServeDeploySchema
 
 from app.gateway.grpc.servicer import ADD_INFERENCE_SERVICE
 from app.releases.names import APP, IMPORT_PATH, PREFIX
+from app.routing.readback import GATEWAY_DEPLOYMENT
 from app.settings import Settings, get_settings
 from cluster.kube.manifest import Object
 from cluster.local.config import LocalConfig
 from cluster.local.environment import _tuning
+from tests.cluster.manifests.pods import pods, selects
 from tests.cluster.manifests.rendering import CLUSTER, COMBINATIONS, PLATFORMS, render
 
 DIFFERENT = {
@@ -162,6 +164,33 @@ def test_two_proxies_are_on_two_nodes() -> None:
     assert serving["minReplicas"] >= 2
     spread = serving["template"]["spec"]["topologySpreadConstraints"][0]
     assert (spread["topologyKey"], spread["whenUnsatisfiable"]) == ("kubernetes.io/hostname", "DoNotSchedule")
+
+
+def test_no_drain_leaves_a_serving_pod_without_a_gateway_replica(
+    base: list[Object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More replicas than one node takes are on two nodes; a pod without any would have no proxy and never be Ready."""
+    objects = render("ha")
+    for variable, value in one(objects, "ConfigMap", "tidegate-settings")["data"].items():
+        monkeypatch.setenv(variable, value)
+    gateway = Settings.load().gateway
+    declared = yaml.safe_load(spec(objects)["serveConfigV2"])
+    ServeDeploySchema.model_validate(declared)
+    (deployment,) = declared["applications"][0].pop("deployments")
+    assert declared == yaml.safe_load(spec(base)["serveConfigV2"])
+    assert deployment["name"] == GATEWAY_DEPLOYMENT
+    per_node = deployment["max_replicas_per_node"]
+    room = per_node * spec(objects)["rayClusterConfig"]["workerGroupSpecs"][0]["minReplicas"]
+    assert per_node < gateway.min_replicas
+    assert gateway.min_replicas < room, "a new replica comes before an old one goes (max_surge_percent)"
+    assert gateway.max_replicas <= room
+
+
+def test_whatever_pod_serves_counts_for_the_budget_of_those_that_serve() -> None:
+    objects = render("gpu+ha")
+    selector = one(objects, "PodDisruptionBudget", "tidegate-serving")["spec"]["selector"]
+    counted = {pod.where for pod in pods(objects) if selects(selector, pod.labels)}
+    assert counted == {"group serving", "group serving-gpu"}
 
 
 def test_a_gpu_is_a_limit_and_a_node_that_has_it() -> None:
