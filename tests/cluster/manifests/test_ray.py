@@ -136,6 +136,25 @@ def test_replicas_and_training_find_nodes_of_their_own(name: str, monkeypatch: p
         validate_node_labels(labels)
 
 
+@pytest.mark.parametrize("name", ["base", *PLATFORMS, *COMBINATIONS])
+def test_a_worker_is_ready_while_its_proxy_answers_whatever_the_head_does(name: str) -> None:
+    """The operator's probe of a worker calls wget, which the image has not, and asks the head through Ray's agent."""
+    cluster = spec(render(name))["rayClusterConfig"]
+    for group in cluster["workerGroupSpecs"]:
+        probe = group["template"]["spec"]["containers"][0]["readinessProbe"]
+        assert probe["httpGet"] == {"path": "/-/healthz", "port": "serve"}
+        assert probe["failureThreshold"] > 1, "one slow answer takes no pod out of the Service"
+    assert "readinessProbe" not in cluster["headGroupSpec"]["template"]["spec"]["containers"][0]
+    # From this version on the operator asks a head by HTTP.
+    assert tuple(map(int, cluster["rayVersion"].split("."))) >= (2, 53)
+
+
+def test_a_training_cluster_of_its_own_serves_nothing_so_no_proxy_is_asked_for() -> None:
+    job = one(render("kueue-training-job"), "RayJob", "train-flights-online")["spec"]["rayClusterSpec"]
+    for group in [job["headGroupSpec"], *job["workerGroupSpecs"]]:
+        assert "readinessProbe" not in group["template"]["spec"]["containers"][0]
+
+
 @pytest.mark.parametrize("name", [*PLATFORMS, *COMBINATIONS])
 def test_further_groups_are_at_the_end(name: str, base: list[Object]) -> None:
     groups = [group["groupName"] for group in spec(render(name))["rayClusterConfig"]["workerGroupSpecs"]]
