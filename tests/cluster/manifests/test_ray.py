@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from app.settings import Settings, get_settings
 from cluster.kube.manifest import Object
 from cluster.local.config import LocalConfig
 from cluster.local.environment import _tuning
-from tests.cluster.manifests.pods import pods, selects
+from tests.cluster.manifests.pods import containers, pods, quantity, selects
 from tests.cluster.manifests.rendering import CLUSTER, COMBINATIONS, PLATFORMS, render
 
 DIFFERENT = {
@@ -229,6 +230,23 @@ def test_dev_fits_a_laptop() -> None:
     scaling = one(objects, "HorizontalPodAutoscaler", "tidegate-mlflow")["spec"]
     assert (scaling["minReplicas"], scaling["maxReplicas"]) == (1, 1)
     assert one(objects, "PersistentVolumeClaim", "tidegate-shared")["spec"]["accessModes"] == ["ReadWriteOnce"]
+
+
+def test_dev_is_scheduled_on_four_cpus_and_twelve_gib() -> None:
+    """Every pod at its most, a training run's submitter and MLflow's second pod while it rolls included."""
+    # Kubernetes' own pods on one node (as kind starts them: DNS, etcd, API server, scheduler, ...) and the operator.
+    wanted = {"cpu": Decimal("1.2"), "memory": quantity("1Gi")}
+    objects = [*render("dev"), *render("training-job")]
+    for pod in pods(objects):
+        times = 2 if pod.owner.name == "tidegate-mlflow" else 1
+        mine = [each for each in containers(objects) if each.pod == pod]
+        starting = {each["name"] for each in pod.spec.get("initContainers", [])}
+        for name in wanted:
+            asked = {each.name: quantity(each.fields["resources"]["requests"][name]) for each in mine}
+            running = sum(value for container, value in asked.items() if container not in starting)
+            wanted[name] += times * max(running, *(asked[container] for container in starting), Decimal(0))
+    assert wanted["cpu"] <= 4
+    assert wanted["memory"] <= quantity("12Gi")
 
 
 def test_the_job_is_a_command_of_ours_on_the_cluster_that_is_there() -> None:
