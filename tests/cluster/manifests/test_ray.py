@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from decimal import Decimal
 from typing import Any
 
 import pytest
 import yaml
 from ray._private.label_utils import validate_node_labels
+from ray.autoscaler._private.kuberay.autoscaling_config import _node_type_from_group_spec
 from ray.serve.schema import ServeDeploySchema
 
 from app.gateway.grpc.servicer import ADD_INFERENCE_SERVICE
@@ -18,7 +20,7 @@ from app.settings import Settings, get_settings
 from cluster.kube.manifest import Object
 from cluster.local.config import LocalConfig
 from cluster.local.environment import _tuning
-from tests.cluster.manifests.pods import containers, pods, quantity, selects
+from tests.cluster.manifests.pods import cluster_of, containers, pods, quantity, selects
 from tests.cluster.manifests.rendering import CLUSTER, COMBINATIONS, PLATFORMS, render
 
 DIFFERENT = {
@@ -189,7 +191,7 @@ def test_two_proxies_are_on_two_nodes() -> None:
 def test_no_drain_leaves_a_serving_pod_without_a_gateway_replica(
     base: list[Object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More replicas than one node takes are on two nodes; a pod without any would have no proxy and never be Ready."""
+    """More replicas than one node takes are on two nodes; a pod without one has no proxy and is never Ready."""
     objects = render("ha")
     for variable, value in one(objects, "ConfigMap", "tidegate-settings")["data"].items():
         monkeypatch.setenv(variable, value)
@@ -258,3 +260,26 @@ def test_the_job_is_a_command_of_ours_on_the_cluster_that_is_there() -> None:
     assert (python, option, arguments[0]) == ("python", "-m", "--config")
     assert importlib.util.find_spec(module) is not None
     assert (CLUSTER.parent / "jobs" / "configs" / f"{arguments[1]}.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("overlay", "kind", "name"),
+    [
+        ("base", "RayService", "tidegate"),
+        ("dev", "RayService", "tidegate"),
+        ("kueue-training-job", "RayJob", "train-flights-online"),
+    ],
+)
+def test_a_jobs_driver_is_where_nothing_is_served_and_leaves_the_cpus_to_its_workers(
+    overlay: str, kind: str, name: str
+) -> None:
+    job = one(render("training-job"), "RayJob", "train-flights-online")["spec"]
+    ((asked, units),) = json.loads(job["entrypointResources"]).items()
+    assert "entrypointNumCpus" not in job
+    found = {
+        group["groupName"]: _node_type_from_group_spec(group, is_head=False)["resources"]
+        for group in cluster_of(one(render(overlay), kind, name))["workerGroupSpecs"]
+    }
+    assert [group for group, resources in found.items() if resources.get(asked, 0) >= units] == ["training"]
+    config = yaml.safe_load((CLUSTER.parent / "jobs" / "configs" / "flights-online.yaml").read_text())
+    assert found["training"]["CPU"] >= config["workers"]
