@@ -186,6 +186,9 @@ class ServingSettings(_Scaled):
     max_queued_requests: Count = Field(256, description="Requests per gateway replica that may wait for a version")
     num_cpus: Annotated[float, Field(ge=0)] = Field(0.1, description="CPUs reserved per replica")
     num_gpus: Annotated[float, Field(ge=0)] = Field(0, description="GPUs reserved per replica")
+    max_replicas_per_node: Annotated[int, Field(ge=0)] = Field(
+        0, description="Most replicas of a version on one node, so that a lost one does not take all; 0: any number"
+    )
     node_labels: NodeLabels = Field(
         default_factory=dict,
         description="Labels of the Ray nodes that all replicas run on, the gateway's too: name=value,...",

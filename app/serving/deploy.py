@@ -79,7 +79,7 @@ def deploy(client: MlflowClient, model: str, version: str, defaults: ServingSett
     app = fresh_name(model, version)
     started = time.monotonic()
     serve.run_many(
-        [serve.RunTarget(target=_configured(settings).bind(model, version, settings), name=app, route_prefix=None)],
+        [serve.RunTarget(target=configured(settings).bind(model, version, settings), name=app, route_prefix=None)],
         wait_for_ingress_deployment_creation=False,
         wait_for_applications_running=False,
     )
@@ -114,7 +114,8 @@ def running() -> dict[str, str]:
     return {name: str(found.status.value) for name, found in serve.status().applications.items()}
 
 
-def _configured(settings: ServingSettings) -> Any:
+def configured(settings: ServingSettings) -> Any:
+    """The deployment of a version, scaled and placed as ``settings`` say."""
     return Version.options(
         autoscaling_config=AutoscalingConfig(
             min_replicas=settings.min_replicas,
@@ -129,6 +130,7 @@ def _configured(settings: ServingSettings) -> Any:
         ),
         max_ongoing_requests=settings.max_ongoing_requests,
         max_queued_requests=settings.max_queued_requests,
+        max_replicas_per_node=settings.max_replicas_per_node or None,
         graceful_shutdown_timeout_s=settings.drain_timeout_s,
         logging_config=QUIET,
         ray_actor_options={
