@@ -27,7 +27,7 @@ _LOOKED_AT = (
     ("ray.io", "rayjobs"),
     ("ray.io", "rayservices"),
 )
-"""What ``status``, ``logs`` and a wait read whatever was rendered. Events are two resources to RBAC, one to a reader."""
+"""What ``status``, ``logs`` and a wait read whatever was rendered. To RBAC events are two resources."""
 _WRITTEN = (("patch", "ray.io", "rayclusters"), ("create", "ray.io", "rayjobs"))
 """``scale`` patches the RayCluster that the operator has made; ``train`` makes a RayJob."""
 _TOKEN_KEY = "auth_token"  # noqa: S105  (a key's name)

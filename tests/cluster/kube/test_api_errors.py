@@ -101,7 +101,7 @@ def test_composed_another_server_is_not_one_without_kinds(serve: Serve, status: 
 
 
 def test_composed_a_webhook_that_is_away_is_said() -> None:
-    text = b'{"kind": "Status", "message": "Internal error occurred: failed calling webhook \\"m.example\\"", "code": 500}'
+    text = rb'{"kind": "Status", "message": "Internal error occurred: failed calling webhook \"m\"", "code": 500}'
     found = error_of(500, text, doing="x", server="s")
     assert "failed calling webhook" in str(found)
     assert "see to its controller's pods" in str(found)
