@@ -190,6 +190,15 @@ class TestRetries:
             served.kube.create(obj)
         assert len([asked for asked in served.server.asked if asked.method == "POST"]) == 1
 
+    def test_a_create_that_may_have_been_done_is_not_repeated(self, serve: Serve) -> None:
+        obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}}
+        path = "/api/v1/namespaces/n/configmaps?fieldManager=rayplat"
+        away = composed(self.why, "POST", path, "busy", status=503, sent=obj, content_type="application/json")
+        served = serve(away)
+        with pytest.raises(errors.UnreachableError, match="cannot answer now"):
+            served.kube.create(obj)
+        assert [asked.method for asked in served.server.asked].count("POST") == 1
+
     def test_retry_after_is_honoured(self, serve: Serve) -> None:
         busy = {"kind": "Status", "message": "too many requests", "reason": "TooManyRequests", "code": 429}
         limited = composed(self.why, "GET", DEMO_PATH, busy, status=429, headers=(("Retry-After", "1"),))

@@ -169,6 +169,33 @@ def test_ctrl_c_in_a_wait_has_its_exit_code(
     assert json.loads(said.out)["error"]["exitCode"] == 130
 
 
+def test_up_refuses_before_it_asks_for_anything(
+    call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pods = {"template": {"spec": {"containers": [{"name": "ray", "image": "x@sha256:0"}]}}}
+    group = {"groupName": "w", "minReplicas": 3, "maxReplicas": 1, **pods}
+    spec = {"headGroupSpec": pods, "workerGroupSpecs": [group]}
+    cluster = {"apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": {"name": "c", "namespace": "demo"}}
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(cluster | {"spec": spec}))
+    assert call("up", "OVERLAY", exchanges=[]) == 2  # the server is asked for nothing: it would fail the test
+    assert "so nothing was sent" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["up", "diff"])
+def test_all_kinds_that_are_not_installed_are_named_and_nothing_is_sent(
+    call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    queues = [
+        {"apiVersion": "kueue.x-k8s.io/v1beta2", "kind": kind, "metadata": {"name": "q", "namespace": "demo"}}
+        for kind in ("LocalQueue", "ClusterQueue")
+    ]
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump_all([SETTINGS, *queues]))
+    missing = moved(recorded("01_discovery", "unknown group"), path="/apis/kueue.x-k8s.io/v1beta2")
+    assert call(verb, "OVERLAY", exchanges=[missing]) == 6
+    said = capsys.readouterr().err
+    assert "ClusterQueue (kueue.x-k8s.io/v1beta2), LocalQueue (kueue.x-k8s.io/v1beta2); nothing was sent" in said
+
+
 def test_nobody_who_reads_is_no_traceback(tmp_path: Path) -> None:
     """``python -m cluster render OVERLAY | head -0``: what is written after the reader has gone."""
     (tmp_path / "kustomization.yaml").write_text("resources: [settings.yaml]\n")
