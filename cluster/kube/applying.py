@@ -8,13 +8,13 @@ from enum import StrEnum
 from typing import Any
 
 from cluster.kube.api import Kube
-from cluster.kube.comparison import Difference, differences, same
-from cluster.kube.errors import FieldConflictError, NotFoundError, TestFailedError
+from cluster.kube.comparison import Difference, differences, hidden, same
+from cluster.kube.errors import FieldConflictError, KubeError, NotFoundError, StaleError, TestFailedError
 from cluster.kube.manifest import Key, Object, key_of
 from cluster.kube.ownership import Conflict, conflicts, only_replica_writers, value_at
 from cluster.kube.readback import Prepared, active_cluster, with_live_groups, without_scaled_replicas
 
-_TAKE_OVERS = 5
+_ATTEMPTS = 5
 
 
 class Outcome(StrEnum):
@@ -44,7 +44,10 @@ class Applied:
         """What force would change of the fields in conflict."""
         found = []
         for conflict in self.conflicts:
-            live, wanted = value_at(self.before, conflict.field), value_at(self.sent.obj, conflict.field)
+            live, wanted = (
+                value_at(obj and hidden(obj, side), conflict.field)
+                for obj, side in ((self.before, "before"), (self.sent.obj, "after"))
+            )
             found += list(differences(live, wanted, conflict.field.lstrip(".")))
         return found
 
@@ -70,10 +73,23 @@ class Applier:
         Never raises for a conflict of owners: that is an outcome, so that the other objects are applied.
 
         Raises:
+            KubeError: the object is being deleted: the server would take it and it would go all the same.
             ApiError, UnreachableError: as ``Kube.apply`` does otherwise.
         """
+        left = _ATTEMPTS
+        while True:
+            left -= 1
+            try:
+                return self._apply_once(obj)
+            except StaleError:  # written by others in the very moment; it is read anew
+                if not left:
+                    raise
+
+    def _apply_once(self, obj: Object) -> Applied:
         key = key_of(obj)
         before = self._kube.find(key)
+        if before is not None and not self._dry_run:
+            _refuse_going(key, before)
         running = self._running(obj, before)
         sent = self._prepared(obj, before, running)
         conflict: tuple[Conflict, ...] = ()
@@ -117,7 +133,7 @@ class Applier:
         an equal list is no conflict and makes us its owner beside the other.
         """
         key, groups = key_of(obj), "/spec/workerGroupSpecs"
-        left = _TAKE_OVERS
+        left = _ATTEMPTS
         while True:
             left -= 1
             live = self._kube.get(key)
@@ -133,6 +149,16 @@ class Applier:
                 equal = copy.deepcopy(sent.obj)
                 equal["spec"]["workerGroupSpecs"] = patched["spec"]["workerGroupSpecs"]
                 return sent, self._kube.apply(equal)
-            except (TestFailedError, FieldConflictError):
+            except (TestFailedError, FieldConflictError, StaleError):
                 if not left:
                     raise
+
+
+def _refuse_going(key: Key, live: Object) -> None:
+    since = live["metadata"].get("deletionTimestamp")
+    if since:
+        held = ", ".join(live["metadata"].get("finalizers") or ()) or "nothing but its own shutdown"
+        raise KubeError(
+            f"{key} is being deleted since {since}, held by {held}: what is applied to it now goes with it\n"
+            "  wait until it is gone, then apply again"
+        )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,8 @@ from cluster.kube.errors import KubeError
 Verbs = argparse._SubParsersAction
 
 INTERRUPTED = 130
+NOBODY_READS = 141
+"""As a process that SIGPIPE has ended: ``| head`` has seen enough."""
 
 
 def add_access(parser: argparse.ArgumentParser) -> None:
@@ -19,20 +23,43 @@ def add_access(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("which cluster", "as kubectl finds it; inside a pod, the pod's own")
     group.add_argument("--kubeconfig", type=Path, metavar="FILE", help="(default: KUBECONFIG, else ~/.kube/config)")
     group.add_argument("--context", metavar="NAME", help="a context of the kubeconfig (default: its current one)")
-    group.add_argument("-n", "--namespace", metavar="NAME", help="where the platform is (default: tidegate)")
+    group.add_argument(
+        "-n",
+        "--namespace",
+        metavar="NAME",
+        help="where the platform is (default: where the manifests say, else the context, else tidegate)",
+    )
 
 
 def run(verb: Callable[[argparse.Namespace], int], options: argparse.Namespace, *, failed: int = 1) -> int:
     """Run a verb; an error of ours is printed as its sentence and gives its exit code.
 
+    With ``--json`` the error is printed on stdout as well: a document with ``error``, and what was done before it.
+
     Args:
         failed: The exit code in the place of 1, for a verb whose 1 means something else.
     """
     try:
+        code = _run(verb, options, failed)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes stdout once more when it ends, which would fail again and be told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOBODY_READS
+    return code
+
+
+def _run(verb: Callable[[argparse.Namespace], int], options: argparse.Namespace, failed: int) -> int:
+    try:
         return verb(options)
     except KubeError as error:
+        code = failed if error.exit_code == 1 else error.exit_code
         print(error, file=sys.stderr)
-        return failed if error.exit_code == 1 else error.exit_code
+        done, said, name = error.done, str(error), type(error).__name__
     except KeyboardInterrupt:
+        code = INTERRUPTED
         print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        done, said, name = {}, "interrupted", "KeyboardInterrupt"
+    if getattr(options, "json", False):
+        print(json.dumps({**done, "error": {"type": name, "message": said, "exitCode": code}}))
+    return code

@@ -16,6 +16,8 @@ _SERVERS = ("managedFields", "resourceVersion", "generation", "uid", "creationTi
 _NAMED = ("groupName", "name", "key", "type")
 """Which field tells the entries of a list apart, where they have one of these."""
 ABSENT = "(absent)"
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""Where a client-side apply of kubectl keeps the whole object, a Secret's values included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +85,22 @@ def _entries(entries: list[Any]) -> dict[Any, Any] | None:
     return None if entries else {}
 
 
+def hidden(obj: Object, side: str, other: Object | None = None) -> Object:
+    """The object; a Secret without its values, each marked with ``side`` where it is not the one of ``other``."""
+    if obj.get("kind") != "Secret":
+        return obj
+    obj = copy.deepcopy(obj)
+    holders = [(obj, other or {}, field) for field in ("data", "stringData")]
+    holders.append((obj.get("metadata") or {}, (other or {}).get("metadata") or {}, "annotations"))
+    for holder, others, field in holders:
+        there, known = holder.get(field) or {}, others.get(field) or {}
+        for key in there if field != "annotations" else {_LAST_APPLIED} & there.keys():
+            there[key] = "***" if key in known and known[key] == there[key] else f"*** ({side})"
+    return obj
+
+
 def _yaml(obj: Object, other: Object | None, side: str) -> list[str]:
-    bare = stripped(obj)
-    if bare.get("kind") == "Secret":
-        for field in {"data", "stringData"} & bare.keys():
-            others = (other or {}).get(field) or {}
-            hidden = {
-                key: "***" if others.get(key) == value else f"*** ({side})" for key, value in bare[field].items()
-            }
-            bare[field] = hidden
+    bare = hidden(stripped(obj), side, other)
     return yaml.safe_dump(bare, sort_keys=True, allow_unicode=True, width=1000).splitlines()
 
 

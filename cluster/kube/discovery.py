@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from cluster.kube.errors import MissingKindError
+from cluster.kube.errors import MissingKindError, UnreachableError
+from cluster.kube.status_errors import NO_API_SERVER
 from cluster.kube.transport import Request, Transport
 
 
@@ -62,6 +63,12 @@ class Discovery:
     def _ask(self, api_version: str) -> dict[str, Resource]:
         base = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
         answer = self._transport.send(Request(f"look for {api_version}", "GET", base))
+        if not isinstance(answer, dict) or answer.get("kind") != "APIResourceList":
+            # Whatever it is: taken for a server without any kinds, it would have nothing to remove or to wait for.
+            raise UnreachableError(
+                f"look for {api_version}: what answered at {self._transport.server} is no API server: it lists no "
+                f"resources\n  {NO_API_SERVER}"
+            )
         return {
             found["kind"]: Resource(base, found["name"], found["namespaced"])
             for found in answer.get("resources") or ()

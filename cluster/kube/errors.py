@@ -22,12 +22,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 class KubeError(Exception):
-    """Base of all. ``str()`` is a sentence for the user."""
+    """Base of all. ``str()`` is a sentence for the user; ``done`` is what ``--json`` tells of before it."""
 
     exit_code = 1
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        self.done: dict[str, Any] = {}
 
 
 class UsageError(KubeError):

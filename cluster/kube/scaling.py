@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.kube.api import Kube
-from cluster.kube.errors import TestFailedError, UsageError
+from cluster.kube.errors import StaleError, TestFailedError, UsageError
 from cluster.kube.manifest import Key, Object
 from cluster.kube.readback import active_cluster, bounds
 
@@ -48,7 +48,7 @@ def scale(kube: Kube, cluster: Key, group: str, replicas: int, *, dry_run: bool 
 
     Raises:
         UsageError: no such group, or a number outside its bounds.
-        TestFailedError: the group was changed by others each time, five times.
+        TestFailedError, StaleError: the group was changed by others each time, five times.
     """
     left = _ATTEMPTS
     while True:
@@ -56,7 +56,7 @@ def scale(kube: Kube, cluster: Key, group: str, replicas: int, *, dry_run: bool 
         obj = kube.get(cluster)
         try:
             return _scale_once(kube, cluster, obj, group, replicas, dry_run)
-        except TestFailedError:
+        except (TestFailedError, StaleError):
             if not left:
                 raise
 

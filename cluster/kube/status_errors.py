@@ -28,13 +28,17 @@ from cluster.kube.errors import (
 _TYPED_PATCH = "failed to create typed patch object"
 _UNAVAILABLE = frozenset({429, 502, 503, 504})
 _WRONG = frozenset({400, 406, 413, 415, 422})
+_NO_SUCH_PATH = "404 page not found"
+"""What an API server says, as plain text, of a path that it does not serve; of nothing else."""
+
+NO_API_SERVER = "is a proxy or a login page in the way, or does the kubeconfig's context name another server?"
 
 
 def error_of(status: int, text: bytes, *, doing: str, server: str, json_patch: bool = False) -> KubeError:
     """The error for an answer that is none of 2xx.
 
     - 404 as plain text: the server has no such kind; as a ``Status`` that names an object (or its namespace): that
-      one is missing.
+      one is missing. A 404 in other words comes from something else, as do a redirect and a page of HTML.
     - 409: ``AlreadyExists``; with causes ``FieldManagerConflict``: another manager owns what was applied; else the
       object has changed, or is another one, since it was read.
     - 403: a namespace that is going; a quota; else rights, or an admission rule.
@@ -56,8 +60,20 @@ def error_of(status: int, text: bytes, *, doing: str, server: str, json_patch: b
     reason = body.get("reason", "")
     if status in _UNAVAILABLE:
         return UnreachableError(f"{doing}: {server} cannot answer now ({status}): {words}\n  try again in a while")
+    if status != 401 and not body and _is_elsewhere(status, text):
+        return UnreachableError(
+            f"{doing}: what answered at {server} is no API server ({status}): {words}\n  {NO_API_SERVER}"
+        )
     kind, advice = _kind(status, reason, words, details, causes, json_patch and bool(body))
     return kind(f"{doing}: {status}: {words}", status=status, reason=reason, causes=causes, advice=advice)
+
+
+def _is_elsewhere(status: int, text: bytes) -> bool:
+    """Whether an answer without a ``Status`` is that of a proxy, a login page, or another server."""
+    said = text.strip()
+    if status < 400 or said.startswith(b"<"):
+        return True
+    return status == 400 or (status == 404 and said != _NO_SUCH_PATH.encode())
 
 
 def _kind(
@@ -74,9 +90,12 @@ def _kind(
         )
     if status == 404:
         gone = details.get("kind") == "namespaces"
-        return NotFoundError, f"create it first: kubectl create namespace {details['name']}" if gone else ""
+        if gone:
+            return NotFoundError, f"create it first: kubectl create namespace {details['name']}"
+        return NotFoundError, "is the name right, and the namespace? -n names another"
     if status == 409 and reason == "AlreadyExists":
-        return ExistsError, "wait until it is gone" if words.startswith("object is being deleted") else ""
+        going = words.startswith("object is being deleted")
+        return ExistsError, "wait until it is gone" if going else "take another name, or delete that one first"
     if status == 409 and any(cause.reason == "FieldManagerConflict" for cause in causes):
         return FieldConflictError, "--force-conflicts takes these fields over from whoever owns them now"
     if status == 409:
@@ -87,7 +106,9 @@ def _kind(
         return TestFailedError, "what the patch was made for is not there any more: read it again and repeat"
     if status in _WRONG or words.startswith(_TYPED_PATCH):
         return InvalidError, "the manifest is wrong, not the server: correct the field named"
-    return ApiError, ""
+    if "failed calling webhook" in words:
+        return ApiError, "an admission webhook does not answer: see to its controller's pods, then try again"
+    return ApiError, "this is the server's own trouble: see its logs and `kubectl get --raw /readyz?verbose`"
 
 
 def _forbidden_advice(words: str, causes: tuple[Cause, ...]) -> str:

@@ -30,7 +30,7 @@ from kubernetes.config import ConfigException
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError, SSLError
 
 from cluster.kube.errors import KubeError, UnreachableError
-from cluster.kube.status_errors import error_of
+from cluster.kube.status_errors import NO_API_SERVER, error_of
 
 ATTEMPTS = 5
 _BACKOFF_S = 0.2
@@ -101,7 +101,7 @@ class Transport:
                 raise self.error(request, status, text)
 
     def stream(self, request: Request, *, idle_s: float | None) -> Iterator[bytes]:
-        """The lines of an answer as they come, without their ends. A last line without an end is left out.
+        """The lines of an answer as they come, without their ends; what follows the last end is a line, too.
 
         ``idle_s`` is the longest silence; ``None``: as long as the connection lives.
 
@@ -117,6 +117,8 @@ class Transport:
             for chunk in response.stream(2**16, decode_content=True):
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield from lines
+            if rest:
+                yield rest
         finally:
             response.close()
 
@@ -175,8 +177,7 @@ def _decode(text: bytes) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise UnreachableError(
-            f"what answered is no API server: {text[:200].decode(errors='replace')!r} is not JSON\n"
-            "  is a proxy or a login page in the way?"
+            f"what answered is no API server: {text[:200].decode(errors='replace')!r} is not JSON\n  {NO_API_SERVER}"
         ) from error
 
 

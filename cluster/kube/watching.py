@@ -22,6 +22,8 @@ from cluster.kube.transport import Request, Transport, backoff_s
 SERVER_S = 240
 """A watch's longest life, seconds: it is resumed then, which also tells a dead connection from a quiet one."""
 _GRACE_S = 10.0
+_QUICK_S = 1.0
+"""A connection that ends sooner and has told nothing (a proxy cut it, its revision is gone) is no progress."""
 _FAILURES = 10
 """So many broken connections on end, about half a minute of backing off, mean that the server is gone."""
 
@@ -58,13 +60,14 @@ class Watch:
             ApiError: the server refuses to list or to watch.
             UnreachableError: it is not there any more.
         """
-        failures = 0
+        failures = fruitless = 0
         while time.monotonic() < self._deadline:
             if self._revision is None:
                 yield from self._relist()
+            began, told = time.monotonic(), False
             try:
                 for event in self._follow():
-                    failures = 0
+                    failures, told = 0, True
                     if event is not None:
                         yield event
             except ExpiredError:
@@ -77,7 +80,14 @@ class Watch:
                     raise UnreachableError(
                         f"{self._request.doing}: {self._transport.server} is gone: {error}"
                     ) from error
-                time.sleep(min(backoff_s(failures), max(self._deadline - time.monotonic(), 0)))
+                self._sleep(backoff_s(failures))
+                continue
+            fruitless = 0 if told or time.monotonic() - began >= _QUICK_S else fruitless + 1
+            if fruitless:
+                self._sleep(backoff_s(fruitless))
+
+    def _sleep(self, wait_s: float) -> None:
+        time.sleep(min(wait_s, max(self._deadline - time.monotonic(), 0)))
 
     def _relist(self) -> Iterator[Event]:
         objects, self._revision = self._listing()

@@ -52,6 +52,9 @@ def gather(kube: Server, rendered: Sequence[Object], namespace: str) -> Facts:
     """
     there = _seen(lambda: kube.find(Key("v1", "Namespace", namespace)))
     kinds = {kind: _has(kube, kind) for kind in kinds_of(rendered)}
+    rendered = [
+        _placed(kube, obj, namespace) if kinds[obj["apiVersion"], obj["kind"]] is True else obj for obj in rendered
+    ]
     return Facts(
         server=kube.server,
         version=kube.server_version(),
@@ -93,6 +96,13 @@ def _has(kube: Server, kind: ApiKind) -> bool | Unknown:
         return True
 
     return _seen(ask)
+
+
+def _placed(kube: Server, obj: Object, namespace: str) -> Object:
+    """With its namespace, as an apply would send it where the manifests name none."""
+    if obj["metadata"].get("namespace") or not kube.is_namespaced(obj["apiVersion"], obj["kind"]):
+        return obj
+    return obj | {"metadata": obj["metadata"] | {"namespace": namespace}}
 
 
 def _may(kube: Server, right: Right) -> bool:

@@ -11,9 +11,25 @@ from cluster.kube.manifest import Object, key_of
 from cluster.kube.rules.reading import at, mapping, objects, text
 
 _EACH = ("get", "list", "watch", "create", "patch", "delete")
-"""apply: get, create, patch; status: get, list, watch; scale: get, patch; down: delete."""
-_LOOKED_AT = (("", "pods"), ("", "events"), ("ray.io", "rayclusters"))
-"""What ``status`` and ``logs`` read beside the rendered objects: what the operator makes of them."""
+"""apply: get, create, patch; status: get, list, watch; down: get, watch, delete."""
+_LOOKED_AT = (
+    ("", "pods"),
+    ("", "events"),
+    ("events.k8s.io", "events"),
+    ("", "configmaps"),
+    ("", "persistentvolumeclaims"),
+    ("", "services"),
+    ("apps", "deployments"),
+    ("apps", "statefulsets"),
+    ("autoscaling", "horizontalpodautoscalers"),
+    ("policy", "poddisruptionbudgets"),
+    ("ray.io", "rayclusters"),
+    ("ray.io", "rayjobs"),
+    ("ray.io", "rayservices"),
+)
+"""What ``status``, ``logs`` and a wait read whatever was rendered. To RBAC events are two resources."""
+_WRITTEN = (("patch", "ray.io", "rayclusters"), ("create", "ray.io", "rayjobs"))
+"""``scale`` patches the RayCluster that the operator has made; ``train`` makes a RayJob."""
 _TOKEN_KEY = "auth_token"  # noqa: S105  (a key's name)
 _OPERATORS_KINDS: ApiKind = ("cert-manager.io/v1", "Certificate")
 
@@ -57,7 +73,7 @@ def resource_of(kind: str) -> str:
 
 
 def rights_of(rendered: Iterable[Object], namespace: str) -> list[Right]:
-    """What apply, status, scale, down and logs of these objects must be allowed."""
+    """What apply, status, scale, train, down and logs of these objects must be allowed."""
     found = set()
     for obj in rendered:
         key = key_of(obj)
@@ -65,6 +81,7 @@ def rights_of(rendered: Iterable[Object], namespace: str) -> list[Right]:
         found |= {Right(verb, group, resource_of(key.kind), key.namespace) for verb in _EACH}
     for group, resource in _LOOKED_AT:
         found |= {Right(verb, group, resource, namespace) for verb in ("get", "list", "watch")}
+    found |= {Right(verb, group, resource, namespace) for verb, group, resource in _WRITTEN}
     found.add(Right("get", "", "pods/log", namespace))
     return sorted(found, key=lambda right: (right.group, right.resource, _EACH.index(right.verb)))
 

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cluster.kube.api import Kube
@@ -14,7 +14,7 @@ from cluster.kube.applying import Applied, Applier, Outcome
 from cluster.kube.cli import Verbs, add_access, run
 from cluster.kube.connection import connect, namespace_of
 from cluster.kube.durations import seconds
-from cluster.kube.errors import FieldConflictError, ForbiddenError, InvalidError, UsageError
+from cluster.kube.errors import FieldConflictError, ForbiddenError, InvalidError, KubeError, UsageError
 from cluster.kube.health import Health
 from cluster.kube.manifest import Key, Object
 from cluster.kube.readback import autoscaled
@@ -80,18 +80,23 @@ def _up(options: argparse.Namespace) -> int:
     refuse_violations(objects, _to_stderr)
     kube = connect(options.kubeconfig, options.context, warn=lambda text: _to_stderr(f"warning: {text}"))
     objects = placed(kube, objects, namespace_of(options))
-    say = _to_stderr if options.json else print
-    deadline = time.monotonic() + options.timeout
-    applied = apply_all(kube, objects, force=options.force_conflicts, dry_run=options.dry_run, say=say)
+    say = _to_stderr if options.json else _to_stdout
+    applied: list[Applied] = []
+    try:
+        for one in apply_each(kube, objects, force=options.force_conflicts, dry_run=options.dry_run, say=say):
+            applied.append(one)  # noqa: PERF402  (what came before an error is told with it)
+        conflict = any(each.outcome is Outcome.CONFLICT for each in applied)
+        keys = [each.key for each in applied if each.key.kind in AWAITED]
+        if keys and options.wait and not options.dry_run and not conflict:
+            # The time is that of the wait: a slow way to the server takes nothing from it.
+            wait_until_ready(kube, keys, time.monotonic() + options.timeout, Progress(say).report)
+            say("all is ready")
+    except KubeError as error:
+        error.done = _document(applied)
+        raise
     if options.json:
-        print(json.dumps({"objects": [as_json(each) for each in applied]}, indent=2))
-    if any(each.outcome is Outcome.CONFLICT for each in applied):
-        return FieldConflictError.exit_code
-    keys = [each.key for each in applied if each.key.kind in AWAITED]
-    if keys and options.wait and not options.dry_run:
-        wait_until_ready(kube, keys, deadline, Progress(say).report)
-        say("all is ready")
-    return 0
+        print(json.dumps(_document(applied), indent=2))
+    return FieldConflictError.exit_code if conflict else 0
 
 
 def refuse_violations(objects: Sequence[Object], say: Say) -> None:
@@ -104,7 +109,7 @@ def refuse_violations(objects: Sequence[Object], say: Say) -> None:
         raise UsageError(f"the operator would refuse this, so nothing was sent:\n{lines}")
 
 
-def apply_all(kube: Kube, objects: Sequence[Object], *, force: bool, dry_run: bool, say: Say) -> list[Applied]:
+def apply_each(kube: Kube, objects: Sequence[Object], *, force: bool, dry_run: bool, say: Say) -> Iterator[Applied]:
     """Apply the objects in their order, a line each; conflicts are told and do not stop the rest.
 
     Raises:
@@ -122,6 +127,7 @@ def apply_all(kube: Kube, objects: Sequence[Object], *, force: bool, dry_run: bo
         applied.append(one)
         for line in lines(one, dry_run=dry_run):
             say(line)
+        yield one
     changed = [
         each.after
         for each in applied
@@ -136,7 +142,6 @@ def apply_all(kube: Kube, objects: Sequence[Object], *, force: bool, dry_run: bo
             status=200,
             advice="correct the manifest and apply it again",
         )
-    return applied
 
 
 def lines(applied: Applied, *, dry_run: bool = False) -> list[str]:
@@ -195,6 +200,14 @@ def _said(refusals: Refusals | None, changed: Sequence[Object], say: Say) -> lis
     except ForbiddenError as error:
         say(_UNSEEN.format(error.message))
         return []
+
+
+def _document(applied: Sequence[Applied]) -> dict[str, Any]:
+    return {"objects": [as_json(each) for each in applied]}
+
+
+def _to_stdout(text: str) -> None:
+    print(text, flush=True)  # where it is a pipe (a CI job's log), progress is read while it is made
 
 
 def _to_stderr(text: str) -> None:

@@ -86,6 +86,8 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
 def _status(options: argparse.Namespace) -> int:
     kube, namespace = connect(options.kubeconfig, options.context), namespace_of(options)
     keys = _keys(kube.is_namespaced, options, namespace) if options.overlay else None
+    # Where the manifests say where they are, their pods are there, too, whatever the context's namespace is.
+    namespace = next((key.namespace for key in keys or () if key.namespace), namespace)
     if options.watch:
         return watch_status(kube, namespace, keys, as_json=options.json)
     found = look(kube, namespace, keys)

@@ -9,7 +9,7 @@ import pytest
 
 from cluster.kube import errors, transport
 from cluster.kube.manifest import Key
-from tests.cluster.kube.conftest import RAY, Serve
+from tests.cluster.kube.conftest import RAY, Serve, resources
 from tests.cluster.specs import needs_specs
 from tests.support.fake_api_server import Drop, composed, recorded
 
@@ -108,12 +108,8 @@ def test_composed_a_page_that_expired_starts_the_list_anew(serve: Serve) -> None
 
 def test_create_asks_what_we_may(serve: Serve) -> None:
     review = recorded("07_authz", "may I create rayclusters?")
-    discovery = composed(
-        "not recorded",
-        "GET",
-        "/apis/authorization.k8s.io/v1",
-        {"resources": [{"kind": "SelfSubjectAccessReview", "name": "selfsubjectaccessreviews", "namespaced": False}]},
-    )
+    kind = ("SelfSubjectAccessReview", "selfsubjectaccessreviews", False)
+    discovery = resources("authorization.k8s.io/v1", kind)
     asked = review.asked.body
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews?fieldManager=rayplat"
     post = composed(
@@ -132,8 +128,9 @@ def test_version_and_scope(serve: Serve) -> None:
 def test_composed_logs_are_lines(serve: Serve) -> None:
     why = "no transcript reads a log"
     path = "/api/v1/namespaces/team-a/pods/p/log?container=ray-worker&tailLines=2&sinceSeconds=60&previous=true"
-    kube = serve(composed(why, "GET", path, (b"one\ntw", b"o\n"))).kube
-    assert list(kube.logs("p", "team-a", container="ray-worker", tail=2, since_s=60, previous=True)) == ["one", "two"]
+    kube = serve(composed(why, "GET", path, (b"one\ntw", b"o\nlast wo", b"rds"))).kube
+    lines = list(kube.logs("p", "team-a", container="ray-worker", tail=2, since_s=60, previous=True))
+    assert lines == ["one", "two", "last words"]  # of what dies in the middle of a line, too
 
 
 class TestRetries:
@@ -192,6 +189,15 @@ class TestRetries:
         with pytest.raises(errors.UnreachableError):
             served.kube.create(obj)
         assert len([asked for asked in served.server.asked if asked.method == "POST"]) == 1
+
+    def test_a_create_that_may_have_been_done_is_not_repeated(self, serve: Serve) -> None:
+        obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}}
+        path = "/api/v1/namespaces/n/configmaps?fieldManager=rayplat"
+        away = composed(self.why, "POST", path, "busy", status=503, sent=obj, content_type="application/json")
+        served = serve(away)
+        with pytest.raises(errors.UnreachableError, match="cannot answer now"):
+            served.kube.create(obj)
+        assert [asked.method for asked in served.server.asked].count("POST") == 1
 
     def test_retry_after_is_honoured(self, serve: Serve) -> None:
         busy = {"kind": "Status", "message": "too many requests", "reason": "TooManyRequests", "code": 429}

@@ -80,6 +80,33 @@ def test_composed_a_proxy_in_the_way_is_no_api_server(serve: Serve) -> None:
         kube.server_version()
 
 
+@pytest.mark.parametrize(
+    ("status", "text", "words"),
+    [
+        (404, "<html>404 nginx</html>", "404 nginx"),
+        (404, '{"message": "no Route matched"}', "no Route matched"),
+        (403, "<html>Blocked</html>", "Blocked"),
+        (302, "", "302"),
+        (400, "Client sent an HTTP request to an HTTPS server.\n", "HTTPS server"),
+        (200, '{"ok": true}', "it lists no resources"),
+    ],
+)
+def test_composed_another_server_is_not_one_without_kinds(serve: Serve, status: int, text: str, words: str) -> None:
+    """Taken for a missing kind or a missing object, ``down`` would say of it that there is nothing to remove."""
+    exchange = composed("another server", "GET", "/apis/apps/v2", text, status=status)
+    kube = serve(exchange).kube
+    with pytest.raises(errors.UnreachableError, match="is a proxy or a login page in the way") as caught:
+        kube.find(Key("apps/v2", "Deployment", "x", "team-a"))
+    assert words in str(caught.value)
+
+
+def test_composed_a_webhook_that_is_away_is_said() -> None:
+    text = rb'{"kind": "Status", "message": "Internal error occurred: failed calling webhook \"m\"", "code": 500}'
+    found = error_of(500, text, doing="x", server="s")
+    assert "failed calling webhook" in str(found)
+    assert "see to its controller's pods" in str(found)
+
+
 def test_a_kind_that_is_not_installed_is_named(serve: Serve) -> None:
     missing = recorded("01_discovery", "unknown group")
     served = serve(moved(missing, path="/apis/kueue.x-k8s.io/v1beta2"))

@@ -92,6 +92,18 @@ def test_it_ends_at_its_deadline_in_the_middle_of_silence(serve: Serve) -> None:
     never.set()
 
 
+@pytest.mark.parametrize("told", [(), ({"type": "ERROR", "object": {"kind": "Status", "code": 410}},)])
+def test_connections_that_end_at_once_are_not_made_anew_without_a_pause(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, told: tuple[Part, ...]
+) -> None:
+    """A proxy that cuts streams, a revision that is gone again after each list: a server must not be hammered."""
+    monkeypatch.setattr(transport, "_BACKOFF_S", 0.1)
+    served = serve(_list("10"), _follow("10", *told))
+    assert list(served.kube.watch("ray.io/v1", "RayCluster", "team-a", deadline=time.monotonic() + 1)) == []
+    follows = [asked for asked in served.server.asked if ("watch", "true") in asked.query]
+    assert 2 <= len(follows) <= 8
+
+
 def test_a_server_that_stays_away_is_said(serve: Serve) -> None:
     served = serve(_list("10"), composed(WHY, "GET", f"{PATH}?watch=true&resourceVersion=10", Drop()))
     events = served.kube.watch("ray.io/v1", "RayCluster", "team-a", deadline=time.monotonic() + 30)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cluster.kube.applying import Applier, Outcome
-from cluster.kube.errors import NotFoundError, TestFailedError
+from cluster.kube.errors import KubeError, NotFoundError, StaleError, TestFailedError
 from cluster.kube.manifest import Object
 from cluster.kube.refusals import Refusals
 from tests.cluster.kube.conftest import RAY, Serve
@@ -104,6 +104,31 @@ def test_a_decision_made_meanwhile_is_not_overwritten(serve: Serve) -> None:
     found = Applier(served.kube, frozenset()).apply(manifest)
     assert found.outcome is Outcome.CONFIGURED
     assert found.sent.carried[0].sent == 1
+
+
+def test_an_apply_that_others_crossed_is_repeated_a_few_times(serve: Serve) -> None:
+    manifest, live, _ = _autoscaled("registry.example/ray:new")
+    sent = manifest | {"spec": manifest["spec"] | {"workerGroupSpecs": _carried(manifest, live)}}
+    stale = recorded("02_ssa", "stale resourceVersion").body
+    once = serve(
+        _got(live), _applied(sent, stale, 409), _applied(sent, live | {"metadata": {"resourceVersion": "x"}})
+    )
+    assert Applier(once.kube, frozenset()).apply(manifest).outcome is Outcome.CONFIGURED
+    always = serve(_got(live), _applied(sent, stale, 409))
+    with pytest.raises(StaleError, match="the object has been modified"):
+        Applier(always.kube, frozenset()).apply(manifest)
+    assert [asked.method for asked in always.server.asked].count("PATCH") == 5
+
+
+def test_what_is_being_deleted_is_not_applied(serve: Serve) -> None:
+    """The server takes it (recorded: "apply while terminating is accepted"), and the object goes all the same."""
+    going = recorded("09_delete", "still there")
+    served = serve(going)
+    manifest = recorded("09_delete", "apply while terminating").asked.body
+    with pytest.raises(KubeError, match=r"is being deleted since .*, held by") as caught:
+        Applier(served.kube, frozenset()).apply(manifest)
+    assert going.body["metadata"]["finalizers"][0] in str(caught.value)
+    assert {asked.method for asked in served.server.asked} == {"GET"}
 
 
 def test_a_group_that_never_rests_ends_in_an_error(serve: Serve) -> None:

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
+from cluster.kube.applying import Applied, Outcome
 from cluster.kube.comparison import differences, same, unified
 from cluster.kube.errors import Cause, FieldConflictError
-from cluster.kube.manifest import Key
+from cluster.kube.manifest import Key, Object
 from cluster.kube.ownership import Conflict, conflicts, only_replica_writers, owns, value_at
 from cluster.kube.readback import (
     UNBOUNDED,
     Carried,
+    Prepared,
     active_cluster,
     autoscaled,
     bounds,
@@ -238,3 +240,28 @@ def test_a_secrets_values_are_hidden_and_a_change_of_them_is_not() -> None:
     assert not {"b2xk", "bmV3", "c2FtZQ=="} & set(text.split())
     assert not same(before, after)
     assert unified(before, before, "Secret/s") == []
+
+
+def test_a_secret_that_kubectl_applied_keeps_its_values_in_an_annotation_and_they_are_hidden_too() -> None:
+    annotation = {"kubectl.kubernetes.io/last-applied-configuration": '{"data": {"a": "b2xk"}}', "team": "a"}
+    before: Object = {"kind": "Secret", "metadata": {"name": "s", "annotations": annotation}, "data": {"a": "b2xk"}}
+    text = "\n".join(unified(None, before, "Secret/s"))
+    assert "team: a" in text
+    assert "b2xk" not in text
+    text = "\n".join(unified(before, before | {"data": {"a": "bmV3"}}, "Secret/s"))
+    assert "b2xk" not in text
+    assert "bmV3" not in text
+    assert before["metadata"]["annotations"] == annotation
+
+
+def test_a_conflict_about_a_secret_tells_the_field_and_not_its_values() -> None:
+    wanted = {"kind": "Secret", "metadata": {"name": "s"}, "data": {"a": "bmV3"}}
+    found = Applied(
+        Key("v1", "Secret", "s", "demo"),
+        Outcome.CONFLICT,
+        wanted | {"data": {"a": "b2xk"}},
+        None,
+        Prepared(wanted),
+        conflicts=(Conflict("vault", ".data.a"),),
+    )
+    assert [str(each) for each in found.overwritten] == ["data.a: '*** (before)' -> '*** (after)'"]

@@ -48,6 +48,15 @@ def test_a_failed_test_reads_again(serve: Serve) -> None:
     assert scale(served.kube, RC, "w", 2).before == 0
 
 
+def test_a_write_that_others_crossed_is_repeated(serve: Serve) -> None:
+    stale = recorded("02_ssa", "stale resourceVersion")
+    sent = recorded("20_raycluster_lifecycle", UP)
+    crossed = moved(stale, method="PATCH", path=PATH, query=sent.asked.query, body=sent.asked.body)
+    crossed = moved(crossed, content_type=PATCHES)
+    served = serve(_got(_live()), crossed, sent)
+    assert scale(served.kube, RC, "w", 2).after == 2
+
+
 def test_it_ends_when_others_win_each_time(serve: Serve) -> None:
     served = serve(_got(_live()), _failing(recorded("20_raycluster_lifecycle", UP).asked.body))
     with pytest.raises(TestFailedError):

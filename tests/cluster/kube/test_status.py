@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from cluster.kube.board import Board, board
 from cluster.kube.errors import ForbiddenError, MissingKindError
 from cluster.kube.manifest import Key, Object
 from cluster.kube.picture import PART_OF, Picture
+from cluster.kube.verbs import status
 from cluster.kube.verbs.status import look, show, watch_status
 from tests.cluster.kube.recorded import Recorded, picture_at
 from tests.cluster.specs import needs_specs
@@ -138,6 +141,30 @@ def test_of_manifests_what_is_missing_is_told() -> None:
     assert (row.kind, row.state, row.why) == ("ConfigMap", "unknown", "is not there")
     assert "nothing of the platform is here" in shown(look(Recorded(), "n", None))
     assert not look(Recorded(), "n", None).ready
+
+
+def test_manifests_are_looked_for_where_they_are_and_not_where_the_context_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[str] = []
+
+    def look_at(kube: Any, namespace: str, keys: list[Key] | None) -> Board:
+        looked.append(namespace)
+        return board(Picture.of([]), keys or [], namespace)
+
+    objects = [{"apiVersion": "v1", "kind": kind, "metadata": {"name": "x"}} for kind in ("Namespace", "ConfigMap")]
+    objects[1]["metadata"]["namespace"] = "tidegate"  # type: ignore[index]
+    server = SimpleNamespace(server="s", is_namespaced=lambda api_version, kind: kind != "Namespace")
+    monkeypatch.setattr(status, "connect", lambda *_: server)
+    monkeypatch.setattr(status, "namespace_of", lambda _: "where-the-context-is")
+    monkeypatch.setattr(status, "render", lambda *_: objects)
+    monkeypatch.setattr(status, "look", look_at)
+    parser = argparse.ArgumentParser()
+    status.add_parser(parser.add_subparsers())
+    for argv in (["status", "dev"], ["status"]):
+        options = parser.parse_args(argv)
+        options.run(options)
+    assert looked == ["tidegate", "where-the-context-is"]
 
 
 def test_json_is_the_whole_board() -> None:

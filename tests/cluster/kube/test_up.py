@@ -8,6 +8,11 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import os
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,14 +21,14 @@ import pytest
 import yaml
 
 from cluster.kube.applying import Applied, Outcome
-from cluster.kube.errors import InvalidError, UsageError
+from cluster.kube.errors import DeadlineError, InvalidError, UsageError
 from cluster.kube.health import Health
 from cluster.kube.manifest import Key, Object
 from cluster.kube.readback import Carried, Prepared
 from cluster.kube.verbs import apply, diff, down, scale
 from tests.cluster.kube.conftest import RAY, Serve, discovery
 from tests.cluster.specs import needs_specs
-from tests.support.fake_api_server import Exchange, composed, moved, recorded, transcript
+from tests.support.fake_api_server import Exchange, Hold, composed, moved, recorded, transcript
 
 pytestmark = needs_specs
 
@@ -115,6 +120,94 @@ def test_a_conflict_is_told_and_has_its_exit_code(call: Call, capsys: pytest.Cap
     ]
 
 
+def test_an_error_is_json_too_with_what_was_done_before_it(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    quota = recorded("11_core_objects", "second: 403 exceeded quota").body
+    assert call("up", "OVERLAY", "--json", exchanges=[_get(None), _apply(quota, status=403)]) == 5
+    found = json.loads(capsys.readouterr().out)
+    assert found["objects"] == []
+    assert (found["error"]["type"], found["error"]["exitCode"]) == ("ForbiddenError", 5)
+    assert "exceeded quota" in found["error"]["message"]
+    for verb in (["diff", "OVERLAY"], ["down", "OVERLAY", "--yes"]):
+        refused = [composed(WHY, "GET", PATH, quota, status=403)]
+        assert call(*verb, "--json", exchanges=refused) == 5
+        assert json.loads(capsys.readouterr().out)["error"]["type"] == "ForbiddenError"
+
+
+def test_what_is_not_ready_in_time_is_json_with_what_was_applied(
+    call: Call, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+
+    def wait(kube: Any, keys: Any, deadline: float, report: Any) -> None:
+        given.append(deadline - time.monotonic())
+        raise DeadlineError("not ready in time")
+
+    monkeypatch.setattr(apply, "AWAITED", {"ConfigMap"})
+    monkeypatch.setattr(apply, "wait_until_ready", wait)
+    slow = Hold(threading.Event())
+    threading.Timer(0.5, slow.until.set).start()
+    answer = composed(WHY, "GET", PATH, (slow, _live("5", "1")))
+    assert call("up", "OVERLAY", "--json", "--timeout", "20s", exchanges=[answer, _apply(_live("5", "1"))]) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert [each["outcome"] for each in found["objects"]] == ["unchanged"]
+    assert found["error"] == {"type": "DeadlineError", "message": "not ready in time", "exitCode": 3}
+    assert given[0] == pytest.approx(20, abs=0.2)  # the time is the wait's: applying took half a second of its own
+
+
+def test_ctrl_c_in_a_wait_has_its_exit_code(
+    call: Call, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(apply, "AWAITED", {"ConfigMap"})
+    monkeypatch.setattr(apply, "wait_until_ready", interrupted)
+    exchanges = [_get(_live("5", "1")), _apply(_live("5", "1"))]
+    assert call("up", "OVERLAY", "--json", exchanges=exchanges) == 130
+    said = capsys.readouterr()
+    assert said.err.endswith("interrupted\n")
+    assert json.loads(said.out)["error"]["exitCode"] == 130
+
+
+def test_up_refuses_before_it_asks_for_anything(
+    call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pods = {"template": {"spec": {"containers": [{"name": "ray", "image": "x@sha256:0"}]}}}
+    group = {"groupName": "w", "minReplicas": 3, "maxReplicas": 1, **pods}
+    spec = {"headGroupSpec": pods, "workerGroupSpecs": [group]}
+    cluster = {"apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": {"name": "c", "namespace": "demo"}}
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(cluster | {"spec": spec}))
+    assert call("up", "OVERLAY", exchanges=[]) == 2  # the server is asked for nothing: it would fail the test
+    assert "so nothing was sent" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["up", "diff"])
+def test_all_kinds_that_are_not_installed_are_named_and_nothing_is_sent(
+    call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    queues = [
+        {"apiVersion": "kueue.x-k8s.io/v1beta2", "kind": kind, "metadata": {"name": "q", "namespace": "demo"}}
+        for kind in ("LocalQueue", "ClusterQueue")
+    ]
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump_all([SETTINGS, *queues]))
+    missing = moved(recorded("01_discovery", "unknown group"), path="/apis/kueue.x-k8s.io/v1beta2")
+    assert call(verb, "OVERLAY", exchanges=[missing]) == 6
+    said = capsys.readouterr().err
+    assert "ClusterQueue (kueue.x-k8s.io/v1beta2), LocalQueue (kueue.x-k8s.io/v1beta2); nothing was sent" in said
+
+
+def test_nobody_who_reads_is_no_traceback(tmp_path: Path) -> None:
+    """``python -m cluster render OVERLAY | head -0``: what is written after the reader has gone."""
+    (tmp_path / "kustomization.yaml").write_text("resources: [settings.yaml]\n")
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(SETTINGS))
+    reader, writer = os.pipe()
+    os.close(reader)
+    argv = [sys.executable, "-m", "cluster", "render", f"{tmp_path}/"]
+    done = subprocess.run(argv, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 def test_diff_has_the_exit_codes_of_kubectl(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
     same = [_get(_live("5", "1")), _apply(_live("5", "1"), dry_run=True)]
     assert call("diff", "OVERLAY", exchanges=same) == 0
@@ -190,7 +283,7 @@ def test_what_the_operator_refuses_after_all_is_an_error(serve: Serve) -> None:
     ).kube
     lines: list[str] = []
     with pytest.raises(InvalidError, match="minReplicas 5 greater than maxReplicas 1"):
-        apply.apply_all(kube, [obj], force=False, dry_run=False, say=lines.append)
+        list(apply.apply_each(kube, [obj], force=False, dry_run=False, say=lines.append))
     assert lines == ["RayCluster team-b/c0: created"]
 
 

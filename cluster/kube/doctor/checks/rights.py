@@ -1,4 +1,4 @@
-"""May we do what apply, status, scale, down and logs will do?"""
+"""May we do what apply, status, scale, train, down and logs will do?"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def rights_checks(facts: Facts) -> Iterator[Check]:
         why = next(iter(unseen.values())).why
         yield Check(_SUBJECT, "unknown", f"{len(unseen)} could not be asked: {why}", "ask with kubectl auth can-i")
     if not refused and not unseen:
-        yield Check(_SUBJECT, "ok", f"all {len(facts.rights)} that apply, status, scale, down and logs need")
+        yield Check(_SUBJECT, "ok", f"all {len(facts.rights)} that apply, status, scale, train, down and logs need")
 
 
 def _by_resource(rights: list[Right]) -> dict[tuple[str, str, str | None], list[str]]:

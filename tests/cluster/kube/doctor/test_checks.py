@@ -16,6 +16,8 @@ from cluster.kube.doctor.examine import judge
 from cluster.kube.doctor.facts import DryRun, Right, Unknown
 from cluster.kube.doctor.quantities import parse
 from cluster.kube.manifest import Key, Object
+from cluster.kube.picture import EVENTS
+from cluster.kube.verbs.status import NEEDED, WHERE_THERE
 from tests.cluster.kube.doctor.platform import (
     NAMESPACE,
     SAFE,
@@ -324,6 +326,18 @@ def test_the_rights_are_those_of_the_rendered_kinds() -> None:
         "list rayclusters.ray.io in namespace tidegate",
     } <= found
     assert not any("secrets" in right or "delete pods" in right for right in found)
+
+
+def test_the_rights_are_enough_for_the_verbs_that_render_nothing() -> None:
+    found = {str(right) for right in needs.rights_of([], NAMESPACE)}
+    everywhere = [each for each in (*NEEDED, *WHERE_THERE) if "k8s.io/" not in each[0] or each == EVENTS]
+    assert len(everywhere) == 12
+    for api_version, kind in everywhere:
+        group = api_version.rpartition("/")[0]
+        for verb in ("list", "watch"):
+            assert str(Right(verb, group, needs.resource_of(kind), NAMESPACE)) in found
+    assert "patch rayclusters.ray.io in namespace tidegate" in found  # scale
+    assert "create rayjobs.ray.io in namespace tidegate" in found  # train
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,17 @@ def test_a_namespace_that_is_not_there_yet_has_no_dry_runs() -> None:
     assert unknown.found == f"{len(rendered()) - 1} objects: namespace {NAMESPACE} is not there yet"
 
 
+def test_manifests_without_a_namespace_are_asked_about_where_an_apply_would_put_them() -> None:
+    server = ready()
+    settings: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}}
+    facts = gather(server, [settings, rendered()[0]], NAMESPACE)
+    key = Key("v1", "ConfigMap", "settings", NAMESPACE)
+    assert facts.dry_runs[key] == DryRun("accepted")
+    assert ("dry run", key) in server.sent
+    assert {right.namespace for right in facts.rights if right.resource == "configmaps"} == {NAMESPACE}
+    assert {right.namespace for right in facts.rights if right.resource == "namespaces"} == {None}
+
+
 @pytest.mark.parametrize(
     ("refusal", "outcome"),
     [

@@ -89,12 +89,13 @@ def test_someone_who_may_only_look_at_ray_clusters(serve: Serve) -> None:
     found = {(check.subject, check.level): check.found for check in checks}
     assert found["API server", "ok"].startswith("v1.36.2 at http://127.0.0.1:")
     refused = [check.found for check in checks if (check.subject, check.level) == ("permissions", "problem")]
-    assert refused == [
+    assert {
         "not allowed: get, list, watch events in namespace team-a",
         "not allowed: get, list, watch pods in namespace team-a",
         "not allowed: get pods/log in namespace team-a",
         "not allowed: create, patch, delete rayclusters.ray.io in namespace team-a",
-    ]
+    } <= set(refused)
+    assert len(refused) == len({(right.group, right.resource) for right in rights_of([cluster()], NAMESPACE)})
     assert "workerGroupSpecs" in found["dry run", "warning"]
     unknown = {subject for subject, level in found if level == "unknown"}
     assert unknown == {"KubeRay operator", "namespace", "pod security", "limit ranges", "quotas", "nodes"}
@@ -120,7 +121,7 @@ def test_the_verb(serve: Serve, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert asked == {"overlay": "gpu+ha", "sets": ["X=1"], "namespace": "team-a"}
     report = json.loads(capsys.readouterr().out)
     assert report["namespace"] == "team-a"
-    assert report["counts"]["problem"] == 4
+    assert {check["subject"] for check in report["checks"] if check["level"] == "problem"} == {"permissions"}
     options = parser.parse_args(["doctor"])
     assert (options.overlay, options.run(options)) == ("base", 1)
     assert "4 problem" in capsys.readouterr().out
