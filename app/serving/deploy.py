@@ -130,7 +130,7 @@ def configured(settings: ServingSettings) -> Any:
         ),
         max_ongoing_requests=settings.max_ongoing_requests,
         max_queued_requests=settings.max_queued_requests,
-        max_replicas_per_node=settings.max_replicas_per_node or None,
+        max_replicas_per_node=settings.max_replicas_per_node or None,  # type: ignore[arg-type]  # None is no bound
         graceful_shutdown_timeout_s=settings.drain_timeout_s,
         logging_config=QUIET,
         ray_actor_options={

@@ -72,7 +72,7 @@ def _scale_once(kube: Kube, cluster: Key, obj: Object, name: str, replicas: int,
     if not low <= replicas <= high:
         raise UsageError(
             f"{replicas} replicas are outside the bounds of group {name!r} of {cluster}: "
-            f"minReplicas is {low}, maxReplicas is {high}; the manifest sets both"
+            f"minReplicas is {low}, maxReplicas is {high}; cluster/runbook.md changes the bounds of a running cluster"
         )
     before = int(group.get("replicas") or 0)
     autoscaler = bool(obj["spec"].get("enableInTreeAutoscaling"))

@@ -14,8 +14,9 @@ DESCRIPTION = """\
 Bring a worker group of the RayCluster that serves to N replicas, within its minReplicas and maxReplicas. The number
 is written only if it is still the one that was read; otherwise it is read again, a few times.
 
-With Ray's autoscaler N is where it starts from: it goes on by demand. To keep more workers, raise minReplicas in the
-manifests and apply them.
+With Ray's autoscaler N is where it starts from: it goes on by demand. What keeps workers is minReplicas. A running
+cluster does not take the bounds from the manifests; cluster/runbook.md ("What a running cluster takes of an apply")
+changes them in both.
 """
 EPILOG = """\
 exit status:
@@ -80,5 +81,7 @@ def lines(found: Scaled, *, dry_run: bool) -> list[str]:
     )
     text = [f"{found.cluster}: group {found.group}: {moved}{' (dry run)' if dry_run else ''}"]
     if found.autoscaler:
-        text.append("  Ray's autoscaler may change it again; minReplicas in the manifest keeps workers")
+        text.append(
+            "  Ray's autoscaler may change it again; minReplicas keeps workers (runbook.md: bounds of a group)"
+        )
     return text
