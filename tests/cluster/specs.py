@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SPECS = Path(os.environ.get("TIDEGATE_SPECS") or Path(__file__).parents[2].parent / "shared" / "specs")
+SPECS = Path(os.environ.get("TEST_SPECS") or Path(__file__).parents[2].parent / "shared" / "specs")
 needs_specs = pytest.mark.skipif(
-    not SPECS.is_dir(), reason=f"no specifications in {SPECS}; TIDEGATE_SPECS names their folder"
+    not SPECS.is_dir(), reason=f"no specifications in {SPECS}; TEST_SPECS names their folder"
 )
