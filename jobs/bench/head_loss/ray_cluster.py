@@ -21,7 +21,6 @@ START_S = 180.0
 MIB = 1024 * 1024
 OBJECT_STORE = 256 * MIB
 REPLICA_PORTS = 1000
-THROUGHPUT = "RAY_SERVE_THROUGHPUT_OPTIMIZED"
 RECONNECT_S = 600
 """How long a node waits for a head that is away before it ends itself: KubeRay's value; Ray's is 60."""
 
@@ -127,9 +126,7 @@ class RayCluster:
 
     def client_environment(self) -> dict[str, str]:
         """What a driver or a command beside the cluster needs."""
-        environ = {**self._environment, "RAY_ADDRESS": self.address, "RAY_API_SERVER_ADDRESS": self.dashboard_url}
-        environ.pop(THROUGHPUT, None)  # it puts a handle's router on the caller's loop, which ends before the handle
-        return environ
+        return {**self._environment, "RAY_ADDRESS": self.address, "RAY_API_SERVER_ADDRESS": self.dashboard_url}
 
     def start_head(self) -> None:
         """Start a head without CPUs, as a head pod is; the same again after its loss. Does not wait."""
@@ -246,5 +243,5 @@ def serve_environment() -> dict[str, str]:
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
         "RAY_SERVE_HAPROXY_NBTHREAD": str(os.cpu_count() or 1),
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
-        THROUGHPUT: "1",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
     }
