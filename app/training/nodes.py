@@ -20,7 +20,8 @@ def draining_nodes() -> dict[str, float]:
 def room(per_worker: Mapping[str, float], labels: Mapping[str, str]) -> int:
     """How many more workers there is room for now, on nodes that have ``labels`` and are not draining."""
     free = available_resources_per_node()  # type: ignore[no-untyped-call]
-    others = {node["NodeID"] for node in ray.nodes() if not matches(node["Labels"], labels)}  # type: ignore[no-untyped-call]
+    nodes = ray.nodes() if labels else []  # type: ignore[no-untyped-call]  # where all will do, nobody is asked
+    others = {node["NodeID"] for node in nodes if not matches(node["Labels"], labels)}
     return count(free, per_worker, others | draining_nodes().keys())
 
 
