@@ -66,6 +66,7 @@ def _rest(found: Found) -> Table:
     rows = {
         "processes killed": str(found.killed),
         "head away": f"{found.away_s:.1f} s",
+        "tries of its start": str(found.head_starts),
         "from its start to the dashboard": f"{found.head_s:.1f} s",
         "from its start to a further version, deployed": f"{found.deploy_s:.1f} s",
         "replicas that ran through": f"{kept} of {before}",

@@ -89,6 +89,10 @@ class Processes:
         self._started[name].wait(keeper.END_S)
         return killed
 
+    def ended(self, name: str) -> bool:
+        """Whether the process that was started as ``name`` lives no more; what descends from it may."""
+        return self._started[name].poll() is not None
+
     def await_true(self, holds: Callable[[], bool], what: str, timeout_s: float, *needed: str) -> None:
         """Block until ``holds()``.
 
@@ -102,7 +106,7 @@ class Processes:
         deadline = time.monotonic() + timeout_s
         while not holds():
             for name in needed:
-                if self._started[name].poll() is not None:
+                if self.ended(name):
                     raise ProcessError(f"{name} ended with {self._started[name].returncode}: {self.tail(name)}")
             if time.monotonic() > deadline:
                 logs = "; ".join(f"{name}: {self.tail(name)}" for name in needed)

@@ -5,19 +5,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from jobs.bench.head_loss.processes import Processes
+from jobs.bench.head_loss.processes import ProcessError, Processes
 from jobs.bench.head_loss.train import TEMP_DIR
 
 HOST = "127.0.0.1"
 HEAD = "head"
 START_S = 180.0
+HEAD_STARTS = 3
+"""Tries of a start of the head. Ray's command gives up when the raylet has not joined after 30 s, which happens on a
+machine that is busy with other things; a kubelet would then start its container again, and more often than this."""
 MIB = 1024 * 1024
 OBJECT_STORE = 256 * MIB
 REPLICA_PORTS = 1000
@@ -113,6 +116,8 @@ class RayCluster:
         self._processes, self._folder, self._ports, self._store = processes, folder, ports, store
         self._environment, self._token = dict(environment), token
         self._heads = 0
+        self.head_starts = 0
+        """Tries of the head's latest start."""
 
     @property
     def address(self) -> str:
@@ -130,6 +135,11 @@ class RayCluster:
 
     def start_head(self) -> None:
         """Start a head without CPUs, as a head pod is; the same again after its loss. Does not wait."""
+        self.head_starts = 0
+        self._try_head()
+
+    def _try_head(self) -> None:
+        self.head_starts += 1
         self._heads += 1
         ports, stored, folder = self._ports, {}, self._own(f"head-{self._heads}")  # as a new pod has an empty one
         command = [
@@ -164,7 +174,7 @@ class RayCluster:
         return self._processes.kill(HEAD)
 
     def await_head(self) -> None:
-        """Block until the dashboard answers.
+        """Block until the dashboard answers. A head that ends meanwhile is started again, a few times.
 
         Raises:
             ProcessError: it does not.
@@ -173,10 +183,10 @@ class RayCluster:
         def answers() -> bool:
             return bool(self._asked("GET", "/api/version"))
 
-        self._processes.await_true(answers, "the dashboard answers", START_S, HEAD)
+        self._await(answers, "the dashboard answers")
 
     def await_nodes(self, count: int) -> None:
-        """Block until so many nodes are alive.
+        """Block until so many nodes are alive. A head that ends meanwhile is started again, a few times.
 
         Raises:
             ProcessError: they are not.
@@ -187,7 +197,17 @@ class RayCluster:
             nodes = found["data"]["result"]["result"] if found else []
             return [node["state"] for node in nodes].count("ALIVE") == count
 
-        self._processes.await_true(alive, f"{count} nodes are alive", START_S, HEAD)
+        self._await(alive, f"{count} nodes are alive")
+
+    def _await(self, holds: Callable[[], bool], what: str) -> None:
+        while True:
+            try:
+                return self._processes.await_true(holds, what, START_S, HEAD)
+            except ProcessError:
+                if self.head_starts == HEAD_STARTS or not self._processes.ended(HEAD):
+                    raise
+            self._processes.kill(HEAD)  # what it leaves behind holds its ports
+            self._try_head()
 
     def request(self, method: str, path: str, body: object = None) -> Any:
         """Ask the dashboard.

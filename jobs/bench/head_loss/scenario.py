@@ -54,6 +54,7 @@ class Found:
         problems: what went wrong with requests, with the phase, the first few.
         killed: processes of the head's node.
         away_s: from the kill until the head was started again, seconds.
+        head_starts: tries until it stayed: 1, but where the machine is busy.
         head_s, deploy_s: from that start until the dashboard answered, and until a further version was deployed and
             followed by every gateway replica, seconds.
         witness: what the detached actor counted, its memory kept: 2.
@@ -69,6 +70,7 @@ class Found:
     problems: list[str]
     killed: int
     away_s: float
+    head_starts: int
     head_s: float
     deploy_s: float
     witness: int
@@ -142,6 +144,7 @@ class _Scenario:
             problems=problems[:10],
             killed=killed,
             away_s=back - lost,
+            head_starts=cluster.head_starts,
             head_s=head_s,
             deploy_s=deploy_s,
             witness=after["witness"],
