@@ -12,6 +12,7 @@ import psutil
 from cluster.local import envfile, launch, processes, redis_choice
 from cluster.local.config import LocalConfig, Part, Ports, default_head_cpus
 from cluster.local.errors import StackError
+from cluster.local.interrupts import Interrupts
 from cluster.local.listeners import require_free
 from cluster.local.progress import Progress
 from cluster.local.records import Desired, Observed
@@ -41,17 +42,17 @@ def up(config: LocalConfig | None = None, *, attached: bool = False, progress: P
     config, progress = config or LocalConfig(), progress or Progress()
     state = State(config.state_dir)
     state.claim()
-    with state.lock(progress.note):
+    with Interrupts() as interrupts, state.lock(progress.note):
         state.create()
         running = _running(state, progress)
         if running is None:
-            return _start(state, config, attached, progress)
+            return _start(state, config, attached, progress, interrupts)
         if attached:
             raise StackError(f"A stack already runs in {state.root}, detached; end it with `down` first.")
-        return _adopt(state, config, running, progress)
+        return _adopt(state, config, running, progress, interrupts)
 
 
-def _start(state: State, config: LocalConfig, attached: bool, progress: Progress) -> Stack:
+def _start(state: State, config: LocalConfig, attached: bool, progress: Progress, interrupts: Interrupts) -> Stack:
     ports = config.ports or Ports()
     external = redis_choice.external(os.environ, ports.redis, None) if "redis" in config.parts else None
     require_free(_ports(ports, config.parts, own_redis=external is None))
@@ -76,11 +77,13 @@ def _start(state: State, config: LocalConfig, attached: bool, progress: Progress
     process = psutil.Process(popen.pid)
 
     def still() -> str | None:
+        interrupts.check()
         return f"the supervisor has ended\n{state.log_tail('supervisor')}" if popen.poll() is not None else None
 
     try:
         bring_up(tasks(wanted, secret), wanted, config.timeout_s, progress, still)
         envfile.publish(state, wanted.desired, secret)
+        interrupts.check()
         os.write(hold, launch.HEALTHY if attached else launch.RELEASE)
     except BrokenPipeError:
         os.close(hold)
@@ -96,7 +99,9 @@ def _start(state: State, config: LocalConfig, attached: bool, progress: Progress
     return _stack(state, wanted.desired, process, hold if attached else None, adopted=False)
 
 
-def _adopt(state: State, config: LocalConfig, running: psutil.Process, progress: Progress) -> Stack:
+def _adopt(
+    state: State, config: LocalConfig, running: psutil.Process, progress: Progress, interrupts: Interrupts
+) -> Stack:
     desired = Desired.read(state.desired_file)
     assert desired is not None, "a running supervisor has its stack.json"
     for name, asked, has in (
@@ -135,6 +140,7 @@ def _adopt(state: State, config: LocalConfig, running: psutil.Process, progress:
     secret = envfile.load_secrets(state, wanted.desired, {})
 
     def still() -> str | None:
+        interrupts.check()
         return None if processes.alive(running) else f"the supervisor has ended\n{state.log_tail('supervisor')}"
 
     bring_up(tasks(wanted, secret), wanted, config.timeout_s, progress, still)

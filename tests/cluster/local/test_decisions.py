@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from cluster.local.backoff import DELAYS_S, WINDOW_S, restart_delay
 from cluster.local.dashboard import Dashboard
 from cluster.local.environment import child_environment
 from cluster.local.gateway import applications, declare, source_digest
+from cluster.local.interrupts import Interrupts
 from cluster.local.records import Child, Desired, Observed
 from cluster.local.redis_choice import external
 from cluster.local.run_folder import LONGEST
@@ -233,3 +235,27 @@ def test_a_stack_of_before_there_were_releases_gets_them() -> None:
     assert dashboard.put is not None
     assert dashboard.put["applications"] == [gateway, releases]
     assert (releases["name"], releases["route_prefix"]) == ("releases", "/releases")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_a_finalizer_drops_is_found() -> None:
+    class Pool:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    with Interrupts() as interrupts:
+        interrupts.check()
+        Pool()
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.check()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_ignored_interrupt_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Interrupts() as interrupts:
+            signal.raise_signal(signal.SIGINT)
+            interrupts.check()
+    finally:
+        signal.signal(signal.SIGINT, before)
