@@ -83,6 +83,14 @@ def driver(settings: Settings) -> Iterator[Settings]:
 
 
 @pytest.fixture
+def warm_dry_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For many dry runs: forks do what a program does otherwise, as in ``tests/training/dryrun/test_estimate.py``."""
+    from tests.support import warm  # imports torch
+
+    monkeypatch.setattr("app.training.dryrun.held.run_program", warm.run_program)
+
+
+@pytest.fixture
 def redis_pid(stack: Stack) -> Callable[[], int]:
     """The pid of the stack's Redis server now."""
 

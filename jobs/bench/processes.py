@@ -19,6 +19,8 @@ import torch
 import torch.distributed as dist
 
 T = TypeVar("T")
+PRELOADED = ("app.recipes.bytelm", "app.training.checkpoint", "app.training.spread", "jobs.bench.layouts.run")
+"""By name: imported once, in the server, and not by this process or by each of its children."""
 
 
 class GroupError(RuntimeError):
@@ -59,11 +61,11 @@ def in_processes(workers: int, work: Callable[[], T], timeout_s: float = 300) ->
 
 
 def fork_server() -> ForkServerContext:
-    """Processes that start with torch imported; a plain fork of this one would copy its threads' locks."""
+    """Processes that start with what trains imported; a plain fork of this one would copy its threads' locks."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload([__name__, *PRELOADED])
     return context
 
 

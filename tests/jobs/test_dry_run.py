@@ -8,6 +8,8 @@ import pytest
 
 from jobs.train import CONFIGS, main
 
+pytestmark = pytest.mark.usefixtures("warm_dry_run")
+
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_configurations_can_be(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

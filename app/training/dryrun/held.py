@@ -93,12 +93,21 @@ def held(cut: Cut, timeout_s: float = TIMEOUT_S) -> tuple[Held, ...]:
     with tempfile.TemporaryDirectory() as folder:
         asked, answered = Path(folder, "asked"), Path(folder, "answered")
         asked.write_bytes(pickle.dumps(cut))
-        command = [sys.executable, "-m", "app.training.dryrun", str(asked), str(answered)]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
-        if ended.returncode:
-            raise RuntimeError(ended.stderr.strip())
+        run_program(asked, answered, timeout_s)
         ranks: tuple[Held, ...] = pickle.loads(answered.read_bytes())  # noqa: S301 # our own child wrote it
         return ranks
+
+
+def run_program(asked: Path, answered: Path, timeout_s: float) -> None:
+    """Have ``answer`` done by a process that has imported torch and nothing else.
+
+    Raises:
+        RuntimeError, subprocess.TimeoutExpired: as ``held`` does.
+    """
+    command = [sys.executable, "-m", "app.training.dryrun", str(asked), str(answered)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+    if ended.returncode:
+        raise RuntimeError(ended.stderr.strip())
 
 
 def answer(asked: Path, answered: Path) -> None:

@@ -16,6 +16,7 @@ from app.training.layout import Layout, Schedule
 from jobs.bench.processes import fork_server
 from tests.training.test_initial import DATA, RECIPE, alone
 
+pytestmark = pytest.mark.usefixtures("warm_dry_run")
 MIXTURE = ByteLMRecipe(ByteLMConfig(size="3m-a1m", sequence=16))
 
 
