@@ -36,7 +36,7 @@ check: $(READY)
 # either may have nothing to do (pytest's exit code 5).
 test: check
 	@failed=0; set -x; \
-	$(PYTEST) -n 2 --dist loadfile -m "not stack" $(ARGS) || test $$? -eq 5 || failed=1; \
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m "not stack" $(ARGS) || test $$? -eq 5 || failed=1; \
 	$(PYTEST) -m stack $(ARGS) || test $$? -eq 5 || failed=1; \
 	exit $$failed
 

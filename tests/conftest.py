@@ -28,6 +28,18 @@ REPLICA_PORT_SHIFT = -2 * _SESSION - 6000 * _WORKER
 PORT_OFFSET = 2700 + PORT_SHIFT
 REPLICA_PORTS = 26000 + REPLICA_PORT_SHIFT
 
+LONGEST = (
+    "tests/jobs/test_train_life.py",
+    "tests/jobs/test_dry_run.py",
+    "tests/training/test_layouts.py",
+    "tests/training/test_checkpoint.py",
+    "tests/cluster/test_head_loss.py",
+    "tests/cluster/local/test_ray.py",
+    "tests/cluster/test_ray_security.py",
+)
+"""Files that one of two processes should not begin when the other has ended. Of those with Ray clusters of their own,
+two at once are too much for two cores: the first takes as long as the three after it."""
+
 
 hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
@@ -37,10 +49,12 @@ hypothesis.settings.load_profile("any machine")
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the stack, so that ``make test`` can run the rest in several processes."""
+    """Mark what needs the stack, so that ``make test`` can run the rest in several processes, the longest first."""
     for item in items:
         if "stack" in getattr(item, "fixturenames", ()):
             item.add_marker("stack")
+    places = {file: place for place, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from cluster.kube.errors import KubeError
 Verbs = argparse._SubParsersAction
 
 INTERRUPTED = 130
+Say = Callable[[str], None]
 NOBODY_READS = 141
 """As a process that SIGPIPE has ended: ``| head`` has seen enough."""
 
@@ -29,6 +30,16 @@ def add_access(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="where the platform is (default: where the manifests say, else the context, else tidegate)",
     )
+
+
+def to_stdout(text: str) -> None:
+    """Print what a person reads while it is made, also through a pipe (a CI job's log)."""
+    print(text, flush=True)
+
+
+def to_stderr(text: str) -> None:
+    """Print what a person reads where stdout has a document."""
+    print(text, file=sys.stderr)
 
 
 def run(verb: Callable[[argparse.Namespace], int], options: argparse.Namespace, *, failed: int = 1) -> int:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cluster.kube.api import Kube
 from cluster.kube.applying import Applied, Applier, Outcome
-from cluster.kube.cli import Verbs, add_access, run
+from cluster.kube.cli import Say, Verbs, add_access, run, to_stderr, to_stdout
 from cluster.kube.connection import connect, namespace_of
 from cluster.kube.durations import seconds
 from cluster.kube.errors import FieldConflictError, ForbiddenError, InvalidError, KubeError, UsageError
@@ -50,8 +49,6 @@ examples:
   python -m cluster up gpu --no-wait --context staging
 """
 
-Say = Callable[[str], None]
-
 
 def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """Add the verb."""
@@ -77,10 +74,10 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 def _up(options: argparse.Namespace) -> int:
     objects = wanted(options)
-    refuse_violations(objects, _to_stderr)
-    kube = connect(options.kubeconfig, options.context, warn=lambda text: _to_stderr(f"warning: {text}"))
+    refuse_violations(objects, to_stderr)
+    kube = connect(options.kubeconfig, options.context, warn=lambda text: to_stderr(f"warning: {text}"))
     objects = placed(kube, objects, namespace_of(options))
-    say = _to_stderr if options.json else _to_stdout
+    say = to_stderr if options.json else to_stdout
     applied: list[Applied] = []
     try:
         for one in apply_each(kube, objects, force=options.force_conflicts, dry_run=options.dry_run, say=say):
@@ -204,11 +201,3 @@ def _said(refusals: Refusals | None, changed: Sequence[Object], say: Say) -> lis
 
 def _document(applied: Sequence[Applied]) -> dict[str, Any]:
     return {"objects": [as_json(each) for each in applied]}
-
-
-def _to_stdout(text: str) -> None:
-    print(text, flush=True)  # where it is a pipe (a CI job's log), progress is read while it is made
-
-
-def _to_stderr(text: str) -> None:
-    print(text, file=sys.stderr)

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 
-from cluster.kube.cli import Verbs, add_access, run
+from cluster.kube.cli import Verbs, add_access, run, to_stderr, to_stdout
 from cluster.kube.connection import connect, namespace_of
 from cluster.kube.durations import seconds
 from cluster.kube.errors import MissingKindError, UsageError
@@ -62,7 +62,7 @@ def _down(options: argparse.Namespace) -> int:
         except MissingKindError:
             continue  # a kind that is not installed has no objects to remove
     found = plan(kube, here, volumes=options.delete_volumes, namespace=options.delete_namespace)
-    say = _to_stderr if options.json else _to_stdout
+    say = to_stderr if options.json else to_stdout
     for line in lines(found, kube.server):
         say(line)
     if found.going and not options.dry_run:
@@ -101,11 +101,3 @@ def confirm(count: int, *, yes: bool) -> None:
 
 def _as_json(key: Key) -> dict[str, str | None]:
     return {"apiVersion": key.api_version, "kind": key.kind, "namespace": key.namespace, "name": key.name}
-
-
-def _to_stdout(text: str) -> None:
-    print(text, flush=True)
-
-
-def _to_stderr(text: str) -> None:
-    print(text, file=sys.stderr)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import re
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from rich.text import Text
 
 from cluster.kube.cli import Verbs, add_access, run
 from cluster.kube.connection import connect, namespace_of
+from cluster.kube.durations import seconds
 from cluster.kube.errors import ApiError, UsageError
 from cluster.kube.log_follower import Extent, LogFollower
 from cluster.kube.log_parts import OPERATOR, OPERATOR_LABELS, Part, check_part, short_name
@@ -24,8 +25,6 @@ from cluster.kube.sets import SETTINGS
 FOLLOW_S = 30 * 86_400.0
 TO_STDERR = "RAY_LOG_TO_STDERR"
 _COLORS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green", "bright_magenta")
-_SINCE = re.compile(r"(\d+)([smhd])")
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 DESCRIPTION = """\
 Print what containers write to their standard output and error.
@@ -54,7 +53,7 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "-p", "--previous", action="store_true", help="of the container before the last restart: why it ended"
     )
-    parser.add_argument("--since", metavar="TIME", help="not older than this: 30s, 10m, 2h, 1d")
+    parser.add_argument("--since", type=seconds, metavar="TIME", help="not older than this: 30s, 10m, 2h, 1d")
     parser.add_argument("--tail", type=int, metavar="N", help="the last N lines of each (default: all)")
     add_access(parser)
     parser.set_defaults(run=lambda options: run(_logs, options))
@@ -65,22 +64,10 @@ def _logs(options: argparse.Namespace) -> int:
         raise UsageError(f"--tail {options.tail}: 0 or more is accepted")
     if options.previous and options.follow:
         raise UsageError("--previous and --follow: what has ended cannot be followed; one of them is accepted")
-    extent = Extent(options.tail, seconds(options.since) if options.since else None)
+    extent = Extent(options.tail, math.ceil(options.since) if options.since else None)
     kube, namespace = connect(options.kubeconfig, options.context), namespace_of(options)
     part = Part(options.part)
     return print_logs(kube, namespace, part, extent, follow=options.follow, previous=options.previous)
-
-
-def seconds(text: str) -> int:
-    """Of a time such as ``10m``.
-
-    Raises:
-        UsageError: it is none.
-    """
-    match = _SINCE.fullmatch(text)
-    if match is None or int(match[1]) == 0:
-        raise UsageError(f"--since {text}: a number with s, m, h or d is accepted, such as 10m")
-    return int(match[1]) * _SECONDS[match[2]]
 
 
 def print_logs(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import copy
+import json
 import shlex
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from cluster.kube.cli import Verbs, add_access, run
+from cluster.kube.cli import Say, Verbs, add_access, run, to_stderr, to_stdout
 from cluster.kube.connection import connect, namespace_of
+from cluster.kube.durations import seconds
 from cluster.kube.errors import DeadlineError, ExistsError, KubeError, UsageError
-from cluster.kube.health import health
+from cluster.kube.health import Health, health
 from cluster.kube.manifest import Key, Object, key_of
 from cluster.kube.observer import Kind, Observer
 from cluster.kube.overlays import MANIFESTS
@@ -63,9 +64,8 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--name", metavar="NAME", help="of the RayJob (default: train- and the time)")
     parser.add_argument("--follow", action="store_true", help="tell what becomes of it until it is done")
-    parser.add_argument(
-        "--timeout", type=float, default=86_400.0, metavar="S", help="of --follow, seconds (default: %(default)g)"
-    )
+    parser.add_argument("--timeout", type=seconds, default=86_400.0, metavar="TIME", help="of --follow (default: 1d)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document at the end")
     add_sets(parser)
     add_access(parser)
     parser.add_argument(
@@ -77,18 +77,33 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
 def _train(options: argparse.Namespace) -> int:
     kube, namespace = connect(options.kubeconfig, options.context), namespace_of(options)
     name = options.name or f"train-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    job = submit(kube, namespace, name, shlex.join(options.entrypoint), options.sets)
-    key = key_of(job)
-    print(f"logs:    python -m cluster logs {name} -n {namespace} -f")
-    print(f"end it:  kubectl delete rayjob {name} -n {namespace}")
-    if not options.follow:
-        print(f"follow:  python -m cluster train --name {name} -n {namespace} --follow", flush=True)
-        return 0
-    return follow(kube, key, time.monotonic() + options.timeout)
+    say = to_stderr if options.json else to_stdout
+    job = submit(kube, namespace, name, shlex.join(options.entrypoint), options.sets, say=say)
+    say(f"logs:    python -m cluster logs {name} -n {namespace} -f")
+    say(f"end it:  kubectl delete rayjob {name} -n {namespace}")
+    if options.follow:
+        try:
+            found = follow(kube, key_of(job), time.monotonic() + options.timeout, say)
+        except KubeError as error:
+            error.done = _document(job)
+            raise
+    else:
+        say(f"follow:  python -m cluster train --name {name} -n {namespace} --follow")
+        found = health(job)
+    if options.json:
+        print(json.dumps({**_document(job), "state": found.state, "why": found.why}))
+    return 1 if options.follow and found.state != "ready" else 0
 
 
 def submit(
-    kube: Submitter, namespace: str, name: str, entrypoint: str, sets: list[str], *, manifests: Path = MANIFESTS
+    kube: Submitter,
+    namespace: str,
+    name: str,
+    entrypoint: str,
+    sets: list[str],
+    *,
+    manifests: Path = MANIFESTS,
+    say: Say = to_stdout,
 ) -> Object:
     """Make the RayJob, or find the one that this name was given to before.
 
@@ -99,6 +114,7 @@ def submit(
         entrypoint: The job's command; empty for that of the overlay, or of the job that is there.
         sets: ``--set`` options.
         manifests: The folder with the overlay.
+        say: Told what was done.
 
     Raises:
         UsageError: the name is none, is taken by a job with another entrypoint, or there is no RayService.
@@ -115,9 +131,7 @@ def submit(
         made = kube.create(job)
     except ExistsError:
         return _same(kube.find(key) or job, entrypoint)
-    print(
-        f"{key} was made, on cluster {job['spec']['clusterSelector']['ray.io/cluster']}: {job['spec']['entrypoint']}"
-    )
+    say(f"{key} was made, on cluster {job['spec']['clusterSelector']['ray.io/cluster']}: {job['spec']['entrypoint']}")
     return made
 
 
@@ -171,11 +185,11 @@ def job_of(objects: list[Object], name: str, entrypoint: str, cluster: str) -> O
     return job
 
 
-def follow(kube: Reader, key: Key, deadline: float) -> int:
-    """Print every change of the job's state until it is done.
+def follow(kube: Reader, key: Key, deadline: float, say: Say = to_stdout) -> Health:
+    """Tell every change of the job's state until it is done.
 
     Returns:
-        0 if it completed, 1 if it failed.
+        Its last state: ``ready`` if it completed, ``failed`` if not.
 
     Raises:
         KubeError: it was deleted meanwhile.
@@ -193,14 +207,19 @@ def follow(kube: Reader, key: Key, deadline: float) -> int:
             line = f"{found.state}: {found.why}"
             if there and line != told:
                 told = line
-                print(f"{datetime.now(UTC).astimezone():%H:%M:%S}  {line}", flush=True)
-            if found.state == "ready":
-                return 0
-            if found.state == "failed" and found.final:
-                return 1
+                say(f"{datetime.now(UTC).astimezone():%H:%M:%S}  {line}")
+            if found.state == "ready" or (found.state == "failed" and found.final):
+                return found
             if time.monotonic() >= deadline:
                 raise DeadlineError(f"{key} is not done in time; it goes on, and is {told or 'not there'}")
     raise AssertionError("pictures do not end")
+
+
+def _document(job: Object) -> dict[str, Any]:
+    key, spec = key_of(job), job["spec"]
+    cluster = (spec.get("clusterSelector") or {}).get("ray.io/cluster")
+    where = {"namespace": key.namespace, "name": key.name, "cluster": cluster}
+    return {"job": {**where, "entrypoint": spec.get("entrypoint")}}
 
 
 def _same(found: Object, entrypoint: str) -> Object:
@@ -209,5 +228,5 @@ def _same(found: Object, entrypoint: str) -> Object:
         raise UsageError(
             f"{key_of(found)} is there with another entrypoint ({there}); give another --name, or delete it first"
         )
-    print(f"{key_of(found)} is there already: {health(found).why or 'no state yet'}", file=sys.stderr)
+    to_stderr(f"{key_of(found)} is there already: {health(found).why or 'no state yet'}")
     return found

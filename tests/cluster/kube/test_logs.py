@@ -14,7 +14,7 @@ from cluster.kube.errors import ApiError, UnreachableError, UsageError
 from cluster.kube.log_follower import Extent, Line, LogFollower
 from cluster.kube.log_parts import Part, check_part, short_name
 from cluster.kube.manifest import Object
-from cluster.kube.verbs.logs import print_logs, seconds
+from cluster.kube.verbs.logs import print_logs
 from tests.cluster.kube.recorded import Recorded
 
 Labels = dict[str, str]
@@ -81,17 +81,6 @@ def test_a_part_that_is_none_is_refused_with_those_there_are() -> None:
         UsageError, match=r"(?s)no pod is servin; did you mean serving\?.*redis, operator, serving\n.*pods: str"
     ):
         check_part(Part("servin"), PODS)
-
-
-@pytest.mark.parametrize(("text", "expected"), [("30s", 30), ("10m", 600), ("2h", 7200), ("1d", 86400)])
-def test_times(text: str, expected: int) -> None:
-    assert seconds(text) == expected
-
-
-@pytest.mark.parametrize("text", ["10", "m", "0s", "-1m", "1.5h"])
-def test_what_is_no_time(text: str) -> None:
-    with pytest.raises(UsageError, match="such as 10m"):
-        seconds(text)
 
 
 def test_without_following_pods_come_one_after_another_and_one_that_has_no_log_does_not_hide_the_rest(

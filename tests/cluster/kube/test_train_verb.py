@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from cluster.__main__ import main
 from cluster.kube.errors import DeadlineError, KubeError, UsageError
 from cluster.kube.manifest import Key, Object
+from cluster.kube.verbs import train
 from cluster.kube.verbs.train import follow, submit
 from tests.cluster.kube import tiny
 from tests.cluster.kube.recorded import Recorded, transcript
@@ -88,18 +91,19 @@ def replay(kube: Recorded, recording: str, kind: str, end: float) -> threading.T
 
 @needs_specs
 @pytest.mark.parametrize(
-    ("recording", "name", "end", "code", "last"),
+    ("recording", "name", "end", "state", "last"),
     [
-        ("21_rayjob_success", "job-ok", 50.0, 0, "ready: Job finished successfully."),
-        ("22_rayjob_failure_httpmode", "job-bad", 21.0, 1, "failed: AppFailed: Job entrypoint command failed"),
+        ("21_rayjob_success", "job-ok", 50.0, "ready", "ready: Job finished successfully."),
+        ("22_rayjob_failure_httpmode", "job-bad", 21.0, "failed", "failed: AppFailed: Job entrypoint command failed"),
     ],
 )
 def test_following_ends_with_the_jobs_outcome(
-    recording: str, name: str, end: float, code: int, last: str, capsys: pytest.CaptureFixture[str]
+    recording: str, name: str, end: float, state: str, last: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kube = Recorded()
     driver = replay(kube, recording, "RayJob", end)
-    assert follow(kube, Key("ray.io/v1", "RayJob", name, "demo"), time.monotonic() + 20) == code
+    found = follow(kube, Key("ray.io/v1", "RayJob", name, "demo"), time.monotonic() + 20)
+    assert found.state == state
     driver.join()
     assert last in capsys.readouterr().out.splitlines()[-1]
 
@@ -126,3 +130,41 @@ def test_a_job_that_is_deleted_or_never_ends(capsys: pytest.CaptureFixture[str])
     with pytest.raises(KubeError, match="was deleted before it was done; it was last progressing: submitted"):
         follow(kube, key, time.monotonic() + 20)
     driver.join()
+
+
+def recorded_train(kube: Recorded, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(train, "connect", lambda *_: kube)
+    return main(["train", "--json", "--name", "a", "-n", "n", *arguments])
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "state", "why"),
+    [
+        ({"jobDeploymentStatus": "Complete", "jobStatus": "SUCCEEDED"}, 0, "ready", ""),
+        ({"jobDeploymentStatus": "Failed", "jobStatus": "FAILED", "reason": "AppFailed"}, 1, "failed", "AppFailed"),
+    ],
+)
+def test_json_is_one_document_and_the_rest_is_said_beside_it(
+    status: dict[str, str],
+    code: int,
+    state: str,
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    there = job(**status) | {"spec": {"entrypoint": "python", "clusterSelector": {"ray.io/cluster": "c"}}}
+    assert recorded_train(Recorded(there), monkeypatch, "--follow") == code
+    printed = capsys.readouterr()
+    said = json.loads(printed.out)
+    assert said["job"] == {"namespace": "n", "name": "a", "cluster": "c", "entrypoint": "python"}
+    assert said["state"] == state
+    assert why in said["why"]
+    assert "python -m cluster logs a -n n -f" in printed.err
+
+
+def test_json_of_a_job_that_is_late(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    kube = Recorded(job(jobDeploymentStatus="Running"))
+    assert recorded_train(kube, monkeypatch, "--follow", "--timeout", "0.3s") == 3
+    said = json.loads(capsys.readouterr().out)
+    assert said["job"]["name"] == "a"
+    assert said["error"]["type"] == "DeadlineError"
