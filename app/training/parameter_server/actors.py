@@ -74,7 +74,12 @@ class ServerGroup:
         return _answered(lambda: self._together.call("progress"))
 
     def save(self) -> None:
-        """Write a checkpoint of what is applied; the workers have ended."""
+        """Write a checkpoint of what is applied; the workers have ended.
+
+        What they sent before their end may still be on its way, to one server and not to another: it comes too late,
+        or the parts would be of different steps and nothing could go on from them.
+        """
+        _answered(lambda: self._together.call("close"))
         if self._terms.mode == "synchronous":
             _answered(lambda: settle(self._together))
         step = min(min(server.clocks) for server in self.progress())

@@ -72,6 +72,7 @@ class Server:
         self._lead: Counter[int] = Counter()
         self._handouts: dict[int, _Handout] = {}
         self._published: tuple[int, Any] | None = None
+        self._closed = False
 
     async def start(self, initial: Floats, resume: int | None) -> int:
         """Take up this server's range of ``initial`` (float32, shape (total,)), or the checkpoint of step ``resume``.
@@ -122,6 +123,11 @@ class Server:
         """Answers at any time, also while an update runs."""
         reports = tuple(self._curve.drain())
         return Progress(self._clocks.done, self._updates, dict(self._staleness), dict(self._lead), reports)
+
+    async def close(self) -> None:
+        """From now on nothing that a worker sends changes anything: its calls may arrive after its own end."""
+        async with self._changed:
+            self._closed = True
 
     async def save(self, step: int) -> None:
         """Write a checkpoint now, under the name of ``step``."""

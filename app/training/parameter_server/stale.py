@@ -34,7 +34,7 @@ class StaleServer(Server):
             ParameterServerError: the rank is further ahead than the bound allows.
         """
         async with self._changed:
-            if step == self._clocks.done[rank]:
+            if not self._closed and step == self._clocks.done[rank]:
                 await self._apply(rank, step, gradient, loss, norm)
         return await self.pull(rank, step + 1)
 

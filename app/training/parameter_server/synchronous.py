@@ -34,7 +34,7 @@ class SynchronousServer(Server):
             The sum of squares of the mean gradient in this range, once all ranks have contributed.
         """
         async with self._changed:
-            if step == self._clocks.slowest and step not in self._squares:
+            if not self._closed and step == self._clocks.slowest and step not in self._squares:
                 self._contributions.setdefault(rank, (gradient, loss))
                 if len(self._contributions) == self._terms.workers:
                     await self._average(step)
@@ -48,22 +48,27 @@ class SynchronousServer(Server):
     async def commit(self, step: int, norm: float) -> None:
         """Make the update of ``step``, unless it is made already; ``norm`` is that of the whole mean gradient."""
         async with self._changed:
-            if step != self._clocks.slowest:
-                return
-            await self._update(norm, self._terms.learning_rate(step))
-            for rank, (_, loss) in sorted(self._contributions.items()):
-                self._curve.add(step, loss, norm)
-                self._measure(rank)
-            self._contributions.clear()
-            self._squares.pop(step - 1, None)
-            self._updates += 1
-            self._clocks = self._clocks.advance_all()
-            await self._moved(before=step)
+            await self._commit(step, norm)
 
     async def commit_pull(self, rank: int, step: int, norm: float) -> Any:
         """``commit``, then ``pull`` for the step after it."""
-        await self.commit(step, norm)
+        async with self._changed:
+            if not self._closed:
+                await self._commit(step, norm)
         return await self.pull(rank, step + 1)
+
+    async def _commit(self, step: int, norm: float) -> None:
+        if step != self._clocks.slowest:
+            return
+        await self._update(norm, self._terms.learning_rate(step))
+        for rank, (_, loss) in sorted(self._contributions.items()):
+            self._curve.add(step, loss, norm)
+            self._measure(rank)
+        self._contributions.clear()
+        self._squares.pop(step - 1, None)
+        self._updates += 1
+        self._clocks = self._clocks.advance_all()
+        await self._moved(before=step)
 
     async def _average(self, step: int) -> None:
         gradients = [self._contributions[rank][0] for rank in range(self._terms.workers)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from app.training.parameter_server.errors import ParameterServerError
 from app.training.parameter_server.job import Optimization, Terms
 from app.training.parameter_server.ranges import Range
+from app.training.parameter_server.server import _Handout
 from app.training.parameter_server.stale import StaleServer
 from app.training.parameter_server.synchronous import SynchronousServer
 from app.training.schedule import Plan
@@ -56,6 +59,39 @@ async def test_who_ignores_the_bound_is_refused(terms: Terms) -> None:
     loose._clocks = loose._clocks.advance(0).advance(0)
     with pytest.raises(ParameterServerError, match="rank 0 brings step 2 while the slowest is at 0: the bound is 1"):
         await loose.push_pull(0, 2, np.ones(3, np.float32), 0.0, 1.0)
+
+
+async def test_what_a_worker_sent_before_its_end_comes_too_late(terms: Terms) -> None:
+    """One server has made the update when the run is stopped, the other gets its order afterwards."""
+    servers = [SynchronousServer(index, replace(terms, deadline_s=5)) for index in range(2)]
+    for server in servers:
+        await server.start(INITIAL, None)
+        server._handouts = {rank: _Handout(0, 0) for rank in range(2)}
+    gradient = np.ones(3, np.float32)
+    sums = await asyncio.gather(
+        *(server.contribute(rank, 0, gradient, 1.0) for server in servers for rank in range(2))
+    )
+    norm = math.sqrt(sums[0] + sums[2])
+    await servers[0].commit(0, norm)
+    for server in servers:
+        await server.close()
+        server._terms = terms  # which waits no longer
+    with pytest.raises(ParameterServerError, match="rank 1 may not begin step 1"):
+        await servers[1].commit_pull(1, 0, norm)
+    assert await servers[1].clock(0) == 0
+    await servers[1].commit(0, norm)  # as the driver settles them
+    with pytest.raises(ParameterServerError, match="step 1 has no gradient of rank 0, 1"):
+        await servers[0].contribute(0, 1, gradient, 1.0)
+    assert [await server.clock(0) for server in servers] == [1, 1]
+
+
+async def test_a_late_gradient_is_no_update(terms: Terms) -> None:
+    server = StaleServer(0, replace(terms, mode="stale_synchronous", bound=0))
+    await server.start(INITIAL, None)
+    await server.close()
+    with pytest.raises(ParameterServerError, match="rank 0 may not begin step 1"):
+        await server.push_pull(0, 0, np.ones(3, np.float32), 1.0, 1.0)
+    assert (await server.progress()).updates == 0
 
 
 @pytest.mark.parametrize(
