@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import posixpath
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from fsspec.core import url_to_fs
 
 _COMPLETE = "complete.json"
 _RUN = "run.json"
+CLEARED = "none"
+"""The version of a run whose folder was about to be removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,9 @@ class RunFolder:
 
     def discard_incomplete(self) -> list[int]:
         """Remove what was cut off while it was written; returns the steps. No run may be writing."""
+        names = self._names()  # before the marks: one that is marked in between is no rubbish
         complete = {mark.step for mark in self.complete()}
-        cut_off = [name for name in self._names() if int(name) not in complete]
+        cut_off = [name for name in names if int(name) not in complete]
         for name in cut_off:
             self._remove(name)
         return [int(name) for name in cut_off]
@@ -99,9 +102,20 @@ class RunFolder:
         self._write(f"{self._root}/{_RUN}", asdict(record))
 
     def clear(self) -> None:
-        """Remove the folder with all that is in it."""
-        if self._fs.exists(self._root):
-            self._fs.rm(self._root, recursive=True)
+        """Remove the folder with all that is in it.
+
+        What is left when this is cut off must not be gone on from: to the end the folder says that its run is over.
+        """
+        fs, root = self._fs, self._root
+        if not fs.exists(root):
+            return
+        record = self.record() or RunRecord("", "")
+        self.write_record(replace(record, version=record.version or CLEARED))
+        fs.invalidate_cache()
+        for path in fs.ls(root, detail=False):
+            if posixpath.basename(str(path).rstrip("/")) != _RUN:
+                fs.rm(path, recursive=True)
+        fs.rm(root, recursive=True)
 
     def read_bytes(self, name: str) -> bytes | None:
         """A file of the folder; None if there is no such file."""
@@ -154,7 +168,12 @@ class RunFolder:
         fs, path = self._fs, f"{self._checkpoints}/{name}"
         if fs.exists(f"{path}/{_COMPLETE}"):
             fs.rm(f"{path}/{_COMPLETE}")
-        fs.rm(path, recursive=True)
+        try:
+            fs.rm(path, recursive=True)
+        except OSError:
+            # A process that is about to end may still write there, and some file systems keep what is open. What is
+            # left has no mark; the next look for such removes it.
+            fs.invalidate_cache()
 
 
 def retained(marks: Iterable[Mark], keep: int, keep_best: int) -> set[int]:

@@ -119,9 +119,9 @@ def _by_servers(run: Run) -> nn.Module:
     )
     run.progress.group_begins()
     result = _served(run, job)
-    _log_summary(result.summary)
     if result.state is None:
         raise StoppedError(position(config, run.folder))
+    _log_summary(result.summary)
     run.progress.say(_described(result.summary))
     model = run.recipe.build(run.data)
     model.load_state_dict(result.state)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
-from app.training.store import Mark, RunFolder, RunRecord, retained
+from app.training.store import CLEARED, Mark, RunFolder, RunRecord, retained
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -63,3 +65,48 @@ def test_record_survives_and_clear_removes(folder: RunFolder) -> None:
     folder.clear()
     folder.clear()
     assert folder.record() is None
+
+
+def test_a_clearing_that_is_cut_off_leaves_nothing_to_go_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(str(tmp_path / "one"))
+    folder.write_record(RunRecord("code", "run"))
+    written(folder, 10)
+    folder.commit(Mark(10, 1.0, ""), keep=1, keep_best=0)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalFileSystem, "rm", killed)
+        with pytest.raises(KeyboardInterrupt):
+            folder.clear()
+    record = folder.record()
+    assert record is not None
+    assert record.version == CLEARED, "what says that the run is over"
+    folder.clear()
+    assert not (tmp_path / "one").exists()
+
+
+def test_a_folder_in_which_somebody_still_writes_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(str(tmp_path))
+    written(folder, 10, 20)
+    folder.commit(Mark(10, 1.0, ""), keep=1, keep_best=0)
+    remove = LocalFileSystem.rm
+
+    def busy(fs: LocalFileSystem, path: str, recursive: bool = False, **more: object) -> None:
+        if recursive:
+            raise OSError(errno.ENOTEMPTY, "Directory not empty", path)
+        remove(fs, path, recursive, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalFileSystem, "rm", busy)
+        assert folder.discard_incomplete() == [20]
+        written(folder, 30)
+        folder.commit(Mark(30, 1.0, ""), keep=1, keep_best=0)
+    assert [mark.step for mark in folder.complete()] == [30]
+    assert folder.discard_incomplete() == [10, 20]
+    assert folder.discard_incomplete() == []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +26,7 @@ def write(folder: Path, step: int, server: int, servers: int, state: Mapping[str
     """Write one server's part, under a temporary name first."""
     path = _part(folder, step, server, servers)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
+    unfinished = path.with_suffix(f".{secrets.token_hex(4)}.unfinished")  # one of an earlier life may write, too
     with unfinished.open("wb") as file:
         torch.save(dict(state), file)
         file.flush()
@@ -43,7 +44,10 @@ def complete(folder: Path) -> dict[int, int]:
     """Number of servers by step of every complete checkpoint, the oldest first."""
     found = {}
     for path in sorted(folder.glob("step-*")):
-        parts = [match for part in path.iterdir() if (match := _PART.fullmatch(part.name))]
+        try:
+            parts = [match for part in path.iterdir() if (match := _PART.fullmatch(part.name))]
+        except FileNotFoundError:  # removed meanwhile
+            continue
         step = _STEP.fullmatch(path.name)
         if step and parts and len(parts) == int(parts[0][2]):
             found[int(step[1])] = len(parts)
@@ -55,7 +59,7 @@ def remove_after(folder: Path, step: int) -> None:
     for path in folder.glob("step-*"):
         found = _STEP.fullmatch(path.name)
         if found and int(found[1]) > step:
-            shutil.rmtree(path)
+            _remove(path)
 
 
 def remove_old(folder: Path) -> None:
@@ -64,7 +68,12 @@ def remove_old(folder: Path) -> None:
     for path in folder.glob("step-*"):
         found = _STEP.fullmatch(path.name)
         if found and len(kept) == KEPT and int(found[1]) < kept[0]:
-            shutil.rmtree(path)
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    # Who is about to end may still write there. What is left is removed another time, or written anew.
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _part(folder: Path, step: int, server: int, servers: int) -> Path:

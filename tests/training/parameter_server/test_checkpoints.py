@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import IO
 
 import pytest
 import torch
@@ -40,3 +41,17 @@ def test_old_ones_go_when_two_newer_are_whole(tmp_path: Path) -> None:
     write(tmp_path, 24, 1)
     checkpoints.remove_old(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"step-00000016", "step-00000024"}
+
+
+def test_two_lives_that_write_one_part_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that hung writes when its successor does."""
+    save, waiting = torch.save, [True]
+
+    def slow(state: object, file: IO[bytes]) -> None:
+        if waiting.pop() if waiting else False:
+            write(tmp_path, 8, 0)  # meanwhile
+        save(state, file)
+
+    monkeypatch.setattr(torch, "save", slow)
+    write(tmp_path, 8, 0)
+    assert [path.name for path in (tmp_path / "step-00000008").iterdir()] == ["server-0-of-2.pt"]
