@@ -97,6 +97,7 @@ def secured() -> Iterator[Secured]:
             cluster = RayCluster(processes, folder, PORTS, environment, token)
             cluster.start_head()
             cluster.await_head()
+            cluster.await_nodes(1)
             cluster.start_worker(1, num_cpus=2)
             cluster.await_nodes(2)
             yield Secured(processes, cluster, token, issue(folder, "theirs"))

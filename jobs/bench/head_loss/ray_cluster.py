@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,6 +117,7 @@ class RayCluster:
         self._processes, self._folder, self._ports, self._store = processes, folder, ports, store
         self._environment, self._token = dict(environment), token
         self._heads = 0
+        self._tried_at = 0.0
         self.head_starts = 0
         """Tries of the head's latest start."""
 
@@ -141,6 +143,7 @@ class RayCluster:
     def _try_head(self) -> None:
         self.head_starts += 1
         self._heads += 1
+        self._tried_at = time.time()
         ports, stored, folder = self._ports, {}, self._own(f"head-{self._heads}")  # as a new pod has an empty one
         command = [
             *(sys.executable, "-P", "-m", "ray.scripts.scripts", "start", "--head", "--block"),
@@ -186,16 +189,19 @@ class RayCluster:
         self._await(answers, "the dashboard answers")
 
     def await_nodes(self, count: int) -> None:
-        """Block until so many nodes are alive. A head that ends meanwhile is started again, a few times.
+        """Block until so many nodes are alive. A head that ends meanwhile is started again, a few times; the one that
+        was lost is called alive for a while by the one that read its tables, and does not count.
 
         Raises:
             ProcessError: they are not.
         """
 
         def alive() -> bool:
-            found = self._asked("GET", "/api/v0/nodes")
+            found = self._asked("GET", "/api/v0/nodes?detail=1")
             nodes = found["data"]["result"]["result"] if found else []
-            return [node["state"] for node in nodes].count("ALIVE") == count
+            alive = [node for node in nodes if node["state"] == "ALIVE"]
+            lost = [node for node in alive if node["is_head_node"] and node["start_time_ms"] < 1000 * self._tried_at]
+            return len(alive) - len(lost) == count
 
         self._await(alive, f"{count} nodes are alive")
 

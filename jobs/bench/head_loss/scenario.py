@@ -188,6 +188,7 @@ class _Scenario:
         cluster = self._cluster
         cluster.start_head()
         cluster.await_head()
+        cluster.await_nodes(1)  # it may still give up
         for node in WORKERS:
             cluster.start_worker(node, WORKER_CPUS)
         cluster.await_nodes(1 + len(WORKERS))
