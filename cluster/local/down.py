@@ -47,7 +47,7 @@ def down(state_dir: Path, *, purge: bool = False, progress: Progress | None = No
 
 def _end_supervisor(state: State, progress: Progress) -> bool:
     observed = Observed.read(state.observed_file)
-    process = processes.find(observed.pid, observed.created, observed.stack_id) if observed else None
+    process = processes.supervisor(observed.pid, observed.stack_id) if observed else None
     if observed is None or process is None:
         return False
     progress.note(f"ending {', '.join(sorted(observed.children)) or 'the stack'} (supervisor pid {process.pid})")

@@ -19,7 +19,7 @@ RELEASE = b"release\n"
 def spawn(state: State, desired: Desired) -> tuple[subprocess.Popen[bytes], int]:
     """Start the supervisor of ``desired``, already on disk. Returns it and the pipe that holds the stack."""
     read_end, write_end = os.pipe()
-    environ = {**os.environ, processes.MARKER: desired.stack_id, processes.PART_MARKER: "supervisor"}
+    environ = {**os.environ, processes.MARKER: desired.stack_id, processes.PART_MARKER: processes.SUPERVISOR}
     environ.pop("TIDEGATE_GATEWAY_ADMIN_KEY", None)
     command = [sys.executable, "-P", "-m", "cluster.local.supervisor", "--state-dir", str(state.root)]
     try:

@@ -17,6 +17,8 @@ import psutil
 
 MARKER = "_TIDEGATE_STACK"
 PART_MARKER = "_TIDEGATE_PART"
+SUPERVISOR = "supervisor"
+"""The part of the supervisor."""
 _GONE = (psutil.NoSuchProcess, psutil.AccessDenied, OSError)
 
 
@@ -41,11 +43,16 @@ def members(stack_id: str) -> list[Member]:
     return found
 
 
-def find(pid: int, created: float, stack_id: str) -> psutil.Process | None:
-    """The stack's process with this pid and creation time, if it lives."""
+def supervisor(pid: int, stack_id: str) -> psutil.Process | None:
+    """The stack's supervisor, if it lives and has this pid.
+
+    Its marks tell it from another process with the pid. Its time of creation would not: that is counted from the
+    machine's start by the wall clock, and moves when the clock is set, as after a laptop's sleep.
+    """
     with contextlib.suppress(*_GONE):
         process = psutil.Process(pid)
-        same = abs(process.create_time() - created) < 1 and process.environ().get(MARKER) == stack_id
+        environ = process.environ()
+        same = (environ.get(MARKER), environ.get(PART_MARKER)) == (stack_id, SUPERVISOR)
         if same and alive(process):
             return process
     return None

@@ -74,8 +74,6 @@ class Observed:
 
     stack_id: str
     pid: int
-    created: float
-    """Creation time of the supervisor's process, to tell it from a later one with the same pid."""
     phase: Phase
     children: dict[str, Child] = field(default_factory=dict)
 
@@ -88,6 +86,7 @@ class Observed:
         found = _read(path)
         if found is None:
             return None
+        found.pop("created", None)  # which an older supervisor writes
         return cls(**{**found, "children": {name: Child(**each) for name, each in found["children"].items()}})
 
 

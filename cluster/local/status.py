@@ -64,7 +64,7 @@ def status(state_dir: Path) -> list[PartStatus]:
 
 
 def _supervisor(state: State, desired: Desired, observed: Observed | None) -> PartStatus:
-    alive = observed and processes.find(observed.pid, observed.created, desired.stack_id)
+    alive = observed and processes.supervisor(observed.pid, desired.stack_id)
     if observed is None or not alive:
         return PartStatus("supervisor", str(state.root), None, False, "", "not running; `up` starts anew")
     detail = "" if observed.phase == "running" else observed.phase

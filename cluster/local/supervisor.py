@@ -59,7 +59,6 @@ class Supervisor:
         self._runs: dict[str, _Run] = {}
         self._wakeup, self._wakeup_writer = os.pipe()
         self._stopping = False
-        self._created = psutil.Process().create_time()
 
     def run(self) -> None:
         """Run until told to stop, then end everything."""
@@ -162,7 +161,7 @@ class Supervisor:
 
     def _report(self) -> None:
         children = {name: run.record for name, run in self._runs.items()}
-        observed = Observed(self._desired.stack_id, os.getpid(), self._created, self._phase, children)
+        observed = Observed(self._desired.stack_id, os.getpid(), self._phase, children)
         with contextlib.suppress(FileNotFoundError):  # the folder has gone
             observed.write(self._state.observed_file)
 

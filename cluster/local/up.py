@@ -153,7 +153,7 @@ def _running(state: State, progress: Progress) -> psutil.Process | None:
     deadline, told = time.monotonic() + END_WAIT_S, False
     while time.monotonic() < deadline:
         observed = Observed.read(state.observed_file)
-        process = processes.find(observed.pid, observed.created, observed.stack_id) if observed else None
+        process = processes.supervisor(observed.pid, observed.stack_id) if observed else None
         if observed is None or process is None:
             left = Desired.read(state.desired_file)
             if left is not None and (count := finish(state, left.stack_id)):

@@ -13,7 +13,7 @@ import redis
 
 from cluster.local import LocalConfig, down, up
 from cluster.local.envfile import read
-from cluster.local.processes import members
+from cluster.local.processes import members, supervisor
 from cluster.local.records import Observed
 from cluster.local.state import State
 from tests.cluster.local.support import Cli, eventually, gone
@@ -64,6 +64,10 @@ def _in_foreground(cli: Cli, number: signal.Signals) -> tuple[subprocess.Popen[s
 
 def test_supervisor_killed(cli: Cli) -> None:
     observed = cli.up("--parts", "redis")
+    assert supervisor(observed.pid, observed.stack_id) is not None
+    assert supervisor(observed.pid, "another") is None
+    redis_pid = observed.children["redis"].pid
+    assert supervisor(redis_pid, observed.stack_id) is None, "of the stack, but another part"
     os.kill(observed.pid, signal.SIGKILL)
     gone(observed.stack_id)
     assert cli.status() == {}, "the reaper has tidied up"

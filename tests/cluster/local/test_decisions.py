@@ -131,7 +131,7 @@ def test_records_survive_the_disk(tmp_path: Path) -> None:
     del older["releases_import_path"]
     (tmp_path / "desired").write_text(json.dumps(older))
     assert Desired.read(tmp_path / "desired") == desired
-    observed = Observed("s", 1, 2.5, "running", {"redis": Child(3, 4.5, 1, restarts=2)})
+    observed = Observed("s", 1, "running", {"redis": Child(3, 4.5, 1, restarts=2)})
     observed.write(tmp_path / "observed")
     assert Observed.read(tmp_path / "observed") == observed
     assert Observed.read(tmp_path / "nothing") is None
