@@ -56,7 +56,8 @@ WATCH_S = 30 * 86_400.0
 
 DESCRIPTION = """\
 Show how everything is: each object with its state and why (from its conditions and warnings), the Ray groups, the
-Serve applications, the pods that are not ready, and the warnings of the last hour. What is wrong comes first.
+Serve applications, the pods that are not ready, and the warnings of the last hour. What is wrong comes first. A Ray
+worker that runs and lacks only a Serve proxy, as one that trains, counts as ready.
 
 Without OVERLAY it is what carries the label app.kubernetes.io/part-of=tidegate and what the operator has made of it;
 with OVERLAY it is the objects of these manifests, and one that is missing is told, too. The exit status is 0 only if

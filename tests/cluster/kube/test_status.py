@@ -19,6 +19,7 @@ from cluster.kube.picture import PART_OF, Picture
 from cluster.kube.verbs import status
 from cluster.kube.verbs.status import look, show, watch_status
 from tests.cluster.kube.recorded import Recorded, picture_at
+from tests.cluster.kube.test_health import CLUSTER, NOW, RUNNING, cluster_with, ray_pod
 from tests.cluster.specs import needs_specs
 
 
@@ -84,6 +85,32 @@ def test_pods_that_cannot_be_placed_say_so_once() -> None:
     later = board_at("21_rayjob_success", 38.0, "RayJob")
     assert [(row.about, row.count) for row in later.warnings] == [("Pod job-ok-xqwzw-w-worker-bxkjz and 1 more", 2)]
     assert later.ready, "a job that runs makes the platform neither ready nor not"
+
+
+def test_a_training_pod_makes_nothing_not_ready() -> None:
+    training = ray_pod("training", RUNNING)
+    event = {
+        "kind": "Event",
+        "metadata": {"name": "e"},
+        "type": "Warning",
+        "reason": "Unhealthy",
+        "note": 'Readiness probe failed: Get "http://10.0.0.1:8000/-/healthz": connect: connection refused',
+        "regarding": {"kind": "Pod", "name": "training", "uid": "training"},
+        "series": {"count": 400, "lastObservedTime": NOW.isoformat()},
+    }
+    picture = cluster_with(ray_pod("serving", RUNNING, ready=True), training)
+    picture = Picture.of([*picture.objects.values(), event], NOW)
+    found = board(picture, [CLUSTER], "n")
+    assert (found.ready, found.pods, found.warnings) == (True, (), ())
+    rows = [(group.name, group.wanted, group.ready, group.note) for group in found.groups[1:]]
+    assert rows == [
+        ("serving", 1, 1, "fixed: no autoscaler"),
+        ("training", 1, 1, "fixed: no autoscaler, 1 without a Serve proxy"),
+    ]
+    training["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "CrashLoopBackOff"}}
+    found = board(picture, [CLUSTER], "n")
+    assert (found.ready, [row.name for row in found.pods], found.groups[2].ready) == (False, ["training"], 0)
+    assert [row.reason for row in found.warnings] == ["Unhealthy"]
 
 
 def managed(*managers: tuple[str, str]) -> list[dict[str, Any]]:
