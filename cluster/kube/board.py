@@ -70,14 +70,21 @@ class Board:
     unseen: tuple[str, ...] = field(default=())
 
 
-def board(picture: Picture, keys: Collection[Key], namespace: str, unseen: tuple[str, ...] = ()) -> Board:
+def board(
+    picture: Picture,
+    keys: Collection[Key],
+    namespace: str,
+    unseen: tuple[str, ...] = (),
+    refused: tuple[str, ...] = (),
+) -> Board:
     """What to tell of ``keys``, of the clusters that they have made, and of their pods.
 
     Args:
         picture: What was seen.
         keys: The objects that are meant, there or not.
         namespace: For the headline.
-        unseen: What could not be looked at, in words; it makes the board not ready.
+        unseen: What is needed and could not be looked at, in words; it makes the board not ready.
+        refused: What is not needed and could not be looked at; it is told with the others.
     """
     all_keys = [*keys, *picture.children(keys)]
     found = {key: picture.health(key) for key in all_keys}
@@ -100,7 +107,7 @@ def board(picture: Picture, keys: Collection[Key], namespace: str, unseen: tuple
         applications=tuple(row for key in all_keys for row in applications(picture.objects.get(key))),
         pods=tuple(pod_rows),
         warnings=tuple(_warnings(picture, all_keys, pods, [row.why for row in rows] + [row.why for row in pod_rows])),
-        unseen=unseen,
+        unseen=(*unseen, *refused),
     )
 
 

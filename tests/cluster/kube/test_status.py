@@ -154,9 +154,12 @@ def test_what_is_not_labelled_is_not_told_and_what_may_not_be_seen_is() -> None:
     assert found.ready
     kube.refused["Gateway"] = MissingKindError("no such kind", status=404)
     assert look(kube, "n", None).ready, "a kind that is not installed is not needed"
+    kube.refused["Gateway"] = ForbiddenError("gateways are forbidden\nask", status=403)
+    found = look(kube, "n", None)
+    assert (found.ready, found.unseen) == (True, ("Gateway: gateways are forbidden",)), "told, and not judged by"
     kube.refused["Pod"] = ForbiddenError("pods are forbidden\nask", status=403)
     found = look(kube, "n", None)
-    assert (found.ready, found.unseen) == (False, ("Pod: pods are forbidden",))
+    assert (found.ready, found.unseen) == (False, ("Pod: pods are forbidden", "Gateway: gateways are forbidden"))
     assert "not seen  Pod: pods are forbidden" in shown(found)
 
 
@@ -241,3 +244,19 @@ def test_elsewhere_than_on_a_terminal_changes_are_lines() -> None:
     assert codes == [1]
     assert time.monotonic() < deadline, "Ctrl-C ends it, not the deadline"
     assert out.getvalue().count("\n") - before <= 4, "only what has changed is told"
+
+
+def test_watching_tells_a_refusal_of_what_is_not_needed_and_does_not_judge_by_it() -> None:
+    kube, out = Recorded(ray_cluster()), Output("RayCluster last: ready")
+    kube.refused["Workload"] = ForbiddenError("workloads are forbidden", status=403)
+    deadline = time.monotonic() + 30
+    codes: list[int] = []
+    watching = threading.Thread(
+        target=lambda: codes.append(watch_status(kube, "n", None, as_json=False, stream=out, deadline=deadline))
+    )
+    watching.start()
+    out.wait_for("not seen Workload: workloads are forbidden\n")
+    out.wait_for("RayCluster rc: ready: head and 0 workers\n")
+    kube.change("ADDED", ray_cluster(name="last"))
+    watching.join()
+    assert codes == [0]
