@@ -334,6 +334,16 @@ KILLED = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
             an(
                 "autoscaling/v2",
                 "HorizontalPodAutoscaler",
+                spec={"minReplicas": 1, "maxReplicas": 1},
+                status={"conditions": [condition("ScalingActive", "False", "FailedGetResourceMetric", "no metrics")]},
+            ),
+            "ready",
+            "held at 1 replica, whatever its metrics say",
+        ),
+        (
+            an(
+                "autoscaling/v2",
+                "HorizontalPodAutoscaler",
                 spec={"maxReplicas": 4},
                 status={"conditions": [condition("ScalingLimited", "True", "TooManyReplicas")]},
             ),
