@@ -129,7 +129,10 @@ def ray_job(obj: Object, related: Related) -> Health:
         return _refused(obj, related) or unlooked(obj, related, OPERATOR)
     if state == "Running":
         told = ": ".join(each for each in (job, message) if each)
-        return progressing(told or "submitted; the job has no state yet")
+        if told:
+            return progressing(told)
+        why = pods.reasons(related.pods, related)
+        return progressing("submitted; the job has no state yet" + (f": {why}" if why else ""))
     if state == "Suspended":
         return progressing("suspended: a queue has not admitted it, or it was suspended by hand")
     if state == "Waiting":

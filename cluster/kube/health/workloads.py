@@ -91,13 +91,14 @@ def autoscaler(obj: Object, related: Related) -> Health:
     """Ready when it can see its metrics and scale, or has nothing to decide; at its most replicas it says so."""
     status, found = obj.get("status") or {}, conditions(obj.get("status") or {})
     least, most = obj["spec"].get("minReplicas", 1), obj["spec"].get("maxReplicas")
-    if least == most:
-        return ready(f"held at {most} replica{'' if most == 1 else 's'}, whatever its metrics say")
-    for name in ("AbleToScale", "ScalingActive"):
+    held = least == most
+    for name in ("AbleToScale",) if held else ("AbleToScale", "ScalingActive"):
         condition = found.get(name)
         # Scaled to zero by hand, a target is left alone: ScalingDisabled is no fault.
         if condition is not None and not holds(condition) and condition.get("reason") != "ScalingDisabled":
             return failed(f"{condition.get('reason')}: {said(condition)}")
+    if held:
+        return ready(f"held at {most} replica{'' if most == 1 else 's'}, whatever its metrics say")
     if not found:
         return unlooked(obj, related, "the controller manager")
     there = status.get("currentReplicas") or 0

@@ -344,6 +344,16 @@ KILLED = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
             an(
                 "autoscaling/v2",
                 "HorizontalPodAutoscaler",
+                spec={"minReplicas": 1, "maxReplicas": 1},
+                status={"conditions": [condition("AbleToScale", "False", "FailedGetScale", "no such deployment")]},
+            ),
+            "failed",
+            "FailedGetScale: no such deployment",
+        ),
+        (
+            an(
+                "autoscaling/v2",
+                "HorizontalPodAutoscaler",
                 spec={"maxReplicas": 4},
                 status={"conditions": [condition("ScalingLimited", "True", "TooManyReplicas")]},
             ),
@@ -451,6 +461,20 @@ def test_a_failed_pod_fails_its_owner_and_one_that_leaves_does_not() -> None:
     assert (found.state, found.why) == ("failed", "0 of 1 replicas available: x: c: ErrImagePull: ")
     pod["metadata"]["deletionTimestamp"] = NOW.isoformat()
     assert Picture.of([owner, pod], NOW).health(key_of(owner)).state == "progressing"
+
+
+def test_a_job_that_cannot_be_submitted_says_why() -> None:
+    spec, status = {"clusterSelector": {"ray.io/cluster": "rc"}}, {"jobDeploymentStatus": "Running"}
+    obj = an("ray.io/v1", "RayJob", spec=spec, status=status | {"rayClusterName": "rc"})
+    waiting = container({"waiting": {"reason": "ImagePullBackOff", "message": "no image"}})
+    pod = an("v1", "Pod", status={"phase": "Pending", "containerStatuses": [waiting]}, labels={"job-name": "x"})
+    pod["metadata"]["name"] = "x-hlk4c"
+    other = an("v1", "Pod", status={"phase": "Pending"}, labels={"ray.io/cluster": "rc"})
+    found = Picture.of([obj, pod, other], NOW).health(key_of(obj))
+    why = "submitted; the job has no state yet: x-hlk4c: c: ImagePullBackOff: no image"
+    assert found == Health("progressing", why)
+    obj["status"]["jobStatus"] = "RUNNING"
+    assert Picture.of([obj, pod], NOW).health(key_of(obj)).why == "RUNNING"
 
 
 PROXY = {"httpGet": {"path": "/-/healthz", "port": "serve"}}
