@@ -133,7 +133,9 @@ def _steady(container: dict[str, Any], now: datetime | None) -> bool:
     if running is None or not container.get("restartCount"):
         return running is not None
     started = running.get("startedAt")
-    return bool(now and started) and (now - datetime.fromisoformat(started)).total_seconds() >= _STEADY_S
+    if now is None or not started:
+        return False
+    return (now - datetime.fromisoformat(started)).total_seconds() >= _STEADY_S
 
 
 def _restarts(container: dict[str, Any]) -> str:
