@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from cluster.kube.board_ray import ApplicationRow, GroupRow, applications, groups
 from cluster.kube.health import Event, Health, State
+from cluster.kube.health.pods import without_proxy
 from cluster.kube.health.verdict import QUOTED, one_line, without_preemption
 from cluster.kube.manifest import Key, Object
 from cluster.kube.picture import Picture
@@ -69,14 +70,21 @@ class Board:
     unseen: tuple[str, ...] = field(default=())
 
 
-def board(picture: Picture, keys: Collection[Key], namespace: str, unseen: tuple[str, ...] = ()) -> Board:
+def board(
+    picture: Picture,
+    keys: Collection[Key],
+    namespace: str,
+    unseen: tuple[str, ...] = (),
+    refused: tuple[str, ...] = (),
+) -> Board:
     """What to tell of ``keys``, of the clusters that they have made, and of their pods.
 
     Args:
         picture: What was seen.
         keys: The objects that are meant, there or not.
         namespace: For the headline.
-        unseen: What could not be looked at, in words; it makes the board not ready.
+        unseen: What is needed and could not be looked at, in words; it makes the board not ready.
+        refused: What is not needed and could not be looked at; it is told with the others.
     """
     all_keys = [*keys, *picture.children(keys)]
     found = {key: picture.health(key) for key in all_keys}
@@ -99,7 +107,7 @@ def board(picture: Picture, keys: Collection[Key], namespace: str, unseen: tuple
         applications=tuple(row for key in all_keys for row in applications(picture.objects.get(key))),
         pods=tuple(pod_rows),
         warnings=tuple(_warnings(picture, all_keys, pods, [row.why for row in rows] + [row.why for row in pod_rows])),
-        unseen=unseen,
+        unseen=(*unseen, *refused),
     )
 
 
@@ -159,14 +167,20 @@ def _pod_rows(picture: Picture, pods: list[Object]) -> list[PodRow]:
 
 
 def _warnings(picture: Picture, keys: Collection[Key], pods: list[Object], told: list[str]) -> Iterator[WarningRow]:
-    """Those that no row has told; of pods that say the same one speaks for all."""
+    """Those that no row has told; of pods that say the same one speaks for all.
+
+    That nobody answers where a worker has no proxy is no warning.
+    """
     about = {(key.kind, key.name) for key in keys} | {("Pod", pod["metadata"]["name"]) for pod in pods}
     names = tuple(f"{key.name}-" for key in keys)
+    no_proxy = {pod["metadata"]["name"] for pod in pods if without_proxy(pod, picture.now)}
     same: dict[tuple[str, str, str], list[Event]] = {}
     for event in picture.warnings:
         # Of a pod that is gone, or could not be made, the events are its owner's story, too.
         ours = (event.kind, event.name) in about or event.name.startswith(names)
         if not ours or picture.now - event.last > WARNINGS_LAST or _is_told(event, told):
+            continue
+        if event.name in no_proxy and event.reason == "Unhealthy" and "connection refused" in event.text:
             continue
         same.setdefault((event.kind, event.reason, event.text.replace(event.name, "")), []).append(event)
     for (kind, reason, _), events in same.items():

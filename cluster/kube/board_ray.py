@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from cluster.kube.health.verdict import conditions, holds, one_line
+from cluster.kube.health import pods
+from cluster.kube.health.verdict import one_line
 from cluster.kube.manifest import Object
 from cluster.kube.picture import Picture
 
@@ -17,7 +18,10 @@ _AUTOSCALER = "python-requests"  # the in-tree autoscaler writes by that client 
 
 @dataclass(frozen=True, slots=True)
 class GroupRow:
-    """The pods of a Ray group: how many the spec says (``wanted``), how many are ready, and who set the number."""
+    """The pods of a Ray group: how many the spec says (``wanted``), how many are ready, and who set the number.
+
+    A worker that runs and lacks only a Serve proxy counts as ready, as it is for training; ``note`` says how many.
+    """
 
     cluster: str
     name: str
@@ -43,11 +47,9 @@ class ApplicationRow:
 def groups(picture: Picture, cluster: Object) -> list[GroupRow]:
     """The head and every worker group."""
     name, spec = cluster["metadata"]["name"], cluster["spec"]
-    ready = Counter(
-        (pod["metadata"].get("labels") or {}).get("ray.io/group")
-        for pod in picture.pods(cluster)
-        if holds(conditions(pod.get("status") or {}).get("Ready")) and not pod["metadata"].get("deletionTimestamp")
-    )
+    running = [pod for pod in picture.pods(cluster) if pods.runs(pod, picture.now)]
+    ready = Counter(map(_group_of, running))
+    without_proxy = Counter(_group_of(pod) for pod in running if pods.without_proxy(pod, picture.now))
     scaling = bool(spec.get("enableInTreeAutoscaling"))
     suspended = bool(spec.get("suspend"))
     head = int(not suspended)
@@ -62,6 +64,7 @@ def groups(picture: Picture, cluster: Object) -> list[GroupRow]:
             "" if scaling or stopped else "fixed: no autoscaler",
             f"{hosts} hosts a replica" if hosts > 1 else "",
             f"{len(leaving)} named to leave" if leaving else "",
+            f"{without_proxy[group['groupName']]} without a Serve proxy" if without_proxy[group["groupName"]] else "",
         ]
         most = group.get("maxReplicas")
         rows.append(
@@ -77,6 +80,10 @@ def groups(picture: Picture, cluster: Object) -> list[GroupRow]:
             )
         )
     return rows
+
+
+def _group_of(pod: Object) -> str | None:
+    return (pod["metadata"].get("labels") or {}).get("ray.io/group")
 
 
 def _asked_by(cluster: Object) -> str:

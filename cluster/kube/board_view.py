@@ -34,7 +34,8 @@ def headline(board: Board) -> str:
 
 def lines(board: Board) -> list[str]:
     """What a line-by-line log of changes compares: one line for each object, group, application and pod."""
-    found = [f"{row.kind} {row.name}: {row.state}{_why(row.why)}" for row in board.objects]
+    found = [f"not seen {each}" for each in board.unseen]
+    found += [f"{row.kind} {row.name}: {row.state}{_why(row.why)}" for row in board.objects]
     found += [
         f"group {group.cluster}/{group.name}: {group.ready} of {group.wanted} ready{_why(group.note)}"
         for group in board.groups

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from cluster.kube.health.events import Event
@@ -30,6 +31,10 @@ _BROKEN = {
     "RunContainerError",
 }
 _PREPARING = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
+_PROXY = "/-/healthz"
+"""What a readiness probe asks a Serve proxy. It asks every worker of a RayService, one that trains, too."""
+_STEADY_S = 600.0
+"""A container that has run so long since its last restart is in no crash loop: the kubelet forgets its back-off."""
 
 
 def pod(obj: Object, related: Related) -> Health:
@@ -58,6 +63,8 @@ def pod(obj: Object, related: Related) -> Health:
         return ready(_past(status))
     open_ = [each for each in _containers(status) if not each.get("ready")]
     past = _past(status)
+    if without_proxy(obj, related.now):
+        return ready("; ".join(each for each in ("runs without a Serve proxy", past) if each))
     if phase == "Running":
         names = ", ".join(each["name"] for each in open_) or "a readiness gate"
         probe = _latest(related.events, obj["metadata"]["name"], "Unhealthy")
@@ -67,6 +74,29 @@ def pod(obj: Object, related: Related) -> Health:
     event = _latest(related.events, obj["metadata"]["name"], *_PREPARING)
     why = ", ".join(sorted(map(str, reasons))) or phase or "no status yet"
     return progressing(f"{why}: {one_line(event.text, QUOTED)}" if event else why)
+
+
+def without_proxy(pod: Object, now: datetime | None) -> bool:
+    """Whether a Ray worker runs and lacks nothing but the Serve proxy that its readiness probe asks.
+
+    No node without a replica has a proxy, so that a pod that trains is never Ready, by design.
+    """
+    status = pod.get("status") or {}
+    probes = {each["name"]: each.get("readinessProbe") for each in (pod.get("spec") or {}).get("containers") or []}
+    open_ = [each for each in _containers(status) if not each.get("ready")]
+    return (
+        (pod["metadata"].get("labels") or {}).get("ray.io/node-type") == "worker"
+        and status.get("phase") == "Running"
+        and bool(open_)
+        and all(_PROXY in str(probes.get(each["name"])) and _steady(each, now) for each in open_)
+    )
+
+
+def runs(pod: Object, now: datetime | None) -> bool:
+    """Whether a pod of a Ray cluster does what it is for: it is Ready, or would be if it had a Serve proxy."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return False
+    return holds(conditions(pod.get("status") or {}).get("Ready")) or without_proxy(pod, now)
 
 
 def reasons(pods: Iterable[Object], related: Related, limit: int = 2) -> str:
@@ -96,6 +126,16 @@ def _staying(pods: Iterable[Object]) -> list[Object]:
 
 def _containers(status: dict[str, Any]) -> list[dict[str, Any]]:
     return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+
+
+def _steady(container: dict[str, Any], now: datetime | None) -> bool:
+    running = (container.get("state") or {}).get("running")
+    if running is None or not container.get("restartCount"):
+        return running is not None
+    started = running.get("startedAt")
+    if now is None or not started:
+        return False
+    return (now - datetime.fromisoformat(started)).total_seconds() >= _STEADY_S
 
 
 def _restarts(container: dict[str, Any]) -> str:

@@ -68,7 +68,10 @@ def ray_service(obj: Object, related: Related) -> Health:
 
 
 def ray_cluster(obj: Object, related: Related) -> Health:
-    """Ready when the head and every wanted worker are."""
+    """Ready when the head is and every wanted worker runs.
+
+    A worker without a Serve proxy is never Ready. Whether those that serve do is told by the RayService.
+    """
     status = obj.get("status") or {}
     found = conditions(status)
     if refused := _refused(obj, related):
@@ -86,6 +89,7 @@ def ray_cluster(obj: Object, related: Related) -> Health:
     heads = [
         each for each in related.pods if (each["metadata"].get("labels") or {}).get("ray.io/node-type") == "head"
     ]
+    workers = [each for each in related.pods if each not in heads]
     head = found.get("HeadPodReady")
     if head is not None and not holds(head):
         why = pods.reasons(heads, related) or f"{head.get('reason')}: {said(head)}"
@@ -94,15 +98,20 @@ def ray_cluster(obj: Object, related: Related) -> Health:
         if holds(found.get("RayClusterProvisioned")):
             return failed(f"the head is gone: {why}")
         return _worst(related, f"the head starts: {why}")
-    wanted, there = status.get("desiredWorkerReplicas") or 0, status.get("readyWorkerReplicas") or 0
+    wanted, there = status.get("desiredWorkerReplicas") or 0, status.get("availableWorkerReplicas") or 0
+    if related.pods:
+        there = sum(pods.runs(each, related.now) for each in workers)
     if there < wanted:
-        why = pods.reasons([each for each in related.pods if each not in heads], related)
+        why = pods.reasons(workers, related)
         if refused_pod := newest(related.events, "FailedToCreateWorkerPod"):
             why = why or one_line(refused_pod.text)
         return _worst(related, f"{there} of {_count(wanted, 'worker')} ready" + (f": {why}" if why else ""))
-    if not holds(found.get("RayClusterProvisioned")):
+    idle = sum(pods.runs(each, related.now) and pods.without_proxy(each, related.now) for each in workers)
+    # It becomes true when all pods have been Ready at once, for which the operator waits in vain with such a worker.
+    if not holds(found.get("RayClusterProvisioned")) and not idle:
         return progressing(said(found.get("RayClusterProvisioned"), "pods start"))
-    return ready(f"head and {_count(there, 'worker')}")
+    proxies = f"; {idle} without a Serve proxy" if idle else ""
+    return ready(f"head and {_count(there, 'worker')}{proxies}")
 
 
 def ray_job(obj: Object, related: Related) -> Health:
@@ -120,7 +129,10 @@ def ray_job(obj: Object, related: Related) -> Health:
         return _refused(obj, related) or unlooked(obj, related, OPERATOR)
     if state == "Running":
         told = ": ".join(each for each in (job, message) if each)
-        return progressing(told or "submitted; the job has no state yet")
+        if told:
+            return progressing(told)
+        why = pods.reasons(related.pods, related)
+        return progressing("submitted; the job has no state yet" + (f": {why}" if why else ""))
     if state == "Suspended":
         return progressing("suspended: a queue has not admitted it, or it was suspended by hand")
     if state == "Waiting":

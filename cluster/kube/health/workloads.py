@@ -88,20 +88,24 @@ def volume_claim(obj: Object, related: Related) -> Health:
 
 
 def autoscaler(obj: Object, related: Related) -> Health:
-    """Ready when it can see its metrics and scale; at its most replicas it says so."""
+    """Ready when it can see its metrics and scale, or has nothing to decide; at its most replicas it says so."""
     status, found = obj.get("status") or {}, conditions(obj.get("status") or {})
-    for name in ("AbleToScale", "ScalingActive"):
+    least, most = obj["spec"].get("minReplicas", 1), obj["spec"].get("maxReplicas")
+    held = least == most
+    for name in ("AbleToScale",) if held else ("AbleToScale", "ScalingActive"):
         condition = found.get(name)
         # Scaled to zero by hand, a target is left alone: ScalingDisabled is no fault.
         if condition is not None and not holds(condition) and condition.get("reason") != "ScalingDisabled":
             return failed(f"{condition.get('reason')}: {said(condition)}")
+    if held:
+        return ready(f"held at {most} replica{'' if most == 1 else 's'}, whatever its metrics say")
     if not found:
         return unlooked(obj, related, "the controller manager")
-    there, most = status.get("currentReplicas") or 0, obj["spec"].get("maxReplicas")
+    there = status.get("currentReplicas") or 0
     limited = found.get("ScalingLimited")
     if holds(limited) and limited is not None and limited.get("reason") == "TooManyReplicas":
         return ready(f"at its most, {most} replicas; the load asks for more")
-    return ready(f"{there} of {obj['spec'].get('minReplicas', 1)} to {most}")
+    return ready(f"{there} of {least} to {most}")
 
 
 def disruption_budget(obj: Object, related: Related) -> Health:

@@ -49,19 +49,21 @@ WHERE_THERE = (
     ("kueue.x-k8s.io/v1beta2", "LocalQueue"),
     ("kueue.x-k8s.io/v1beta2", "Workload"),
 )
-"""What is left out where the server has no such kind."""
+"""What is left out where the server has no such kind; where we may not see it, that is told and not judged by."""
 
 TICK_S = 30.0
 WATCH_S = 30 * 86_400.0
 
 DESCRIPTION = """\
 Show how everything is: each object with its state and why (from its conditions and warnings), the Ray groups, the
-Serve applications, the pods that are not ready, and the warnings of the last hour. What is wrong comes first.
+Serve applications, the pods that are not ready, and the warnings of the last hour. What is wrong comes first. A Ray
+worker that runs and lacks only a Serve proxy, as one that trains, counts as ready.
 
 Without OVERLAY it is what carries the label app.kubernetes.io/part-of=tidegate and what the operator has made of it;
 with OVERLAY it is the objects of these manifests, and one that is missing is told, too. The exit status is 0 only if
-all are ready; jobs (RayJob, Workload) are shown and not counted. --watch follows changes until Ctrl-C, as a view on
-a terminal and elsewhere as lines.
+all are ready; jobs (RayJob, Workload) are shown and not counted. That the account may not see an optional kind, such
+as Gateway or Event, is told and not counted, but an object of OVERLAY that cannot be seen is. --watch follows changes
+until Ctrl-C, as a view on a terminal and elsewhere as lines.
 """
 
 
@@ -110,15 +112,17 @@ def _keys(is_namespaced: Callable[[str, str], bool], options: argparse.Namespace
 def look(kube: Reader, namespace: str, keys: list[Key] | None) -> Board:
     """One look: the kinds listed one after another."""
     objects: list[Object] = []
-    unseen = []
+    unseen, refused = [], []
     for kind in _kinds(namespace, keys):
         try:
             objects += kube.list(kind.api_version, kind.kind, kind.namespace)
         except (MissingKindError, ForbiddenError) as error:
-            if kind.needed or isinstance(error, ForbiddenError):
+            if kind.needed:
                 unseen.append(f"{kind.kind}: {_first_line(error)}")
+            elif isinstance(error, ForbiddenError):
+                refused.append(f"{kind.kind}: {_first_line(error)}")
     picture = Picture.of(objects)
-    return board(picture, picture.platform() if keys is None else keys, namespace, tuple(unseen))
+    return board(picture, picture.platform() if keys is None else keys, namespace, tuple(unseen), tuple(refused))
 
 
 def show(found: Board, server: str, *, as_json: bool, stream: TextIO | None = None) -> None:
@@ -154,12 +158,12 @@ def watch_status(
             if live:
                 live.start()
             for picture, again in observer.pictures():
-                unseen = tuple(
+                refused = tuple(
                     f"{kind.kind}: {_first_line(error)}"
                     for kind, error in observer.refused().items()
                     if not isinstance(error, MissingKindError)
                 )
-                found = board(picture, picture.platform() if keys is None else keys, namespace, unseen)
+                found = board(picture, picture.platform() if keys is None else keys, namespace, refused=refused)
                 again.at = time.monotonic() + TICK_S  # ages grow
                 if live:
                     live.update(view(found, kube.server), refresh=True)

@@ -32,8 +32,7 @@ NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
             26.6 progressing: its controller has seen generation 1 of 2
             26.7 progressing: 1 of 2 workers ready
             44.9 progressing: its controller has seen generation 2 of 3
-            45.0 ready: head and 1 worker
-            45.7 progressing: 0 of 1 worker ready
+            45.0 progressing: 0 of 1 worker ready
             46.0 progressing: its controller has seen generation 3 of 4
             46.0 progressing: is being suspended
             77.7 progressing: suspended
@@ -96,7 +95,7 @@ NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
             48.7 progressing: 1 of 2 workers ready
             48.8 ready: head and 2 workers
             89.1 progressing: its controller has seen generation 2 of 3
-            89.1 ready: head and 2 workers
+            89.1 ready: head and 0 workers
             89.5 progressing: its controller has seen generation 3 of 4
             """,
         ),
@@ -335,6 +334,26 @@ KILLED = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
             an(
                 "autoscaling/v2",
                 "HorizontalPodAutoscaler",
+                spec={"minReplicas": 1, "maxReplicas": 1},
+                status={"conditions": [condition("ScalingActive", "False", "FailedGetResourceMetric", "no metrics")]},
+            ),
+            "ready",
+            "held at 1 replica, whatever its metrics say",
+        ),
+        (
+            an(
+                "autoscaling/v2",
+                "HorizontalPodAutoscaler",
+                spec={"minReplicas": 1, "maxReplicas": 1},
+                status={"conditions": [condition("AbleToScale", "False", "FailedGetScale", "no such deployment")]},
+            ),
+            "failed",
+            "FailedGetScale: no such deployment",
+        ),
+        (
+            an(
+                "autoscaling/v2",
+                "HorizontalPodAutoscaler",
                 spec={"maxReplicas": 4},
                 status={"conditions": [condition("ScalingLimited", "True", "TooManyReplicas")]},
             ),
@@ -442,6 +461,117 @@ def test_a_failed_pod_fails_its_owner_and_one_that_leaves_does_not() -> None:
     assert (found.state, found.why) == ("failed", "0 of 1 replicas available: x: c: ErrImagePull: ")
     pod["metadata"]["deletionTimestamp"] = NOW.isoformat()
     assert Picture.of([owner, pod], NOW).health(key_of(owner)).state == "progressing"
+
+
+def test_a_job_that_cannot_be_submitted_says_why() -> None:
+    spec, status = {"clusterSelector": {"ray.io/cluster": "rc"}}, {"jobDeploymentStatus": "Running"}
+    obj = an("ray.io/v1", "RayJob", spec=spec, status=status | {"rayClusterName": "rc"})
+    waiting = container({"waiting": {"reason": "ImagePullBackOff", "message": "no image"}})
+    pod = an("v1", "Pod", status={"phase": "Pending", "containerStatuses": [waiting]}, labels={"job-name": "x"})
+    pod["metadata"]["name"] = "x-hlk4c"
+    other = an("v1", "Pod", status={"phase": "Pending"}, labels={"ray.io/cluster": "rc"})
+    found = Picture.of([obj, pod, other], NOW).health(key_of(obj))
+    why = "submitted; the job has no state yet: x-hlk4c: c: ImagePullBackOff: no image"
+    assert found == Health("progressing", why)
+    obj["status"]["jobStatus"] = "RUNNING"
+    assert Picture.of([obj, pod], NOW).health(key_of(obj)).why == "RUNNING"
+
+
+PROXY = {"httpGet": {"path": "/-/healthz", "port": "serve"}}
+AGENT = {"exec": {"command": ["bash", "-c", "wget http://localhost:52365/api/local_raylet_healthz"]}}
+RUNNING = {"running": {"startedAt": (NOW - timedelta(seconds=60)).isoformat()}}
+LONG_RUNNING = {"running": {"startedAt": (NOW - timedelta(hours=1)).isoformat()}}
+
+
+def ray_pod(name: str, state: Any, *, probe: Any = PROXY, ready: bool = False, phase: str = "Running") -> Object:
+    restarts = 0 if state == RUNNING else 3
+    status = {
+        "phase": phase,
+        "conditions": [condition("PodScheduled", "True"), condition("Ready", str(ready))],
+        "containerStatuses": [container(state, ready=ready, restarts=restarts, last=KILLED if restarts else None)],
+    }
+    labels = {"ray.io/cluster": "rc", "ray.io/group": name, "ray.io/node-type": "worker"}
+    spec = {"containers": [{"name": "c", "readinessProbe": probe}]}
+    return an("v1", "Pod", spec=spec, status=status) | {
+        "metadata": {"name": name, "namespace": "n", "uid": name, "labels": labels}
+    }
+
+
+def cluster_with(*pods: Object, wanted: int = 2, available: int = 0, head: str = "True") -> Picture:
+    status = {
+        "conditions": [condition("HeadPodReady", head), condition("RayClusterProvisioned", "False")],
+        "desiredWorkerReplicas": wanted,
+        "readyWorkerReplicas": sum(each["status"]["conditions"][1]["status"] == "True" for each in pods),
+        "availableWorkerReplicas": available,
+    }
+    groups = [{"groupName": name, "replicas": 1} for name in ("serving", "training")]
+    obj = an("ray.io/v1", "RayCluster", spec={"workerGroupSpecs": groups}, status=status)
+    return Picture.of([obj | {"metadata": {"name": "rc", "namespace": "n"}}, *pods], NOW)
+
+
+CLUSTER = Key("ray.io/v1", "RayCluster", "rc", "n")
+SERVING = ray_pod("serving", RUNNING, ready=True)
+
+
+@pytest.mark.parametrize(
+    ("training", "state", "says"),
+    [
+        (ray_pod("training", RUNNING), "ready", "head and 2 workers; 1 without a Serve proxy"),
+        (ray_pod("training", LONG_RUNNING), "ready", "head and 2 workers; 1 without a Serve proxy"),
+        (
+            ray_pod("training", {"running": {"startedAt": NOW.isoformat()}}),
+            "progressing",
+            "1 of 2 workers ready: training: c not ready; c: 3 restarts, last exit 137 (OOMKilled)",
+        ),
+        (
+            ray_pod("training", {"waiting": {"reason": "CrashLoopBackOff"}}),
+            "failed",
+            "1 of 2 workers ready: training: c: crash loop, 3 restarts, last exit 137 (OOMKilled)",
+        ),
+        (
+            ray_pod("training", {"waiting": {"reason": "ImagePullBackOff", "message": "no image"}}, phase="Pending"),
+            "failed",
+            "1 of 2 workers ready: training: c: ImagePullBackOff: no image",
+        ),
+        (
+            ray_pod("training", {"waiting": {"reason": "ContainerCreating"}}, phase="Pending"),
+            "progressing",
+            "1 of 2 workers ready: training: ContainerCreating",
+        ),
+        (
+            ray_pod("training", RUNNING, probe=AGENT),
+            "progressing",
+            "1 of 2 workers ready: training: c not ready",
+        ),
+    ],
+)
+def test_a_worker_that_lacks_only_a_proxy_runs(training: Object, state: str, says: str) -> None:
+    found = cluster_with(SERVING, training).health(CLUSTER)
+    assert (found.state, found.why) == (state, says)
+
+
+def test_where_no_pod_is_known_the_operators_count_of_those_that_run_tells() -> None:
+    assert cluster_with(available=1).health(CLUSTER).why == "1 of 2 workers ready"
+
+
+def test_a_head_must_be_ready_whatever_its_workers_are() -> None:
+    training = ray_pod("training", RUNNING)
+    assert cluster_with(SERVING, training, head="False").health(CLUSTER).state == "progressing"
+    training["metadata"]["labels"]["ray.io/node-type"] = "head"
+    assert cluster_with(SERVING, training).health(Key("v1", "Pod", "training", "n")).state == "progressing"
+
+
+def test_that_workers_run_is_not_that_the_service_answers() -> None:
+    """``up`` waits for the RayService: its cluster may be ready before, with no proxy anywhere."""
+    picture = cluster_with(ray_pod("serving", RUNNING), wanted=1)
+    status = {
+        "activeServiceStatus": {"rayClusterName": "rc", "applicationStatuses": {"gateway": {"status": "RUNNING"}}},
+        "conditions": [condition("Ready", "False", "ZeroServeEndpoints", "no endpoint")],
+    }
+    service = an("ray.io/v1", "RayService", status=status)
+    picture.objects[key_of(service)] = service
+    assert picture.health(CLUSTER).state == "ready"
+    assert picture.health(key_of(service)) == Health("progressing", "ZeroServeEndpoints: no endpoint")
 
 
 def test_events_of_an_object_that_had_this_name_before_are_not_its_own() -> None:

@@ -19,6 +19,7 @@ from cluster.kube.picture import PART_OF, Picture
 from cluster.kube.verbs import status
 from cluster.kube.verbs.status import look, show, watch_status
 from tests.cluster.kube.recorded import Recorded, picture_at
+from tests.cluster.kube.test_health import CLUSTER, NOW, RUNNING, cluster_with, ray_pod
 from tests.cluster.specs import needs_specs
 
 
@@ -86,6 +87,32 @@ def test_pods_that_cannot_be_placed_say_so_once() -> None:
     assert later.ready, "a job that runs makes the platform neither ready nor not"
 
 
+def test_a_training_pod_makes_nothing_not_ready() -> None:
+    training = ray_pod("training", RUNNING)
+    event = {
+        "kind": "Event",
+        "metadata": {"name": "e"},
+        "type": "Warning",
+        "reason": "Unhealthy",
+        "note": 'Readiness probe failed: Get "http://10.0.0.1:8000/-/healthz": connect: connection refused',
+        "regarding": {"kind": "Pod", "name": "training", "uid": "training"},
+        "series": {"count": 400, "lastObservedTime": NOW.isoformat()},
+    }
+    picture = cluster_with(ray_pod("serving", RUNNING, ready=True), training)
+    picture = Picture.of([*picture.objects.values(), event], NOW)
+    found = board(picture, [CLUSTER], "n")
+    assert (found.ready, found.pods, found.warnings) == (True, (), ())
+    rows = [(group.name, group.wanted, group.ready, group.note) for group in found.groups[1:]]
+    assert rows == [
+        ("serving", 1, 1, "fixed: no autoscaler"),
+        ("training", 1, 1, "fixed: no autoscaler, 1 without a Serve proxy"),
+    ]
+    training["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "CrashLoopBackOff"}}
+    found = board(picture, [CLUSTER], "n")
+    assert (found.ready, [row.name for row in found.pods], found.groups[2].ready) == (False, ["training"], 0)
+    assert [row.reason for row in found.warnings] == ["Unhealthy"]
+
+
 def managed(*managers: tuple[str, str]) -> list[dict[str, Any]]:
     fields: dict[str, Any] = {"f:spec": {"f:workerGroupSpecs": {}}}
     return [{"manager": manager, "time": time, "fieldsV1": fields} for manager, time in managers]
@@ -127,9 +154,12 @@ def test_what_is_not_labelled_is_not_told_and_what_may_not_be_seen_is() -> None:
     assert found.ready
     kube.refused["Gateway"] = MissingKindError("no such kind", status=404)
     assert look(kube, "n", None).ready, "a kind that is not installed is not needed"
+    kube.refused["Gateway"] = ForbiddenError("gateways are forbidden\nask", status=403)
+    found = look(kube, "n", None)
+    assert (found.ready, found.unseen) == (True, ("Gateway: gateways are forbidden",)), "told, and not judged by"
     kube.refused["Pod"] = ForbiddenError("pods are forbidden\nask", status=403)
     found = look(kube, "n", None)
-    assert (found.ready, found.unseen) == (False, ("Pod: pods are forbidden",))
+    assert (found.ready, found.unseen) == (False, ("Pod: pods are forbidden", "Gateway: gateways are forbidden"))
     assert "not seen  Pod: pods are forbidden" in shown(found)
 
 
@@ -214,3 +244,19 @@ def test_elsewhere_than_on_a_terminal_changes_are_lines() -> None:
     assert codes == [1]
     assert time.monotonic() < deadline, "Ctrl-C ends it, not the deadline"
     assert out.getvalue().count("\n") - before <= 4, "only what has changed is told"
+
+
+def test_watching_tells_a_refusal_of_what_is_not_needed_and_does_not_judge_by_it() -> None:
+    kube, out = Recorded(ray_cluster()), Output("RayCluster last: ready")
+    kube.refused["Workload"] = ForbiddenError("workloads are forbidden", status=403)
+    deadline = time.monotonic() + 30
+    codes: list[int] = []
+    watching = threading.Thread(
+        target=lambda: codes.append(watch_status(kube, "n", None, as_json=False, stream=out, deadline=deadline))
+    )
+    watching.start()
+    out.wait_for("not seen Workload: workloads are forbidden\n")
+    out.wait_for("RayCluster rc: ready: head and 0 workers\n")
+    kube.change("ADDED", ray_cluster(name="last"))
+    watching.join()
+    assert codes == [0]
