@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import re
 import shlex
 import time
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 
 from cluster.kube.cli import Say, Verbs, add_access, run, to_stderr, to_stdout
 from cluster.kube.connection import connect, namespace_of
+from cluster.kube.driver import check_driver
 from cluster.kube.durations import seconds
 from cluster.kube.errors import DeadlineError, ExistsError, KubeError, UsageError
 from cluster.kube.health import Health, health
@@ -22,7 +24,7 @@ from cluster.kube.overlays import MANIFESTS
 from cluster.kube.picture import EVENTS, POD
 from cluster.kube.reader import Reader
 from cluster.kube.render import render
-from cluster.kube.sets import check_name
+from cluster.kube.sets import IMAGE, check_name
 from cluster.kube.verbs.render import add_sets
 
 OVERLAY = "training-job"
@@ -37,6 +39,11 @@ Make a RayJob of the overlay training-job on the active cluster of the RayServic
 
 With a --name that is there already nothing is made: the same job is followed, and another entrypoint is refused. With
 --follow the exit status is 0 only if the job completes.
+
+The submitter's pod has the image of the platform's head, unless --set image=… names another.
+
+Where no worker group may have the driver's entrypointResources (the overlay kueue closes the group training) the job
+is refused: there python -m cluster up kueue-training-job makes a run with a cluster of its own.
 """
 EXAMPLES = """\
 examples:
@@ -117,7 +124,8 @@ def submit(
         say: Told what was done.
 
     Raises:
-        UsageError: the name is none, is taken by a job with another entrypoint, or there is no RayService.
+        UsageError: the name is none, is taken by a job with another entrypoint, there is no RayService, or none
+            of its groups may have the resources that the job's driver asks for.
         KubeError: the RayService has no active cluster.
     """
     check_name(name, LONGEST_NAME)
@@ -127,6 +135,9 @@ def submit(
     service = the_service(kube, namespace)
     overlay = OVERLAY_IN_MESH if in_mesh(service) else OVERLAY
     job = job_of(render(overlay, sets, namespace, manifests=manifests), name, entrypoint, active_cluster(service))
+    if not any(each.startswith("image=") for each in sets):
+        _take_image(job, service)
+    check_driver(job, service)
     try:
         made = kube.create(job)
     except ExistsError:
@@ -183,6 +194,14 @@ def job_of(objects: list[Object], name: str, entrypoint: str, cluster: str) -> O
     if not spec["entrypoint"]:
         raise UsageError("an entrypoint is missing: python -m cluster train -- python -m jobs.train …")
     return job
+
+
+def _take_image(job: Object, service: Object) -> None:
+    """The image that the platform runs, in the place of the manifests' own: that one is only a name to replace."""
+    image = service["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]["containers"][0]["image"]
+    for container in job["spec"]["submitterPodTemplate"]["spec"]["containers"]:
+        if re.split("[:@]", container["image"])[0] == IMAGE:
+            container["image"] = image
 
 
 def follow(kube: Reader, key: Key, deadline: float, say: Say = to_stdout) -> Health:

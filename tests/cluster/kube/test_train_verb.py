@@ -13,6 +13,7 @@ import pytest
 from cluster.__main__ import main
 from cluster.kube.errors import DeadlineError, KubeError, UsageError
 from cluster.kube.manifest import Key, Object
+from cluster.kube.render import render
 from cluster.kube.verbs import train
 from cluster.kube.verbs.train import follow, submit
 from tests.cluster.kube import tiny
@@ -25,12 +26,18 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.write(tmp_path_factory.mktemp("manifests"))
 
 
-def service(active: str | None, labels: dict[str, str] | None = None) -> Object:
+RUNS = "registry.example:5000/tidegate@sha256:" + "1" * 64
+
+
+def service(active: str | None, labels: dict[str, str] | None = None, groups: list[Object] | None = None) -> Object:
+    pod = {"containers": [{"name": "ray-head", "image": RUNS}, {"name": "log", "image": "other:1"}]}
+    head = {"template": {"metadata": {"labels": labels or {}}, "spec": pod}}
+    training = {"groupName": "training", "maxReplicas": 2, "resources": {"job_driver": "4"}}
     return {
         "apiVersion": "ray.io/v1",
         "kind": "RayService",
         "metadata": {"name": "tidegate", "namespace": "blue"},
-        "spec": {"rayClusterConfig": {"headGroupSpec": {"template": {"metadata": {"labels": labels or {}}}}}},
+        "spec": {"rayClusterConfig": {"headGroupSpec": head, "workerGroupSpecs": groups or [training]}},
         "status": {"activeServiceStatus": {"rayClusterName": active} if active else {}},
     }
 
@@ -63,6 +70,58 @@ def test_where_the_platform_is_in_the_mesh_the_job_is_too() -> None:
     assert "rayClusterSpec" not in made["spec"]
     outside = submit(Recorded(service("tidegate-7x")), "blue", "nightly", "", [])
     assert "sidecar.istio.io/inject" not in outside["spec"]["submitterPodTemplate"]["metadata"]["labels"]
+
+
+@pytest.mark.parametrize(
+    ("sets", "image"),
+    [
+        ([], RUNS),
+        (["image=other:2"], "other:2"),
+        (["RayJob/train:/spec/submitterPodTemplate/spec/containers/0/image=other:3"], "other:3"),
+    ],
+)
+def test_the_submitter_has_the_image_of_the_head_that_runs(manifests: Path, sets: list[str], image: str) -> None:
+    made = submit(Recorded(service("tidegate-7x")), "blue", "nightly", "", sets, manifests=manifests)
+    assert [each["image"] for each in made["spec"]["submitterPodTemplate"]["spec"]["containers"]] == [image]
+
+
+def group(name: str, most: int | None, **fields: Any) -> Object:
+    return {"groupName": name, **({} if most is None else {"maxReplicas": most}), **fields}
+
+
+OFFERS: dict[str, Any] = {"resources": {"job_driver": "4"}}
+OFFERS_TO_RAY_START: dict[str, Any] = {"rayStartParams": {"resources": '\'"{\\"job_driver\\": 1}"\''}}
+
+
+@pytest.mark.parametrize(
+    ("groups", "refusal"),
+    [
+        ([group("serving", 8), group("training", 0, **OFFERS)], "only training has it, with maxReplicas 0"),
+        ([group("a", 0, **OFFERS), group("b", 0, **OFFERS_TO_RAY_START)], "only a, b has it"),
+        ([group("serving", 8)], "none of its groups has it"),
+        ([group("training", 8, resources={"job_driver": "0.5"})], "none of its groups has it"),
+        ([group("training", 0, **OFFERS), group("more", 1, **OFFERS_TO_RAY_START)], None),
+        ([group("training", None, **OFFERS)], None),
+    ],
+)
+def test_a_job_whose_driver_finds_no_room_ever_is_refused(groups: list[Object], refusal: str | None) -> None:
+    kube = Recorded(service("tidegate-7x", groups=groups))
+    if refusal is None:
+        assert submit(kube, "blue", "a", "", [])["spec"]["entrypointResources"] == '{"job_driver": 1}'
+        return
+    with pytest.raises(UsageError, match=f"{refusal}(.|\n)*up kueue-training-job"):
+        submit(kube, "blue", "a", "", [])
+    assert kube.find(Key("ray.io/v1", "RayJob", "a", "blue")) is None
+    nowhere = ["RayJob/train-flights-online:/spec/entrypointResources="]
+    assert submit(kube, "blue", "a", "", nowhere), "on the head, which asks for nothing"
+
+
+def test_the_overlay_kueue_takes_no_job_on_the_cluster_that_serves() -> None:
+    made = next(obj for obj in render("kueue") if obj["kind"] == "RayService")
+    made["metadata"]["namespace"] = "blue"
+    made["status"] = {"activeServiceStatus": {"rayClusterName": "tidegate-7x"}}
+    with pytest.raises(UsageError, match="only training has it, with maxReplicas 0"):
+        submit(Recorded(made), "blue", "a", "", [])
 
 
 @pytest.mark.parametrize("name", ["Nightly", "1st", "a.b", "n" * 48, ""])
