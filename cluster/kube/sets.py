@@ -31,6 +31,7 @@ _IMAGE = re.compile(
     r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
 _NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
+_ANY_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -60,6 +61,7 @@ def changes(
     """
     found = Changes(namespace=namespace and check_namespace(namespace))
     changed = copy.deepcopy(list(objects))
+    renames: list[dict[str, Any]] = []
     for text in sets:
         name, separator, value = text.partition("=")
         if not separator:
@@ -74,12 +76,25 @@ def changes(
             _set_variable(name, value, changed, found)
         elif match := _FIELD.fullmatch(name):
             obj = _object(match["kind"], match["name"], changed)
-            found.patches.append(_patch(obj, [pointers.set_value(obj, match["pointer"], typed(value))]))
+            if match["pointer"] == "/metadata/name":
+                renames.append(_rename(obj, value))
+            elif match["pointer"] == "/kind":
+                raise UsageError(f"--set {text}: an object's kind stays; its name and its other fields can be set")
+            else:
+                found.patches.append(_patch(obj, [pointers.set_value(obj, match["pointer"], typed(value))]))
         else:
             raise UsageError(f"--set {text}: {name!r} is no known form; {FORMS}")
+    found.patches += renames  # last, so that every --set names an object as the manifests do
     if found.namespace:
         found.patches[:0] = _moves(objects, found.namespace)  # first, so that what was set stays
     return found
+
+
+def _rename(obj: Object, name: str) -> dict[str, Any]:
+    if not _ANY_NAME.fullmatch(name):
+        raise UsageError(f"name {name!r}: small letters, digits, dashes and dots are accepted, 253 at most")
+    patch = _patch(obj, [{"op": "replace", "path": "/metadata/name", "value": name}])
+    return {**patch, "options": {"allowNameChange": True}}  # Kustomize puts the old name back otherwise
 
 
 def _moves(objects: Sequence[Object], new: str) -> list[dict[str, Any]]:

@@ -70,6 +70,8 @@ def test_values_are_typed_as_in_yaml_1_2(text: str, value: Any) -> None:
         ),
         ("RayService/tidegate:/metadata/name/x=1", "the path ends at /metadata/name, which is 'tidegate'"),
         ("RayService/tidegate:/spec/x={", "is no YAML"),
+        ("RayService/tidegate:/metadata/name=A_b", "name 'A_b': small letters, digits, dashes and dots"),
+        ("RayService/tidegate:/kind=RayCluster", "kind stays; its name and its other fields can be set"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused(text: str, says: str) -> None:

@@ -130,6 +130,11 @@ def test_names_that_the_operator_would_refuse(manifests: Path, name: str) -> Non
         submit(Recorded(service("c")), "blue", name, "python", [], manifests=manifests)
 
 
+def test_the_name_is_not_set_in_two_places(manifests: Path) -> None:
+    with pytest.raises(UsageError, match="name is given by --name"):
+        submit(Recorded(service("c")), "blue", "a", "", ["RayJob/train:/metadata/name=b"], manifests=manifests)
+
+
 def test_without_a_cluster_that_answers_there_is_no_job(manifests: Path) -> None:
     with pytest.raises(UsageError, match="no RayService tidegate in namespace blue"):
         submit(Recorded(), "blue", "a", "python", [], manifests=manifests)
