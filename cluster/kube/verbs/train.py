@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cluster.kube.cli import Say, Verbs, add_access, run, to_stderr, to_stdout
-from cluster.kube.connection import connect, namespace_of
+from cluster.kube.connection import SERVICE, connect, namespace_of
 from cluster.kube.driver import check_driver
 from cluster.kube.durations import seconds
 from cluster.kube.errors import DeadlineError, ExistsError, KubeError, UsageError
@@ -30,7 +30,7 @@ from cluster.kube.verbs.render import add_sets
 OVERLAY = "training-job"
 OVERLAY_IN_MESH = "mesh-training-job"
 SIDECAR = "sidecar.istio.io/inject"
-SERVICE = "tidegate"
+FOLLOW_S = 86_400.0
 LONGEST_NAME = 47
 """The operator refuses a RayJob with a longer one."""
 
@@ -71,7 +71,7 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--name", metavar="NAME", help="of the RayJob (default: train- and the time)")
     parser.add_argument("--follow", action="store_true", help="tell what becomes of it until it is done")
-    parser.add_argument("--timeout", type=seconds, default=86_400.0, metavar="TIME", help="of --follow (default: 1d)")
+    parser.add_argument("--timeout", type=seconds, metavar="TIME", help="of --follow (default: 1d)")
     parser.add_argument("--json", action="store_true", help="print one JSON document at the end")
     add_sets(parser)
     add_access(parser)
@@ -82,15 +82,18 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
-    kube, namespace = connect(options.kubeconfig, options.context), namespace_of(options)
+    if options.timeout is not None and not options.follow:
+        raise UsageError("--timeout bounds what --follow waits for; give both, or neither")
+    kube, namespace = connect(options.kubeconfig, options.context), _namespace(options)
     name = options.name or f"train-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     say = to_stderr if options.json else to_stdout
     job = submit(kube, namespace, name, shlex.join(options.entrypoint), options.sets, say=say)
     say(f"logs:    python -m cluster logs {name} -n {namespace} -f")
     say(f"end it:  kubectl delete rayjob {name} -n {namespace}")
     if options.follow:
+        timeout = FOLLOW_S if options.timeout is None else options.timeout
         try:
-            found = follow(kube, key_of(job), time.monotonic() + options.timeout, say)
+            found = follow(kube, key_of(job), time.monotonic() + timeout, say)
         except KubeError as error:
             error.done = _document(job)
             raise
@@ -100,6 +103,15 @@ def _train(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({**_document(job), "state": found.state, "why": found.why}))
     return 1 if options.follow and found.state != "ready" else 0
+
+
+def _namespace(options: argparse.Namespace) -> str:
+    """``-n``, else where the manifests (and ``--set namespace=``) put the job, as they put the platform."""
+    if options.namespace:
+        return str(options.namespace)
+    moved = [each for each in options.sets if each.startswith("namespace=")]
+    jobs = [key_of(obj) for obj in render(OVERLAY, moved) if obj["kind"] == "RayJob"]
+    return next((key.namespace for key in jobs if key.namespace), None) or namespace_of(options)
 
 
 def submit(

@@ -226,6 +226,27 @@ def test_json_is_one_document_and_the_rest_is_said_beside_it(
     assert "python -m cluster logs a -n n -f" in printed.err
 
 
+def test_without_n_the_job_goes_where_the_manifests_put_the_platform(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    context = {"name": "c", "context": {"cluster": "c", "user": "c", "namespace": "default"}}
+    (tmp_path / "config").write_text(json.dumps({"contexts": [context], "current-context": "c"}))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    platform, blue = service("tidegate-7x"), service("tidegate-blue")
+    platform["metadata"]["namespace"] = "tidegate"
+    monkeypatch.setattr(train, "connect", lambda *_: Recorded(platform, blue))
+    for where, options in (("tidegate", []), ("blue", ["--set", "namespace=blue"]), ("blue", ["-n", "blue"])):
+        assert main(["train", "--json", "--name", "a", *options]) == 0
+        assert json.loads(capsys.readouterr().out)["job"]["namespace"] == where
+
+
+def test_a_timeout_of_nothing_that_is_awaited_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert recorded_train(Recorded(job()), monkeypatch, "--timeout", "1h") == 2
+    assert "--timeout bounds what --follow waits for" in capsys.readouterr().err
+
+
 def test_json_of_a_job_that_is_late(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     kube = Recorded(job(jobDeploymentStatus="Running"))
     assert recorded_train(kube, monkeypatch, "--follow", "--timeout", "0.3s") == 3
