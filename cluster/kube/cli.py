@@ -28,7 +28,8 @@ def add_access(parser: argparse.ArgumentParser) -> None:
         "-n",
         "--namespace",
         metavar="NAME",
-        help="where the platform is (default: where the manifests say, else the context, else tidegate)",
+        help="where the platform is (default: where the manifests say, else the context, else tidegate; status, "
+        "scale and logs, which may have no manifests, take tidegate where only that one has a RayService tidegate)",
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +22,12 @@ from kubernetes.config import ConfigException
 from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
 from cluster.kube.api import Kube
-from cluster.kube.errors import UnreachableError, UsageError
+from cluster.kube.errors import ForbiddenError, MissingKindError, UnreachableError, UsageError
+from cluster.kube.manifest import Key
+from cluster.kube.reader import Reader
 
 DEFAULT_NAMESPACE = "tidegate"
+SERVICE = "tidegate"
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _USER_AGENT = "tidegate/0.1.0"
 
@@ -73,6 +77,26 @@ def namespace_of(options: argparse.Namespace) -> str:
         return str(found.get("namespace") or DEFAULT_NAMESPACE)
     if _in_pod() and (_ACCOUNT / "namespace").is_file():
         return (_ACCOUNT / "namespace").read_text().strip() or DEFAULT_NAMESPACE
+    return DEFAULT_NAMESPACE
+
+
+def platform_namespace(kube: Reader, options: argparse.Namespace, service: str = SERVICE) -> str:
+    """As :func:`namespace_of`; without ``-n``, ``tidegate`` where only that one has the RayService.
+
+    The manifests put the platform there, whatever the context says; a verb without them cannot know it. Where
+    the look is refused it changes nothing.
+    """
+    namespace = namespace_of(options)
+    if options.namespace or namespace == DEFAULT_NAMESPACE:
+        return namespace
+    here, there = (Key("ray.io/v1", "RayService", service, each) for each in (namespace, DEFAULT_NAMESPACE))
+    try:
+        if kube.find(here) or not kube.find(there):
+            return namespace
+    except (ForbiddenError, MissingKindError):
+        return namespace
+    found = f"{DEFAULT_NAMESPACE} has: taking that one (-n names another)"
+    print(f"namespace {namespace} has no RayService {service}, {found}", file=sys.stderr)
     return DEFAULT_NAMESPACE
 
 

@@ -19,6 +19,9 @@ from cluster.kube.variables import check_variable
 
 SETTINGS = "tidegate-settings"
 IMAGE = "tidegate"
+VARIABLES = ("TIDEGATE_", "RAY_")
+TEXTS = {"ConfigMap": ("data",), "Secret": ("data", "stringData")}
+"""Maps whose values are text, whatever they look like: the API server refuses others."""
 FORMS = (
     "image=NAME@sha256:DIGEST, namespace=NAME, TIDEGATE_X=VALUE, RAY_X=VALUE and KIND/NAME:/json/pointer=VALUE "
     "are accepted"
@@ -31,6 +34,7 @@ _IMAGE = re.compile(
     r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
 _NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
+_ANY_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -60,6 +64,7 @@ def changes(
     """
     found = Changes(namespace=namespace and check_namespace(namespace))
     changed = copy.deepcopy(list(objects))
+    renames: list[dict[str, Any]] = []
     for text in sets:
         name, separator, value = text.partition("=")
         if not separator:
@@ -70,16 +75,33 @@ def changes(
             if namespace not in (None, value):
                 raise UsageError(f"--set namespace={value} and --namespace {namespace} contradict each other")
             found.namespace = check_namespace(value)
-        elif name.startswith(("TIDEGATE_", "RAY_")):
+        elif name.startswith(VARIABLES):
             _set_variable(name, value, changed, found)
         elif match := _FIELD.fullmatch(name):
             obj = _object(match["kind"], match["name"], changed)
-            found.patches.append(_patch(obj, [pointers.set_value(obj, match["pointer"], typed(value))]))
+            pointer, key = match["pointer"], _key_of_text(obj, match["pointer"])
+            if pointer == "/metadata/name":
+                renames.append(_rename(obj, value))
+            elif pointer == "/kind":
+                raise UsageError(f"--set {text}: an object's kind stays; its name and its other fields can be set")
+            elif key and obj["kind"] == "ConfigMap" and _plain(obj) == SETTINGS and key.startswith(VARIABLES):
+                _set_variable(key, _unquoted(value), changed, found)
+            else:
+                content = _unquoted(value) if key else typed(value)
+                found.patches.append(_patch(obj, [pointers.set_value(obj, pointer, content)]))
         else:
             raise UsageError(f"--set {text}: {name!r} is no known form; {FORMS}")
+    found.patches += renames  # last, so that every --set names an object as the manifests do
     if found.namespace:
         found.patches[:0] = _moves(objects, found.namespace)  # first, so that what was set stays
     return found
+
+
+def _rename(obj: Object, name: str) -> dict[str, Any]:
+    if not _ANY_NAME.fullmatch(name):
+        raise UsageError(f"name {name!r}: small letters, digits, dashes and dots are accepted, 253 at most")
+    patch = _patch(obj, [{"op": "replace", "path": "/metadata/name", "value": name}])
+    return {**patch, "options": {"allowNameChange": True}}  # Kustomize puts the old name back otherwise
 
 
 def _moves(objects: Sequence[Object], new: str) -> list[dict[str, Any]]:
@@ -123,6 +145,17 @@ def typed(text: str) -> Any:
         return yaml.load(text, Loader=_CoreLoader)  # noqa: S506  (a SafeLoader with fewer types)
     except yaml.YAMLError as error:
         raise UsageError(f"{text!r} is no YAML: {' '.join(str(error).split())}") from None
+
+
+def _key_of_text(obj: Object, pointer: str) -> str | None:
+    tokens = pointers.split(pointer)
+    return tokens[1] if len(tokens) == 2 and tokens[0] in TEXTS.get(obj["kind"], ()) else None
+
+
+def _unquoted(text: str) -> str:
+    """The text as it is, but for YAML's quotes around it, which were needed to keep ``5`` from being a number."""
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    return str(typed(text)) if quoted else text
 
 
 class _CoreLoader(yaml.SafeLoader):

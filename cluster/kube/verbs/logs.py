@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cluster.kube.cli import Verbs, add_access, run
-from cluster.kube.connection import connect, namespace_of
+from cluster.kube.connection import connect, platform_namespace
 from cluster.kube.durations import seconds
 from cluster.kube.errors import ApiError, UsageError
 from cluster.kube.log_follower import Extent, LogFollower
@@ -65,7 +65,8 @@ def _logs(options: argparse.Namespace) -> int:
     if options.previous and options.follow:
         raise UsageError("--previous and --follow: what has ended cannot be followed; one of them is accepted")
     extent = Extent(options.tail, math.ceil(options.since) if options.since else None)
-    kube, namespace = connect(options.kubeconfig, options.context), namespace_of(options)
+    kube = connect(options.kubeconfig, options.context)
+    namespace = platform_namespace(kube, options)
     part = Part(options.part)
     return print_logs(kube, namespace, part, extent, follow=options.follow, previous=options.previous)
 

@@ -6,7 +6,7 @@ import argparse
 import json
 
 from cluster.kube.cli import Verbs, add_access, run
-from cluster.kube.connection import connect, namespace_of
+from cluster.kube.connection import connect, namespace_of, platform_namespace
 from cluster.kube.manifest import Key
 from cluster.kube.scaling import API_VERSION, Scaled, scale, serving_cluster
 
@@ -59,11 +59,11 @@ def replicas(text: str) -> int:
 
 
 def _scale(options: argparse.Namespace) -> int:
-    kube, namespace = connect(options.kubeconfig, options.context), namespace_of(options)
+    kube = connect(options.kubeconfig, options.context)
     if options.cluster:
-        cluster = Key(API_VERSION, "RayCluster", options.cluster, namespace)
+        cluster = Key(API_VERSION, "RayCluster", options.cluster, namespace_of(options))
     else:
-        cluster = serving_cluster(kube, namespace, options.service)
+        cluster = serving_cluster(kube, platform_namespace(kube, options, options.service), options.service)
     found = scale(kube, cluster, options.group, options.replicas, dry_run=options.dry_run)
     if options.json:
         print(

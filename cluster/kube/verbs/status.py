@@ -17,7 +17,7 @@ from rich.live import Live
 from cluster.kube.board import Board, board
 from cluster.kube.board_view import headline, lines, view
 from cluster.kube.cli import Verbs, add_access, run
-from cluster.kube.connection import connect, namespace_of
+from cluster.kube.connection import connect, namespace_of, platform_namespace
 from cluster.kube.errors import ApiError, ForbiddenError, KubeError, MissingKindError
 from cluster.kube.manifest import Key, Object, key_of
 from cluster.kube.observer import Kind, Observer
@@ -86,7 +86,8 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _status(options: argparse.Namespace) -> int:
-    kube, namespace = connect(options.kubeconfig, options.context), namespace_of(options)
+    kube = connect(options.kubeconfig, options.context)
+    namespace = namespace_of(options) if options.overlay else platform_namespace(kube, options)
     keys = _keys(kube.is_namespaced, options, namespace) if options.overlay else None
     # Where the manifests say where they are, their pods are there, too, whatever the context's namespace is.
     namespace = next((key.namespace for key in keys or () if key.namespace), namespace)

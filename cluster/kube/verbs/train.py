@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import re
 import shlex
 import time
 from datetime import UTC, datetime
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cluster.kube.cli import Say, Verbs, add_access, run, to_stderr, to_stdout
-from cluster.kube.connection import connect, namespace_of
+from cluster.kube.connection import SERVICE, connect, namespace_of
+from cluster.kube.driver import check_driver
 from cluster.kube.durations import seconds
 from cluster.kube.errors import DeadlineError, ExistsError, KubeError, UsageError
 from cluster.kube.health import Health, health
@@ -22,13 +24,13 @@ from cluster.kube.overlays import MANIFESTS
 from cluster.kube.picture import EVENTS, POD
 from cluster.kube.reader import Reader
 from cluster.kube.render import render
-from cluster.kube.sets import check_name
+from cluster.kube.sets import IMAGE, check_name
 from cluster.kube.verbs.render import add_sets
 
 OVERLAY = "training-job"
 OVERLAY_IN_MESH = "mesh-training-job"
 SIDECAR = "sidecar.istio.io/inject"
-SERVICE = "tidegate"
+FOLLOW_S = 86_400.0
 LONGEST_NAME = 47
 """The operator refuses a RayJob with a longer one."""
 
@@ -37,6 +39,11 @@ Make a RayJob of the overlay training-job on the active cluster of the RayServic
 
 With a --name that is there already nothing is made: the same job is followed, and another entrypoint is refused. With
 --follow the exit status is 0 only if the job completes.
+
+The submitter's pod has the image of the platform's head, unless --set image=… names another.
+
+Where no worker group may have the driver's entrypointResources (the overlay kueue closes the group training) the job
+is refused: there python -m cluster up kueue-training-job makes a run with a cluster of its own.
 """
 EXAMPLES = """\
 examples:
@@ -64,7 +71,7 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--name", metavar="NAME", help="of the RayJob (default: train- and the time)")
     parser.add_argument("--follow", action="store_true", help="tell what becomes of it until it is done")
-    parser.add_argument("--timeout", type=seconds, default=86_400.0, metavar="TIME", help="of --follow (default: 1d)")
+    parser.add_argument("--timeout", type=seconds, metavar="TIME", help="of --follow (default: 1d)")
     parser.add_argument("--json", action="store_true", help="print one JSON document at the end")
     add_sets(parser)
     add_access(parser)
@@ -75,15 +82,18 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
-    kube, namespace = connect(options.kubeconfig, options.context), namespace_of(options)
+    if options.timeout is not None and not options.follow:
+        raise UsageError("--timeout bounds what --follow waits for; give both, or neither")
+    kube, namespace = connect(options.kubeconfig, options.context), _namespace(options)
     name = options.name or f"train-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     say = to_stderr if options.json else to_stdout
     job = submit(kube, namespace, name, shlex.join(options.entrypoint), options.sets, say=say)
     say(f"logs:    python -m cluster logs {name} -n {namespace} -f")
     say(f"end it:  kubectl delete rayjob {name} -n {namespace}")
     if options.follow:
+        timeout = FOLLOW_S if options.timeout is None else options.timeout
         try:
-            found = follow(kube, key_of(job), time.monotonic() + options.timeout, say)
+            found = follow(kube, key_of(job), time.monotonic() + timeout, say)
         except KubeError as error:
             error.done = _document(job)
             raise
@@ -93,6 +103,15 @@ def _train(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({**_document(job), "state": found.state, "why": found.why}))
     return 1 if options.follow and found.state != "ready" else 0
+
+
+def _namespace(options: argparse.Namespace) -> str:
+    """``-n``, else where the manifests (and ``--set namespace=``) put the job, as they put the platform."""
+    if options.namespace:
+        return str(options.namespace)
+    moved = [each for each in options.sets if each.startswith("namespace=")]
+    jobs = [key_of(obj) for obj in render(OVERLAY, moved) if obj["kind"] == "RayJob"]
+    return next((key.namespace for key in jobs if key.namespace), None) or namespace_of(options)
 
 
 def submit(
@@ -117,16 +136,22 @@ def submit(
         say: Told what was done.
 
     Raises:
-        UsageError: the name is none, is taken by a job with another entrypoint, or there is no RayService.
+        UsageError: the name is none, is taken by a job with another entrypoint, there is no RayService, or none
+            of its groups may have the resources that the job's driver asks for.
         KubeError: the RayService has no active cluster.
     """
     check_name(name, LONGEST_NAME)
+    if renamed := next((each for each in sets if ":/metadata/name=" in each), None):
+        raise UsageError(f"--set {renamed}: the RayJob's name is given by --name")
     key = Key("ray.io/v1", "RayJob", name, namespace)
     if found := kube.find(key):
         return _same(found, entrypoint)
     service = the_service(kube, namespace)
     overlay = OVERLAY_IN_MESH if in_mesh(service) else OVERLAY
     job = job_of(render(overlay, sets, namespace, manifests=manifests), name, entrypoint, active_cluster(service))
+    if not any(each.startswith("image=") for each in sets):
+        _take_image(job, service)
+    check_driver(job, service)
     try:
         made = kube.create(job)
     except ExistsError:
@@ -183,6 +208,14 @@ def job_of(objects: list[Object], name: str, entrypoint: str, cluster: str) -> O
     if not spec["entrypoint"]:
         raise UsageError("an entrypoint is missing: python -m cluster train -- python -m jobs.train …")
     return job
+
+
+def _take_image(job: Object, service: Object) -> None:
+    """The image that the platform runs, in the place of the manifests' own: that one is only a name to replace."""
+    image = service["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]["containers"][0]["image"]
+    for container in job["spec"]["submitterPodTemplate"]["spec"]["containers"]:
+        if re.split("[:@]", container["image"])[0] == IMAGE:
+            container["image"] = image
 
 
 def follow(kube: Reader, key: Key, deadline: float, say: Say = to_stdout) -> Health:

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from cluster.__main__ import main
 from cluster.kube import connection
-from cluster.kube.connection import connect, namespace_of
-from cluster.kube.errors import UnreachableError, UsageError
+from cluster.kube.connection import connect, namespace_of, platform_namespace
+from cluster.kube.errors import ForbiddenError, UnreachableError, UsageError
+from cluster.kube.manifest import Key, Object
+from tests.cluster.kube.recorded import Recorded
 
 PLUGIN = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", "command": "no-such-plugin"}
 
@@ -80,6 +83,45 @@ def test_none_at_all_is_explained(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no kubeconfig at .*/gone"):
         connect(tmp_path / "gone")
     assert namespace_of(_options()) == "tidegate"
+
+
+def _service(namespace: str) -> Object:
+    return {"apiVersion": "ray.io/v1", "kind": "RayService", "metadata": {"name": "tidegate", "namespace": namespace}}
+
+
+class _Refusing(Recorded):
+    def find(self, key: Key) -> Object | None:
+        raise ForbiddenError("get: no rights", status=403)
+
+
+@pytest.mark.parametrize(
+    ("kube", "context", "given", "found"),
+    [
+        (Recorded(_service("tidegate")), "default", None, "tidegate"),
+        (Recorded(_service("tidegate")), "default", "default", "default"),
+        (Recorded(_service("tidegate"), _service("blue")), "blue", None, "blue"),
+        (Recorded(), "default", None, "default"),
+        (_Refusing(_service("tidegate")), "default", None, "default"),
+    ],
+)
+def test_the_platform_is_found_where_the_context_does_not_say(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kube: Recorded, context: str, given: str | None, found: str
+) -> None:
+    config = _config(tmp_path / "config", "one", namespace=context)
+    assert platform_namespace(kube, _options(kubeconfig=config, namespace=given)) == found
+    moved = "namespace default has no RayService tidegate, tidegate has: taking that one (-n names another)\n"
+    assert capsys.readouterr().err == (moved if found == "tidegate" else "")
+
+
+@pytest.mark.parametrize("verb", [("status",), ("logs", "head"), ("scale", "training", "1")])
+def test_verbs_without_manifests_look_for_the_platform(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: tuple[str, ...]
+) -> None:
+    kube = Recorded(_service("tidegate"))
+    monkeypatch.setattr(kube, "get", kube.find, raising=False)
+    monkeypatch.setattr(f"cluster.kube.verbs.{verb[0]}.connect", lambda *_, **__: kube)
+    main([*verb, "--kubeconfig", str(_config(tmp_path / "config", "one", namespace="default"))])
+    assert "tidegate has: taking that one" in capsys.readouterr().err
 
 
 def test_a_login_plugin_that_fails_is_no_anonymous_user(tmp_path: Path) -> None:

@@ -77,6 +77,26 @@ def test_another_namespace_is_followed_by_what_refers_to_it(manifests: Path) -> 
     assert hosts == "redis.blue:6379,redis.blue.svc,registry.tidegate.example,/ns/blue/sa/head"
 
 
+def test_another_name_for_another_run_whatever_else_is_set_of_it() -> None:
+    run = "RayJob/train-flights-online"
+    sets = [
+        f"{run}:/metadata/name=foo",
+        f"{run}:/spec/activeDeadlineSeconds=5",
+        f"image=registry.example/tg@{DIGEST}",
+    ]
+    made = one(render("kueue-training-job", sets, "blue"), "RayJob")
+    assert (made["metadata"]["name"], made["metadata"]["namespace"]) == ("foo", "blue")
+    assert made["spec"]["activeDeadlineSeconds"] == 5
+    assert "tidegate:0.1.0" not in json.dumps(made)
+    assert one(render("kueue-training-job"), "RayJob")["metadata"]["name"] == "train-flights-online"
+
+
+def test_what_refers_to_an_object_follows_its_name(manifests: Path) -> None:
+    objects = render("base", ["ServiceAccount/head:/metadata/name=tail"], manifests=manifests)
+    assert one(objects, "ServiceAccount")["metadata"]["name"] == "tail"
+    assert [each["name"] for each in one(objects, "RoleBinding")["subjects"]] == ["tail", "prometheus"]
+
+
 def test_what_kustomize_refuses_is_shown_in_its_words(manifests: Path, tmp_path: Path) -> None:
     (tmp_path / "kustomization.yaml").write_text("resources: [nothing.yaml]\n")
     with pytest.raises(UsageError, match=r"(?s)could not build .*nothing\.yaml"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -70,12 +71,30 @@ def test_values_are_typed_as_in_yaml_1_2(text: str, value: Any) -> None:
         ),
         ("RayService/tidegate:/metadata/name/x=1", "the path ends at /metadata/name, which is 'tidegate'"),
         ("RayService/tidegate:/spec/x={", "is no YAML"),
+        ("ConfigMap/tidegate-settings:/data/TIDEGATE_GATEWAY_MAX_REPLICA=3", "did you mean TIDEGATE_GATEWAY_MAX_"),
+        ("ConfigMap/tidegate-settings:/data/TIDEGATE_GATEWAY_MAX_REPLICAS=1", "is more than max_replicas 1"),
+        ("ConfigMap/tidegate-settings:/data/TIDEGATE_REDIS_PASSWORD=hunter2", "reference a Secret"),
+        ("RayService/tidegate:/metadata/name=A_b", "name 'A_b': small letters, digits, dashes and dots"),
+        ("RayService/tidegate:/kind=RayCluster", "kind stays; its name and its other fields can be set"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused(text: str, says: str) -> None:
     with pytest.raises(UsageError, match=says) as refused:
         changes([text], OBJECTS, refuse)
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("5", "5"), ("'1e3'", "1e3"), ('"5"', "5"), ("true", "true"), ("", ""), ("{a: 1}", "{a: 1}"), ("a #b", "a #b")],
+)
+def test_what_is_text_to_the_server_stays_text(text: str, value: str) -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"X": "-"}}
+    for place in ("ConfigMap/tidegate-settings:/data/X", "Secret/s:/stringData/X"):
+        (patch,) = changes([f"{place}={text}"], [*OBJECTS, secret], refuse).patches
+        assert [each["value"] for each in json.loads(patch["patch"])] == [value]
+    (patch,) = changes(["ConfigMap/tidegate-settings:/data/TIDEGATE_GATEWAY_MAX_REPLICAS=5"], OBJECTS, refuse).patches
+    assert [each["value"] for each in json.loads(patch["patch"])] == ["5"]
 
 
 def test_a_namespace_is_said_once() -> None:

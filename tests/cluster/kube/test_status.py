@@ -187,6 +187,7 @@ def test_manifests_are_looked_for_where_they_are_and_not_where_the_context_is(
     server = SimpleNamespace(server="s", is_namespaced=lambda api_version, kind: kind != "Namespace")
     monkeypatch.setattr(status, "connect", lambda *_: server)
     monkeypatch.setattr(status, "namespace_of", lambda _: "where-the-context-is")
+    monkeypatch.setattr(status, "platform_namespace", lambda *_: "where-the-context-is")
     monkeypatch.setattr(status, "render", lambda *_: objects)
     monkeypatch.setattr(status, "look", look_at)
     parser = argparse.ArgumentParser()

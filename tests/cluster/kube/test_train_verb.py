@@ -13,6 +13,7 @@ import pytest
 from cluster.__main__ import main
 from cluster.kube.errors import DeadlineError, KubeError, UsageError
 from cluster.kube.manifest import Key, Object
+from cluster.kube.render import render
 from cluster.kube.verbs import train
 from cluster.kube.verbs.train import follow, submit
 from tests.cluster.kube import tiny
@@ -25,12 +26,18 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.write(tmp_path_factory.mktemp("manifests"))
 
 
-def service(active: str | None, labels: dict[str, str] | None = None) -> Object:
+RUNS = "registry.example:5000/tidegate@sha256:" + "1" * 64
+
+
+def service(active: str | None, labels: dict[str, str] | None = None, groups: list[Object] | None = None) -> Object:
+    pod = {"containers": [{"name": "ray-head", "image": RUNS}, {"name": "log", "image": "other:1"}]}
+    head = {"template": {"metadata": {"labels": labels or {}}, "spec": pod}}
+    training = {"groupName": "training", "maxReplicas": 2, "resources": {"job_driver": "4"}}
     return {
         "apiVersion": "ray.io/v1",
         "kind": "RayService",
         "metadata": {"name": "tidegate", "namespace": "blue"},
-        "spec": {"rayClusterConfig": {"headGroupSpec": {"template": {"metadata": {"labels": labels or {}}}}}},
+        "spec": {"rayClusterConfig": {"headGroupSpec": head, "workerGroupSpecs": groups or [training]}},
         "status": {"activeServiceStatus": {"rayClusterName": active} if active else {}},
     }
 
@@ -65,10 +72,67 @@ def test_where_the_platform_is_in_the_mesh_the_job_is_too() -> None:
     assert "sidecar.istio.io/inject" not in outside["spec"]["submitterPodTemplate"]["metadata"]["labels"]
 
 
+@pytest.mark.parametrize(
+    ("sets", "image"),
+    [
+        ([], RUNS),
+        (["image=other:2"], "other:2"),
+        (["RayJob/train:/spec/submitterPodTemplate/spec/containers/0/image=other:3"], "other:3"),
+    ],
+)
+def test_the_submitter_has_the_image_of_the_head_that_runs(manifests: Path, sets: list[str], image: str) -> None:
+    made = submit(Recorded(service("tidegate-7x")), "blue", "nightly", "", sets, manifests=manifests)
+    assert [each["image"] for each in made["spec"]["submitterPodTemplate"]["spec"]["containers"]] == [image]
+
+
+def group(name: str, most: int | None, **fields: Any) -> Object:
+    return {"groupName": name, **({} if most is None else {"maxReplicas": most}), **fields}
+
+
+OFFERS: dict[str, Any] = {"resources": {"job_driver": "4"}}
+OFFERS_TO_RAY_START: dict[str, Any] = {"rayStartParams": {"resources": '\'"{\\"job_driver\\": 1}"\''}}
+
+
+@pytest.mark.parametrize(
+    ("groups", "refusal"),
+    [
+        ([group("serving", 8), group("training", 0, **OFFERS)], "only training has it, with maxReplicas 0"),
+        ([group("a", 0, **OFFERS), group("b", 0, **OFFERS_TO_RAY_START)], "only a, b has it"),
+        ([group("serving", 8)], "none of its groups has it"),
+        ([group("training", 8, resources={"job_driver": "0.5"})], "none of its groups has it"),
+        ([group("training", 0, **OFFERS), group("more", 1, **OFFERS_TO_RAY_START)], None),
+        ([group("training", None, **OFFERS)], None),
+    ],
+)
+def test_a_job_whose_driver_finds_no_room_ever_is_refused(groups: list[Object], refusal: str | None) -> None:
+    kube = Recorded(service("tidegate-7x", groups=groups))
+    if refusal is None:
+        assert submit(kube, "blue", "a", "", [])["spec"]["entrypointResources"] == '{"job_driver": 1}'
+        return
+    with pytest.raises(UsageError, match=f"{refusal}(.|\n)*up kueue-training-job"):
+        submit(kube, "blue", "a", "", [])
+    assert kube.find(Key("ray.io/v1", "RayJob", "a", "blue")) is None
+    nowhere = ["RayJob/train-flights-online:/spec/entrypointResources="]
+    assert submit(kube, "blue", "a", "", nowhere), "on the head, which asks for nothing"
+
+
+def test_the_overlay_kueue_takes_no_job_on_the_cluster_that_serves() -> None:
+    made = next(obj for obj in render("kueue") if obj["kind"] == "RayService")
+    made["metadata"]["namespace"] = "blue"
+    made["status"] = {"activeServiceStatus": {"rayClusterName": "tidegate-7x"}}
+    with pytest.raises(UsageError, match="only training has it, with maxReplicas 0"):
+        submit(Recorded(made), "blue", "a", "", [])
+
+
 @pytest.mark.parametrize("name", ["Nightly", "1st", "a.b", "n" * 48, ""])
 def test_names_that_the_operator_would_refuse(manifests: Path, name: str) -> None:
     with pytest.raises(UsageError, match="47 at most"):
         submit(Recorded(service("c")), "blue", name, "python", [], manifests=manifests)
+
+
+def test_the_name_is_not_set_in_two_places(manifests: Path) -> None:
+    with pytest.raises(UsageError, match="name is given by --name"):
+        submit(Recorded(service("c")), "blue", "a", "", ["RayJob/train:/metadata/name=b"], manifests=manifests)
 
 
 def test_without_a_cluster_that_answers_there_is_no_job(manifests: Path) -> None:
@@ -160,6 +224,27 @@ def test_json_is_one_document_and_the_rest_is_said_beside_it(
     assert said["state"] == state
     assert why in said["why"]
     assert "python -m cluster logs a -n n -f" in printed.err
+
+
+def test_without_n_the_job_goes_where_the_manifests_put_the_platform(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    context = {"name": "c", "context": {"cluster": "c", "user": "c", "namespace": "default"}}
+    (tmp_path / "config").write_text(json.dumps({"contexts": [context], "current-context": "c"}))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    platform, blue = service("tidegate-7x"), service("tidegate-blue")
+    platform["metadata"]["namespace"] = "tidegate"
+    monkeypatch.setattr(train, "connect", lambda *_: Recorded(platform, blue))
+    for where, options in (("tidegate", []), ("blue", ["--set", "namespace=blue"]), ("blue", ["-n", "blue"])):
+        assert main(["train", "--json", "--name", "a", *options]) == 0
+        assert json.loads(capsys.readouterr().out)["job"]["namespace"] == where
+
+
+def test_a_timeout_of_nothing_that_is_awaited_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert recorded_train(Recorded(job()), monkeypatch, "--timeout", "1h") == 2
+    assert "--timeout bounds what --follow waits for" in capsys.readouterr().err
 
 
 def test_json_of_a_job_that_is_late(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
