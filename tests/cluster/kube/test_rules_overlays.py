@@ -10,9 +10,15 @@ import pytest
 
 from cluster.kube.manifest import load
 from cluster.kube.rules import violations, warnings
+from tests.cluster.manifests.rendering import COMBINATIONS, render
 
 OVERLAYS = Path(__file__).parents[3] / "cluster" / "overlays"
 KUBECTL = Path(sys.executable).with_name("kubectl")
+
+
+@pytest.mark.parametrize("name", COMBINATIONS)
+def test_a_combination_keeps_the_operators_rules(name: str) -> None:
+    assert [str(found) for obj in render(name) for found in violations(obj) + warnings(obj)] == []
 
 
 @pytest.mark.parametrize(
