@@ -60,8 +60,8 @@ DASHBOARD = "reach the dashboard"
 CASES = [
     Case("secrets", "ok", "tidegate-redis: password"),
     Case("secrets", "ok", "tidegate-mlflow-store: there"),
-    Case("API server", "problem", "v1.28.9", {"version": "v1.28.9"}),
-    Case("API server", "ok", "v1.29.0-gke.100", {"version": "v1.29.0-gke.100"}),
+    Case("API server", "problem", "v1.29.9", {"version": "v1.29.9"}),  # lifecycle.preStop.sleep is alpha there
+    Case("API server", "ok", "v1.30.0-gke.100", {"version": "v1.30.0-gke.100"}),
     Case("API server", "unknown", "dev", {"version": "dev"}),
     Case("permissions", "problem", "patch rayservices.ray.io in namespace tidegate", {"rights": {RIGHT: False}}),
     Case("permissions", "unknown", "1 could not be asked", {"rights": {RIGHT: HIDDEN}}),
