@@ -8,7 +8,7 @@ from cluster.kube.rules.versions import parse
 
 FLOOR = "1.30"
 _WHY = (
-    "the sleep before a container stops is on since 1.30, sidecars as init containers and CEL rules in CRDs are since "
+    "a sleep before a container stops is on since 1.30, sidecars as init containers and CEL rules in CRDs since "
     "1.29; without them pods are refused or wait for ever, and schemas are not checked"
 )
 
