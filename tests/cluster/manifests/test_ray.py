@@ -174,6 +174,12 @@ def test_only_the_autoscaler_reaches_the_api_server(base: list[Object]) -> None:
         assert account not in {each["mountPath"] for each in mounts}
 
 
+def test_the_autoscaler_is_let_out_to_the_ports_that_api_servers_listen_on(base: list[Object]) -> None:
+    policy = one(base, "NetworkPolicy", "tidegate-ray-autoscaler")["spec"]
+    assert [port["port"] for port in policy["egress"][0]["ports"]] == [443, 6443, 8443, 16443]
+    assert (len(policy["egress"]), policy["podSelector"]["matchLabels"]["ray.io/node-type"]) == (1, "head")
+
+
 def test_a_cluster_that_outlives_its_head_keeps_no_other_clusters_state() -> None:
     options = spec(render("ha"))["rayClusterConfig"]["gcsFaultToleranceOptions"]
     assert options["redisAddress"] == "tidegate-redis:6379"
