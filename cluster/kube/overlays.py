@@ -15,8 +15,8 @@ MANIFESTS = Path(__file__).parents[1]
 
 FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 BASE = "base"
-OVER_ALL = ("mesh",)
-"""Components that change what the others bring; they come last, wherever they are named."""
+OVER_ALL = ("kueue", "mesh")
+"""Components that change what the others bring; they come last and in this order, wherever they are named."""
 
 Kind = Literal["base", "overlay", "component"]
 
@@ -82,7 +82,7 @@ def resolve(overlay: str, manifests: Path = MANIFESTS) -> Composition:
         raise UsageError(f"{overlay!r}: {_unknown(part, list(components.values()))}")
     if len(set(parts)) < len(parts):
         raise UsageError(f"{overlay!r} names a component twice")
-    ordered = sorted(parts, key=lambda part: part in OVER_ALL)
+    ordered = sorted(parts, key=lambda part: OVER_ALL.index(part) if part in OVER_ALL else -1)
     return Composition(
         overlay, (manifests / BASE).resolve(), tuple(components[part].folder.resolve() for part in ordered)
     )

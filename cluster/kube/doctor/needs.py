@@ -31,6 +31,8 @@ _LOOKED_AT = (
 _WRITTEN = (("patch", "ray.io", "rayclusters"), ("create", "ray.io", "rayjobs"))
 """``scale`` patches the RayCluster that the operator has made; ``train`` makes a RayJob."""
 _TOKEN_KEY = "auth_token"  # noqa: S105  (a key's name)
+TLS_KEYS = frozenset({"tls.crt", "tls.key"})
+"""Those of a Secret of type ``kubernetes.io/tls``."""
 _OPERATORS_KINDS: ApiKind = ("cert-manager.io/v1", "Certificate")
 
 
@@ -101,7 +103,7 @@ def secrets_of(rendered: Iterable[Object]) -> dict[str, frozenset[str]]:
 
 
 def _references(value: Any) -> Iterator[tuple[str, str | None]]:
-    """``(name, key)`` wherever a spec refers to a Secret as pods, volumes and KubeRay do."""
+    """``(name, key)`` wherever a spec refers to a Secret as pods, volumes, KubeRay and the Gateway API do."""
     if isinstance(value, list):
         for entry in value:
             yield from _references(entry)
@@ -118,6 +120,11 @@ def _references(value: Any) -> Iterator[tuple[str, str | None]]:
                     name = text(reference.get("secretName")) or text(reference.get("name"))
                     yield name, None
                     yield from ((name, text(item.get("key"))) for item in objects(reference.get("items")))
+                case "certificateRefs":  # a Gateway's; another group or namespace is somebody else's
+                    for entry in objects(inner):
+                        elsewhere = entry.get("group") or entry.get("namespace")
+                        if entry.get("kind", "Secret") == "Secret" and not elsewhere:
+                            yield from ((text(entry.get("name")), key) for key in sorted(TLS_KEYS))
                 case "imagePullSecrets":
                     yield from ((text(entry.get("name")), None) for entry in objects(inner))
                 case "authOptions" if reference.get("secretName"):

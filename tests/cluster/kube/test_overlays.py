@@ -37,9 +37,16 @@ def test_names_and_compositions(manifests: Path) -> None:
     assert (own.resource, own.components) == (manifests / "overlays/big", ())
 
 
-def test_the_mesh_comes_after_what_it_changes() -> None:
-    names = [folder.name for folder in resolve("mesh+gpu+ha").components]
-    assert names == ["gpu", "ha", "mesh"]
+@pytest.mark.parametrize(
+    ("given", "applied"),
+    [
+        ("mesh+gpu+ha", ["gpu", "ha", "mesh"]),
+        ("kueue+gpu", ["gpu", "kueue"]),
+        ("mesh+kueue+dev+gpu", ["dev", "gpu", "kueue", "mesh"]),
+    ],
+)
+def test_what_changes_the_others_comes_after_them(given: str, applied: list[str]) -> None:
+    assert [folder.name for folder in resolve(given).components] == applied
 
 
 @pytest.mark.parametrize(

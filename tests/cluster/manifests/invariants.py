@@ -37,7 +37,7 @@ CLUSTER_SCOPED = {
     "WorkloadPriorityClass",
 }
 PORTS_OUTSIDE = {53: "DNS", 443: "TLS", 6443: "the API server", 5432: "PostgreSQL", 9000: "an S3-compatible store"}
-PORTS_OUTSIDE |= {15012: "istiod"}
+PORTS_OUTSIDE |= {8443: "minikube's API server", 16443: "MicroK8s' API server", 15012: "istiod"}
 PORTS_OF_RAY = {
     9101: "HAProxy's metrics",
     8404: "HAProxy's statistics",

@@ -19,7 +19,7 @@ CLUSTER = Path(__file__).parents[3] / "cluster"
 OVERLAYS = tuple(sorted(folder.name for folder in (CLUSTER / "overlays").iterdir() if folder.is_dir()))
 PLATFORMS = tuple(name for name in OVERLAYS if (CLUSTER / "components" / name).is_dir())
 """The overlays that are base and one component; the others stand alone."""
-COMBINATIONS = ("gpu+ha",)
+COMBINATIONS = ("gpu+ha", "gpu+ha+mesh+monitoring", "gpu+kueue")
 ALL = ("base", *OVERLAYS, *COMBINATIONS)
 WITH_BASE = ("base", *PLATFORMS, *COMBINATIONS)
 

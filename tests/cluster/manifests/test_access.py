@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cluster.kube.manifest import Object
-from tests.cluster.manifests.rendering import PLATFORMS, WITH_BASE, render
+from tests.cluster.manifests.rendering import WITH_BASE, render
 
 PLURALS = {
     "NetworkPolicy": "networkpolicies",
@@ -34,9 +34,8 @@ def granted(objects: list[Object], role: str) -> dict[tuple[str, str], set[str]]
     }
 
 
-@pytest.mark.parametrize("name", ["base", *PLATFORMS, "gpu+ha"])
+@pytest.mark.parametrize("name", WITH_BASE)
 def test_the_operator_may_apply_and_remove_all_of_it(name: str) -> None:
-    assert name in WITH_BASE
     objects = render(name)
     operator, viewer = granted(objects, "tidegate-operator"), granted(objects, "tidegate-viewer")
     for obj in objects:

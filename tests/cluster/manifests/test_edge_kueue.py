@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cluster.kube.manifest import Object, load
+from cluster.kube.render import render
 from tests.support.components import CLUSTER, of
 
 needs_base = pytest.mark.skipif(
@@ -114,7 +115,7 @@ def test_serving_goes_before_training_for_both_who_decide() -> None:
         assert value["tidegate-serving"] > value["tidegate-training"]
     training = of("kueue", "PriorityClass", "tidegate-training")[0]
     assert training["preemptionPolicy"] == "Never"
-    assert training["value"] < 0, "pods without a class have 0; those of component gpu serve, too"
+    assert training["value"] < 0, "pods without a class have 0"
     assert of("kueue", "ClusterQueue")[0]["spec"]["preemption"] == {"withinClusterQueue": "LowerPriority"}
 
 
@@ -129,6 +130,18 @@ def test_the_serving_cluster_trains_no_more_and_its_pods_go_first() -> None:
     assert classes == {"serving": "tidegate-serving", "training": "tidegate-training"}
     for name in ("StatefulSet tidegate-redis", "Deployment tidegate-mlflow"):
         assert platform[name]["spec"]["template"]["spec"]["priorityClassName"] == "tidegate-serving"
+
+
+@needs_base
+@pytest.mark.parametrize("name", ["kueue", "gpu+kueue", "kueue+gpu", "mesh+kueue+ha+gpu", "kueue+dev"])
+def test_no_group_trains_past_the_queue_and_each_has_its_class(name: str) -> None:
+    (service,) = (obj for obj in render(name) if obj["kind"] == "RayService")
+    groups = service["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    assert len(groups) == (4 if "gpu" in name else 2)
+    for group in groups:
+        purpose = group["labels"]["tidegate/purpose"]
+        assert group["template"]["spec"]["priorityClassName"] == f"tidegate-{purpose}", group["groupName"]
+        assert (group["maxReplicas"] == 0) is (purpose == "training"), group["groupName"]
 
 
 @needs_base

@@ -13,7 +13,7 @@ from app.settings import RoutingSettings, Settings
 from tests.gateway.echo import Echo
 from tests.gateway.support import api_over
 from tests.releases.test_openapi import API as RELEASES
-from tests.support.components import of
+from tests.support.components import CLUSTER, of
 
 Rule = dict[str, Any]
 GATEWAY = of("gateway-api", "Gateway")[0]
@@ -154,3 +154,13 @@ def test_the_edge_scales_what_istio_makes_for_the_gateway() -> None:
     scaler = of("gateway-api", "HorizontalPodAutoscaler")[0]["spec"]
     assert scaler["scaleTargetRef"]["name"] == f"{GATEWAY['metadata']['name']}-{GATEWAY['spec']['gatewayClassName']}"
     assert scaler["minReplicas"] >= 2
+
+
+def test_our_retries_are_for_callers_in_the_mesh_and_nothing_else_is_said() -> None:
+    """A route of the Gateway API has no retries outside the experimental channel."""
+    assert of("mesh", "VirtualService")[0]["spec"]["gateways"] == ["mesh"]
+    routes = of("gateway-api", "HTTPRoute") + of("gateway-api", "GRPCRoute")
+    assert not any("retry" in rule for route in routes for rule in route["spec"]["rules"])
+    text = (CLUSTER.parent / "README.md").read_text()
+    row = next(line for line in text.splitlines() if line.startswith("| `mesh` |"))
+    assert "retries for callers in the mesh" in row

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
-from ray._private.label_utils import validate_node_labels
+from ray._private.label_utils import parse_node_labels_string
 from ray.autoscaler._private.kuberay.autoscaling_config import _node_type_from_group_spec
 from ray.serve.schema import ServeDeploySchema
+from ray.util import accelerators
 
 from app.gateway.grpc.servicer import ADD_INFERENCE_SERVICE
 from app.releases.names import APP, IMPORT_PATH, PREFIX
@@ -132,11 +133,28 @@ def test_replicas_and_training_find_nodes_of_their_own(name: str, monkeypatch: p
         group["groupName"]: group["labels"] for group in spec(objects)["rayClusterConfig"]["workerGroupSpecs"]
     }
     for purpose, wanted in (("serving", read.serving.node_labels), ("training", read.training.node_labels)):
-        assert {group for group, labels in labelled.items() if labels == wanted} == {
+        assert {group for group, labels in labelled.items() if wanted.items() <= labels.items()} == {
             group for group in labelled if group.partition("-")[0] == purpose
         }
     for labels in labelled.values():
-        validate_node_labels(labels)
+        assert parse_node_labels_string(",".join(f"{key}={value}" for key, value in labels.items())) == labels
+
+
+def test_an_empty_group_says_which_gpu_it_would_have() -> None:
+    """To the autoscaler, for label selectors and for ``accelerator_type=``; the one that its nodes have."""
+    known = {value for name, value in vars(accelerators).items() if name.startswith("NVIDIA_")}
+    groups = spec(render("gpu"))["rayClusterConfig"]["workerGroupSpecs"][2:]
+    assert len(groups) == 2
+    for group in groups:
+        node = _node_type_from_group_spec(group, is_head=False)
+        accelerator = node["labels"]["ray.io/accelerator-type"]
+        assert accelerator in known
+        assert node["resources"][f"accelerator_type:{accelerator}"] == 1
+        assert node["resources"]["GPU"] >= 1
+        affinity = group["template"]["spec"]["affinity"]["nodeAffinity"]
+        (term,) = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+        (product,) = term["matchExpressions"][0]["values"]
+        assert product.split("-")[1] == accelerator
 
 
 @pytest.mark.parametrize("name", ["base", *PLATFORMS, *COMBINATIONS])
@@ -172,6 +190,12 @@ def test_only_the_autoscaler_reaches_the_api_server(base: list[Object]) -> None:
     for template in [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]:
         mounts = template["template"]["spec"]["containers"][0]["volumeMounts"]
         assert account not in {each["mountPath"] for each in mounts}
+
+
+def test_the_autoscaler_is_let_out_to_the_ports_that_api_servers_listen_on(base: list[Object]) -> None:
+    policy = one(base, "NetworkPolicy", "tidegate-ray-autoscaler")["spec"]
+    assert [port["port"] for port in policy["egress"][0]["ports"]] == [443, 6443, 8443, 16443]
+    assert (len(policy["egress"]), policy["podSelector"]["matchLabels"]["ray.io/node-type"]) == (1, "head")
 
 
 def test_a_cluster_that_outlives_its_head_keeps_no_other_clusters_state() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from cluster.kube.doctor.check import Check
 from cluster.kube.doctor.facts import Facts, Unknown
-from cluster.kube.doctor.needs import secrets_of
+from cluster.kube.doctor.needs import TLS_KEYS, secrets_of
 from cluster.kube.manifest import Object
 
 _SUBJECT = "secrets"
@@ -16,8 +16,9 @@ def secrets_checks(facts: Facts, rendered: Iterable[Object]) -> Iterator[Check]:
     for name, keys in secrets_of(rendered).items():
         there = facts.secrets.get(name)
         listed = ", ".join(sorted(keys)) or "those that its reader wants"
-        make = f"kubectl -n {facts.namespace} create secret generic {name} " + (
-            " ".join(f"--from-literal={key}=…" for key in sorted(keys)) or "--from-env-file=FILE"
+        literals = " ".join(f"--from-literal={key}=…" for key in sorted(keys)) or "--from-env-file=FILE"
+        make = f"kubectl -n {facts.namespace} create secret " + (
+            f"tls {name} --cert=FILE --key=FILE" if keys == TLS_KEYS else f"generic {name} {literals}"
         )
         if isinstance(there, Unknown):
             yield Check(_SUBJECT, "unknown", f"{name}: {there.why}", f"see to it that it is there, with {listed}")

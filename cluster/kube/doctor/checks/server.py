@@ -6,10 +6,10 @@ from cluster.kube.doctor.check import Check
 from cluster.kube.doctor.facts import Facts
 from cluster.kube.rules.versions import parse
 
-FLOOR = "1.29"
+FLOOR = "1.30"
 _WHY = (
-    "sidecars as init containers and CEL rules in CRDs are on since 1.29, server-side apply since 1.22; without them "
-    "pods wait for ever and schemas are not checked"
+    "a sleep before a container stops is on since 1.30, sidecars as init containers and CEL rules in CRDs since "
+    "1.29; without them pods are refused or wait for ever, and schemas are not checked"
 )
 
 

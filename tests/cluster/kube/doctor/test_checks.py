@@ -11,12 +11,14 @@ import pytest
 
 from cluster.kube.doctor import needs, report
 from cluster.kube.doctor.check import Check, Level
+from cluster.kube.doctor.checks.secrets import secrets_checks
 from cluster.kube.doctor.demand import pods_of
 from cluster.kube.doctor.examine import judge
 from cluster.kube.doctor.facts import DryRun, Right, Unknown
 from cluster.kube.doctor.quantities import parse
 from cluster.kube.manifest import Key, Object
 from cluster.kube.picture import EVENTS
+from cluster.kube.render import render
 from cluster.kube.verbs.status import NEEDED, WHERE_THERE
 from tests.cluster.kube.doctor.platform import (
     NAMESPACE,
@@ -60,8 +62,8 @@ DASHBOARD = "reach the dashboard"
 CASES = [
     Case("secrets", "ok", "tidegate-redis: password"),
     Case("secrets", "ok", "tidegate-mlflow-store: there"),
-    Case("API server", "problem", "v1.28.9", {"version": "v1.28.9"}),
-    Case("API server", "ok", "v1.29.0-gke.100", {"version": "v1.29.0-gke.100"}),
+    Case("API server", "problem", "v1.29.9", {"version": "v1.29.9"}),  # lifecycle.preStop.sleep is alpha there
+    Case("API server", "ok", "v1.30.0-gke.100", {"version": "v1.30.0-gke.100"}),
     Case("API server", "unknown", "dev", {"version": "dev"}),
     Case("permissions", "problem", "patch rayservices.ray.io in namespace tidegate", {"rights": {RIGHT: False}}),
     Case("permissions", "unknown", "1 could not be asked", {"rights": {RIGHT: HIDDEN}}),
@@ -365,6 +367,20 @@ def test_secrets_are_found_wherever_they_are_named() -> None:
     pulling = {"template": {"spec": {"imagePullSecrets": [{"name": "registry"}]}}}
     assert needs.secrets_of([obj("apps/v1", "Deployment", "x", spec=pulling)]) == {"registry": frozenset()}
     assert "tidegate-redis" not in needs.secrets_of([*rendered(), obj("v1", "Secret", "tidegate-redis")])
+
+
+def test_a_gateways_certificate_is_a_secret() -> None:
+    (gateway,) = (each for each in render("gateway-api") if each["kind"] == "Gateway")
+    assert needs.secrets_of([gateway]) == {"tidegate-tls": frozenset({"tls.crt", "tls.key"})}
+    (found,) = secrets_checks(facts(rendered()), [gateway])
+    assert (found.level, found.found) == ("problem", "tidegate-tls is not there")
+    assert found.advice == f"kubectl -n {NAMESPACE} create secret tls tidegate-tls --cert=FILE --key=FILE"
+    others = [
+        {"name": "a", "kind": "Vault"},
+        {"name": "b", "group": "x"},
+        {"name": "c", "namespace": "d"},
+    ]
+    assert needs.secrets_of([{**gateway, "spec": {"listeners": [{"tls": {"certificateRefs": others}}]}}]) == {}
 
 
 def test_certificates_are_needed_where_the_operator_makes_them() -> None:
