@@ -27,12 +27,12 @@ from rich.console import Console
 
 from app.recipes import find_recipe
 from app.registry import CHAMPION, alias, connect, find
-from app.releases.plan import PlanError
+from app.releases.model.plan import PlanError
 from app.settings import SettingsError, get_settings
-from app.training.config import ConfigError, read_config
-from app.training.run import Trained
-from app.training.sizes import check_early
-from app.training.supervisor import StoppedError
+from app.training.config.train_config import ConfigError, read_config
+from app.training.config.world_sizes import check_early
+from app.training.driver.run import Trained
+from app.training.driver.supervisor import StoppedError
 from jobs.offline_gate import OfflineGate, Outcome, check, parse
 from jobs.release.__main__ import INTERRUPTED, no_longer_followed
 from jobs.release.client import Body, ReleaseError, Releases

@@ -8,13 +8,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from app.training.config import ConfigError, TrainConfig
-from app.training.degrees import DIMENSIONS
+from app.training.config.degrees import DIMENSIONS
+from app.training.config.layout import Device, Layout
+from app.training.config.schedule import Plan
+from app.training.config.train_config import ConfigError, TrainConfig
+from app.training.config.world_sizes import check_early, layouts
 from app.training.dryrun import Estimate, estimate, refusals
-from app.training.layout import Device, Layout
 from app.training.recipe import Data, Recipe, SpreadPlan, SpreadRecipe
-from app.training.schedule import Plan
-from app.training.sizes import check_early, layouts
 
 WIDTH = 100
 

@@ -46,10 +46,10 @@ from app.features import (
 from app.features.materialization import SECOND, Progress
 from app.features.replay import replay_digest
 from app.recipes import SHIPPED, find_recipe
-from app.routing.store import connect
+from app.routing.route_store import connect
 from app.settings import Settings, SettingsError, get_settings
-from app.training.config import ConfigError
-from app.training.progress import Say
+from app.training.config.train_config import ConfigError
+from app.training.tracking.progress import Say
 from jobs.connect import cluster
 from jobs.train import STOPPED, status_line, stopped_by_signals
 

@@ -35,15 +35,15 @@ from ray.exceptions import RayError
 from app.recipes import SHIPPED, find_recipe
 from app.registry import RegistryError, connect
 from app.settings import Settings, SettingsError, get_settings
-from app.training.config import ConfigError, TrainConfig, read_config
-from app.training.identity import RunTakenError
-from app.training.layout_config import LayoutConfig
-from app.training.probe import ExportError
-from app.training.progress import Say
+from app.training.config.layout_config import LayoutConfig
+from app.training.config.train_config import ConfigError, TrainConfig, read_config
+from app.training.config.world_sizes import check_early
+from app.training.driver.run import Trained, train
+from app.training.driver.run_lock import RunTakenError
+from app.training.driver.supervisor import StoppedError, TrainingError
 from app.training.recipe import Recipe
-from app.training.run import Trained, train
-from app.training.sizes import check_early
-from app.training.supervisor import StoppedError, TrainingError
+from app.training.tracking.progress import Say
+from app.training.worker.probe import ExportError
 from jobs.connect import cluster
 from jobs.dry_run import dry_run
 

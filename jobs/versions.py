@@ -23,11 +23,11 @@ from rich.console import Console
 from rich.table import Table
 
 from app.registry import RegistryError, connect, find
-from app.releases.versions import bring_up, move_inline, move_out, take_down
+from app.releases.control.deployment import bring_up, move_inline, move_out, take_down
 from app.routing.readback import NotFollowedError, await_followed
-from app.routing.store import RouteStore
-from app.routing.store import connect as connect_redis
-from app.routing.table import RouteError, with_weights
+from app.routing.route_store import RouteStore
+from app.routing.route_store import connect as connect_redis
+from app.routing.route_table import RouteError, with_weights
 from app.serving.deploy import DeployError, running
 from app.settings import Settings, SettingsError, get_settings
 from jobs.connect import cluster, gateway

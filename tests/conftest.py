@@ -31,7 +31,7 @@ REPLICA_PORTS = 26000 + REPLICA_PORT_SHIFT
 LONGEST = (
     "tests/jobs/test_train_life.py",
     "tests/jobs/test_dry_run.py",
-    "tests/training/test_layouts.py",
+    "tests/training/worker/test_layouts.py",
     "tests/training/test_checkpoint.py",
     "tests/cluster/test_head_loss.py",
     "tests/cluster/local/test_ray.py",

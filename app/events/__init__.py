@@ -5,11 +5,11 @@ A gateway replica offers records to its :class:`Publisher`; the log behind it is
 """
 
 from app.events.event_id import EventIds
+from app.events.event_log import Entry, EventLog, EventLogError, Record
 from app.events.kind import LABELS, PREDICTIONS, Kind
 from app.events.label import Label
 from app.events.output import MAX_OUTPUT_BYTES, Output, summarise
 from app.events.prediction import Prediction, ViewTimes, hash_sticky_key
-from app.events.protocol import Entry, EventLog, EventLogError, Record
 from app.events.publisher import Publisher, PublisherStats
 from app.events.redis_streams import FIELD, RedisEventLog, connect_events, connect_labels, event_redis
 

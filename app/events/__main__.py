@@ -26,10 +26,10 @@ from typing import Any
 import msgspec
 from msgspec.structs import asdict
 
+from app.events.event_log import Entry, EventLogError, R
 from app.events.label import Label
 from app.events.output import describe
 from app.events.prediction import Prediction
-from app.events.protocol import Entry, EventLogError, R
 from app.events.redis_streams import START, RedisEventLog, connect_events, connect_labels
 from app.settings import SettingsError, get_settings
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic
 
 from app.events import label, prediction
-from app.events.protocol import R
+from app.events.event_log import R
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic
 
-from app.events.protocol import EventLog, EventLogError, R
+from app.events.event_log import EventLog, EventLogError, R
 from app.settings import EventSettings
 
 log = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ from typing import Any, Generic, TypeVar, cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from app.events.event_log import Entry, EventLogError, R
 from app.events.kind import LABELS, PREDICTIONS, Kind
 from app.events.label import Label
 from app.events.prediction import Prediction
-from app.events.protocol import Entry, EventLogError, R
 from app.redis_client import connect
 from app.settings import RedisSettings, Settings
 

@@ -19,15 +19,15 @@ import numpy as np
 import pandas as pd
 import ray
 
-from app.features.codes import entity_codes
-from app.features.document import to_document
 from app.features.entity import Entity
+from app.features.entity_codes import entity_codes
 from app.features.event_store import EventStore, EventStoreError
-from app.features.ledger import Ledger
+from app.features.feature_row import Row
 from app.features.online import OnlineStore, Written
 from app.features.point_in_time import event_log
+from app.features.progress import Ledger
 from app.features.rolling import EventLog, RollingView, batch_rows
-from app.features.row import Row
+from app.features.view_document import to_document
 
 ROWS_PER_PART = 2_000_000
 """Events of a source for each part of one of its views."""

@@ -17,9 +17,9 @@ from typing import Any, TypeVar, cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.features.clock import CLOCK_KEY, ClockError, ReplayClock
 from app.features.entity import PREFIX, Entity, key_of
-from app.features.row import Row, RowCodec, Unreadable
+from app.features.feature_row import Row, RowCodec, Unreadable
+from app.features.replay_clock import CLOCK_KEY, ClockError, ReplayClock
 from app.features.view import FeatureView
 
 T = TypeVar("T")

@@ -15,7 +15,7 @@ import pandas as pd
 import ray
 
 from app.features.catalog import Catalog
-from app.features.codes import entity_codes
+from app.features.entity_codes import entity_codes
 from app.features.rolling import INSTANT, EventLog, RollingView, batch_rows
 
 BLOCK_ROWS = 500_000

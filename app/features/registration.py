@@ -9,10 +9,10 @@ import msgspec
 from redis.asyncio import Redis
 
 from app.features.catalog import Catalog
-from app.features.document import from_document, to_document
 from app.features.entity import PREFIX
 from app.features.online import OnlineStore
 from app.features.view import FeatureView
+from app.features.view_document import from_document, to_document
 
 VIEWS_KEY = f"{PREFIX}:views"
 """A hash: document by name."""

@@ -15,15 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from app.features.codes import entity_codes
-from app.features.document import to_document
 from app.features.entity import Entity
+from app.features.entity_codes import entity_codes
 from app.features.event_store import EventStore
-from app.features.ledger import Ledger
+from app.features.feature_row import Row
 from app.features.online import OnlineStore, Written
 from app.features.point_in_time import event_log
+from app.features.progress import Ledger
 from app.features.rolling import INSTANT, RollingView, State, batch_states, update
-from app.features.row import Row
+from app.features.view_document import to_document
 
 SECOND = 1_000_000
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.features.dtypes import COLUMN, Value
+from app.features.feature_row import Row
 from app.features.online import Found, Status, ViewRows
-from app.features.row import Row
 from app.features.view import Feature, Refusal
 
 

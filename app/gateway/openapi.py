@@ -6,8 +6,11 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app.gateway import feedback_openapi, mlflow_openapi, v1_openapi, v2_openapi
-from app.gateway.openapi_parts import SCHEMAS
+from app.gateway.feedback import openapi as feedback_openapi
+from app.gateway.protocols.mlflow import openapi as mlflow_openapi
+from app.gateway.protocols.v1 import openapi as v1_openapi
+from app.gateway.protocols.v2 import openapi as v2_openapi
+from app.web.openapi_parts import SCHEMAS
 
 _FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
 

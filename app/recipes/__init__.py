@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.training.config import ConfigError, explain
+from app.training.config.train_config import ConfigError, explain
 from app.training.recipe import Recipe
 
 __all__ = ["SHIPPED", "find_recipe"]

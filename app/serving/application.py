@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from ray import serve
 
 from app.registry import RegistryError, connect, load
+from app.serving.autoscaling import ONGOING, Demand
 from app.serving.batch import DEPLOYMENT, Batch, BatchReply, VersionCard, card_of
-from app.serving.scaling import ONGOING, Demand
 from app.serving.scorer import Scorer
 from app.settings import ServingSettings, get_settings
 
@@ -61,7 +61,7 @@ class VersionReplica:
         self._demand.hold(replicas * self._target_ongoing, time.monotonic() + seconds)
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
-        """Called by Serve now and then: the figure that ``app.serving.scaling.policy`` decides by."""
+        """Called by Serve now and then: the figure that ``app.serving.autoscaling.policy`` decides by."""
         return {ONGOING: self._demand.ongoing(time.monotonic())}
 
     async def check_health(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.model_spec import ModelSpec
-from app.serving.tensors import Tensors
+from app.serving.model_tensors import Tensors
 from app.settings import ServingSettings
 
 DEPLOYMENT = "Version"

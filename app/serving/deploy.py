@@ -126,7 +126,7 @@ def configured(settings: ServingSettings) -> Any:
             downscale_delay_s=settings.downscale_delay_s,
             look_back_period_s=LOOK_BACK_S,
             metrics_interval_s=REPORT_S,
-            policy=AutoscalingPolicy(policy_function="app.serving.scaling:policy"),  # type: ignore[no-untyped-call]
+            policy=AutoscalingPolicy(policy_function="app.serving.autoscaling:policy"),  # type: ignore[no-untyped-call]
         ),
         max_ongoing_requests=settings.max_ongoing_requests,
         max_queued_requests=settings.max_queued_requests,

@@ -11,7 +11,7 @@ from mlflow.models import ModelSignature
 
 from app.registry import LoadedModel
 from app.serving.batch import Batch, ModelFailure, Outputs, split
-from app.serving.tensors import Tensors, from_model, to_model
+from app.serving.model_tensors import Tensors, from_model, to_model
 
 log = logging.getLogger(__name__)
 

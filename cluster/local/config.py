@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from app.releases.names import IMPORT_PATH
+from app.releases.model.names import IMPORT_PATH
 from app.settings import get_settings
 
 Part = Literal["redis", "mlflow", "ray", "gateway"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from app.gateway.grpc.servicer import ADD_INFERENCE_SERVICE
-from app.releases.names import APP, PREFIX
+from app.releases.model.names import APP, PREFIX
 from app.settings import get_settings
 from cluster.local.dashboard import Dashboard
 from cluster.local.errors import StackError

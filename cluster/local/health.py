@@ -11,7 +11,7 @@ import httpx
 import redis
 
 from app.gateway.grpc.messages import CLASSES, SERVICE
-from app.releases.names import APP, HEALTH_PATH, PREFIX
+from app.releases.model.names import APP, HEALTH_PATH, PREFIX
 from app.settings import get_settings
 from cluster.local.dashboard import Dashboard
 from cluster.local.errors import StackError
@@ -163,7 +163,7 @@ def _grpc_refused(desired: Desired) -> str | None:
             response_deserializer=CLASSES["ServerReadyResponse"].FromString,
         )
         try:
-            # By name: until the releases run, calls that name no application are not found (app.releases.no_grpc).
+            # By name: until the releases run, calls that name no application are not found.
             name = (("application", get_settings().gateway.app_name),)
             answer = ready(CLASSES["ServerReadyRequest"](), timeout=TIMEOUT_S, metadata=name)
         except grpc.RpcError as error:

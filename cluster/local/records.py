@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from app.releases.names import IMPORT_PATH
+from app.releases.model.names import IMPORT_PATH
 from cluster.local.config import Part, Ports
 
 Phase = Literal["starting", "running", "stopping"]

@@ -19,7 +19,12 @@ import torch
 import torch.distributed as dist
 
 T = TypeVar("T")
-PRELOADED = ("app.recipes.bytelm", "app.training.checkpoint", "app.training.spread", "jobs.bench.layouts.run")
+PRELOADED = (
+    "app.recipes.bytelm",
+    "app.training.worker.checkpoint",
+    "app.training.parallel.distributed_model",
+    "jobs.bench.layouts.run",
+)
 """By name: imported once, in the server, and not by this process or by each of its children."""
 
 

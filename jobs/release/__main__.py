@@ -33,7 +33,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.releases.plan import PlanError
+from app.releases.model.plan import PlanError
 from app.settings import SettingsError, get_settings
 from jobs.release.client import Body, ReleaseError, Releases
 from jobs.release.follow import follow

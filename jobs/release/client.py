@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import httpx
 
-from app.releases.names import PREFIX
+from app.releases.model.names import PREFIX
 from app.settings import GatewaySettings
 
 TIMEOUT_S = 15.0

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from app.releases.plan import PlanError, load
+from app.releases.model.plan import PlanError, load
 
 SHIPPED = Path(__file__).parents[1] / "plans"
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from ray.job_submission import JobStatus, JobSubmissionClient
 
-from app.releases.phases import equal
+from app.releases.lifecycle.phases import equal
 from app.settings import GatewaySettings, RaySettings
 from jobs.run.command import ROOT
 from jobs.run.errors import StepError

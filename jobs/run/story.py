@@ -21,11 +21,11 @@ from app.features import EventStore, EventStoreError, FeatureStoreError
 from app.recipes.flights.replay import START, october
 from app.recipes.flights.views import VIEWS
 from app.registry import CHAMPION, RegistryError, alias, connect
-from app.releases.versions import take_down
+from app.releases.control.deployment import take_down
 from app.routing.readback import NotFollowedError
-from app.routing.store import RouteStore
-from app.routing.store import connect as connect_redis
-from app.routing.table import RouteError
+from app.routing.route_store import RouteStore
+from app.routing.route_store import connect as connect_redis
+from app.routing.route_table import RouteError
 from app.serving.deploy import DeployError
 from app.settings import Settings
 from jobs.connect import cluster, gateway

@@ -30,9 +30,9 @@ from app.features import (
     Written,
 )
 from app.features.entity import key_of
+from app.features.feature_row import RowCodec
 from app.features.online import AHEAD_S, BATCH, MISSING, now_us
-from app.features.row import RowCodec
-from app.routing.store import connect
+from app.routing.route_store import connect
 from app.settings import RedisSettings
 from tests.features.views import BASE, NOW, SECOND, TAIL
 

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from app.features.entity import PREFIX
 from app.features.tracking import TrackedRows
-from app.routing.store import connect
+from app.routing.route_store import connect
 from app.settings import RedisSettings
 
 MAX_STALE_S = 5.0

@@ -7,8 +7,8 @@ from typing import Any, cast
 from fastapi import FastAPI
 
 from app.model_spec import FieldSpec, ModelSpec, ParameterSpec
-from app.routing.store import RouteStore
-from app.routing.table import Route, RouteTable
+from app.routing.route_store import RouteStore
+from app.routing.route_table import Route, RouteTable
 from app.serving.batch import Batch, BatchReply, VersionCard
 from app.settings import Settings
 from tests.gateway.support import ADMIN_KEY_HASH, api_over

@@ -10,20 +10,20 @@ from fastapi import FastAPI
 
 from app.events import EventLog, Label
 from app.features.online import now_us
-from app.gateway.admission import Admission
-from app.gateway.dataplane import DataPlane
-from app.gateway.features import FeatureLookup
-from app.gateway.feedback import Feedback
+from app.gateway.access.admission import Admission
+from app.gateway.access.rate_limit import RateLimiter
+from app.gateway.feedback.ingestion import Feedback
+from app.gateway.inference.dataplane import DataPlane
+from app.gateway.inference.feature_lookup import FeatureLookup
+from app.gateway.inference.request_record import Served
+from app.gateway.inference.version_backends import Placement, Versions
 from app.gateway.ingress import build_api
-from app.gateway.keys import Door, Scope
-from app.gateway.parts import Parts
 from app.gateway.prediction_cache import PredictionCache
-from app.gateway.rate_limit import RateLimiter
-from app.gateway.served import Served
-from app.gateway.versions import Placement, Versions
-from app.routing.store import RouteStore
-from app.routing.table import RouteTable
+from app.gateway.replica import Parts
+from app.routing.route_store import RouteStore
+from app.routing.route_table import RouteTable
 from app.settings import Settings
+from app.web.keys import Door, Scope
 
 ADMIN_KEY_HASH = "0" * 64
 

@@ -22,11 +22,11 @@ from mlflow import MlflowClient
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from numpy.typing import NDArray
 
-from app.gateway.v2_types import datatype_of
+from app.gateway.protocols.v2.datatypes import datatype_of
 from app.redis_client import connect
-from app.releases.versions import bring_up
+from app.releases.control.deployment import bring_up
 from app.routing.readback import gateway_handle
-from app.routing.store import RouteStore
+from app.routing.route_store import RouteStore
 from app.settings import Settings
 from tests.support.flavours import DTYPES, iris, log_all_types, log_pytorch, log_scaled, log_sklearn
 

@@ -20,11 +20,11 @@ from ray.util.state import list_actors
 from app.events import Prediction, connect_events
 from app.monitoring.samples import SampleStore
 from app.monitoring.sums import Sums
-from app.releases.versions import bring_up, take_down
+from app.releases.control.deployment import bring_up, take_down
 from app.routing.readback import Followed, await_followed, gateway_handle
-from app.routing.store import RouteStore, connect
-from app.routing.table import RouteError, new_table, with_trial, with_version, with_weights
-from app.routing.trial import OutputMatch, Trial
+from app.routing.release_context import OutputMatch, Trial
+from app.routing.route_store import RouteStore, connect
+from app.routing.route_table import RouteError, new_table, with_trial, with_version, with_weights
 from app.serving.deploy import Deployed
 from app.settings import Settings
 from tests.support.load import Load, infer_body

@@ -18,11 +18,11 @@ from schemathesis.python import asgi
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
-from app.gateway.keys import hash_key
 from app.redis_client import connect
-from app.routing.store import RouteStore, now_ms
-from app.routing.table import new_table
+from app.routing.route_store import RouteStore, now_ms
+from app.routing.route_table import new_table
 from app.settings import Settings
+from app.web.keys import hash_key
 from tests.gateway.echo import TABLE, TENSORS, echo_api
 
 KEY = "the admin key"

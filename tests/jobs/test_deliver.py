@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from app.training.run import Trained
-from app.training.supervisor import StoppedError, TrainingError
+from app.training.driver.run import Trained
+from app.training.driver.supervisor import StoppedError, TrainingError
 from jobs import deliver as job
 from jobs.release.client import ReleaseError
 

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from app.training.supervisor import StoppedError
+from app.training.driver.supervisor import StoppedError
 from jobs import train as job
 from jobs.train import Sometimes, stopped_by_signals
 

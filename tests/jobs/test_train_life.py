@@ -22,8 +22,8 @@ import pytest
 from mlflow import MlflowClient
 from ray.job_submission import JobStatus, JobSubmissionClient
 
-from app.training.loader import Loader
-from app.training.schedule import Plan, learning_rate
+from app.training.config.schedule import Plan, learning_rate
+from app.training.worker.loader import Loader
 from cluster.local import LocalConfig, Stack, up
 from tests.conftest import PORT_SHIFT, REPLICA_PORT_SHIFT
 from tests.support.tiny import TinyConfig, TinyRecipe

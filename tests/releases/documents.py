@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.releases.plan import Plan, parse
-from app.releases.release import Release
+from app.releases.model.plan import Plan, parse
+from app.releases.model.release import Release
 
 
 def plan(**changes: Any) -> Plan:

@@ -12,8 +12,8 @@ import pytest
 from mlflow import MlflowClient
 
 from app.registry import SERVING_TAG, alias
-from app.releases.registry_words import CHALLENGER_ALIAS, PLAN_TAG
-from app.releases.requests import mark_of
+from app.releases.model.release_request import mark_of
+from app.releases.model.tags import CHALLENGER_ALIAS, PLAN_TAG
 from app.serving.deploy import applications_of
 from app.settings import Settings
 from tests.support.models import log_scorer

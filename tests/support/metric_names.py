@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from app.training import gauges
+from app.training.tracking import gauges
 
 APP = Path(__file__).parents[2] / "app"
 TARGET = frozenset({"namespace", "pod", "job", "endpoint", "container", "ray_io_cluster", "ray_io_group"})

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 from ray.util.state import list_actors
 
-from app.releases.names import APP
+from app.releases.model.names import APP
 from app.settings import Settings
 from tests.support.models import log_flawed
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from app.routing.store import connect
+from app.routing.route_store import connect
 from app.settings import RedisSettings
 from cluster.local import LocalConfig, Stack, up
 from tests.conftest import PORT_SHIFT, REPLICA_PORT_SHIFT

@@ -13,8 +13,8 @@ from app.features.entity import Entity
 from app.features.feast.keys import EntityKeys, hash_fields
 from app.features.feast.source import FeastView
 from app.features.feast.wire import RowDecoder
+from app.features.feature_row import Row, Unreadable
 from app.features.online import MISSING, FeatureStoreError, Found, Status, ViewRequest, ViewRows, now_us
-from app.features.row import Row, Unreadable
 
 Reply = list[bytes | None] | ResponseError
 """Of one HMGET: the fields, or that the key holds no hash."""

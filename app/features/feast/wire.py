@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 
 from app.features.dtypes import Dtype, Value
-from app.features.row import MAX_EVENT_TIME, Row, Unreadable
+from app.features.feature_row import MAX_EVENT_TIME, Row, Unreadable
 from app.features.view import FeatureView
 
 _DOUBLE, _FLOAT = struct.Struct("<xd"), struct.Struct("<xf")

@@ -17,19 +17,19 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from ray.serve.grpc_util import RayServegRPCContext
 
-from app.gateway import v2_reply
-from app.gateway.admission import Admission
-from app.gateway.call import InferCall
-from app.gateway.dataplane import DataPlane
-from app.gateway.errors import GatewayError, InputError, NoAnswerError
+from app.gateway.access.admission import Admission
 from app.gateway.grpc import tensors
 from app.gateway.grpc.messages import CLASSES
 from app.gateway.grpc.metadata import Metadata
 from app.gateway.grpc.status import sentence, status_of
-from app.gateway.headers import reply_headers
-from app.gateway.identity import identify
-from app.gateway.pinning import Pinning
-from app.gateway.v2_routes import EXTENSIONS, PLATFORM
+from app.gateway.inference.call import InferCall
+from app.gateway.inference.dataplane import DataPlane
+from app.gateway.protocols.headers import reply_headers
+from app.gateway.protocols.pinning import Pinning
+from app.gateway.protocols.v2 import response as v2_reply
+from app.gateway.protocols.v2.routes import EXTENSIONS, PLATFORM
+from app.gateway.trace_context import identify
+from app.web.errors import GatewayError, InputError, NoAnswerError
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from grpc import StatusCode
 
-from app.gateway.errors import (
+from app.web.errors import (
     BrokenModelError,
     ConflictingChangeError,
     FeaturesAwayError,

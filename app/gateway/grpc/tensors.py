@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.gateway.errors import InputError
 from app.gateway.grpc.messages import CLASSES
-from app.gateway.v2_binary import element, pack, unpack
-from app.gateway.v2_request import InferRequest
-from app.gateway.v2_types import count_of, datatype_of, dtype_of, shaped, shown
+from app.gateway.protocols.v2.binary import element, pack, unpack
+from app.gateway.protocols.v2.datatypes import count_of, datatype_of, dtype_of, shaped, shown
+from app.gateway.protocols.v2.request import InferRequest
+from app.web.errors import InputError
 
 CONTENTS = {
     "BOOL": "bool_contents",

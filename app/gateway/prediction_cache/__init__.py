@@ -4,7 +4,7 @@
 """
 
 from app.gateway.prediction_cache.cache import Answer, PredictionCache
-from app.gateway.prediction_cache.key import key_of
-from app.gateway.prediction_cache.stats import CacheStats
+from app.gateway.prediction_cache.cache_key import key_of
+from app.gateway.prediction_cache.cache_stats import CacheStats
 
 __all__ = ["Answer", "CacheStats", "PredictionCache", "key_of"]

@@ -11,10 +11,10 @@ from typing import Literal
 from redis.asyncio import Redis
 
 from app.gateway.prediction_cache import codec
+from app.gateway.prediction_cache.cache_stats import CacheStats
 from app.gateway.prediction_cache.codec import Outputs
-from app.gateway.prediction_cache.local import LocalEntries
-from app.gateway.prediction_cache.shared import SharedEntries
-from app.gateway.prediction_cache.stats import CacheStats
+from app.gateway.prediction_cache.local_entries import LocalEntries
+from app.gateway.prediction_cache.shared_entries import SharedEntries
 from app.settings import CacheSettings
 
 Source = Literal["local", "shared", "computed"]

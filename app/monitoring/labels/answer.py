@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.events import Prediction
-from app.monitoring.labels.trial import Trial
+from app.monitoring.labels.joined_release import Trial
 from app.monitoring.sums import Arm
 
 Why = Literal["other_version", "pinned", "cached", "failed", "several_rows", "without_value"]

@@ -17,9 +17,9 @@ from app.events.redis_streams import is_temporary
 from app.monitoring.labels.answer import Answer, answer_of
 from app.monitoring.labels.groups import Groups
 from app.monitoring.labels.index import Call, Index, Landed
+from app.monitoring.labels.joined_release import OutputLoss, Trial
 from app.monitoring.labels.loss import loss_of
 from app.monitoring.labels.tally import Tally
-from app.monitoring.labels.trial import OutputLoss, Trial
 from app.monitoring.sums import Arm, Metric
 from app.settings import LabelSettings
 

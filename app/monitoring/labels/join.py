@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 
 from app.events.redis_streams import event_redis
 from app.monitoring.labels.follower import Deliver, Follower
+from app.monitoring.labels.joined_release import Trial
 from app.monitoring.labels.tally import JoinStats, Tally
-from app.monitoring.labels.trial import Trial
 from app.monitoring.metrics import Counts, Levels
 from app.settings import Settings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from app.monitoring.labels.trial import OutputLoss
+from app.monitoring.labels.joined_release import OutputLoss
 
 
 def loss_of(quality: OutputLoss, value: float, label: float) -> float:

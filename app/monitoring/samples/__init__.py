@@ -3,8 +3,8 @@
 ``SampleBook`` takes it down, ``SampleWriter`` sends it, ``SampleStore`` reads it for the judge.
 """
 
-from app.monitoring.samples.book import Sample, SampleBook
-from app.monitoring.samples.store import SampleStore
-from app.monitoring.samples.writer import SampleStats, SampleWriter
+from app.monitoring.samples.loss_buffer import Sample, SampleBook
+from app.monitoring.samples.sample_store import SampleStore
+from app.monitoring.samples.sample_writer import SampleStats, SampleWriter
 
 __all__ = ["Sample", "SampleBook", "SampleStats", "SampleStore", "SampleWriter"]

@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from app.recipes.bytelm.bytelm_decoder import Decoder
 from app.recipes.bytelm.corpus import library, list_files, read_corpus, read_manifest
+from app.recipes.bytelm.parallel_plan import spread_plan
 from app.recipes.bytelm.sizes import SIZES
-from app.recipes.bytelm.spreading import spread_plan
 from app.recipes.bytelm.windows import windows
 from app.training.recipe import Columns, Data, Evaluation, SpreadPlan
 
@@ -106,6 +106,6 @@ class ByteLMRecipe:
 
     def package(self, model: nn.Module, data: Data, folder: Path) -> ModelPackage:
         """The decoder that says how many bits each byte of a text costs."""
-        from app.recipes.bytelm.packaging import package  # MLflow: workers import this module and need none of it
+        from app.recipes.bytelm.package import package  # MLflow: workers import this module and need none of it
 
         return package(model, self.size, self.config.sequence, folder)

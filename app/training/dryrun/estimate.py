@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from app.training.config.layout import Device, Layout
 from app.training.dryrun.activations import Kept, kept
 from app.training.dryrun.flight import most_in_flight
 from app.training.dryrun.gathered import cast, gathered
 from app.training.dryrun.held import Cut, Held, Stage, held
 from app.training.dryrun.saved import saved_bytes
-from app.training.layout import Device, Layout
 from app.training.recipe import Data, Recipe, SpreadPlan, SpreadRecipe
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from app.training.config.layout import Layout
 from app.training.dryrun.held import Stage
-from app.training.layout import Layout
 
 _REDUCED = 4
 """Bytes of an element of a gradient on its way to its owner: float32 whatever the computation."""

@@ -24,11 +24,11 @@ from torch.distributed.pipelining.schedules import PipelineScheduleMulti, get_sc
 from torch.distributed.tensor import DTensor
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
+from app.training.config.layout import Device, Layout
 from app.training.dryrun.flight import Order, order_of
-from app.training.layout import Device, Layout
-from app.training.mesh import Mesh, build_mesh
-from app.training.parallelize import partition, shard
-from app.training.pipeline import take_parts
+from app.training.parallel.mesh import Mesh, build_mesh
+from app.training.parallel.parallelize import partition, shard
+from app.training.parallel.pipeline import take_parts
 from app.training.recipe import SpreadPlan
 
 TIMEOUT_S = 300.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from app.training.config.layout import Layout
 from app.training.dryrun.estimate import Estimate
-from app.training.layout import Layout
 
 GIB = 2**30
 

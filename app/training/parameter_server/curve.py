@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from app.training.monitor import StepReport
-from app.training.schedule import Plan
+from app.training.config.schedule import Plan
+from app.training.driver.monitor import StepReport
 
 REPORTS = 200
 """About so many steps of a run are reported, as in the collective engine."""

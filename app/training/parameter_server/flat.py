@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from app.training.initial import materialise
+from app.training.parallel.initialization import materialise
 from app.training.parameter_server.errors import ParameterServerError
 from app.training.recipe import Data, Recipe, SpreadRecipe
 

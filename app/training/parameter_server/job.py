@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from app.training.config.schedule import Plan, learning_rate
 from app.training.parameter_server.config import Mode
 from app.training.parameter_server.ranges import Range
 from app.training.recipe import Data, Recipe
-from app.training.schedule import Plan, learning_rate
-from app.training.shared import Shared
+from app.training.storage.shared_data import Shared
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any
 import ray
 import torch
 
-from app.training.monitor import StepReport
+from app.training.driver.monitor import StepReport
 from app.training.parameter_server import checkpoints
 from app.training.parameter_server.clocks import Clocks
 from app.training.parameter_server.curve import Curve

@@ -13,7 +13,7 @@ import ray
 import torch
 from torch import Tensor
 
-from app.training.monitor import Report, Started
+from app.training.driver.monitor import Report, Started
 from app.training.parameter_server import checkpoints
 from app.training.parameter_server.actors import (
     ServerGroup,
@@ -29,7 +29,7 @@ from app.training.parameter_server.flat import build
 from app.training.parameter_server.job import ServerJob, Terms, Work
 from app.training.parameter_server.ranges import cut
 from app.training.parameter_server.server import Progress
-from app.training.shared import Shared
+from app.training.storage.shared_data import Shared
 
 Tell = Callable[[Report], object]
 Stop = Callable[[], bool]

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError, RayTaskError
 
-from app.training.loader import Loader
+from app.training.config.schedule import dropout_seed
 from app.training.parameter_server.client import Client, Servers
 from app.training.parameter_server.flat import FlatModel, build
 from app.training.parameter_server.job import Terms, Work
 from app.training.parameter_server.stale import StaleClient
 from app.training.parameter_server.synchronous import SynchronousClient
-from app.training.schedule import dropout_seed
+from app.training.worker.loader import Loader
 
 
 class Worker:

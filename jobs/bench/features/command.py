@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from app.features import FeatureStoreError
-from app.routing.store import connect
+from app.routing.route_store import connect
 from app.settings import RedisSettings
 from jobs.bench.features.arms import TIMEOUT_S, Arm, arms, write
 from jobs.bench.features.errors import BenchError

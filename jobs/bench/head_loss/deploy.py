@@ -17,9 +17,9 @@ from mlflow import MlflowClient
 from ray.serve.handle import DeploymentHandle
 
 from app.registry import connect
-from app.releases.versions import bring_up
-from app.routing.store import RouteStore
-from app.routing.store import connect as connect_redis
+from app.releases.control.deployment import bring_up
+from app.routing.route_store import RouteStore
+from app.routing.route_store import connect as connect_redis
 from app.serving.deploy import running
 from app.settings import Settings, get_settings
 from jobs.bench.serving.deploy import give_all, log_model

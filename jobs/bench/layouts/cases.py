@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.training.degrees import Degrees
-from app.training.layout import Layout, Schedule
+from app.training.config.degrees import Degrees
+from app.training.config.layout import Layout, Schedule
 
 MICROBATCHES = 4
 

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from app.training.initial import generator
-from app.training.layout import Layout
-from app.training.limits import check
-from app.training.loader import Loader
-from app.training.mesh import build_mesh
+from app.training.config.layout import Layout
+from app.training.config.schedule import Plan
+from app.training.config.validation import check
+from app.training.parallel.distributed_model import spread
+from app.training.parallel.initialization import generator
+from app.training.parallel.mesh import build_mesh
 from app.training.recipe import Data, Recipe, SpreadRecipe
-from app.training.schedule import Plan
-from app.training.spread import spread
+from app.training.worker.loader import Loader
 from jobs.bench.layouts.curve import Curve
 from jobs.bench.processes import GroupError, in_processes
 

@@ -26,10 +26,10 @@ from app.features import REFUSE, Feature, FeatureView, OnlineStore, Row, to_docu
 from app.features.online import now_us
 from app.redis_client import connect as connect_redis
 from app.registry import SERVING_TAG, ModelPackage, connect, log_version
-from app.releases.versions import FOLLOW_TIMEOUT_S, bring_up, move_inline
+from app.releases.control.deployment import FOLLOW_TIMEOUT_S, bring_up, move_inline
 from app.routing.readback import await_followed
-from app.routing.store import RouteStore
-from app.routing.table import with_weights
+from app.routing.route_store import RouteStore
+from app.routing.route_table import with_weights
 from app.settings import Settings, get_settings
 from jobs.bench.serving.bare_serve import APPLICATIONS
 from jobs.bench.serving.v2_request import DISTINCT, numbers, user

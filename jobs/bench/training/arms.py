@@ -12,15 +12,15 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import AdamW
 
 from app.recipes.bytelm import ByteLMConfig
-from app.training.config import TrainConfig
-from app.training.degrees import Degrees
-from app.training.initial import generator
-from app.training.layout import Layout
-from app.training.loop import Task, train_ranks
-from app.training.monitor import Order, Report
+from app.training.config.degrees import Degrees
+from app.training.config.layout import Layout
+from app.training.config.schedule import learning_rate
+from app.training.config.train_config import TrainConfig
+from app.training.driver.monitor import Order, Report
+from app.training.parallel.initialization import generator
 from app.training.recipe import Data
-from app.training.schedule import learning_rate
-from app.training.store import RunFolder
+from app.training.storage.run_folder import RunFolder
+from app.training.worker.loop import Task, train_ranks
 from jobs.bench.training.turns import TimedRecipe, Turns
 
 WORKERS = 2

@@ -24,8 +24,8 @@ from rich.table import Table
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
 from app.settings import get_settings
-from app.training.degrees import Degrees
-from app.training.layout import Layout
+from app.training.config.degrees import Degrees
+from app.training.config.layout import Layout
 from jobs.bench.processes import in_processes
 from jobs.bench.training.gpu import Throughput, throughput
 from jobs.bench.training.memory import peak_bytes

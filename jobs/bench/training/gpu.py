@@ -14,15 +14,15 @@ import torch.distributed as dist
 from torch.optim import AdamW
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
-from app.training.degrees import Degrees
-from app.training.layout import Layout
-from app.training.loader import Loader
-from app.training.mesh import build_mesh
-from app.training.parallelize import device_type
-from app.training.peak import utilisation
+from app.training.config.degrees import Degrees
+from app.training.config.layout import Layout
+from app.training.config.schedule import Plan
+from app.training.parallel.distributed_model import spread
+from app.training.parallel.mesh import build_mesh
+from app.training.parallel.parallelize import device_type
 from app.training.recipe import Data
-from app.training.schedule import Plan
-from app.training.spread import spread
+from app.training.tracking.utilisation import utilisation
+from app.training.worker.loader import Loader
 
 SEQUENCE = 2048
 ROWS = 4

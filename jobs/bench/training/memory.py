@@ -10,13 +10,13 @@ import torch.distributed as dist
 from torch.optim import AdamW
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
-from app.training.checkpoint import prepare
-from app.training.layout import Layout
-from app.training.loader import Loader
-from app.training.mesh import build_mesh
+from app.training.config.layout import Layout
+from app.training.config.schedule import Plan
+from app.training.parallel.distributed_model import spread
+from app.training.parallel.mesh import build_mesh
 from app.training.recipe import Data
-from app.training.schedule import Plan
-from app.training.spread import spread
+from app.training.worker.checkpoint import prepare
+from app.training.worker.loader import Loader
 
 
 def peak_bytes(data: Data, size: str, layout: Layout) -> int:

@@ -13,11 +13,11 @@ from statistics import median
 import ray
 from torch._C._distributed_c10d import TCPStore
 
-from app.training.group import WorkerGroup
-from app.training.job import Job
-from app.training.monitor import MonitorLink, start_monitor
-from app.training.shared import Shared
-from app.training.store import RunFolder
+from app.training.driver.job import Job
+from app.training.driver.monitor import MonitorLink, start_monitor
+from app.training.driver.worker_group import WorkerGroup
+from app.training.storage.run_folder import RunFolder
+from app.training.storage.shared_data import Shared
 from jobs.bench.training.arms import CONFIG, LAYOUT, WORKERS, config_of, cut
 from jobs.bench.training.turns import TURN_TIMEOUT_S, TimedRecipe, Turns
 

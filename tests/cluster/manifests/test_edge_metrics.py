@@ -14,13 +14,13 @@ import pytest
 import ray
 
 from app.events.publisher import PublisherStats
-from app.gateway.prediction_cache.stats import CacheStats
-from app.gateway.rate_limit.limiter import LimiterStats
-from app.gateway.trial.mirror import MirrorStats
+from app.gateway.access.rate_limit.limiter import LimiterStats
+from app.gateway.prediction_cache.cache_stats import CacheStats
+from app.gateway.shadow.mirror import MirrorStats
 from app.monitoring.labels.tally import JoinStats
 from app.monitoring.metrics import SECONDS
-from app.monitoring.samples.writer import SampleStats
-from app.releases.release import Phase
+from app.monitoring.samples.sample_writer import SampleStats
+from app.releases.model.release import Phase
 from tests.support.components import CLUSTER, of
 from tests.support.metric_names import OF_RAY, in_prometheus
 from tests.support.promql import reads, wanted

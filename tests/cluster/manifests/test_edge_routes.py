@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from app.gateway.grpc.messages import SERVICE
-from app.routing.table import Route, RouteTable
+from app.routing.route_table import Route, RouteTable
 from app.settings import RoutingSettings, Settings
 from tests.gateway.echo import Echo
 from tests.gateway.support import api_over
-from tests.releases.test_openapi import API as RELEASES
+from tests.releases.api.test_openapi import API as RELEASES
 from tests.support.components import CLUSTER, of
 
 Rule = dict[str, Any]

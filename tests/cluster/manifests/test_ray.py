@@ -15,7 +15,7 @@ from ray.serve.schema import ServeDeploySchema
 from ray.util import accelerators
 
 from app.gateway.grpc.servicer import ADD_INFERENCE_SERVICE
-from app.releases.names import APP, IMPORT_PATH, PREFIX
+from app.releases.model.names import APP, IMPORT_PATH, PREFIX
 from app.routing.readback import GATEWAY_DEPLOYMENT
 from app.settings import Settings, get_settings
 from cluster.kube.manifest import Object

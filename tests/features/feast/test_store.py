@@ -23,7 +23,7 @@ from app.features import Feature, FeatureStoreError, Found, OnlineStore, Row, St
 from app.features.feast import FeastStore, FeastView
 from app.features.feast.keys import EntityKeys, hash_fields
 from app.features.online import MISSING
-from app.routing.store import connect
+from app.routing.route_store import connect
 from app.settings import RedisSettings
 from tests.features.feast.recorded import FEAST_0_67_0
 from tests.features.feast.views import (

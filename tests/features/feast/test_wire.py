@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.features import REFUSE, Dtype, Feature, FeatureView, Row, Value
 from app.features.feast.wire import RowDecoder
-from app.features.row import Unreadable
+from app.features.feature_row import Unreadable
 
 AT = Timestamp(seconds=1).SerializeToString()
 TAGS: dict[Dtype, int] = {"float64": 0x29, "float32": 0x35, "int64": 0x20, "bool": 0x38, "string": 0x12}

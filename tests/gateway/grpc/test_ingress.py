@@ -23,10 +23,10 @@ from tritonclient.grpc.aio import InferenceServerClient as AioClient
 from tritonclient.utils import InferenceServerException
 
 from app.gateway.grpc.messages import METHODS, SERVICE
-from app.gateway.v2_types import datatype_of
-from app.releases.versions import bring_up
+from app.gateway.protocols.v2.datatypes import datatype_of
+from app.releases.control.deployment import bring_up
 from app.routing.readback import gateway_handle
-from app.routing.store import RouteStore, connect
+from app.routing.route_store import RouteStore, connect
 from app.settings import Settings
 from tests.support.models import ECHO_DTYPES, log_echo
 

@@ -16,22 +16,22 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.grpc.aio import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
-from app.gateway.admission import Admission
-from app.gateway.call import InferCall
-from app.gateway.dataplane import DataPlane
-from app.gateway.errors import RateLimitedError
-from app.gateway.features import FeatureLookup
+from app.gateway.access.admission import Admission
+from app.gateway.access.rate_limit import RateLimiter
 from app.gateway.grpc.service import InferenceService
 from app.gateway.grpc.servicer import add_inference_service
-from app.gateway.keys import Door, Scope
-from app.gateway.keys.key import hash_key
+from app.gateway.inference.call import InferCall
+from app.gateway.inference.dataplane import DataPlane
+from app.gateway.inference.feature_lookup import FeatureLookup
+from app.gateway.inference.version_backends import Versions
 from app.gateway.prediction_cache import PredictionCache
-from app.gateway.rate_limit import RateLimiter
-from app.gateway.versions import Versions
 from app.model_spec import FieldSpec, ModelSpec
-from app.routing.table import Route, RouteTable
+from app.routing.route_table import Route, RouteTable
 from app.serving.batch import Batch, BatchReply, ModelFailure, VersionCard
 from app.settings import Settings
+from app.web.errors import RateLimitedError
+from app.web.keys import Door, Scope
+from app.web.keys.api_key import hash_key
 
 SPEC = ModelSpec(
     model="echo",

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from grpc import StatusCode
 
-from app.gateway import errors
-from app.gateway.errors import GatewayError, InputError
 from app.gateway.grpc.status import STATUS, sentence, status_of
+from app.web import errors
+from app.web.errors import GatewayError, InputError
 
 
 def tree(kind: type[GatewayError]) -> Iterator[type[GatewayError]]:

@@ -13,11 +13,11 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from tritonclient.grpc import InferInput, InferRequestedOutput, InferResult, service_pb2
 
-from app.gateway.errors import BrokenModelError, InputError
 from app.gateway.grpc.messages import CLASSES
 from app.gateway.grpc.tensors import CONTENTS, decode, encode
-from app.gateway.v2_request import InferRequest
-from app.gateway.v2_types import NUMPY, datatype_of
+from app.gateway.protocols.v2.datatypes import NUMPY, datatype_of
+from app.gateway.protocols.v2.request import InferRequest
+from app.web.errors import BrokenModelError, InputError
 
 TWO = struct.pack("<2d", 1.5, -2.0)
 

@@ -15,8 +15,8 @@ from redis.asyncio import Redis
 
 from app.gateway.prediction_cache import Answer, PredictionCache
 from app.gateway.prediction_cache.codec import Outputs
-from app.gateway.prediction_cache.shared import AWAY_S, PREFIX
-from app.routing.store import connect
+from app.gateway.prediction_cache.shared_entries import AWAY_S, PREFIX
+from app.routing.route_store import connect
 from app.settings import CacheSettings, RedisSettings
 
 KEY = b"k" * 16

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from app.gateway.prediction_cache.codec import UnfitError, decode, encode, frozen
-from tests.gateway.prediction_cache.test_key import COLUMNS, content
+from tests.gateway.prediction_cache.test_cache_key import COLUMNS, content
 
 
 @settings(max_examples=50)

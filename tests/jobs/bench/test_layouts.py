@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
-from app.training.limits import refusals
+from app.training.config.validation import refusals
 from jobs.bench.__main__ import main
 from jobs.bench.layouts.cases import CASES, GROUPS
 from jobs.bench.layouts.curve import Curve, compare

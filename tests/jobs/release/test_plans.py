@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.releases.plan import PlanError, parse
+from app.releases.model.plan import PlanError, parse
 from jobs.release.plans import SHIPPED, find, names, read
 
 

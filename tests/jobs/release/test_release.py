@@ -14,10 +14,10 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from app.releases.bodies import audited, whole
-from app.releases.phases import told
-from app.releases.release import Release
-from app.releases.store import AuditEntry
+from app.releases.api.release_body import audited, whole
+from app.releases.control.release_store import AuditEntry
+from app.releases.lifecycle.phases import told
+from app.releases.model.release import Release
 from app.settings import GatewaySettings
 from jobs.release import __main__ as job
 from jobs.release.client import ReleaseError, Releases

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from app.features.clock import CLOCK_KEY
-from app.features.ledger import POSITION_KEY
+from app.features.progress import POSITION_KEY
+from app.features.replay_clock import CLOCK_KEY
 from app.redis_client import connect
 from app.settings import Settings
 from jobs.run.freshness import Freshness

@@ -8,7 +8,7 @@ import pytest
 
 from app.events import Output
 from app.monitoring.labels.answer import Answer, answer_of
-from app.routing.trial import Trial
+from app.routing.release_context import Trial
 from tests.events.support import prediction
 
 TRIAL = Trial("r1", champion="7", challenger="8")

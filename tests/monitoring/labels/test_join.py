@@ -19,7 +19,7 @@ from app.monitoring.labels import JoinStats, LabelJoin, follower
 from app.monitoring.labels.answer import Answer
 from app.monitoring.labels.index import Index
 from app.redis_client import connect
-from app.routing.trial import OutputLoss, Trial
+from app.routing.release_context import OutputLoss, Trial
 from app.settings import LabelSettings, RedisSettings, Settings
 from tests.events.support import label, prediction
 from tests.support.eventually import eventually

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from app.monitoring.labels.loss import loss_of
-from app.routing.trial import OutputLoss
+from app.routing.release_context import OutputLoss
 
 
 @pytest.mark.parametrize(

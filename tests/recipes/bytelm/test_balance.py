@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
-from app.training.initial import generator
+from app.training.parallel.initialization import generator
 from tests.recipes.bytelm.support import prose
 from tests.recipes.bytelm.test_decoder import MIXTURE
 

@@ -20,7 +20,7 @@ from app.recipes.bytelm.bytelm_decoder import (
     rotation,
 )
 from app.recipes.bytelm.sizes import SIZES
-from app.training.initial import generator
+from app.training.parallel.initialization import generator
 from tests.recipes.bytelm.support import prose
 
 SMALL = Size(width=32, layers=2, heads=4, kv_heads=2, feed_forward=48)

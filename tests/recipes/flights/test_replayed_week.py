@@ -9,7 +9,7 @@ import pandas as pd
 from redis.asyncio import Redis
 
 from app.features import DecayedMean, EventStore, Ledger, OnlineStore, Replayer, materialize, to_document
-from app.gateway.features import FeatureLookup
+from app.gateway.inference.feature_lookup import FeatureLookup
 from app.model_spec import FieldSpec, ModelSpec
 from app.recipes.flights.columns import FEATURES, PLAIN
 from app.recipes.flights.recipe import FlightsConfig, FlightsRecipe, signature

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from app.recipes.flights.recipe import FlightsConfig, FlightsRecipe, Prepared
-from app.training.schedule import Plan
+from app.training.config.schedule import Plan
 
 BATCH, RATE, DECAY = 2048, 2e-3, 0.1
 

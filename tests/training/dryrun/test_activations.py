@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
 from app.recipes.bytelm.bytelm_decoder import Experts
-from app.training.degrees import Degrees
+from app.training.config.degrees import Degrees
+from app.training.config.layout import Layout
 from app.training.dryrun.activations import kept
 from app.training.dryrun.saved import saved_bytes
-from app.training.layout import Layout
 from app.training.recipe import Data
 
 NO_DATA = Data({}, {}, "none")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from app.training.degrees import Degrees
+from app.training.config.degrees import Degrees
+from app.training.config.layout import Layout
 from app.training.dryrun import estimate
-from app.training.layout import Layout
 from tests.support.tiny import TinyConfig, TinyRecipe
-from tests.training.test_initial import DATA, RECIPE
+from tests.training.parallel.test_initialization import DATA, RECIPE
 
 PARAMETERS = RECIPE.size.parameters
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from app.training.degrees import Degrees
+from app.training.config.degrees import Degrees
+from app.training.config.layout import Layout
 from app.training.dryrun.gathered import cast, gathered
 from app.training.dryrun.held import Stage
-from app.training.layout import Layout
 
 STAGE = Stage(index=0, kept=260, whole=1040, blocks=10, in_blocks=1000, largest_block=100)
 """40 parameters outside of 10 blocks with 100 each, over four shards."""

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
-from app.training.degrees import Degrees
+from app.training.config.degrees import Degrees
+from app.training.config.layout import Layout, Schedule
 from app.training.dryrun.flight import most_in_flight, order_of
 from app.training.dryrun.held import Cut, Held, held
-from app.training.layout import Layout, Schedule
 from jobs.bench.processes import fork_server
-from tests.training.test_initial import DATA, RECIPE, alone
+from tests.training.parallel.test_initialization import DATA, RECIPE, alone
 
 pytestmark = pytest.mark.usefixtures("warm_dry_run")
 MIXTURE = ByteLMRecipe(ByteLMConfig(size="3m-a1m", sequence=16))

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from app.training.degrees import Degrees
+from app.training.config.degrees import Degrees
+from app.training.config.layout import Layout
 from app.training.dryrun import Estimate, RankMemory, refusals
-from app.training.layout import Layout
 
 GIB = 2**30
 

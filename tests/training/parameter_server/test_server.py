@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.training.config.schedule import Plan
 from app.training.parameter_server.errors import ParameterServerError
 from app.training.parameter_server.job import Optimization, Terms
 from app.training.parameter_server.ranges import Range
 from app.training.parameter_server.server import _Handout
 from app.training.parameter_server.stale import StaleServer
 from app.training.parameter_server.synchronous import SynchronousServer
-from app.training.schedule import Plan
 
 INITIAL = np.arange(6, dtype=np.float32)
 

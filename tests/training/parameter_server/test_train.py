@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
-from app.training.loader import Loader
-from app.training.monitor import Report, Started, StepReport
+from app.training.config.schedule import Plan, dropout_seed, learning_rate
+from app.training.driver.monitor import Report, Started, StepReport
 from app.training.parameter_server.actors import ServerGroup
 from app.training.parameter_server.config import ParameterServerConfig
 from app.training.parameter_server.errors import ParameterServerError
@@ -26,7 +26,7 @@ from app.training.parameter_server.ranges import cut
 from app.training.parameter_server.shard import Shard
 from app.training.parameter_server.train import ServerResult, train_with_servers
 from app.training.recipe import Recipe
-from app.training.schedule import Plan, dropout_seed, learning_rate
+from app.training.worker.loader import Loader
 from jobs.bench.layouts.curve import Curve, compare
 from tests.recipes.bytelm.support import prose
 from tests.support.tiny import TinyConfig, TinyRecipe

@@ -1,0 +1,38 @@
+"""Who may ask, and how often: the first step of every request."""
+
+from __future__ import annotations
+
+from app.gateway.access.rate_limit import RateLimiter
+from app.web.errors import ForbiddenError, NotAllowedError
+from app.web.keys import Caller, Door, Scope
+
+
+class Admission:
+    """The door and the limiter behind it."""
+
+    def __init__(self, door: Door, limiter: RateLimiter) -> None:
+        self.door = door
+        self._limiter = limiter
+
+    async def enter(self, authorization: str | None) -> Caller:
+        """The caller of a prediction.
+
+        Args:
+            authorization: ``Bearer KEY``, as sent.
+
+        Raises:
+            NotAllowedError, ForbiddenError, NoAnswerError: see :class:`app.web.keys.Door`.
+            RateLimitedError: the key's rate is used up.
+        """
+        caller = self.door.enter(authorization, Scope.PREDICT)
+        if caller.limit is not None:
+            await self._limiter.admit(caller)
+        return caller
+
+    def holds(self, authorization: str | None, scope: Scope) -> bool:
+        """Whether the caller of a prediction, who has been let in, may do what ``scope`` allows, too."""
+        try:
+            self.door.enter(authorization, scope)
+        except (NotAllowedError, ForbiddenError):
+            return False
+        return True

@@ -1,0 +1,156 @@
+"""``GET`` and ``PUT /routes/{model}``: the route table, for whoever holds a key with the scope admin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, ConfigDict, Field
+from ray.serve.handle import DeploymentHandle
+from redis.exceptions import RedisError
+
+from app.routing.readback import NotFollowedError, await_followed
+from app.routing.route_store import ConflictError, RouteStore
+from app.routing.route_table import RouteError, RouteTable, UnderWayError, with_entity, with_weights
+from app.web.errors import (
+    ConflictingChangeError,
+    ForbiddenError,
+    InputError,
+    NoAnswerError,
+    NotAllowedError,
+    UnknownModelError,
+)
+from app.web.keys import Door, Scope
+from app.web.openapi_parts import OF_A_MODEL, responses
+
+FOLLOW_TIMEOUT_S = 5.0
+
+_bearer = HTTPBearer(auto_error=False, description="An API key with the scope admin")
+
+
+class RouteBody(BaseModel):
+    """One deployed version in a reply."""
+
+    version: str
+    app: str = Field(description="Its Serve application")
+    weight: float = Field(description="Its share of the traffic, 0 to 1")
+
+
+class FollowedBody(BaseModel):
+    """The read-back: every gateway replica was seen to follow this revision."""
+
+    replicas: int
+    seconds: float = Field(description="From the change to the last replica seen, seconds")
+
+
+class TrialBody(BaseModel):
+    """A release under way."""
+
+    release: str = Field(description="Its id")
+    champion: str | None = Field(description="None for the first version of a model")
+    challenger: str
+    mirror: float = Field(
+        description="Share of the champion's requests that the challenger answers too, unseen by callers"
+    )
+
+
+class TableBody(BaseModel):
+    """A route table."""
+
+    model: str
+    revision: int
+    entity: str | None = Field(description="Input column whose value is the sticky key when the caller sends none")
+    routes: list[RouteBody]
+    trial: TrialBody | None = Field(description="The release that decides the weights, if one is under way")
+    followed: FollowedBody
+
+
+class ChangeBody(BaseModel):
+    """New weights. Deployed versions that are not named get 0."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    weights: dict[str, float] = Field(
+        description="Version -> weight; they sum to 1, or all are 0", examples=[{"1": 0.9, "2": 0.1}]
+    )
+    entity: str | None = Field(None, description="Change the sticky column too (empty: none); leave out to keep it")
+    if_revision: int | None = Field(None, description="Refuse the change unless this revision is in force")
+
+
+def router(store: RouteStore, gateway: Callable[[], DeploymentHandle[Any]], door: Door) -> APIRouter:
+    """The routes over ``store``; ``gateway`` gives the handle for the read-back."""
+
+    def admin(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
+        door.enter(f"{credentials.scheme} {credentials.credentials}" if credentials else None, Scope.ADMIN)
+
+    routes = APIRouter(prefix="/routes", tags=["route table"], dependencies=[Depends(admin)])
+
+    @routes.get("/{model}", responses=responses((*OF_A_MODEL, NotAllowedError, ForbiddenError)))
+    async def read(model: str) -> TableBody:
+        """The table in force, and how long it took to see every gateway replica follow it."""
+        table = await _read(store, model)
+        return await _followed(gateway(), table)
+
+    @routes.put(
+        "/{model}",
+        responses=responses((*OF_A_MODEL, NotAllowedError, ForbiddenError, InputError, ConflictingChangeError)),
+    )
+    async def change(model: str, body: ChangeBody) -> TableBody:
+        """Set the weights, which a release under way forbids; answers once every gateway replica follows."""
+        await _read(store, model)
+
+        def apply(held: RouteTable, now_ms: int) -> RouteTable:
+            if body.if_revision is not None and held.revision != body.if_revision:
+                raise ConflictError(
+                    f"if_revision is {body.if_revision}, but revision {held.revision} of {model} is in force"
+                )
+            changed = with_weights(held, body.weights, now_ms)
+            return changed if body.entity is None else with_entity(changed, body.entity, now_ms)
+
+        try:
+            table = await store.change(model, apply)
+        except (ConflictError, UnderWayError) as error:
+            raise ConflictingChangeError(str(error)) from error
+        except RouteError as error:
+            raise InputError(str(error)) from error
+        except RedisError as error:
+            raise NoAnswerError(
+                "Redis is away: whether the route table was changed is not known; read it again"
+            ) from error
+        return await _followed(gateway(), table)
+
+    return routes
+
+
+async def _read(store: RouteStore, model: str) -> RouteTable:
+    try:
+        table = await store.read(model)
+    except RedisError as error:
+        raise NoAnswerError("the route table cannot be read while Redis is away") from error
+    if table is None:
+        raise UnknownModelError(f"model {model!r} has no route table; deploy a version of it first")
+    return table
+
+
+async def _followed(gateway: DeploymentHandle[Any], table: RouteTable) -> TableBody:
+    try:
+        seen = await await_followed(gateway, table.model, table.revision, FOLLOW_TIMEOUT_S)
+    except NotFollowedError as error:
+        raise NoAnswerError(f"revision {table.revision} is stored, but {error}; read it again") from error
+    return TableBody(
+        model=table.model,
+        revision=table.revision,
+        entity=table.entity,
+        routes=[RouteBody(version=r.version, app=r.app, weight=r.weight) for r in table.routes],
+        trial=_trial(table),
+        followed=FollowedBody(replicas=seen.replicas, seconds=seen.seconds),
+    )
+
+
+def _trial(table: RouteTable) -> TrialBody | None:
+    trial = table.trial
+    if trial is None:
+        return None
+    return TrialBody(release=trial.release, champion=trial.champion, challenger=trial.challenger, mirror=trial.mirror)

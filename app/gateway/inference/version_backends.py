@@ -1,0 +1,212 @@
+"""The versions as the gateway sees them: where each lives, and the way there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol
+
+from app.gateway.inference.coalescer import Coalescer
+from app.gateway.inference.dedicated import Dedicated
+from app.gateway.inference.inline import Inline
+from app.model_spec import ModelSpec
+from app.routing.route_table import Route, RouteTable
+from app.serving.batch import Batch, BatchReply, Outputs, VersionCard
+from app.serving.model_tensors import Tensors
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Placement(Protocol):
+    """Where a version lives."""
+
+    async def card(self) -> VersionCard:
+        """What it says of itself.
+
+        Raises:
+            VersionFailedError: it does not answer.
+        """
+
+    async def send(self, batch: Batch) -> BatchReply:
+        """One call.
+
+        Raises:
+            VersionFailedError: it gave no answer.
+        """
+
+    def calls(self) -> int:
+        """How many calls it has use for at once."""
+
+    def busy_s(self) -> float:
+        """How long the model has been at its present call in this process, seconds; 0 where it is elsewhere."""
+
+    async def close(self) -> None:
+        """Give back what it holds."""
+
+
+class _Way:
+    """One version's placement with the requests that wait for it."""
+
+    def __init__(self, placement: Placement) -> None:
+        self.placement = placement
+        self.card: VersionCard | None = None
+        self.coalescer: Coalescer | None = None
+
+    async def close(self) -> None:
+        """Once the last request is through."""
+        if self.coalescer is not None:
+            await self.coalescer.drain()
+        await self.placement.close()
+
+
+RETRY_LOAD_S = 10.0
+"""Time until a version that could not be loaded inline is tried again, seconds."""
+
+
+class Versions:
+    """The ways of one gateway replica to every deployed version, by application name.
+
+    Args:
+        caller: name of this gateway replica.
+        dedicated, inline: make the placements; tests bring their own.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        caller: str,
+        dedicated: Callable[[str], Placement] = Dedicated,
+        inline: Callable[[str, str, Settings], Placement] = Inline,
+    ) -> None:
+        self._settings = settings
+        self._caller = caller
+        self._dedicated, self._inline = dedicated, inline
+        self._ways: dict[str, _Way] = {}
+        self._inline_ways: dict[str, _Way] = {}
+        self._loading: dict[str, asyncio.Task[None]] = {}
+        self._retry_at: dict[str, float] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def known_card(self, route: Route) -> VersionCard | None:
+        """The version's card, if it has been read before."""
+        way = self._inline_ways.get(route.app) or self._ways.get(route.app)
+        return way.card if way is not None else None
+
+    async def card(self, route: Route) -> VersionCard:
+        """What the version says of itself; asked for once.
+
+        Raises:
+            VersionFailedError: it does not answer.
+        """
+        return await self._card(self._way(route))
+
+    async def infer(
+        self, route: Route, spec: ModelSpec, inputs: Tensors, parameters: Mapping[str, Any]
+    ) -> tuple[Outputs, float]:
+        """Outputs of the version behind ``route``, and the seconds that the model took.
+
+        Raises:
+            VersionFailedError: it gave none.
+        """
+        way = self._way(route)
+        coalescer = way.coalescer
+        if coalescer is None:
+            card = await self._card(way)
+            coalescer = way.coalescer
+            if coalescer is None:
+                coalescer = way.coalescer = self._coalescer(way.placement, card)
+        return await coalescer.infer(spec, inputs, parameters)
+
+    def follow(self, model: str, table: RouteTable) -> bool:
+        """Begin to load what ``table`` places inline; whether every version is where it should be."""
+        wanted = [route for route in table.routes if route.placement == "inline"]
+        for route in wanted:
+            if (
+                route.app not in self._inline_ways
+                and route.app not in self._loading
+                and time.monotonic() >= self._retry_at.get(route.app, 0.0)
+            ):
+                self._loading[route.app] = asyncio.create_task(self._load(model, route))
+        for route in table.routes:
+            if route.placement != "inline" and (gone := self._inline_ways.pop(route.app, None)) is not None:
+                self._close(gone)
+        return all(route.app in self._inline_ways for route in wanted)
+
+    async def loaded(self, timeout_s: float) -> None:
+        """Wait for what is being loaded, but no longer than so many seconds; the loading goes on."""
+        if self._loading:
+            await asyncio.wait(self._loading.values(), timeout=timeout_s)
+
+    def keep_only(self, apps: Collection[str]) -> None:
+        """Forget applications that are in no route table."""
+        for ways in (self._ways, self._inline_ways):
+            for gone in ways.keys() - set(apps):
+                self._close(ways.pop(gone))
+
+    def ongoing(self) -> dict[str, int]:
+        """Requests waiting or under way, by application."""
+        ways = {**self._ways, **self._inline_ways}
+        return {app: way.coalescer.ongoing for app, way in ways.items() if way.coalescer is not None}
+
+    def busy_s(self) -> float:
+        """How long the slowest inline model has been at its present call, seconds."""
+        return max((way.placement.busy_s() for way in self._inline_ways.values()), default=0.0)
+
+    async def close(self) -> None:
+        """Give up every way."""
+        loading = list(self._loading.values())
+        for task in loading:
+            task.cancel()
+        await asyncio.gather(*loading, return_exceptions=True)
+        self.keep_only(())
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+    def _way(self, route: Route) -> _Way:
+        if route.placement == "inline" and (loaded := self._inline_ways.get(route.app)) is not None:
+            return loaded
+        found = self._ways.get(route.app)
+        if found is None:
+            found = self._ways[route.app] = _Way(self._dedicated(route.app))
+        return found
+
+    async def _card(self, way: _Way) -> VersionCard:
+        card = way.card
+        if card is None:
+            card = way.card = await way.placement.card()
+        return card
+
+    def _coalescer(self, placement: Placement, card: VersionCard) -> Coalescer:
+        return Coalescer(
+            placement.send,
+            caller=self._caller,
+            batch_rows=card.batch_rows,
+            calls=placement.calls,
+            max_waiting=card.max_waiting,
+            timeout_s=self._settings.routing.attempt_timeout_s,
+        )
+
+    async def _load(self, model: str, route: Route) -> None:
+        way = _Way(self._inline(model, route.version, self._settings))
+        try:
+            await self._card(way)
+        except asyncio.CancelledError:
+            await way.close()
+            raise
+        except Exception as error:
+            self._retry_at[route.app] = time.monotonic() + RETRY_LOAD_S
+            log.warning("version %s of %s cannot be loaded here: %s", route.version, model, error)
+            await way.close()
+        else:
+            self._retry_at.pop(route.app, None)
+            self._inline_ways[route.app] = way
+            log.info("version %s of %s is inline", route.version, model)
+        finally:
+            del self._loading[route.app]
+
+    def _close(self, way: _Way) -> None:
+        task = asyncio.create_task(way.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)

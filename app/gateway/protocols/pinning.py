@@ -1,0 +1,57 @@
+"""Who may choose the version that answers, by header or metadata."""
+
+from __future__ import annotations
+
+from app.gateway.access.admission import Admission
+from app.gateway.inference.dataplane import DataPlane
+from app.gateway.protocols.headers import VERSION_HEADER
+from app.routing.route_table import RouteTable
+from app.web.errors import ForbiddenError, InputError
+from app.web.keys import Caller, Scope
+
+EVERYBODY = "*"
+
+
+class Pinning:
+    """Keys with the scope release choose at any time; during a release those, too, whom its plan names."""
+
+    def __init__(self, plane: DataPlane, admission: Admission) -> None:
+        self._plane, self._admission = plane, admission
+
+    def version(
+        self, model: str, caller: Caller, authorization: str | None, wished: str | None, addressed: str | None = None
+    ) -> str | None:
+        """The version that must answer; None where the split is to pick.
+
+        Args:
+            wished: of the header; None or empty where it was not sent.
+            addressed: of the URL or the message, which everybody may name.
+
+        Raises:
+            InputError: the two are not the same.
+            ForbiddenError: the caller may not choose.
+            UnknownModelError, NoAnswerError: see :meth:`DataPlane.table`.
+        """
+        if not wished or wished == addressed:
+            return addressed
+        if addressed is not None:
+            raise InputError(
+                f"the request is for version {addressed!r}, its {VERSION_HEADER} says {wished!r}: leave one out"
+            )
+        table = self._plane.table(model)
+        if not (_is_named(table, caller) or self._admission.holds(authorization, Scope.RELEASE)):
+            raise ForbiddenError(_refusal(table, caller), Scope.RELEASE)
+        return wished
+
+
+def _is_named(table: RouteTable, caller: Caller) -> bool:
+    pinned = table.trial.pinned if table.trial is not None else ()
+    return EVERYBODY in pinned or caller.key_id in pinned
+
+
+def _refusal(table: RouteTable, caller: Caller) -> str:
+    named = f", or one that release {table.trial.release} names" if table.trial is not None else ""
+    return (
+        f"{VERSION_HEADER} is for keys with the scope {Scope.RELEASE}{named}; {caller.name!r} is none: "
+        f"leave it out, and the split picks the version"
+    )

@@ -1,0 +1,128 @@
+"""The Open Inference Protocol (V2) over HTTP: health, metadata and inference.
+
+Thin: bytes in, the data plane, bytes out. A sticky key travels in the header ``x-sticky-key``, a request id in
+``x-request-id`` or the body's ``id``, a version that must answer in the path or in ``x-model-version``. The version
+that answered stands in the body and in the reply's ``x-model-version``, versions that failed first in
+``x-failed-versions``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.routing import Route
+
+from app.gateway.access.admission import Admission
+from app.gateway.http.endpoint import Answer, Endpoint, Exchange, compressed, failed
+from app.gateway.inference.call import InferCall
+from app.gateway.inference.dataplane import DataPlane
+from app.gateway.protocols.headers import PIN_HEADER, STICKY_HEADER, identity_of, reply_headers
+from app.gateway.protocols.pinning import Pinning
+from app.gateway.protocols.v2 import request as v2_request
+from app.gateway.protocols.v2 import response as v2_reply
+from app.gateway.protocols.v2.binary import LENGTH_HEADER
+from app.model_spec import ModelSpec
+from app.web.errors import NoAnswerError
+from app.web.openapi_parts import OF_A_MODEL, responses
+
+PLATFORM = "mlflow_pyfunc"
+EXTENSIONS = ["binary_tensor_data"]
+
+_LENGTH = LENGTH_HEADER.lower().encode()
+
+
+def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[Route]:
+    """The inference routes."""
+    pinning = Pinning(plane, admission)
+
+    async def infer(exchange: Exchange) -> Answer:
+        authorization = exchange.header(b"authorization")
+        caller = await admission.enter(authorization)
+        body = await exchange.body(max_body_bytes)
+        asked = v2_request.decode(body, exchange.header(_LENGTH))
+        identity = identity_of(exchange, asked.id)
+        model = exchange.path["model"]
+        pinned = pinning.version(
+            model, caller, authorization, exchange.header(PIN_HEADER), exchange.path.get("version")
+        )
+        reply = await plane.infer(
+            InferCall(
+                model,
+                asked.inputs,
+                caller,
+                identity,
+                pinned=pinned,
+                key=exchange.header(STICKY_HEADER),
+                outputs=asked.outputs,
+                parameters=asked.parameters,
+            )
+        )
+        headers = reply_headers(reply, identity)
+        reply_id = asked.id or identity.request_id
+        if binary := asked.binary_among(reply.outputs):
+            body, length = v2_reply.encode_binary(model, reply.version, reply_id, reply.outputs, binary)
+            headers[LENGTH_HEADER] = str(length)
+            answer = Answer(body, media_type="application/octet-stream", headers=headers)
+        else:
+            answer = Answer(v2_reply.encode(model, reply.version, reply_id, reply.outputs), headers=headers)
+        return await compressed(exchange, answer)
+
+    endpoint = Endpoint(infer, failed)
+    return [
+        Route(f"/v2/models/{{model}}{version}/infer", endpoint, methods=["POST"])
+        for version in ("", "/versions/{version}")
+    ]
+
+
+def router(plane: DataPlane, ready: Callable[[], bool], version: str) -> APIRouter:
+    """Health and metadata; ``ready()`` says whether this replica may take traffic."""
+    routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
+
+    @routes.get("")
+    @routes.get(
+        "/", include_in_schema=False
+    )  # the protocol's REST description has it so, its text and Triton without
+    async def server_metadata() -> dict[str, Any]:
+        return {"name": "tidegate", "version": version, "extensions": EXTENSIONS}
+
+    @routes.get("/health/live")
+    async def server_live() -> dict[str, bool]:
+        return {"live": True}
+
+    @routes.get("/health/ready", responses=responses((NoAnswerError,)))
+    async def server_ready() -> dict[str, bool]:
+        if not ready():
+            raise NoAnswerError("route tables have not been read yet")
+        return {"ready": True}
+
+    @routes.get("/models/{model}", responses=responses(OF_A_MODEL))
+    async def model_metadata(model: str) -> dict[str, Any]:
+        return _metadata(await plane.spec(model), list(plane.table(model).apps))
+
+    @routes.get("/models/{model}/ready", responses=responses(OF_A_MODEL))
+    async def model_ready(model: str) -> dict[str, Any]:
+        spec = await plane.spec(model)
+        return {"name": model, "version": spec.version, "ready": True}
+
+    @routes.get("/models/{model}/versions/{version}", responses=responses(OF_A_MODEL))
+    async def version_metadata(model: str, version: str) -> dict[str, Any]:
+        return _metadata(await plane.spec(model, version), [version])
+
+    @routes.get("/models/{model}/versions/{version}/ready", responses=responses(OF_A_MODEL))
+    async def version_ready(model: str, version: str) -> dict[str, Any]:
+        await plane.spec(model, version)
+        return {"name": model, "version": version, "ready": True}
+
+    return routes
+
+
+def _metadata(spec: ModelSpec, versions: list[str]) -> dict[str, Any]:
+    return {
+        "name": spec.model,
+        "versions": versions,
+        "platform": PLATFORM,
+        "inputs": [v2_reply.metadata(field) for field in spec.inputs],
+        "outputs": [v2_reply.metadata(field) for field in spec.outputs],
+    }

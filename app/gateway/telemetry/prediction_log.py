@@ -1,0 +1,72 @@
+"""The event of a request that the data plane has served, on its way to the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from app.events import EventIds, Prediction, Publisher, ViewTimes, hash_sticky_key, summarise
+from app.features import ViewReport
+from app.gateway.inference.feature_lookup import ABSENT, FeatureReport
+from app.gateway.inference.request_record import Served
+
+
+class Records:
+    """One gateway replica's.
+
+    Args:
+        now_us: instant, microseconds since the epoch.
+    """
+
+    def __init__(self, publisher: Publisher[Prediction], now_us: Callable[[], int]) -> None:
+        self._publisher, self._now_us = publisher, now_us
+        self._event_id = EventIds()
+
+    def offer(self, served: Served, mirrored: bool = False) -> None:
+        """Make the event and hand it over; never waits.
+
+        Args:
+            mirrored: whether it is what a challenger made of a request that another version answered.
+        """
+        identity = served.call.identity
+        features = served.features
+        self._publisher.offer(
+            Prediction(
+                event_id=self._event_id(),
+                at=self._now_us(),
+                model=served.call.model,
+                version=served.version,
+                request_id=identity.request_id,
+                trace_id=identity.trace_id,
+                key_id=served.call.caller.key_id,
+                sticky=hash_sticky_key(served.sticky),
+                placement=served.placement,
+                weight=served.weight,
+                rows=served.rows,
+                status=served.status,
+                total_us=int(served.total_s * 1e6),
+                version_us=int(served.version_s * 1e6),
+                cached=served.cached,
+                outputs=summarise(served.outputs) if served.outputs is not None else {},
+                features=view_times(features) if features is not None else {},
+                failed=served.failed,
+                mirrored=mirrored,
+                pinned=served.call.pinned is not None,
+            )
+        )
+
+
+def view_times(report: FeatureReport) -> dict[str, ViewTimes]:
+    """What each view gave, with the event times of the rows that were used."""
+    found: dict[str, ViewTimes] = {}
+    start = 0
+    for name, view in report.views.items():
+        end = start + _asked(view)
+        times = [time for time in report.event_times[start:end] if time != ABSENT]
+        oldest, newest = (min(times), max(times)) if times else (None, None)
+        found[name] = ViewTimes(view.fresh, view.stale, view.missing, oldest, newest)
+        start = end
+    return found
+
+
+def _asked(view: ViewReport) -> int:
+    return view.fresh + view.stale + view.missing

@@ -1,9 +1,0 @@
-"""What a gateway replica does beside answering while a release is under way: it measures, and it mirrors.
-
-``Observer`` is told of every request to the model; all of it comes after the reply.
-"""
-
-from app.gateway.trial.mirror import Mirror, MirrorStats
-from app.gateway.trial.observer import Observer
-
-__all__ = ["Mirror", "MirrorStats", "Observer"]

@@ -1,0 +1,35 @@
+"""The part of a release that the label join reads; ``app.routing.release_context.Trial`` has it."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+
+class OutputLoss(Protocol):
+    """An output that is the probability of label 1, and the loss by which it is judged once the label is known."""
+
+    @property
+    def output(self) -> str: ...
+
+    @property
+    def loss(self) -> Literal["error", "brier"]: ...
+
+    @property
+    def threshold(self) -> float: ...
+
+
+class Trial(Protocol):
+    """One release's: its id, its two versions (no champion for the first version of a model), and what is measured of
+    the outputs (None: nobody asks)."""
+
+    @property
+    def release(self) -> str: ...
+
+    @property
+    def champion(self) -> str | None: ...
+
+    @property
+    def challenger(self) -> str: ...
+
+    @property
+    def quality(self) -> OutputLoss | None: ...

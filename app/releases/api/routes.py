@@ -1,0 +1,255 @@
+"""``/releases``: begin, look at, steer and follow releases, for whoever holds a key with the scope release."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from hashlib import blake2b
+from typing import Annotated, Any, Literal, Protocol
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, ConfigDict, Field
+from redis.exceptions import RedisError
+from starlette.types import Receive, Send
+from starlette.types import Scope as ASGIScope
+
+from app.registry import RegistryError
+from app.releases.api.error_responses import responses
+from app.releases.api.event_stream import Follower, Following, TooManyFollowersError
+from app.releases.api.release_body import AuditBody, ReleaseBody, SummaryBody, audited, summary, whole
+from app.releases.control.cluster_state import ServeAwayError
+from app.releases.control.controller import AdmissionError, NotLeadingError, UnknownReleaseError
+from app.releases.control.release_store import KEPT, LiveReleaseError, ReleaseStore
+from app.releases.lifecycle.commands import RefusedError
+from app.releases.model.names import HEALTH_PATH, PREFIX
+from app.releases.model.plan import Plan, parse
+from app.releases.model.release import Release
+from app.web.errors import ForbiddenError, InputError, NoAnswerError, NotAllowedError, TooLargeError
+from app.web.keys import Caller, Door, Scope
+
+MOST_LISTED = 1_000
+MOST_STEPS = 10_000
+KEEP_ALIVE_S = 15.0
+"""Longest silence on a stream of events, seconds: no proxy takes it for dead, and a caller knows when it is."""
+RETRY_MS = 1_000
+"""What an event source waits before it connects again, milliseconds."""
+
+_OF_A_KEY = (NotAllowedError, ForbiddenError, NoAnswerError)
+_bearer = HTTPBearer(auto_error=False, description="An API key with the scope release (or admin)")
+
+Verb = Literal["pause", "resume", "promote", "rollback", "cancel"]
+Count = Annotated[int, Query(ge=1, le=MOST_LISTED, description="How many at most")]
+OfModel = Annotated[str | None, Query(description="Of this model only")]
+
+
+class Decider(Protocol):
+    """What the routes ask of the controller; see ``app.releases.control.controller.Controller``."""
+
+    async def begin(self, model: str, version: str, plan: Plan, who: str) -> Release: ...
+
+    async def order(
+        self, release: str, verb: str, who: str, full: bool = False, step: int | None = None
+    ) -> Release: ...
+
+
+class BeginBody(BaseModel):
+    """A release to begin."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(description="A registered model", min_length=1)
+    version: Annotated[int, Field(ge=1, strict=True)] | Annotated[str, Field(min_length=1)] = Field(
+        description="The challenger: a version's number, or an alias in the registry", examples=[2, "challenger"]
+    )
+    plan: dict[str, Any] = Field(
+        description="As in the schema Plan; durations also as text with a unit (90s, 5m, 2h), and a latency "
+        "objective always so (250ms)",
+        examples=[
+            {
+                "strategy": "canary",
+                "steps": [{"weight": 0.05, "min_duration": "5m", "max_duration": "1h"}],
+                "guards": [{"metric": "errors", "tolerance": 1.5}],
+            }
+        ],
+    )
+
+
+def router(
+    store: ReleaseStore, controller: Decider, following: Following, door: Door, keep_alive_s: float = KEEP_ALIVE_S
+) -> APIRouter:
+    """The routes.
+
+    Args:
+        keep_alive_s: longest silence on a stream of events, seconds.
+    """
+
+    def enter(
+        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    ) -> None:
+        sent = f"{credentials.scheme} {credentials.credentials}" if credentials else None
+        request.state.caller = door.enter(sent, Scope.RELEASE)
+
+    routes = APIRouter(prefix=PREFIX, tags=["releases"], dependencies=[Depends(enter)])
+
+    @routes.post(
+        "",
+        status_code=201,
+        responses=_responses(
+            InputError,
+            TooLargeError,
+            AdmissionError,
+            LiveReleaseError,
+            NotLeadingError,
+            RegistryError,
+            RedisError,
+            ServeAwayError,
+        ),
+    )
+    async def begin(body: BeginBody, request: Request, response: Response) -> ReleaseBody:
+        """Begin a release, once all about it has been checked: one of a model at a time."""
+        release = await controller.begin(body.model, str(body.version), parse(body.plan), _who(request))
+        response.headers["location"] = f"{PREFIX}/{release.id}"
+        return whole(release)
+
+    @routes.get("", responses=_responses(InputError, RedisError))
+    async def newest(model: OfModel = None, count: Count = 20) -> list[SummaryBody]:
+        """Releases, the newest first."""
+        return [summary(release) for release in await _newest(store, model, count)]
+
+    @routes.get("/audit", responses=_responses(InputError, RedisError))
+    async def audit(model: OfModel = None, count: Count = 100) -> list[AuditBody]:
+        """Who changed what, and from where to where; the newest first."""
+        return [audited(entry) for entry in await store.audit(count, model)]
+
+    @routes.get("/{release}", responses=_responses(UnknownReleaseError, RedisError))
+    async def read(release: str) -> ReleaseBody:
+        """A release: where it is, what it waits for, what the judge says, and what happened."""
+        return whole(await _read(store, release))
+
+    @routes.post(
+        "/{release}/{verb}",
+        responses=_responses(InputError, UnknownReleaseError, RefusedError, NotLeadingError, RedisError),
+    )
+    async def order(
+        release: str,
+        verb: Verb,
+        request: Request,
+        full: Annotated[
+            bool, Query(description="Of promote: skip every gate that is left, not only the present one")
+        ] = False,
+        step: Annotated[
+            int | None,
+            Query(ge=0, lt=MOST_STEPS, description="Of promote: only the gate of this step; nothing if it is open"),
+        ] = None,
+    ) -> ReleaseBody:
+        """Give an order. Given twice it does what it does given once, promote if it names its step."""
+        for name, given in (("full=true", full), (f"step={step}", step is not None)):
+            if given and verb != "promote":
+                raise InputError(f"{name} with {verb}: accepted with promote")
+        if full and step is not None:
+            raise InputError(f"full=true with step={step}: accepted is one of them")
+        return whole(await controller.order(release, verb, _who(request), full, step))
+
+    @routes.get(
+        "/{release}/events",
+        response_class=StreamingResponse,
+        responses=_responses(UnknownReleaseError, TooManyFollowersError, RedisError)
+        | {
+            200: {
+                "description": "The present state at once, then every change until the release ends. An event's name "
+                "is release, its data a ReleaseBody as JSON. Comments keep the connection alive.",
+                "content": {"text/event-stream": {}},
+            },
+            204: {"description": "It has ended, and the caller has its last event: there is nothing to follow"},
+        },
+    )
+    async def events(
+        release: str,
+        last_event_id: Annotated[str | None, Header(description="The last event that the caller has")] = None,
+    ) -> Response:
+        """Follow a release by server-sent events."""
+        present = await _read(store, release)
+        if present.is_final and _event(present)[0] == last_event_id:
+            return Response(status_code=204)
+        return EventStream(following, present, last_event_id, keep_alive_s)
+
+    return routes
+
+
+def health(following: Following) -> APIRouter:
+    """The route that needs no key."""
+    routes = APIRouter(tags=["releases"])
+
+    @routes.get(HEALTH_PATH, responses=responses(NoAnswerError))
+    async def ready() -> dict[Literal["ready"], bool]:
+        """Whether releases can be asked about here."""
+        if following.age_s is None:
+            raise NoAnswerError("Redis has not been reached yet")
+        return {"ready": True}
+
+    return routes
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events of one release; follows it for as long as it is being sent, and no longer.
+
+    Args:
+        known: id of an event that the caller has and is not sent again.
+    """
+
+    def __init__(self, following: Following, present: Release, known: str | None, keep_alive_s: float) -> None:
+        super().__init__(
+            iter(()), media_type="text/event-stream", headers={"cache-control": "no-store", "x-accel-buffering": "no"}
+        )
+        self._following, self._present, self._known, self._keep_alive_s = following, present, known, keep_alive_s
+
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        with self._following.follow(self._present) as follower:  # raises before anything is sent
+            self.body_iterator = stream(follower, self._known, self._keep_alive_s)
+            await super().__call__(scope, receive, send)
+
+
+async def stream(follower: Follower, known: str | None, keep_alive_s: float) -> AsyncIterator[str]:
+    """Server-sent events (WHATWG HTML, 9.2); one whose id is ``known`` is not repeated."""
+    yield f"retry: {RETRY_MS}\n\n"
+    async for state in follower.changes(keep_alive_s):
+        if state is None:
+            yield ": still there\n\n"
+            continue
+        id_, data = _event(state)
+        if id_ != known:  # the judge's own state changes at every tick, and nobody sees it
+            known = id_
+            yield f"event: release\nid: {id_}\ndata: {data}\n\n"
+
+
+def _event(release: Release) -> tuple[str, str]:
+    """Id and data. The id follows from the data, so it means the same whoever sends it."""
+    data = whole(release).model_dump_json()
+    return blake2b(data.encode(), digest_size=8).hexdigest(), data
+
+
+def _who(request: Request) -> str:
+    caller: Caller = request.state.caller
+    return caller.key_id
+
+
+async def _newest(store: ReleaseStore, model: str | None, count: int) -> list[Release]:
+    looked_at = count
+    while True:
+        held = await store.newest(looked_at)
+        found = [release for release in held if model is None or release.model == model][:count]
+        if model is None or len(found) == count or looked_at >= KEPT:
+            return found
+        looked_at = min(4 * looked_at, KEPT)
+
+
+async def _read(store: ReleaseStore, release: str) -> Release:
+    found = await store.read(release)
+    if found is None:
+        raise UnknownReleaseError(f"there is no release {release!r}")
+    return found
+
+
+def _responses(*errors: type[Exception]) -> dict[int | str, dict[str, Any]]:
+    return responses(*_OF_A_KEY, *errors)

@@ -1,0 +1,309 @@
+"""The release controller: observes, decides, stores, acts; over and over, for every release under way.
+
+It may be killed at any line: whoever takes the lease next goes on from the stored documents and from what the world
+looks like. What may take long (deploying, draining, the registry) is done in errands, so that an order for the way
+back never waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol
+
+from ray.serve.handle import DeploymentHandle
+from redis.exceptions import RedisError
+
+from app.registry import connect as connect_registry
+from app.releases.control.action_executor import Effects
+from app.releases.control.admission import AdmissionError, admit, candidate
+from app.releases.control.background_tasks import Errands
+from app.releases.control.cluster_state import BUSY_S, IDLE_S, ServeAwayError, Sight, World
+from app.releases.control.evaluation import Judged, Judging
+from app.releases.control.reconciler import Reconciler
+from app.releases.control.release_metrics import ReleaseMetrics
+from app.releases.control.release_store import FencedError, LiveReleaseError, ReleaseStore
+from app.releases.lifecycle.commands import order
+from app.releases.lifecycle.machine import decide
+from app.releases.lifecycle.observation import Observation, SetWeights
+from app.releases.model.plan import Plan
+from app.releases.model.release import Release
+from app.releases.model.release_context import trial_of
+from app.routing.release_context import Trial
+from app.routing.route_store import RouteStore
+from app.routing.route_table import RouteError
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.5
+"""Interval of looks while nothing calls for one, seconds."""
+LEASE_S = 10.0
+
+__all__ = ["AdmissionError", "Controller", "NotLeadingError", "UnknownReleaseError"]
+
+
+class UnknownReleaseError(LookupError):
+    """There is no release of that id."""
+
+
+class NotLeadingError(RuntimeError):
+    """This controller does not hold the lease: another one does, or Redis is away."""
+
+
+class Labels(Protocol):
+    """Whoever joins labels with the predictions of releases under way (``app.monitoring.labels.LabelJoin``)."""
+
+    def follow(self, model: str, trial: Trial | None) -> None:
+        """Join those of a model for a trial, or for none any more."""
+
+
+class Controller:
+    """Begins releases, takes orders, and brings each release to its end.
+
+    Args:
+        owner: name of this controller, never used before.
+        store, routes: over clients that the caller closes.
+        gateway: gives the gateway's handle.
+        judging, labels: what the gateway replicas measured, and what came true of it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        owner: str,
+        store: ReleaseStore,
+        routes: RouteStore,
+        gateway: Callable[[], DeploymentHandle[Any]],
+        judging: Judging,
+        labels: Labels,
+    ) -> None:
+        self._settings, self._owner, self._store, self._routes = settings, owner, store, routes
+        self._judging, self._labels = judging, labels
+        self._wake = asyncio.Event()
+        self._errands = Errands(self._on_errand)
+        self._world = World(routes, gateway, self._errands)
+        self._born = time.time()
+        self._token: int | None = None
+        self._effects = Effects(settings, routes, gateway, self._errands, lambda: self._token or 0)
+        self._reconciler = Reconciler(settings, routes, gateway, self._errands)
+        self._metrics = ReleaseMetrics()
+        self._live: dict[str, Release] = {}
+        self._unsaved: set[str] = set()
+        self._doubtful = False  # whether Redis may hold releases that are not held here
+        self._deciding = asyncio.Lock()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, on the running loop."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End; the releases stay as they are for whoever takes over."""
+        self._stopping = True
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        await self._errands.stop()
+        with suppress(RedisError, OSError):
+            await self._store.give_up(self._owner)
+
+    @property
+    def token(self) -> int | None:
+        """The fencing token of the lease that is held now; None while another controller decides."""
+        return self._token
+
+    def busy(self) -> frozenset[str]:
+        """Models that have a release under way."""
+        return frozenset(release.model for release in self._live.values())
+
+    async def begin(
+        self, model: str, version: str, plan: Plan, who: str, mark: str | None = None, since: int | None = None
+    ) -> Release:
+        """Begin a release, once everything about it has been checked.
+
+        Args:
+            version: number or alias in the registry.
+            who: id of the key that asks, or ``registry``.
+            mark: tag of the version that is to hold the release's id.
+            since: fencing token of the lease under which it was seen to be wanted; None for any.
+
+        Raises:
+            AdmissionError: the plan cannot be honoured for this model and version.
+            LiveReleaseError: the model has a release under way.
+            NotLeadingError: another controller decides.
+            RegistryError: the registry is away; ServeAwayError: Serve is.
+        """
+        held = await self._routes.read(model)
+        beside = next((other for other, weight in held.weights.items() if weight), None) if held else None
+        found = await asyncio.to_thread(
+            lambda: candidate(connect_registry(self._settings.mlflow), model, version, self._settings.serving, beside)
+        )
+        async with self._deciding:
+            token = self._leading()
+            if since not in (None, token):
+                raise NotLeadingError("another controller has decided meanwhile")
+            sight = await self._world.look()
+            table = sight.tables.get(model)
+            for live in self._live.values():  # also of one that Redis has lost and is about to be told again
+                if live.model == model:
+                    raise LiveReleaseError(f"model {model} has a release under way: {live.id}")
+            release = admit(found, table, model, plan, sight.needed(model), who, mark)
+            await self._writing(self._store.create(release, token), release.id)
+            self._live[release.id] = release
+        self._wake.set()
+        return release
+
+    async def order(self, release: str, verb: str, who: str, full: bool = False, step: int | None = None) -> Release:
+        """Give a release an order; see ``app.releases.lifecycle.commands``.
+
+        Raises:
+            UnknownReleaseError: there is none of that id.
+            RefusedError: it cannot take the order where it is.
+            NotLeadingError: another controller decides.
+        """
+        async with self._deciding:
+            token = self._leading()
+            held = self._live.get(release) or await self._store.read(release)
+            if held is None:
+                raise UnknownReleaseError(f"there is no release {release}")
+            ordered = order(held, verb, who, time.time(), full, step)
+            if ordered is not held:
+                await self._writing(self._store.save(held, ordered, token), release)
+                self._live[release] = ordered
+        self._wake.set()
+        return ordered
+
+    def _on_errand(self) -> None:
+        self._world.changed()
+        self._wake.set()
+
+    def _leading(self) -> int:
+        if self._token is None:
+            raise NotLeadingError("this controller does not decide now; ask again in a few seconds")
+        return self._token
+
+    async def _writing(self, write: Any, release: str) -> None:
+        try:
+            await write
+        except FencedError as error:
+            self._replaced()
+            raise NotLeadingError(str(error)) from error
+        except (RedisError, OSError):
+            # It may have been written all the same. An order that nobody was told of is taken back: what is held here
+            # is written over it; a release that nobody was told of is taken up.
+            self._unsaved.add(release)
+            self._doubtful = True
+            self._wake.set()
+            raise
+
+    def _replaced(self) -> None:
+        if self._token is not None:
+            log.info("controller %s has been replaced and leads no more", self._owner)
+            self._errands.cancel()  # who leads does the same: two would delete each other's deployments
+        self._token = None
+
+    async def _run(self) -> None:
+        away = False
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                await self._lead()
+                if self._token is not None:
+                    await self._turn()
+                if away:
+                    log.warning("releases go on")
+                away = False
+            except (RedisError, OSError) as error:
+                self._unsaved.update(self._live)  # a Redis that comes back may have lost its last second
+                self._doubtful = True  # and with it the end of a release
+                if not away:
+                    log.warning("releases stand still, their traffic does not: Redis is away (%s)", error)
+                away = True
+            except ServeAwayError as error:
+                log.warning("releases stand still, their traffic does not: %s", error)
+            except (FencedError, NotLeadingError) as error:
+                log.warning("%s", error)
+                self._replaced()
+            except Exception:
+                log.exception("a look at the releases failed; the next one is in %g s", TICK_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), TICK_S)
+
+    async def _lead(self) -> None:
+        """Take or renew the lease; a new one begins with what is stored."""
+        token = await self._store.acquire(self._owner, LEASE_S, self._born)
+        if token is not None and token != self._token:
+            live = await self._store.live()
+            self._live = {release.id: release for release in live}
+            log.info("controller %s leads with token %d: %d releases under way", self._owner, token, len(live))
+            self._doubtful = False
+        elif token is not None and self._doubtful:
+            async with self._deciding:
+                for release in await self._store.live():
+                    self._live.setdefault(release.id, release)
+                self._doubtful = False
+        if token is None:
+            self._replaced()
+        self._token = token
+
+    async def _turn(self) -> None:
+        sight = await self._world.look(BUSY_S if self._live else IDLE_S)
+        for held in list(self._live.values()):
+            try:
+                await self._advance(held.id, sight)
+            except RouteError as error:
+                log.warning("release %s: %s", held.id, error)
+            except (RedisError, OSError, FencedError, NotLeadingError):
+                raise  # of all releases
+            except Exception:
+                log.exception("a look at release %s failed; the others go on", held.id)
+        self._reconciler.reconcile(sight, self.busy())
+        weights = {model: table.weights for model, table in sight.tables.items()}
+        self._metrics.publish(self._live.values(), weights, self._judging.late)
+
+    async def _advance(self, identity: str, sight: Sight) -> None:
+        async with self._deciding:
+            held = self._live[identity]
+            judged = await self._judging.look(held)
+            decided = decide(judged.release, self._observe(judged, sight))
+            release = decided.release
+            if release != held or identity in self._unsaved:
+                await self._store.save(held, release, self._leading())
+                self._unsaved.discard(identity)
+                self._live[identity] = release
+            # Under the same lock: an order given meanwhile must not be followed by what was decided before it.
+            for action in decided.actions:
+                await self._effects.do(release, action, sight.tables.get(release.model))
+            if any(isinstance(action, SetWeights) for action in decided.actions):
+                self._wake.set()  # whether they are followed is what the release waits for now
+        await self._judging.stored(release)
+        self._labels.follow(release.model, None if release.is_final else trial_of(release))
+        if release.is_final:
+            del self._live[identity]
+            self._effects.forget(identity)
+            self._metrics.ended(release)
+
+    def _observe(self, judged: Judged, sight: Sight) -> Observation:
+        release = judged.release
+        model = release.model
+        table = sight.tables.get(model)
+        return Observation(
+            now=time.time(),
+            weights=table.weights if table else {},
+            trial=table is not None and table.trial == trial_of(release),
+            followed=table is None or self._world.followed(table),  # where there is none, nobody is behind
+            running=sight.running(model),
+            inline=sight.inline(model),
+            apps=sight.apps(model) | self._effects.deploying(model),
+            failed=self._effects.failed.get(release.id, {}),
+            delivered=self._effects.delivered.get(release.id, 0),
+            verdict=judged.verdict,
+            why=judged.why,
+            counted=judged.counted,
+        )

@@ -1,0 +1,210 @@
+"""Brings what the gateway replicas measured to the judge, tick by tick, and what he says to the release."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from app.monitoring.sums import Sums, Tick
+from app.releases.judge import (
+    BinaryGuard,
+    BoundedGuard,
+    Guard,
+    GuardVerdict,
+    JudgeReport,
+    JudgeState,
+    Pairs,
+    Stratum,
+    as_json,
+    fold,
+    from_json,
+    judge,
+    new_state,
+)
+from app.releases.judge import Sums as Losses
+from app.releases.lifecycle.observation import Verdict
+from app.releases.model.plan import Agreement, Drift, Errors, Plan, Quality, SlowAnswers
+from app.releases.model.release import Release
+
+log = logging.getLogger(__name__)
+
+LATE_S = 2
+"""Seconds after its end at which a tick is judged: the gateway replicas send theirs each second."""
+SILENT_S = 30
+"""Time without a sample of a metric after which its guard says so, seconds."""
+PAIRS = "pairs"
+
+
+class Samples(Protocol):
+    """Where the gateway replicas' sums are (``app.monitoring.samples.SampleStore``)."""
+
+    async def ticks(self, release: str, up_to: int) -> dict[int, Tick]:
+        """Ticks of a release, up to and with one, added over the replicas."""
+
+    async def forget(self, release: str, up_to: int) -> None:
+        """Delete them."""
+
+    async def drop(self, release: str) -> None:
+        """Delete all of a release."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A release with what the judge knows by now; his verdict and its grounds; requests judged, the smaller arm's."""
+
+    release: Release
+    verdict: Verdict = "undecided"
+    why: str = "no guards"
+    counted: int = 0
+
+
+class Judging:
+    """The judge's clerk. What a tick adds is in the release's document before the tick is deleted, and the document
+    knows its last tick: after a crash between the two it is left out the second time."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._samples = samples
+        self._forgotten: dict[str, int] = {}
+        self.late = 0
+        """Samples that came when their tick had been judged, and so did not count."""
+
+    async def look(self, release: Release) -> Judged:
+        """The release with every tick folded in that is complete by now.
+
+        Raises:
+            redis.RedisError: Redis is away.
+        """
+        if release.champion is None or release.is_final:
+            return Judged(release)
+        now = int(time.time())
+        ticks = await self._samples.ticks(release.id, now - LATE_S)
+        forgotten = self._forgotten.get(release.id)
+        if forgotten is not None:
+            late = (tick for number, tick in ticks.items() if number <= forgotten)
+            self.late += sum(sums.n for tick in late for arms in tick.values() for sums in arms.values())
+        return judged(release, ticks, now)
+
+    async def stored(self, release: Release) -> None:
+        """Once the release has been stored: what is in it need not be kept."""
+        if release.is_final:
+            await self._samples.drop(release.id)
+            self._forgotten.pop(release.id, None)
+        elif release.judge is not None and release.judge["tick"] is not None:
+            await self._samples.forget(release.id, release.judge["tick"])
+            self._forgotten[release.id] = release.judge["tick"]
+
+
+def judged(release: Release, ticks: Mapping[int, Tick], now: int) -> Judged:
+    """What the judge says after these ticks. Pure.
+
+    Args:
+        now: seconds since the epoch.
+    """
+    guards = guards_of(release.plan)
+    kept: dict[str, Any] = release.judge or {"tick": None, "counts": [0, 0], "heard": {}, "state": None}
+    last = kept["tick"]
+    counts, heard = list(kept["counts"]), dict(kept["heard"])
+    state = None
+    if guards:
+        state = _state(kept["state"], guards)
+    for number in sorted(ticks):
+        if last is not None and number <= last:
+            continue
+        tick = ticks[number]
+        for metric in ("errors", f"errors/{PAIRS}"):
+            arms = tick.get(metric, {})
+            counts[0] += arms.get("challenger", Sums()).n
+            counts[1] += arms.get("champion", Sums()).n
+        strata = {guard.name: found for guard in guards if (found := _strata(guard, tick))}
+        heard |= dict.fromkeys(strata, number)
+        if state is not None:
+            state = fold(guards, state, number, strata)
+        last = number
+    if last is None:
+        return Judged(release, why="no request has been judged yet" if guards else "no guards")
+    if last == kept["tick"] and release.report is not None:
+        pass_on = release
+    else:
+        document = {
+            "tick": last,
+            "counts": counts,
+            "heard": heard,
+            "state": as_json(state) if state is not None else None,
+        }
+        pass_on = release.model_copy(update={"judge": document})
+    if state is None:
+        return Judged(pass_on, counted=min(counts))
+    report = judge(guards, state, release.plan.alpha, release.plan.beta)
+    pass_on = pass_on.model_copy(update={"report": asdict(report)})
+    return Judged(pass_on, report.verdict, _why(report, heard, now), min(counts))
+
+
+def guards_of(plan: Plan) -> tuple[Guard, ...]:
+    """The plan's guards as the judge takes them."""
+    found: list[Guard] = []
+    for guard in plan.guards:
+        match guard:
+            case Errors() | SlowAnswers():
+                found.append(BinaryGuard(guard.metric, guard.tolerance, guard.margin))
+            case Quality(loss="error"):
+                found.append(BinaryGuard(guard.metric, guard.tolerance))
+            case Drift():
+                found.append(BoundedGuard(guard.metric, guard.tolerance, two_sided=True))
+            case Quality() | Agreement():
+                found.append(BoundedGuard(guard.metric, guard.tolerance))
+    return tuple(found)
+
+
+def _state(document: dict[str, Any] | None, guards: tuple[Guard, ...]) -> JudgeState:
+    if document is not None:
+        try:
+            return from_json(document)
+        except ValueError as error:  # of another version of the judge: its evidence cannot be carried over
+            log.warning("%s; the judge begins again", error)
+    return new_state(guards)
+
+
+def _strata(guard: Guard, tick: Tick) -> list[Stratum | Pairs]:
+    found: list[Stratum | Pairs] = []
+    for metric, arms in sorted(tick.items()):
+        name, _, form = metric.partition("/")
+        if name != guard.name:
+            continue
+        challenger, champion = arms.get("challenger", Sums()), arms.get("champion", Sums())
+        if form == PAIRS:  # totals are of what was bad in one arm only
+            found.append(Pairs(challenger.n, challenger.total, champion.total, challenger.squares + champion.squares))
+        else:
+            found.append(Stratum(Losses(*challenger), Losses(*champion)))
+    return found
+
+
+def _why(report: JudgeReport, heard: Mapping[str, int], now: int) -> str:
+    if report.verdict == "fail":
+        worst = max(report.guards, key=lambda guard: guard.fail_e)
+        return f"{_rates(worst)}; e over all guards {report.fail_e:.3g}, the bound is {report.fail_bound:.3g}"
+    if report.verdict == "pass":
+        return "; ".join(_rates(guard) for guard in report.guards)
+    open_ = [guard for guard in report.guards if guard.verdict != "pass"]
+    return "; ".join(_undecided(guard, report.pass_bound, heard, now) for guard in open_)
+
+
+def _undecided(guard: GuardVerdict, bound: float, heard: Mapping[str, int], now: int) -> str:
+    silent = now - heard[guard.name] if guard.name in heard else None
+    if silent is None:
+        return f"{guard.name}: nothing has arrived yet"
+    if silent > SILENT_S:
+        return f"{guard.name}: nothing has arrived for {silent} s"
+    return f"{guard.name} undecided, e {guard.pass_e:.3g} of {bound:.3g} for a pass"
+
+
+def _rates(guard: GuardVerdict) -> str:
+    def shown(rate: float | None) -> str:
+        return "-" if rate is None else f"{rate:.2%}"
+
+    return (
+        f"{guard.name} {shown(guard.rate_challenger)} of {guard.n_challenger:,} "
+        f"against {shown(guard.rate_champion)} of {guard.n_champion:,}"
+    )

@@ -1,9 +1,0 @@
-"""Where releases are reached; light, for commands that only need the names."""
-
-APP = "releases"
-"""Name of the Serve application."""
-PREFIX = "/releases"
-"""Its routes' prefix at the gateway's address."""
-HEALTH_PATH = f"{PREFIX}/health"
-IMPORT_PATH = "app.releases.ingress:build"
-"""What a Serve declaration imports."""

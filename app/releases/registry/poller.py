@@ -1,0 +1,201 @@
+"""Begins what the registry asks for: looks at it at an interval, and at once when told that something has changed.
+
+The look is the truth; a hint (``registry_events``) only brings it forward. What is begun is checked as if a person
+had asked, and waits for its turn while the model has a release under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from typing import Protocol
+
+from redis.exceptions import RedisError
+
+from app.registry import RegistryError
+from app.releases.control.controller import AdmissionError, NotLeadingError
+from app.releases.control.release_store import AuditEntry, FencedError, LiveReleaseError
+from app.releases.model.plan import Plan, PlanError
+from app.releases.model.release import Release
+from app.releases.model.release_request import NoPlanError, Request, plan_of
+
+log = logging.getLogger(__name__)
+
+REGISTRY = "registry"
+"""Who has asked, in the history and the audit log."""
+LOOK_S = 20.0
+"""Time a look at the registry may take, seconds."""
+GAP_S = 0.5
+"""Between two looks, however many hints there are, seconds."""
+MOST_SAID = 10_000
+"""Sentences that are remembered as said."""
+
+
+class Registry(Protocol):
+    """See ``app.releases.registry.reader.RegistryView``; blocks."""
+
+    def requests(self, served: Collection[str]) -> list[Request]: ...
+
+    def mark(self, request: Request, said: str) -> None: ...
+
+
+class Begins(Protocol):
+    """What is asked of the controller; see ``app.releases.control.controller.Controller``."""
+
+    @property
+    def token(self) -> int | None: ...
+
+    def busy(self) -> frozenset[str]: ...
+
+    async def begin(
+        self, model: str, version: str, plan: Plan, who: str, mark: str | None = None, since: int | None = None
+    ) -> Release: ...
+
+
+class Audit(Protocol):
+    """See ``app.releases.control.release_store.ReleaseStore``."""
+
+    async def remark(self, entry: AuditEntry, token: int) -> None: ...
+
+
+class Tables(Protocol):
+    """See ``app.routing.route_store.RouteStore``."""
+
+    async def read_all(self) -> Collection[str]: ...
+
+
+class RegistryWatch:
+    """One controller's.
+
+    Args:
+        every_s: interval of the looks, seconds; 0: there are none.
+        look_s: time that one may take, seconds.
+    """
+
+    def __init__(
+        self,
+        every_s: float,
+        registry: Registry,
+        controller: Begins,
+        audit: Audit,
+        tables: Tables,
+        look_s: float = LOOK_S,
+    ) -> None:
+        self._every_s, self._look_s = every_s, look_s
+        self._registry, self._controller, self._audit, self._tables = registry, controller, audit, tables
+        self._hinted = asyncio.Event()
+        self._asked: asyncio.Task[list[Request]] | None = None
+        self._said: dict[tuple[str, str], None] = {}
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is looked for at all."""
+        return self._every_s > 0
+
+    def start(self) -> None:
+        """Begin, on the running loop."""
+        if self.is_on:
+            self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End; a question that MLflow has not answered yet ends in its thread, and its answer is for nobody."""
+        self._stopping = True
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    def hint(self) -> None:
+        """Something has changed: look now. Never waits, and any number of hints make one look."""
+        self._hinted.set()
+
+    async def _run(self) -> None:
+        away = False
+        while not self._stopping:
+            self._hinted.clear()
+            try:
+                await self._look()
+                if away:
+                    log.warning("MLflow answers again; what the registry asks for is released again")
+                away = False
+            except RegistryError as error:
+                if not away:
+                    log.warning("what the registry asks for has to wait: %s", error)
+                away = True
+            except (NotLeadingError, FencedError, RedisError, OSError):
+                pass  # the controller says so
+            except Exception:
+                log.exception("a look at what the registry asks for failed; the next one is in %g s", self._every_s)
+            await asyncio.sleep(GAP_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hinted.wait(), self._every_s)
+
+    async def _look(self) -> None:
+        token = self._controller.token
+        if token is None:
+            self._hinted.set()  # look again as soon as this controller may decide
+            return
+        busy = self._controller.busy()  # before the registry is read: a release's own alias is no request
+        for request in await self._requests(await self._tables.read_all()):
+            if request.model not in busy:
+                await self._begin(request, token)
+                busy = busy | self._controller.busy()
+
+    async def _requests(self, served: Collection[str]) -> list[Request]:
+        """What the registry asks for now; one question at a time, however long it takes.
+
+        Raises:
+            RegistryError: MLflow is away, or does not answer in time.
+        """
+        if self._asked is not None and not self._asked.done():
+            raise RegistryError(f"MLflow has not answered the last question within {self._look_s:g} s")
+        self._asked = asyncio.create_task(asyncio.to_thread(self._registry.requests, served))
+        self._asked.add_done_callback(_heard)
+        done, _ = await asyncio.wait({self._asked}, timeout=self._look_s)
+        if not done:
+            raise RegistryError(f"MLflow has not answered within {self._look_s:g} s")
+        return self._asked.result()
+
+    async def _begin(self, request: Request, token: int) -> None:
+        try:
+            plan = await asyncio.to_thread(plan_of, request)  # a hostile YAML takes seconds
+            release = await self._controller.begin(
+                request.model, request.version, plan, REGISTRY, mark=request.mark, since=token
+            )
+        except NoPlanError as error:
+            await self._say_once(request, token, f"{request.by}: {error}; nothing is released")
+        except (PlanError, AdmissionError) as error:
+            await self._refuse(request, token, str(error))
+        except LiveReleaseError as error:
+            log.info("%s of %s waits: %s", request.by, request.model, error)
+        except (RegistryError, NotLeadingError, FencedError, RedisError, OSError):
+            raise  # of all requests
+        except Exception:
+            log.exception("%s of %s cannot be looked into; others are", request.by, request.model)
+        else:
+            log.info("%s of %s has begun release %s", request.by, request.model, release.id)
+
+    async def _refuse(self, request: Request, token: int, why: str) -> None:
+        await asyncio.to_thread(self._registry.mark, request, f"refused: {why}")
+        await self._say_once(request, token, f"{request.by}: refused: {why}")
+
+    async def _say_once(self, request: Request, token: int, what: str) -> None:
+        """In the log and in the audit log; while it stays so, this controller does not say it again."""
+        key = (f"{request.model}/{request.version}", what)
+        if key in self._said:
+            return
+        log.warning("%s: %s", request.model, what)
+        await self._audit.remark(AuditEntry(time.time(), REGISTRY, request.model, "", what, "", ""), token)
+        self._said[key] = None
+        if len(self._said) > MOST_SAID:
+            del self._said[next(iter(self._said))]
+
+
+def _heard(task: asyncio.Task[list[Request]]) -> None:
+    if not task.cancelled():
+        task.exception()  # whoever waited has given up: nobody else takes it

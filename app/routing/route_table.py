@@ -1,0 +1,240 @@
+"""The route table: per model, which versions are deployed and what share of the traffic each one gets. Pure.
+
+Every change is a new table with a higher revision. Revisions grow with the wall clock (milliseconds), not by
+one: a Redis that lost its last second, or all its data, must not hand out again a revision that some gateway
+replica has already applied with other weights.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import msgspec
+
+from app.routing.release_context import Trial
+
+Placement = Literal["dedicated", "inline"]
+
+WEIGHT_TOLERANCE = 1e-9
+
+
+class RouteError(ValueError):
+    """A change of the route table that cannot be honoured; the message says what would be."""
+
+
+class UnderWayError(RouteError):
+    """A change that would interfere with a release."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One deployed version.
+
+    Attributes:
+        app: its Serve application; of a version that has moved inline, the one that it had.
+        weight: its share of the traffic, 0 to 1.
+        placement: whether it answers in that application or in the gateway replicas themselves.
+    """
+
+    version: str
+    app: str
+    weight: float = 0.0
+    placement: Placement = "dedicated"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTable:
+    """What every gateway replica follows for one model.
+
+    Attributes:
+        model: the registered model's name.
+        revision: grows with every change.
+        salt: key of the split's hash; kept for the model's life, so that keys stay with their versions.
+        entity: name of the input column whose value is the sticky key when the caller sends none.
+        routes: the deployed versions, oldest first. Weights sum to 1, or all are 0 (no version answers yet).
+        trial: the release under way; as long as there is one, it alone decides the weights.
+        fence: the highest fencing token that a release's change came with; one with a lower token is refused.
+    """
+
+    model: str
+    revision: int
+    salt: str
+    entity: str | None = None
+    routes: tuple[Route, ...] = ()
+    trial: Trial | None = None
+    fence: int = 0
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Version -> weight, every deployed version."""
+        return {route.version: route.weight for route in self.routes}
+
+    @property
+    def apps(self) -> dict[str, str]:
+        """Version -> Serve application."""
+        return {route.version: route.app for route in self.routes}
+
+    def route(self, version: str) -> Route:
+        """A deployed version's route.
+
+        Raises:
+            RouteError: the version is not deployed.
+        """
+        for route in self.routes:
+            if route.version == version:
+                return route
+        raise RouteError(
+            f"version {version} of {self.model} is not deployed; deployed: {', '.join(self.apps) or 'none'}"
+        )
+
+    def encode(self) -> bytes:
+        """The document as stored in Redis."""
+        return msgspec.json.encode(self)
+
+
+def decode(document: bytes | str) -> RouteTable:
+    """The inverse of :meth:`RouteTable.encode`.
+
+    Raises:
+        RouteError: the document is not a route table.
+    """
+    try:
+        return msgspec.json.decode(document, type=RouteTable)
+    except msgspec.MsgspecError as error:
+        raise RouteError(f"not a route table: {error}") from error
+
+
+def new_table(model: str, now_ms: int, entity: str | None = None) -> RouteTable:
+    """A model's first table: no versions yet."""
+    return RouteTable(model=model, revision=now_ms, salt=secrets.token_hex(8), entity=entity)
+
+
+def newest(held: RouteTable | None, seen: RouteTable) -> RouteTable:
+    """Which of two tables counts: ``seen`` only if its revision is higher."""
+    return seen if held is None or seen.revision > held.revision else held
+
+
+def with_version(table: RouteTable, version: str, app: str, now_ms: int, instead_of: str | None = None) -> RouteTable:
+    """The table with ``version`` deployed as ``app``: a new version at weight 0, or a known one with its weight.
+
+    Args:
+        instead_of: the application that ``version`` had and that is gone; None for a version that had none.
+
+    Raises:
+        RouteError: the version is deployed already, as another application than ``instead_of``.
+    """
+    held = table.apps.get(version)
+    if held != instead_of:
+        raise RouteError(f"version {version} of {table.model} is deployed already, as {held}")
+    if held is None:
+        return _changed(table, now_ms, (*table.routes, Route(version, app)))
+    return _changed(
+        table,
+        now_ms,
+        (
+            replace(route, app=app, placement="dedicated") if route.version == version else route
+            for route in table.routes
+        ),
+    )
+
+
+def with_inline(table: RouteTable, version: str, now_ms: int) -> RouteTable:
+    """The table with ``version`` answering in the gateway replicas.
+
+    Raises:
+        RouteError: the version is not deployed.
+    """
+    _known(table, version)
+    return _changed(
+        table,
+        now_ms,
+        (replace(route, placement="inline") if route.version == version else route for route in table.routes),
+    )
+
+
+def without_version(table: RouteTable, version: str, now_ms: int) -> RouteTable:
+    """The table without ``version``.
+
+    Raises:
+        RouteError: the version is not there, or still has weight.
+        UnderWayError: it is part of a release.
+    """
+    if table.trial is not None and version in (table.trial.champion, table.trial.challenger):
+        raise UnderWayError(f"version {version} of {table.model} is part of {_under_way(table.trial)}")
+    weight = table.weights.get(_known(table, version), 0.0)
+    if weight > 0:
+        others = ", ".join(v for v in table.weights if v != version) or "none"
+        raise RouteError(
+            f"version {version} of {table.model} has weight {weight:g} and cannot be removed; "
+            f"give its weight to another version first (deployed beside it: {others})"
+        )
+    return _changed(table, now_ms, (route for route in table.routes if route.version != version))
+
+
+def with_entity(table: RouteTable, entity: str, now_ms: int) -> RouteTable:
+    """The table with another sticky column; empty for none."""
+    return replace(_changed(table, now_ms, table.routes), entity=entity or None)
+
+
+def with_weights(table: RouteTable, weights: Mapping[str, float], now_ms: int) -> RouteTable:
+    """The table with these weights; a deployed version that is not named gets 0.
+
+    Raises:
+        RouteError: a version is not deployed, a weight is outside 0 to 1, or the weights neither sum to 1 nor are
+            all 0 (which takes the model out of service).
+        UnderWayError: a release is under way.
+    """
+    if table.trial is not None:
+        raise UnderWayError(f"the weights of {table.model} are those of {_under_way(table.trial)}")
+    return _changed(table, now_ms, _weighed(table, weights))
+
+
+def with_trial(
+    table: RouteTable, weights: Mapping[str, float], trial: Trial | None, fence: int, now_ms: int
+) -> RouteTable:
+    """The table as a release wants it: weights and trial at once; no trial at its end.
+
+    Args:
+        fence: fencing token of the lease that the writer holds.
+
+    Raises:
+        RouteError: as ``with_weights``, or a newer controller has written.
+        UnderWayError: another release is under way.
+    """
+    if fence < table.fence:
+        raise RouteError(f"fencing token {fence} is older than {table.fence}: another controller has taken over")
+    if table.trial is not None and trial is not None and table.trial.release != trial.release:
+        raise UnderWayError(f"the weights of {table.model} are those of {_under_way(table.trial)}")
+    return replace(_changed(table, now_ms, _weighed(table, weights)), trial=trial, fence=fence)
+
+
+def _weighed(table: RouteTable, weights: Mapping[str, float]) -> list[Route]:
+    for version, weight in weights.items():
+        _known(table, version)
+        if not (math.isfinite(weight) and 0 <= weight <= 1):
+            raise RouteError(f"weight {weight} of version {version}: accepted is a number from 0 to 1")
+    total = math.fsum(weights.values())
+    out_of_service = bool(weights) and not any(weights.values())
+    if abs(total - 1) > WEIGHT_TOLERANCE and not out_of_service:
+        shown = ", ".join(f"{version}: {weight:g}" for version, weight in weights.items()) or "none given"
+        raise RouteError(
+            f"the weights of {table.model} sum to {total:g} ({shown}); "
+            "they must sum to 1, or all be 0 to take the model out of service"
+        )
+    return [replace(route, weight=float(weights.get(route.version, 0.0))) for route in table.routes]
+
+
+def _under_way(trial: Trial) -> str:
+    return f"release {trial.release}, which is under way; cancel it first: POST /releases/{trial.release}/cancel"
+
+
+def _known(table: RouteTable, version: str) -> str:
+    return table.route(version).version
+
+
+def _changed(table: RouteTable, now_ms: int, routes: Iterable[Route]) -> RouteTable:
+    return replace(table, revision=max(table.revision + 1, now_ms), routes=tuple(routes))

@@ -1,0 +1,56 @@
+"""Which layouts a run may have: one for each number of workers that its configuration and its model allow. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from app.training.config.layout import Device, Layout
+from app.training.config.train_config import ConfigError, TrainConfig
+from app.training.config.validation import refusals, refusals_of_any_model
+from app.training.recipe import SpreadPlan
+
+
+def layouts(config: TrainConfig, plan: SpreadPlan | None, device: Device) -> dict[int, Layout]:
+    """Layouts by number of workers, the largest first; a run of fixed size has one.
+
+    Args:
+        plan: where the model may be cut; None for a recipe without one.
+
+    Raises:
+        ConfigError: no number of workers is possible; a line for each reason that the largest is not.
+    """
+    return _possible(config, lambda layout: refusals(layout, plan, device, config.batch_size))
+
+
+def check_early(config: TrainConfig) -> None:
+    """Refuse what can be refused before there are data, a model and a device.
+
+    Raises:
+        ConfigError: as :func:`layouts`.
+    """
+    _possible(config, lambda layout: refusals_of_any_model(layout, "cuda", config.batch_size))
+
+
+def largest(possible: Iterable[int], room: int) -> int | None:
+    """The largest of some numbers of workers that there is room for."""
+    return max((workers for workers in possible if workers <= room), default=None)
+
+
+def _possible(config: TrainConfig, refused: Callable[[Layout], Iterable[str]]) -> dict[int, Layout]:
+    found: dict[int, Layout] = {}
+    reasons: list[str] = []
+    largest_size = None
+    for workers in range(config.most, config.fewest - 1, -1):
+        try:
+            layout = config.layout.at(workers, largest_size or workers)
+        except ValueError as error:
+            reasons.append(str(error))
+            continue
+        refusals = list(refused(layout))
+        reasons += refusals
+        if not refusals:
+            largest_size = largest_size or workers
+            found[workers] = layout
+    if not found:
+        raise ConfigError("\n".join(dict.fromkeys(reasons)))
+    return found

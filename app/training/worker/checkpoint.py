@@ -1,0 +1,238 @@
+"""Sharded checkpoints by torch.distributed.checkpoint: every rank writes its part, any layout reads it.
+
+A checkpoint holds the model and AdamW's moments under the names that they have in the whole model. All else follows
+from its step: the learning rate, the loader's position, the random states (``schedule``).
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed._state_dict_utils import _create_cpu_state_dict
+from torch.distributed.checkpoint._fsspec_filesystem import FsspecReader, FsspecWriter
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.staging import BlockingAsyncStager
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import async_save
+from torch.optim import AdamW
+
+from app.training.driver.monitor import Saved
+from app.training.parallel.distributed_model import Spread
+from app.training.storage.run_folder import Mark, RunFolder
+
+WRITE_TIMEOUT_S = 1800.0
+"""How long one checkpoint may take to be written."""
+_SEEN_BY_ALL = "shared"
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Checkpoints that are kept: the ``newest``, and the ``best`` by training loss."""
+
+    newest: int
+    best: int
+
+
+class Checkpointer:
+    """Saves and restores one rank's part. All methods are collective calls.
+
+    Args:
+        group: a CPU process group of its own: the writing goes on beside training, and collectives of two threads
+            must not share one.
+        tell: takes a word for each complete checkpoint; called on the first rank, from another thread.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        spread: Spread,
+        optimizer: AdamW,
+        group: dist.ProcessGroup,
+        retention: Retention,
+        tell: Callable[[Saved], object],
+    ) -> None:
+        self._folder, self._spread, self._optimizer = folder, spread, optimizer
+        self._group, self._retention, self._tell = group, retention, tell
+        self._flying: _Flight | None = None
+        self._stager = _Stager(cache_staged_state_dict=True)
+        self._stalled_s = 0.0
+
+    def take_stall_s(self) -> float:
+        """Seconds that this rank's loop waited for checkpoints since the last call."""
+        stalled, self._stalled_s = self._stalled_s, 0.0
+        return stalled
+
+    def save(self, step: int, loss: float) -> None:
+        """Copy this rank's part and let it be written beside training; waits for a checkpoint that still is.
+
+        Args:
+            step: the next step; loss: mean since the checkpoint before.
+
+        Raises:
+            CheckpointError: the one before could not be written.
+        """
+        started = time.monotonic()
+        self.finish()
+        writer = FsspecWriter(self._folder.checkpoint(step))
+        future: Any = async_save(
+            self._state(), storage_writer=writer, process_group=self._group, async_stager=self._stager
+        )
+        stall_s = time.monotonic() - started
+        self._stalled_s += stall_s
+        self._flying = _Flight(future)
+        if dist.get_rank() == 0:
+            mark = Mark(step, loss, str(self._spread.layout.degrees))
+            self._flying.then(lambda: self._complete(mark, started, stall_s))
+
+    def finish(self) -> None:
+        """Wait until the checkpoint in flight is complete.
+
+        Raises:
+            CheckpointError: it could not be written.
+        """
+        flying, self._flying = self._flying, None
+        if flying is not None:
+            flying.wait()
+
+    def restore(self) -> int:
+        """Load the newest complete checkpoint in place, whatever layout saved it; returns the next step, 0 where
+        there is none."""
+        newest = [self._folder.newest() if dist.get_rank() == 0 else None]
+        dist.broadcast_object_list(newest, src=0, group=self._group)
+        (mark,) = newest
+        if mark is None:
+            return 0
+        prepare(self._optimizer, mark.step)
+        reader = FsspecReader(self._folder.checkpoint(mark.step))
+        try:
+            load(self._state(), storage_reader=reader, process_group=self._group)
+        except CheckpointException as error:
+            raise CheckpointError(f"the checkpoint at step {mark.step} cannot be read: {_cause(error)}") from error
+        return mark.step
+
+    def _complete(self, mark: Mark, started: float, stall_s: float) -> None:
+        self._folder.commit(mark, self._retention.newest, self._retention.best)
+        self._tell(Saved(mark.step, stall_s, time.monotonic() - started))
+
+    def _state(self) -> dict[str, Tensor]:
+        state: dict[str, Tensor] = {}
+        for part in self._spread.parts:
+            state |= {f"model.{name}": value for name, value in part.state_dict().items()}
+            for name, parameter in part.named_parameters():
+                moments = self._optimizer.state[parameter]
+                state |= {f"optimizer.{name}.{moment}": moments[moment] for moment in _MOMENTS}
+        return state
+
+
+class _Stager(BlockingAsyncStager):
+    """Copies into the same memory each time, as only one checkpoint is ever in flight: new pages cost more than the
+    copy. torch's own asks for pinned memory even where there is no device to pin it for."""
+
+    def stage(self, state_dict: dict[str, Any]) -> dict[str, Any]:
+        if self.state_dict_cache is None and not torch.accelerator.is_available():
+            self.state_dict_cache = _create_cpu_state_dict(state_dict)
+        staged: dict[str, Any] = super().stage(state_dict)
+        return staged
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint could not be written or read. Without one training cannot promise what a lost worker costs."""
+
+
+def check_shared(folder: RunFolder, group: dist.ProcessGroup) -> None:
+    """See that every rank reads what the first one wrote. A collective call.
+
+    Raises:
+        CheckpointError: one does not: shards of a checkpoint would be on several machines, and on none together.
+    """
+    token = [secrets.token_hex(8)]
+    if dist.get_rank() == 0:
+        folder.write_bytes(_SEEN_BY_ALL, token[0].encode())
+    dist.broadcast_object_list(token, src=0, group=group)
+    seen = [False] * dist.get_world_size()
+    dist.all_gather_object(seen, folder.read_bytes(_SEEN_BY_ALL) == token[0].encode(), group=group)
+    if not all(seen):
+        raise CheckpointError(
+            f"{folder.url} is not the same folder for all workers (not for rank {seen.index(False)}); accepted is a "
+            "TIDEGATE_TRAINING_STORAGE that all nodes reach: a shared folder, or an address of an object store"
+        )
+
+
+def prepare(optimizer: AdamW, step: int) -> None:
+    """Give AdamW the state of an optimizer that has made ``step`` steps, moments zero."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            optimizer.state[parameter] = {
+                "step": torch.tensor(float(step)),
+                **{moment: torch.zeros_like(parameter) for moment in _MOMENTS},
+            }
+
+
+def load_whole(folder: RunFolder, step: int, model: nn.Module) -> None:
+    """Load the weights of any layout's checkpoint into a plain model on this process alone.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    state = {f"model.{name}": value for name, value in model.state_dict().items()}
+    with warnings.catch_warnings():  # that this is one process is what is meant
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+        try:
+            load(state, storage_reader=FsspecReader(folder.checkpoint(step)), no_dist=True)
+        except (Exception, CheckpointException) as error:
+            raise CheckpointError(f"the checkpoint at step {step} cannot be read: {_cause(error)}") from error
+    model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
+
+
+def _cause(error: BaseException) -> str:
+    """The first rank's reason in one line."""
+    if isinstance(error, CheckpointException):
+        causes = [failure[0] for failure in error.failures.values()]
+        return repr(causes[0]) if causes else "no reason given"
+    return repr(error)
+
+
+class _Flight:
+    """A checkpoint that is being written."""
+
+    def __init__(self, future: Future[Any]) -> None:
+        self._future = future
+        self._error: BaseException | None = None
+        self._followed = threading.Event()
+        self._followed.set()
+
+    def then(self, complete: Callable[[], None]) -> None:
+        """Call ``complete`` once the checkpoint is written."""
+        self._followed.clear()
+
+        def follow(future: Future[Any]) -> None:
+            try:
+                if future.exception() is None:
+                    complete()
+            except Exception as error:
+                self._error = error
+            finally:
+                self._followed.set()
+
+        self._future.add_done_callback(follow)
+
+    def wait(self) -> None:
+        try:
+            self._future.result(timeout=WRITE_TIMEOUT_S)
+            if not self._followed.wait(timeout=WRITE_TIMEOUT_S):
+                raise TimeoutError(f"not complete after {WRITE_TIMEOUT_S:.0f} s")
+        except (Exception, CheckpointException) as error:  # torch's is a BaseException
+            raise CheckpointError(f"a checkpoint could not be written: {_cause(error)}") from error
+        if self._error is not None:
+            raise CheckpointError(f"a checkpoint could not be completed: {self._error}") from self._error

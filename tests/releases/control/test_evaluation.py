@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import time
+
+from app.monitoring.sums import Sums, Tick
+from app.releases.control.evaluation import LATE_S, Judging, judged
+from app.releases.model.release import Release
+from tests.releases.documents import plan, release
+
+GUARDED = release(
+    plan=plan(guards=[{"metric": "errors", "tolerance": 1.5}, {"metric": "latency", "objective": "1s"}])
+)
+
+
+def tick(bad_challenger: int, bad_champion: int, n: int = 100) -> Tick:
+    errors = {"challenger": Sums(n, bad_challenger), "champion": Sums(n, bad_champion)}
+    return {"errors": errors, "latency": {"challenger": Sums(n, 0), "champion": Sums(n, 0)}}  # type: ignore[dict-item]
+
+
+def test_ticks_are_folded_once_whatever_is_read_again() -> None:
+    ticks = {number: tick(1, 1) for number in range(10)}
+    once = judged(GUARDED, ticks, now=10)
+    again = judged(once.release, ticks, now=10)
+    assert again.release == once.release
+    assert (once.counted, again.counted) == (1000, 1000)
+    in_two = judged(judged(GUARDED, {n: ticks[n] for n in range(4)}, now=4).release, ticks, now=10)
+    assert in_two.release == once.release
+    stored = Release.model_validate_json(once.release.model_dump_json())
+    assert judged(stored, {10: tick(1, 1)}, now=11) == judged(once.release, {10: tick(1, 1)}, now=11)
+
+
+def test_a_fail_says_who_and_how_much() -> None:
+    failed = judged(GUARDED, {number: tick(30, 1) for number in range(3)}, now=3)
+    assert failed.verdict == "fail"
+    assert failed.why.startswith("errors 30.00% of 300 against 1.00% of 300; e over all guards ")
+    assert failed.release.report is not None
+
+
+def test_too_little_is_undecided_and_says_so() -> None:
+    assert judged(GUARDED, {}, now=3).why == "no request has been judged yet"
+    few = judged(GUARDED, {0: tick(0, 0, n=1)}, now=1)
+    assert few.verdict == "undecided"
+    assert "errors undecided, e " in few.why
+    errors_only = {0: {"errors": tick(0, 0)["errors"]}}
+    assert "latency: nothing has arrived yet" in judged(GUARDED, errors_only, now=1).why
+    assert "errors: nothing has arrived for 90 s" in judged(few.release, {}, now=90).why
+
+
+def test_mirrored_pairs_count_too() -> None:
+    paired = {
+        number: {"errors/pairs": {"challenger": Sums(50, 20, 20), "champion": Sums(50, 0)}} for number in range(3)
+    }
+    found = judged(GUARDED, paired, now=3)  # type: ignore[arg-type]
+    assert (found.verdict, found.counted) == ("fail", 150)
+
+
+def test_without_guards_there_is_no_verdict() -> None:
+    free = release(plan=plan(guards=[], steps=[{"weight": 0.1, "gate": "time", "min_duration": "1s"}]))
+    found = judged(free, {0: tick(50, 0)}, now=1)
+    assert (found.verdict, found.counted, found.release.report) == ("undecided", 100, None)
+
+
+class Kept:
+    """Samples as Redis keeps them."""
+
+    def __init__(self) -> None:
+        self.held: dict[int, Tick] = {}
+
+    async def ticks(self, release: str, up_to: int) -> dict[int, Tick]:
+        return {number: tick for number, tick in self.held.items() if number <= up_to}
+
+    async def forget(self, release: str, up_to: int) -> None:
+        self.held = {number: tick for number, tick in self.held.items() if number > up_to}
+
+    async def drop(self, release: str) -> None:
+        self.held = {}
+
+
+async def test_samples_that_come_behind_their_tick_are_counted_as_dropped() -> None:
+    kept = Kept()
+    judging = Judging(kept)
+    then = int(time.time()) - LATE_S - 1
+    kept.held[then] = tick(1, 1)
+    looked = await judging.look(GUARDED)
+    assert (await judging.look(GUARDED)).counted == 100
+    assert judging.late == 0, "not yet forgotten: it may have to be read again"
+    await judging.stored(looked.release)
+    kept.held[then - 1] = tick(9, 0, n=20)
+    again = await judging.look(looked.release)
+    assert (again.counted, judging.late) == (100, 80)  # two metrics of two arms
+    await judging.stored(again.release)
+    assert (await judging.look(again.release)).counted == 100
+    assert judging.late == 80

@@ -1,0 +1,104 @@
+"""Layouts for real, in gloo processes: a few steps must follow one process in losses and in gradient norms.
+
+``python -m jobs.bench layouts`` does so for all of them, over more steps.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
+from app.training.config.degrees import Degrees
+from app.training.config.layout import Layout
+from app.training.recipe import Data
+from jobs.bench.layouts.curve import Curve, compare
+from jobs.bench.layouts.run import Run, measure, reference
+from jobs.bench.processes import GroupError
+from tests.recipes.bytelm.support import prose
+from tests.support.tiny import TinyConfig, TinyRecipe
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    """Three steps of the smallest decoder over text that needs no installation's files."""
+    recipe = ByteLMRecipe(ByteLMConfig(size="1m", sequence=32))
+    return Run(recipe, prose(sequence=32), steps=3, batch_size=8)
+
+
+@pytest.fixture(scope="module")
+def wanted(run: Run) -> Curve:
+    """The same by a plain loop."""
+    return reference(run)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        Layout(Degrees(dp_replicate=2), accumulation=2),
+        Layout(Degrees(dp_shard=2), activation_checkpointing=True),
+        Layout(Degrees(dp_replicate=2, dp_shard=2)),
+        Layout(Degrees(tp=2)),
+        Layout(Degrees(tp=2), sequence_parallel=True, loss_parallel=True),
+        Layout(Degrees(pp=2), "1F1B", 2, accumulation=2),
+        Layout(Degrees(pp=2), "ZBVZeroBubble", 4, activation_checkpointing=True),
+        Layout(Degrees(cp=2)),
+        Layout(Degrees(dp_shard=2, tp=2), sequence_parallel=True),
+        Layout(Degrees(dp_shard=2, cp=2)),
+        Layout(Degrees(pp=2, tp=2), "DualPipeV", 4, sequence_parallel=True, loss_parallel=True),
+        Layout(Degrees(pp=2, dp_shard=2, tp=2), "Interleaved1F1B", 2),
+    ],
+    ids=lambda layout: f"{layout.degrees} {layout.schedule or ''}".strip(),
+)
+def test_follows_one_process(run: Run, wanted: Curve, layout: Layout) -> None:
+    comparison = compare(measure(run, layout), wanted)
+    assert comparison.holds, comparison
+
+
+@pytest.fixture(scope="module")
+def mixture() -> Run:
+    """The same with experts."""
+    recipe = ByteLMRecipe(ByteLMConfig(size="3m-a1m", sequence=32))
+    return Run(recipe, prose(sequence=32), steps=3, batch_size=8, learning_rate=3e-4)
+
+
+@pytest.fixture(scope="module")
+def wanted_of_mixture(mixture: Run) -> Curve:
+    return reference(mixture)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        Layout(Degrees(dp_shard=2), ep=2, accumulation=2, activation_checkpointing=True),
+        Layout(Degrees(dp_replicate=2, cp=2), ep=2),
+        Layout(Degrees(pp=2, dp_shard=2), "ZBVZeroBubble", 4, ep=2),
+    ],
+    ids=lambda layout: f"ep={layout.ep} of {layout.degrees}",
+)
+def test_experts_of_other_ranks_follow_one_process(mixture: Run, wanted_of_mixture: Curve, layout: Layout) -> None:
+    comparison = compare(measure(mixture, layout), wanted_of_mixture)
+    assert comparison.holds, comparison
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [Layout(Degrees(dp_replicate=2), accumulation=2), Layout(Degrees(dp_shard=2))],
+    ids=lambda layout: str(layout.degrees),
+)
+def test_a_recipe_without_a_plan_gets_data_parallelism(layout: Layout) -> None:
+    recipe = TinyRecipe(TinyConfig(dropout=0.0))
+    run = Run(recipe, recipe.prepare(), steps=5, batch_size=32, learning_rate=0.01)
+    comparison = compare(measure(run, layout), reference(run))
+    assert comparison.holds, comparison
+
+
+def test_a_run_that_sees_other_rows_is_told_apart(run: Run, wanted: Curve) -> None:
+    """The comparison can fail: the same model, another order of the rows."""
+    other = Run(run.recipe, run.data, run.steps, run.batch_size, seed=1)
+    assert not compare(reference(other), wanted).holds
+
+
+def test_a_process_that_fails_ends_the_group(run: Run) -> None:
+    broken = Run(run.recipe, Data({}, {}, ""), run.steps, run.batch_size)
+    with pytest.raises(GroupError, match=r"(?s)rank [01]: .*StopIteration"):
+        measure(broken, Layout(Degrees(dp_replicate=2)), timeout_s=60)
