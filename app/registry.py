@@ -29,8 +29,6 @@ from mlflow.types import TensorSpec as MlflowTensorSpec
 from app.model_spec import FieldSpec, ModelSpec, ParameterSpec
 from app.settings import MlflowSettings
 
-CHAMPION = "champion"
-CHALLENGER = "challenger"
 SERVING_TAG = "tidegate.serving"
 FEATURES_KEY = "tidegate.features"
 FEATURE_VIEWS_KEY = "tidegate.feature_views"
