@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from ray.serve._private.grpc_util import gRPCGenericServer as GrpcServer
+    from ray.serve._private.grpc_util import gRPCGenericServer
     from ray.serve.schema import DeploymentStatusOverview
+
+    GrpcServer: TypeAlias = gRPCGenericServer
 
 CHECKED_AGAINST = "2.60"
 """The release of Ray whose private modules these are."""
@@ -29,13 +31,12 @@ NOISY_LOGGERS: Mapping[str, Mapping[str, int]] = {
         "ray.data._internal.progress": logging.ERROR,  # warns that its progress bars are off
     },
 }
-"""Levels by logger, by what is used of Ray."""
+"""Level by logger, by the part of Ray that is used."""
 _NOT_SHARED = ("grpc.so_reuseport", 0)
 
 __all__ = [
     "CHECKED_AGAINST",
     "NOISY_LOGGERS",
-    "GrpcServer",
     "draining_nodes",
     "free_resources",
     "is_lost_worker",
@@ -48,7 +49,7 @@ __all__ = [
 
 
 def open_no_grpc_port() -> None:
-    """Make Serve open no gRPC port in this process; called before its servers start, in a deployment's constructor.
+    """Makes Serve open no gRPC port in this process; called before its servers start, in a deployment's constructor.
 
     With one gRPC application HAProxy gives every call to that; with two each call must name its own in metadata
     (``haproxy_templates.py``). Serve opens a gRPC port for every application with a route and has no option against
@@ -66,11 +67,11 @@ def _off(_: Any) -> bool:
 
 
 def share_no_port() -> None:
-    """Make gRPC servers that Serve starts in this process refuse a port that another process has.
+    """Makes gRPC servers that Serve starts in this process refuse a port that another process has.
 
     Serve asks gRPC not to share ports, but with the option's value as text, which gRPC ignores
-    (``start_grpc_server``). Where several Ray nodes are one machine, each node hands out the same ports, and a replica
-    of a version could then get calls that are the gateway's. Refused, Serve tries the next port.
+    (``start_grpc_server``). Where several Ray nodes are one machine, each node hands out the same ports, and a
+    replica of a version could then get calls that are the gateway's. Refused, Serve tries the next port.
     """
     from ray.serve._private.constants import DEFAULT_GRPC_SERVER_OPTIONS
 
@@ -117,7 +118,7 @@ def is_lost_worker(error: Exception) -> bool:
 
 
 def run_node(gcs_address: str, address: str, **parameters: Any) -> int:
-    """Run a Ray node beside the head, until SIGTERM or until a process of the node dies; returns the exit code 1 then.
+    """Runs a Ray node beside the head until SIGTERM or until a process of the node dies; then returns exit code 1.
 
     Ray's command refuses further nodes while Ray is kept on the loopback address, so this builds the node as ``ray
     start --address --block`` does. Ray's handler of SIGTERM ends the node's processes. Ray's reaper kills the process

@@ -1,4 +1,4 @@
-"""Ray's private modules: those that are used exist and are asked where they are replaced; nothing else imports any."""
+"""Ray's private modules: the names that are used exist, and one module alone imports them."""
 
 from __future__ import annotations
 
