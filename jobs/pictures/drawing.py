@@ -50,9 +50,9 @@ class Box:
         """The rectangle and its text, centred."""
         middle = self.x + self.width // 2
         first = self.y + self.height // 2 - 8 * len(self.notes) + 5
+        size = f'width="{self.width}" height="{self.height}"'
         lines = [
-            f'<rect class="box {self.kind}" x="{self.x}" y="{self.y}" '
-            f'width="{self.width}" height="{self.height}" rx="6"/>',
+            f'<rect class="box {self.kind}" x="{self.x}" y="{self.y}" {size} rx="6"/>',
             f'<text class="name" x="{middle}" y="{first}">{escape(self.name)}</text>',
         ]
         for place, note in enumerate(self.notes, start=1):

@@ -25,6 +25,6 @@ def test_picture_is_well_formed_and_asks_nothing_of_the_net(text: str) -> None:
 
 
 def test_phase_that_is_not_drawn_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(release.FORWARD, "settling")  # type: ignore[misc]
+    monkeypatch.delitem(release.FORWARD, "settling")
     with pytest.raises(AssertionError, match="settling"):
         release.draw()
