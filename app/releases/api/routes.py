@@ -63,7 +63,7 @@ class BeginBody(BaseModel):
         description="The challenger: a version's number, or an alias in the registry", examples=[2, "challenger"]
     )
     plan: dict[str, Any] = Field(
-        description="As in the schema Plan; durations also as text with a unit (90s, 5m, 2h), and a latency "
+        description="As in the schema ReleasePlan; durations also as text with a unit (90s, 5m, 2h), and a latency "
         "objective always so (250ms)",
         examples=[
             {

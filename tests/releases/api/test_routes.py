@@ -377,7 +377,7 @@ async def test_the_document_describes_every_route_and_error(world: World) -> Non
         "201", "400", "401", "403", "409", "413", "500", "503",
     }  # fmt: skip
     assert "422" not in json.dumps(document)
-    assert "Plan" in document["components"]["schemas"]
+    assert "ReleasePlan" in document["components"]["schemas"]
     references = set(_references(document))
     assert references
     assert references <= {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
