@@ -5,36 +5,35 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from app.web.errors import (
-    BrokenModelError,
-    ForbiddenError,
-    GatewayError,
-    InputError,
-    LateAnswerError,
-    MissingFeatureError,
-    NoAnswerError,
-    NotAllowedError,
-    RateLimitedError,
+from app.errors import (
+    DeadlineExceededError,
+    InvalidArgumentError,
+    ModelError,
+    PermissionDeniedError,
+    ResourceExhaustedError,
+    TidegateError,
     TooLargeError,
-    UnknownModelError,
+    UnauthenticatedError,
+    UnavailableError,
     UnsupportedMediaError,
 )
+from app.gateway.errors import MissingFeatureError, ModelNotFoundError
 
-Errors = Collection[type[GatewayError]]
+Errors = Collection[type[TidegateError]]
 
-OF_A_MODEL: Errors = (UnknownModelError, NoAnswerError)
+OF_A_MODEL: Errors = (ModelNotFoundError, UnavailableError)
 """What a question about a model can meet."""
 OF_INFERENCE: Errors = (
     *OF_A_MODEL,
-    NotAllowedError,
-    ForbiddenError,
-    RateLimitedError,
-    InputError,
+    UnauthenticatedError,
+    PermissionDeniedError,
+    ResourceExhaustedError,
+    InvalidArgumentError,
     TooLargeError,
     UnsupportedMediaError,
     MissingFeatureError,
-    LateAnswerError,
-    BrokenModelError,
+    DeadlineExceededError,
+    ModelError,
 )
 """What an inference request can meet."""
 
@@ -102,7 +101,7 @@ HEADERS: list[dict[str, Any]] = [
 
 
 def responses(
-    errors: Errors, schema: str = "Error", statuses: Mapping[type[GatewayError], int] | None = None
+    errors: Errors, schema: str = "Error", statuses: Mapping[type[TidegateError], int] | None = None
 ) -> dict[int | str, dict[str, Any]]:
     """The responses of these errors, and of a defect of the gateway (500).
 
@@ -111,10 +110,10 @@ def responses(
         statuses: of the errors whose status in this protocol is not their own.
     """
     found: dict[int | str, dict[str, Any]] = {}
-    every: tuple[type[GatewayError], ...] = (*errors, GatewayError)
+    every: tuple[type[TidegateError], ...] = (*errors, TidegateError)
     for error in sorted(every, key=lambda error: error.status):
         status = (statuses or {}).get(error, error.status)
-        sentence = (error.__doc__ or "").splitlines()[0] if error is not GatewayError else "A defect of the gateway."
+        sentence = (error.__doc__ or "").splitlines()[0] if error is not TidegateError else "A defect of the gateway."
         if status in found:
             found[status]["description"] += f" {sentence}"
             continue
@@ -122,7 +121,7 @@ def responses(
             "description": sentence,
             "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
         }
-        if error.retry_after_s is not None or error is RateLimitedError:
+        if error.retry_after_s is not None or error is ResourceExhaustedError:
             found[status]["headers"] = {
                 "Retry-After": {"schema": {"type": "integer"}, "description": "When to try again, seconds"}
             }

@@ -14,6 +14,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.routing import Route
 
+from app.errors import UnavailableError
 from app.gateway.access.admission import Admission
 from app.gateway.http.endpoint import Answer, Endpoint, Exchange, compressed, failed
 from app.gateway.inference.call import InferCall
@@ -24,7 +25,6 @@ from app.gateway.protocols.v2 import request as v2_request
 from app.gateway.protocols.v2 import response as v2_reply
 from app.gateway.protocols.v2.binary import LENGTH_HEADER
 from app.model_spec import ModelSpec
-from app.web.errors import NoAnswerError
 from app.web.openapi_parts import OF_A_MODEL, responses
 
 PLATFORM = "mlflow_pyfunc"
@@ -91,10 +91,10 @@ def router(plane: DataPlane, ready: Callable[[], bool], version: str) -> APIRout
     async def server_live() -> dict[str, bool]:
         return {"live": True}
 
-    @routes.get("/health/ready", responses=responses((NoAnswerError,)))
+    @routes.get("/health/ready", responses=responses((UnavailableError,)))
     async def server_ready() -> dict[str, bool]:
         if not ready():
-            raise NoAnswerError("route tables have not been read yet")
+            raise UnavailableError("route tables have not been read yet")
         return {"ready": True}
 
     @routes.get("/models/{model}", responses=responses(OF_A_MODEL))
