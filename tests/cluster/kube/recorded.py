@@ -12,7 +12,7 @@ from typing import Any
 from cluster.kube.errors import ExistsError, KubeError
 from cluster.kube.manifest import Key, Object, key_of
 from cluster.kube.picture import Picture
-from tests.cluster.specs import SPECS
+from tests.cluster.recordings import TRANSCRIPTS
 
 Change = tuple[str, Object]
 
@@ -110,7 +110,7 @@ class Recorded:
 
 def transcript(name: str) -> list[dict[str, Any]]:
     """The watch lines of a recording, in their order."""
-    lines = [json.loads(line) for line in (SPECS / "transcripts" / f"{name}.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (TRANSCRIPTS / f"{name}.jsonl").read_text().splitlines()]
     return [line for line in lines if "watch" in line and line["type"] != "BOOKMARK"]
 
 

@@ -8,10 +8,7 @@ from cluster.kube import errors
 from cluster.kube.manifest import Key
 from cluster.kube.status_errors import error_of
 from tests.cluster.kube.conftest import RAY, Serve
-from tests.cluster.specs import needs_specs
 from tests.support.fake_api_server import Asked, Exchange, composed, moved, recorded
-
-pytestmark = needs_specs
 
 LIST = "/apis/ray.io/v1/namespaces/team-a/rayclusters"
 DEMO = Key("ray.io/v1", "RayCluster", "demo", "team-a")

@@ -13,10 +13,7 @@ from cluster.kube.errors import KubeError, NotFoundError, StaleError, TestFailed
 from cluster.kube.manifest import Object
 from cluster.kube.refusals import Refusals
 from tests.cluster.kube.conftest import RAY, Serve
-from tests.cluster.specs import needs_specs
 from tests.support.fake_api_server import Exchange, Hold, composed, moved, recorded, transcript
-
-pytestmark = needs_specs
 
 AU = f"{RAY}/namespaces/demo/rayclusters/au"
 DEMO = f"{RAY}/namespaces/team-a/rayclusters/demo"

@@ -12,12 +12,11 @@ from cluster.kube.health import Health, health, warnings
 from cluster.kube.manifest import Key, Object, key_of
 from cluster.kube.picture import Picture
 from tests.cluster.kube.recorded import pictures
-from tests.cluster.specs import SPECS, needs_specs
+from tests.cluster.recordings import TRANSCRIPTS
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 
 
-@needs_specs
 @pytest.mark.parametrize(
     ("recording", "name", "expected"),
     [
@@ -117,7 +116,6 @@ def _short(line: str) -> str:
     return line.partition(";")[0]
 
 
-@needs_specs
 def test_why_names_the_cause_and_not_its_traceback() -> None:
     found = {}
     for _, (_, obj), picture in pictures("23_rayservice_upgrade"):
@@ -127,10 +125,9 @@ def test_why_names_the_cause_and_not_its_traceback() -> None:
     assert "Traceback" not in found["failed"]
 
 
-@needs_specs
 def test_the_operators_refusals() -> None:
     """47 of the 51 objects that the API server took are refused: each kind has its sign, and the rule's words."""
-    recording = json.loads((SPECS / "transcripts/10_operator_warnings.json").read_text())
+    recording = json.loads((TRANSCRIPTS / "10_operator_warnings.json").read_text())
     refused = 0
     for exchange in recording["exchanges"]:
         sent = exchange["request"]["body"]
@@ -152,9 +149,8 @@ def test_the_operators_refusals() -> None:
     assert refused == 47
 
 
-@needs_specs
 def test_a_cluster_whose_pods_the_server_refuses_tells_the_servers_words() -> None:
-    recording = json.loads((SPECS / "transcripts/10_operator_warnings.json").read_text())
+    recording = json.loads((TRANSCRIPTS / "10_operator_warnings.json").read_text())
     exchange = next(each for each in recording["exchanges"] if each["note"].startswith("restartPolicy not known"))
     events = [{"kind": "Event", "metadata": {}, **event} for event in exchange["after"]["events"]]
     condition = {"type": "HeadPodReady", "status": "False", "reason": "HeadPodNotFound"}
@@ -591,10 +587,7 @@ def test_events_of_an_object_that_had_this_name_before_are_not_its_own() -> None
 
 
 def test_events_of_both_apis_read_alike() -> None:
-    recording = SPECS / "transcripts/10_operator_warnings.json"
-    if not recording.is_file():
-        pytest.skip("no specifications")
-    core = json.loads(recording.read_text())["same_events_as_core_v1"]
+    core = json.loads((TRANSCRIPTS / "10_operator_warnings.json").read_text())["same_events_as_core_v1"]
     read = warnings(each if "kind" in each else {"kind": "Event", **each} for each in core)
     assert read
     assert all(event.name and event.text and event.reason for event in read)

@@ -23,7 +23,6 @@ from cluster.kube.readback import (
     without_scaled_replicas,
 )
 from cluster.kube.running import told
-from tests.cluster.specs import needs_specs
 from tests.support.fake_api_server import recorded, transcript
 
 MANIFEST = "the unchanged manifest applied again"
@@ -31,7 +30,6 @@ AUTOSCALED = "the object after the autoscaler wrote replicas"
 SHRUNK = "after the scale down"
 
 
-@needs_specs
 class TestRecorded:
     """A real RayCluster that Ray's autoscaler raised to two workers and brought back."""
 

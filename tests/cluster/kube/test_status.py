@@ -20,7 +20,6 @@ from cluster.kube.verbs import status
 from cluster.kube.verbs.status import look, show, watch_status
 from tests.cluster.kube.recorded import Recorded, picture_at
 from tests.cluster.kube.test_health import CLUSTER, NOW, RUNNING, cluster_with, ray_pod
-from tests.cluster.specs import needs_specs
 
 
 def board_at(recording: str, seconds: float, *kinds: str) -> Board:
@@ -34,7 +33,6 @@ def shown(found: Board) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
-@needs_specs
 def test_a_broken_application_is_seen_at_one_look_although_ready_is_true() -> None:
     found = board_at("23_rayservice_upgrade", 70.0, "RayService", "Service")
     assert not found.ready
@@ -48,7 +46,6 @@ def test_a_broken_application_is_seen_at_one_look_although_ready_is_true() -> No
     assert [(row.reason, row.count) for row in found.warnings] == [("FailedToUpdateServeApplications", 2)]
 
 
-@needs_specs
 def test_an_upgrade_shows_both_clusters_and_which_one_answers() -> None:
     found = board_at("23_rayservice_upgrade", 40.0, "RayService")
     assert [(row.kind, row.name, row.state) for row in found.objects] == [
@@ -64,7 +61,6 @@ def test_an_upgrade_shows_both_clusters_and_which_one_answers() -> None:
     assert [row.name for row in found.pods] == ["sv-w6t2g-head-88sfs"]
 
 
-@needs_specs
 def test_groups_count_what_is_wanted_and_ready_and_name_who_leaves() -> None:
     growing = board_at("24_autoscaler_v2", 48.74, "RayCluster").groups[1]
     assert (growing.name, growing.least, growing.wanted, growing.ready, growing.most) == ("w", 0, 2, 1, 2)
@@ -74,7 +70,6 @@ def test_groups_count_what_is_wanted_and_ready_and_name_who_leaves() -> None:
     assert fixed.note == "fixed: no autoscaler"
 
 
-@needs_specs
 def test_pods_that_cannot_be_placed_say_so_once() -> None:
     found = board_at("21_rayjob_success", 0.5, "RayJob")
     assert [(row.name.split("-")[-2], row.why) for row in found.pods] == [

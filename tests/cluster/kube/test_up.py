@@ -27,10 +27,7 @@ from cluster.kube.manifest import Key, Object
 from cluster.kube.readback import Carried, Prepared
 from cluster.kube.verbs import apply, diff, down, scale
 from tests.cluster.kube.conftest import RAY, Serve, discovery
-from tests.cluster.specs import needs_specs
 from tests.support.fake_api_server import Exchange, Hold, composed, moved, recorded, transcript
-
-pytestmark = needs_specs
 
 WHY = "a set of our own"
 SETTINGS: Object = {

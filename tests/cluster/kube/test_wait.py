@@ -13,7 +13,6 @@ from cluster.kube.health import Health
 from cluster.kube.manifest import Key, Object
 from cluster.kube.wait import wait_until_ready
 from tests.cluster.kube.recorded import Recorded, transcript
-from tests.cluster.specs import needs_specs
 
 CLAIM = Key("v1", "PersistentVolumeClaim", "shared", "n")
 SERVICE = Key("ray.io/v1", "RayService", "sv", "demo")
@@ -116,7 +115,6 @@ def test_what_may_not_be_watched_is_an_error_and_no_endless_wait() -> None:
         wait_until_ready(kube, [CLAIM], time.monotonic() + 60, lambda found: None)
 
 
-@needs_specs
 def test_a_recorded_service_becomes_ready_by_way_of_its_start() -> None:
     kube, told = Recorded(), Told()
 
