@@ -111,6 +111,9 @@ class NotFoundError(TidegateError):
 
     status = HTTPStatus.NOT_FOUND
     grpc_code = "NOT_FOUND"
+    exit_code = 1
+    retry_after_s: int | None = None  # also where a module's own base class is temporary
+    temporary = False
 
 
 class FailedPreconditionError(TidegateError):
@@ -119,6 +122,8 @@ class FailedPreconditionError(TidegateError):
     status = HTTPStatus.CONFLICT
     grpc_code = "FAILED_PRECONDITION"
     exit_code = 7
+    retry_after_s: int | None = None
+    temporary = False
 
 
 class ResourceExhaustedError(TidegateError):
@@ -143,7 +148,7 @@ class UnavailableError(TidegateError):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     grpc_code = "UNAVAILABLE"
     exit_code = 4
-    retry_after_s = RETRY_AFTER_S
+    retry_after_s: int | None = RETRY_AFTER_S
     temporary = True
 
 
@@ -157,6 +162,7 @@ class DeadlineExceededError(TidegateError):
     status = HTTPStatus.GATEWAY_TIMEOUT
     grpc_code = "DEADLINE_EXCEEDED"
     exit_code = 3
+    retry_after_s: int | None = None
     temporary = True
 
 

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from app.errors import FailedPreconditionError, NotFoundError, UnavailableError
+from app.errors import (
+    DeadlineExceededError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    ModelError,
+    NotFoundError,
+    PermissionDeniedError,
+    ResourceExhaustedError,
+    TidegateError,
+    TooLargeError,
+    UnauthenticatedError,
+    UnavailableError,
+    UnsupportedMediaError,
+)
 
 
 class ModelNotFoundError(NotFoundError):
@@ -19,3 +32,20 @@ class MissingFeatureError(FailedPreconditionError):
 
 class FeatureStoreUnavailableError(UnavailableError):
     """The feature store does not answer, and the model needs a feature that has no default."""
+
+
+OF_A_MODEL: tuple[type[TidegateError], ...] = (ModelNotFoundError, UnavailableError)
+"""The errors of a question about a model."""
+OF_INFERENCE: tuple[type[TidegateError], ...] = (
+    *OF_A_MODEL,
+    UnauthenticatedError,
+    PermissionDeniedError,
+    ResourceExhaustedError,
+    InvalidArgumentError,
+    TooLargeError,
+    UnsupportedMediaError,
+    MissingFeatureError,
+    DeadlineExceededError,
+    ModelError,
+)
+"""The errors of an inference request."""

@@ -34,7 +34,7 @@ from app.serving.quiet_log import QUIET
 from app.settings import get_settings
 
 
-class StuckError(RuntimeError):
+class StuckError(TidegateError):
     """An inline model's code has not come back for too long; Serve replaces the replica."""
 
 

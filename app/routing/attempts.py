@@ -9,29 +9,30 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from app.errors import DeadlineExceededError, ModelError, OverloadedError, TidegateError, UnavailableError
 from app.routing.breaker import Breaker, RetryBudget
 from app.settings import RoutingSettings
 
 T = TypeVar("T")
 
 
-class VersionFailedError(Exception):
+class VersionFailedError(TidegateError):
     """A version gave no answer to one attempt. Base of the reasons below."""
 
 
-class VersionUnavailableError(VersionFailedError):
+class VersionUnavailableError(VersionFailedError, UnavailableError):
     """No replica took the call, or the one that did is gone: the same version may be asked again."""
 
 
-class VersionOverloadedError(VersionUnavailableError):
+class VersionOverloadedError(VersionUnavailableError, OverloadedError):
     """The version refuses further requests for now (backpressure)."""
 
 
-class VersionTimedOutError(VersionUnavailableError):
+class VersionTimedOutError(DeadlineExceededError, VersionUnavailableError):
     """The version did not answer within the attempt's time."""
 
 
-class ModelRaisedError(VersionFailedError):
+class ModelRaisedError(VersionFailedError, ModelError):
     """The model's own code raised: asking the same version again would raise again."""
 
 

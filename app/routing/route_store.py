@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from redis.asyncio import Redis
 
+from app.errors import FailedPreconditionError
 from app.redis_client import connect as connect  # for those who need the store and its client
 from app.routing.redis_watch import Watch
 from app.routing.route_table import RouteError, RouteTable, decode, new_table, newest
@@ -30,7 +31,7 @@ return 1
 """
 
 
-class RevisionConflictError(RouteError):
+class RevisionConflictError(FailedPreconditionError, RouteError):
     """The table was changed by someone else in between."""
 
 

@@ -5,37 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from app.errors import (
-    DeadlineExceededError,
-    InvalidArgumentError,
-    ModelError,
-    PermissionDeniedError,
-    ResourceExhaustedError,
-    TidegateError,
-    TooLargeError,
-    UnauthenticatedError,
-    UnavailableError,
-    UnsupportedMediaError,
-)
-from app.gateway.errors import MissingFeatureError, ModelNotFoundError
+from app.errors import ResourceExhaustedError, TidegateError
 
 Errors = Collection[type[TidegateError]]
-
-OF_A_MODEL: Errors = (ModelNotFoundError, UnavailableError)
-"""What a question about a model can meet."""
-OF_INFERENCE: Errors = (
-    *OF_A_MODEL,
-    UnauthenticatedError,
-    PermissionDeniedError,
-    ResourceExhaustedError,
-    InvalidArgumentError,
-    TooLargeError,
-    UnsupportedMediaError,
-    MissingFeatureError,
-    DeadlineExceededError,
-    ModelError,
-)
-"""What an inference request can meet."""
 
 SCHEMAS: dict[str, Any] = {
     "Error": {

@@ -18,12 +18,12 @@ from app.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from app.gateway.errors import ModelNotFoundError
+from app.gateway.errors import OF_A_MODEL, ModelNotFoundError
 from app.routing.readback import NotFollowedError, await_followed
 from app.routing.route_store import RevisionConflictError, RouteStore
 from app.routing.route_table import RouteError, RouteTable, UnderWayError, with_entity, with_weights
 from app.web.keys import Door, Scope
-from app.web.openapi_parts import OF_A_MODEL, responses
+from app.web.openapi_parts import responses
 
 FOLLOW_TIMEOUT_S = 5.0
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from app.errors import RETRY_AFTER_S, TidegateError
+from app.errors import RETRY_AFTER_S, FailedPreconditionError, TidegateError
 from app.registry import RegistryError
 from app.releases.api.event_stream import TooManyFollowersError
 from app.releases.control.cluster_state import ServeAwayError
@@ -18,7 +18,7 @@ from app.releases.lifecycle.commands import RefusedError
 from app.releases.model.plan import PlanError
 
 
-class EventsOffError(RuntimeError):
+class EventsOffError(FailedPreconditionError):
     """Nothing in the registry begins a release, by the settings."""
 
 

@@ -27,6 +27,7 @@ from starlette.routing import Route
 
 from app.errors import InvalidArgumentError, ModelError, TidegateError, UnsupportedMediaError
 from app.gateway.access.admission import Admission
+from app.gateway.errors import OF_A_MODEL
 from app.gateway.http.endpoint import JSON, Answer, Endpoint, Exchange, compressed
 from app.gateway.inference.call import InferCall
 from app.gateway.inference.dataplane import DataPlane
@@ -36,7 +37,7 @@ from app.gateway.protocols.json_tensors import Arrays
 from app.gateway.protocols.pinning import Pinning
 from app.model_spec import ModelSpec
 from app.serving.batch import Outputs
-from app.web.openapi_parts import OF_A_MODEL, responses
+from app.web.openapi_parts import responses
 
 CSV = "text/csv"
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")

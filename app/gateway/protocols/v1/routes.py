@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from app.errors import InvalidArgumentError
 from app.gateway.access.admission import Admission
+from app.gateway.errors import OF_A_MODEL
 from app.gateway.http.endpoint import Answer, Endpoint, Exchange, compressed, failed
 from app.gateway.inference.call import InferCall
 from app.gateway.inference.dataplane import DataPlane
@@ -26,7 +27,7 @@ from app.gateway.protocols.json_tensors import Arrays
 from app.gateway.protocols.pinning import Pinning
 from app.model_spec import ModelSpec
 from app.serving.batch import Outputs
-from app.web.openapi_parts import OF_A_MODEL, responses
+from app.web.openapi_parts import responses
 
 
 class _Request(msgspec.Struct, forbid_unknown_fields=True):

@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from app.errors import UnavailableError
 from app.gateway.access.admission import Admission
+from app.gateway.errors import OF_A_MODEL
 from app.gateway.http.endpoint import Answer, Endpoint, Exchange, compressed, failed
 from app.gateway.inference.call import InferCall
 from app.gateway.inference.dataplane import DataPlane
@@ -25,7 +26,7 @@ from app.gateway.protocols.v2 import request as v2_request
 from app.gateway.protocols.v2 import response as v2_reply
 from app.gateway.protocols.v2.binary import LENGTH_HEADER
 from app.model_spec import ModelSpec
-from app.web.openapi_parts import OF_A_MODEL, responses
+from app.web.openapi_parts import responses
 
 PLATFORM = "mlflow_pyfunc"
 EXTENSIONS = ["binary_tensor_data"]
