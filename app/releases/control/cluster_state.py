@@ -14,6 +14,7 @@ from typing import Any
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from app.errors import UnavailableError
 from app.ray_internals import running_replicas
 from app.releases.control.background_tasks import BackgroundTasks
 from app.routing.readback import await_followed
@@ -34,7 +35,7 @@ UNLIMITED_REPLICAS = 1_000_000
 """Replicas of an inline version: every gateway replica answers with it."""
 
 
-class ServeUnavailableError(RuntimeError):
+class ServeUnavailableError(UnavailableError):
     """Serve's controller does not answer."""
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from app.errors import FailedPreconditionError
 from app.releases.lifecycle.phases import begin_phase, begin_restoring, with_history
 from app.releases.model.release import LEAVING, Ending, Release
 
 
-class OrderRefusedError(ValueError):
+class OrderRefusedError(FailedPreconditionError):
     """A command that the release cannot take where it is."""
 
 
