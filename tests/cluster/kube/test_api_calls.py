@@ -10,10 +10,7 @@ import pytest
 from cluster.kube import errors, transport
 from cluster.kube.manifest import Key
 from tests.cluster.kube.conftest import RAY, Serve, resources
-from tests.cluster.specs import needs_specs
 from tests.support.fake_api_server import Drop, composed, recorded
-
-pytestmark = needs_specs
 
 DEMO = Key("ray.io/v1", "RayCluster", "demo", "team-a")
 DEMO_PATH = f"{RAY}/namespaces/team-a/rayclusters/demo"
