@@ -122,14 +122,15 @@ class Progress:
             self.say(now)
 
 
-def exit_code_of(command: Callable[[], int | None], *, narrow: bool = False) -> int:
+def exit_code_of(command: Callable[[], int | None], *, highest: int = 255) -> int:
     """Run a command and return its exit code.
 
     An error of :mod:`app.errors` becomes its sentence on stderr and its exit code, and one of the libraries in
     ``FAILURES`` becomes 1. Any other one is a defect and passes through with its traceback.
 
     Args:
-        narrow: errors end with 1 or 2 only, because the command has a meaning of its own for higher codes.
+        highest: of an error; one with a higher code ends with 1, because the command has a meaning of its own for
+            that code.
     """
     try:
         code = command() or exit_codes.DONE
@@ -145,7 +146,7 @@ def exit_code_of(command: Callable[[], int | None], *, narrow: bool = False) -> 
         if failure is None:
             raise
         print_error(failure.sentence)
-        return exit_codes.FAILED if narrow and failure.exit_code != exit_codes.NOT_UNDERSTOOD else failure.exit_code
+        return failure.exit_code if failure.exit_code <= highest else exit_codes.FAILED
     return code
 
 

@@ -8,14 +8,31 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from rich.console import Console
 
+from app.errors import DeadlineExceededError, InvalidArgumentError
 from app.terminal import Progress, exit_code_of
 
 
-def _raising(error: BaseException) -> int:
+def _raising(error: BaseException, highest: int = 255) -> int:
     def command() -> int:
         raise error
 
-    return exit_code_of(command)
+    return exit_code_of(command, highest=highest)
+
+
+@pytest.mark.parametrize(
+    ("error", "highest", "code"),
+    [
+        (DeadlineExceededError("late"), 255, 3),
+        (DeadlineExceededError("late"), 2, 1),
+        (InvalidArgumentError("wrong"), 2, 2),
+        (InvalidArgumentError("wrong"), 1, 1),
+    ],
+)
+def test_error_ends_with_its_exit_code(
+    error: Exception, highest: int, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _raising(error, highest) == code
+    assert capsys.readouterr().err == f"{error}\n"
 
 
 def test_library_error_becomes_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:

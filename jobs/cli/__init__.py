@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import typer
 import typer.main
 
+from app.exit_codes import NOT_UNDERSTOOD
 from jobs.cli.lazy import LazyCommand, lazy_group
 
 _PLATFORM, _MODELS, _OPERATION = "The platform", "Models, from training to traffic", "Operation"
@@ -35,7 +36,7 @@ COMMANDS = {
 }
 
 app = typer.Typer(
-    cls=lazy_group(COMMANDS, narrow=True),
+    cls=lazy_group(COMMANDS, highest=NOT_UNDERSTOOD),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

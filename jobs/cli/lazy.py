@@ -34,14 +34,14 @@ def load(name: str, module: str) -> typer.Typer:
 
 
 def lazy_group(
-    commands: Mapping[str, LazyCommand], *, narrow: bool, load: Callable[[str, str], typer.Typer] = load
+    commands: Mapping[str, LazyCommand], *, highest: int, load: Callable[[str, str], typer.Typer] = load
 ) -> type[typer.core.TyperGroup]:
     """Returns a class for ``typer.Typer(cls=...)``: a group of these commands.
 
     What a command returns is the exit code; an error becomes its sentence and its exit code.
 
     Args:
-        narrow: errors end with 1 or 2 only, because the commands have a meaning of their own for higher codes.
+        highest: exit code of an error, as :func:`app.terminal.exit_code_of` has it.
         load: makes the application of a command from its name and module.
     """
 
@@ -64,6 +64,6 @@ def lazy_group(
 
         def invoke(self, ctx: Any) -> Any:
             call = super().invoke
-            raise typer.Exit(exit_code_of(lambda: call(ctx), narrow=narrow))
+            raise typer.Exit(exit_code_of(lambda: call(ctx), highest=highest))
 
     return LazyGroup
