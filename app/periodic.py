@@ -68,9 +68,9 @@ class Periodic:
         self._task: asyncio.Task[None] | None = None
 
     @property
-    def started(self) -> bool:
-        """True once :meth:`start` was called."""
-        return self._task is not None
+    def running(self) -> bool:
+        """True from :meth:`start` until a stop is requested."""
+        return self._task is not None and not self._stopping
 
     @property
     def stopping(self) -> bool:
@@ -152,8 +152,12 @@ class Periodic:
     async def _pause(self) -> None:
         if self._stopping:
             return
+        pause_s = self._pause_s()
+        if pause_s is None:
+            await self._wake.wait()
+            return
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._pause_s()):
+            async with asyncio.timeout(pause_s):
                 await self._wake.wait()
 
     def _pause_s(self) -> float | None:

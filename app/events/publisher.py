@@ -79,9 +79,10 @@ class Publisher(Generic[R]):
         """Sends what is held, for at most ``timeout_s`` seconds; the rest is dropped and counted."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
+        was_running = self._sends.running
         self._sends.request_stop()
         self._enough.set()
-        if self._sends.started:
+        if was_running:
             await self._sends.stop(timeout_s)
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(deadline):
