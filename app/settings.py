@@ -29,6 +29,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from app.errors import InvalidArgumentError
+
 PREFIX = "TIDEGATE_"
 STACK_FILE = "stack.env"
 
@@ -68,7 +70,7 @@ NodeLabels = Annotated[
 """Labels that a Ray node must have, as in ``role=serving``; ``role=!training`` is every node but those."""
 
 
-class SettingsError(ValueError):
+class SettingsError(InvalidArgumentError, ValueError):
     """A variable holds a value that cannot be used; the message names variable, value and what is accepted."""
 
 

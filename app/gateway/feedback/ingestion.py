@@ -15,6 +15,7 @@ from typing import Annotated
 import msgspec
 from starlette.routing import Route
 
+from app.errors import InvalidArgumentError, OverloadedError, TooLargeError
 from app.events import EventIds, EventLog, Label, Publisher, hash_sticky_key
 from app.gateway.access.admission import Admission
 from app.gateway.http.endpoint import Answer, Endpoint, Exchange, failed
@@ -23,7 +24,6 @@ from app.gateway.trace_context import MAX_REQUEST_ID
 from app.monitoring.metrics import Counts
 from app.periodic import Periodic
 from app.settings import Settings
-from app.web.errors import InputError, TooBusyError, TooLargeError
 
 PUBLISH_S = 2.0
 """Interval at which counters are handed to Ray, seconds."""
@@ -54,31 +54,31 @@ def decode(body: bytes, most: int, key_id: str, event_id: Callable[[], str], now
         now_us: when a label became known that does not say, microseconds since the epoch.
 
     Raises:
-        InputError: not JSON, or a field that is not as it should be; none of the labels counts then.
+        InvalidArgumentError: not JSON, or a field that is not as it should be; none of the labels counts then.
         TooLargeError: more labels.
     """
     try:
         held = _decoder.decode(body)
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise InputError(f"neither a label nor a list of labels: {error}") from error
+        raise InvalidArgumentError(f"neither a label nor a list of labels: {error}") from error
     if isinstance(held, _Body):
         return [_label(held, "", key_id, event_id(), now_us)]
     if len(held) > most:
         raise TooLargeError(f"a request may have {most} labels; this one has {len(held)}")
     if not held:
-        raise InputError("the list has no labels; send at least one")
+        raise InvalidArgumentError("the list has no labels; send at least one")
     return [_label(one, f"[{index}].", key_id, event_id(), now_us) for index, one in enumerate(held)]
 
 
 def _label(body: _Body, where: str, key_id: str, event_id: str, now_us: int) -> Label:
     """One label; ``where`` goes before the names of its fields in what is said of them."""
     if not 0 <= body.label <= 1:
-        raise InputError(f"{where}label {body.label:g}: accepted is a number from 0 to 1")
+        raise InvalidArgumentError(f"{where}label {body.label:g}: accepted is a number from 0 to 1")
     at = now_us if body.event_time is msgspec.UNSET else _instant(f"{where}event_time", body.event_time)
     request_id, entity, predicted_at = body.request_id, body.entity, body.at
     if request_id is not msgspec.UNSET and entity is msgspec.UNSET and predicted_at is msgspec.UNSET:
         if not (0 < len(request_id) <= MAX_REQUEST_ID and request_id.isascii() and request_id.isprintable()):
-            raise InputError(
+            raise InvalidArgumentError(
                 f"{where}request_id {request_id[:MAX_REQUEST_ID]!r}: accepted is what x-request-id takes, printable "
                 f"ASCII of 1 to {MAX_REQUEST_ID} characters"
             )
@@ -96,7 +96,7 @@ def _label(body: _Body, where: str, key_id: str, event_id: str, now_us: int) -> 
             predicted_at=_instant(f"{where}at", predicted_at),
         )
     given = [name for name in ("request_id", "entity", "at") if getattr(body, name) is not msgspec.UNSET]
-    raise InputError(
+    raise InvalidArgumentError(
         f"{where.rstrip('.') or 'the label'} has {' and '.join(given) or 'none of request_id, entity and at'}; "
         "accepted is either request_id, or entity (the sticky key) with at (when it was predicted)"
     )
@@ -109,7 +109,7 @@ def _instant(name: str, value: str | float) -> int:
     except (msgspec.ValidationError, OverflowError):
         seconds = -1.0
     if not 0 <= seconds <= MAX_TIME_S:
-        raise InputError(
+        raise InvalidArgumentError(
             f"{name} {value!r}: accepted are seconds since the epoch up to {MAX_TIME_S}, or an instant by RFC 3339 "
             "with its offset, as 2025-10-09T08:53:20Z"
         )
@@ -146,15 +146,17 @@ class Feedback:
         """Take the labels of a body, all or none. Returns how many they are.
 
         Raises:
-            InputError, TooLargeError: what is wrong with them.
-            UnknownModelError: a model that is not served here; NoAnswerError: not known yet what is.
-            TooBusyError: so many do not fit beside those that still wait for Redis.
+            InvalidArgumentError, TooLargeError: what is wrong with them.
+            ModelNotFoundError: a model that is not served here; UnavailableError: not known yet what is.
+            OverloadedError: so many do not fit beside those that still wait for Redis.
         """
         labels = decode(body, self._max_batch, key_id, self._event_id, self._now_us())
         for model in {label.model for label in labels}:
             plane.table(model)  # refuses models that are not there: Redis must not fill with streams of any name
         if self._publisher.room() < len(labels):
-            raise TooBusyError(f"no room for {len(labels)} labels: the event log does not keep up; send them again")
+            raise OverloadedError(
+                f"no room for {len(labels)} labels: the event log does not keep up; send them again"
+            )
         for label in labels:
             self._publisher.offer(label)
         return len(labels)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from redis.asyncio import Redis
 
+from app.errors import OverloadedError
 from app.releases.control.release_store import CHANGED, ReleaseStore
 from app.releases.model.release import Release
 from app.routing.redis_watch import Watch
@@ -16,7 +17,7 @@ MOST = 64
 """Followers of one replica at a time, all releases together."""
 
 
-class TooManyFollowersError(RuntimeError):
+class TooManyFollowersError(OverloadedError):
     """As many follow releases here as may."""
 
 

@@ -16,6 +16,7 @@ from ray.serve import Application
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
+from app.errors import TidegateError
 from app.events import event_redis
 from app.features.online import now_us
 from app.monitoring.labels import LabelJoin
@@ -36,7 +37,6 @@ from app.routing.readback import gateway_handle
 from app.routing.route_store import RouteStore
 from app.serving.quiet_log import QUIET
 from app.settings import Settings, get_settings
-from app.web.errors import GatewayError
 from app.web.keys import Door, KeyWatch
 from app.web.keys import Scope as KeyScope
 from app.web.openapi_parts import SCHEMAS
@@ -164,7 +164,7 @@ def build_api(parts: Parts) -> FastAPI:
     _describe(api)
     for error in STATUSES:
         api.add_exception_handler(error, _on_release_error)
-    api.add_exception_handler(GatewayError, _on_gateway_error)
+    api.add_exception_handler(TidegateError, _on_gateway_error)
     api.add_exception_handler(RequestValidationError, _on_invalid)
     api.add_exception_handler(HTTPException, _on_http_error)
     api.add_exception_handler(Exception, _on_defect)
@@ -202,7 +202,7 @@ async def _on_release_error(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _on_gateway_error(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, GatewayError)
+    assert isinstance(error, TidegateError)
     return _error(error.status, str(error), error.headers)
 
 

@@ -14,6 +14,13 @@ from redis.exceptions import RedisError
 from starlette.types import Receive, Send
 from starlette.types import Scope as ASGIScope
 
+from app.errors import (
+    InvalidArgumentError,
+    PermissionDeniedError,
+    TooLargeError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from app.registry import RegistryError
 from app.releases.api.error_responses import responses
 from app.releases.api.event_stream import Follower, Following, TooManyFollowersError
@@ -25,7 +32,6 @@ from app.releases.lifecycle.commands import RefusedError
 from app.releases.model.names import HEALTH_PATH, PREFIX
 from app.releases.model.plan import Plan, parse
 from app.releases.model.release import Release
-from app.web.errors import ForbiddenError, InputError, NoAnswerError, NotAllowedError, TooLargeError
 from app.web.keys import Caller, Door, Scope
 
 MOST_LISTED = 1_000
@@ -35,7 +41,7 @@ KEEP_ALIVE_S = 15.0
 RETRY_MS = 1_000
 """What an event source waits before it connects again, milliseconds."""
 
-_OF_A_KEY = (NotAllowedError, ForbiddenError, NoAnswerError)
+_OF_A_KEY = (UnauthenticatedError, PermissionDeniedError, UnavailableError)
 _bearer = HTTPBearer(auto_error=False, description="An API key with the scope release (or admin)")
 
 Verb = Literal["pause", "resume", "promote", "rollback", "cancel"]
@@ -96,7 +102,7 @@ def router(
         "",
         status_code=201,
         responses=_responses(
-            InputError,
+            InvalidArgumentError,
             TooLargeError,
             AdmissionError,
             LiveReleaseError,
@@ -112,12 +118,12 @@ def router(
         response.headers["location"] = f"{PREFIX}/{release.id}"
         return whole(release)
 
-    @routes.get("", responses=_responses(InputError, RedisError))
+    @routes.get("", responses=_responses(InvalidArgumentError, RedisError))
     async def newest(model: OfModel = None, count: Count = 20) -> list[SummaryBody]:
         """Releases, the newest first."""
         return [summary(release) for release in await _newest(store, model, count)]
 
-    @routes.get("/audit", responses=_responses(InputError, RedisError))
+    @routes.get("/audit", responses=_responses(InvalidArgumentError, RedisError))
     async def audit(model: OfModel = None, count: Count = 100) -> list[AuditBody]:
         """Who changed what, and from where to where; the newest first."""
         return [audited(entry) for entry in await store.audit(count, model)]
@@ -129,7 +135,7 @@ def router(
 
     @routes.post(
         "/{release}/{verb}",
-        responses=_responses(InputError, UnknownReleaseError, RefusedError, NotLeadingError, RedisError),
+        responses=_responses(InvalidArgumentError, UnknownReleaseError, RefusedError, NotLeadingError, RedisError),
     )
     async def order(
         release: str,
@@ -146,9 +152,9 @@ def router(
         """Give an order. Given twice it does what it does given once, promote if it names its step."""
         for name, given in (("full=true", full), (f"step={step}", step is not None)):
             if given and verb != "promote":
-                raise InputError(f"{name} with {verb}: accepted with promote")
+                raise InvalidArgumentError(f"{name} with {verb}: accepted with promote")
         if full and step is not None:
-            raise InputError(f"full=true with step={step}: accepted is one of them")
+            raise InvalidArgumentError(f"full=true with step={step}: accepted is one of them")
         return whole(await controller.order(release, verb, _who(request), full, step))
 
     @routes.get(
@@ -181,11 +187,11 @@ def health(following: Following) -> APIRouter:
     """The route that needs no key."""
     routes = APIRouter(tags=["releases"])
 
-    @routes.get(HEALTH_PATH, responses=responses(NoAnswerError))
+    @routes.get(HEALTH_PATH, responses=responses(UnavailableError))
     async def ready() -> dict[Literal["ready"], bool]:
         """Whether releases can be asked about here."""
         if following.age_s is None:
-            raise NoAnswerError("Redis has not been reached yet")
+            raise UnavailableError("Redis has not been reached yet")
         return {"ready": True}
 
     return routes

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from app.errors import InvalidArgumentError
 from app.model_spec import ModelSpec
 from app.registry import RegistryError, UnknownVersionError, UnservableError, find, read_spec
 from app.releases.control.release_store import LiveReleaseError
@@ -21,7 +22,7 @@ from app.serving.deploy import settings_of
 from app.settings import ServingSettings
 
 
-class AdmissionError(ValueError):
+class AdmissionError(InvalidArgumentError, ValueError):
     """A release that cannot be begun; the message says why."""
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from app.errors import UnavailableError
 from app.ray_internals import running_replicas
 from app.releases.control.background_tasks import Errands
 from app.routing.readback import await_followed
@@ -34,7 +35,7 @@ AS_MANY_AS_WANTED = 1_000_000
 """Replicas of an inline version: every gateway replica answers with it."""
 
 
-class ServeAwayError(RuntimeError):
+class ServeAwayError(UnavailableError):
     """Serve's controller does not answer."""
 
 

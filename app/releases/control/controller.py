@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from ray.serve.handle import DeploymentHandle
 from redis.exceptions import RedisError
 
+from app.errors import NotFoundError, UnavailableError
 from app.registry import connect as connect_registry
 from app.releases.control.action_executor import Effects
 from app.releases.control.admission import AdmissionError, admit, candidate
@@ -46,11 +47,11 @@ LEASE_S = 10.0
 __all__ = ["AdmissionError", "Controller", "NotLeadingError", "UnknownReleaseError"]
 
 
-class UnknownReleaseError(LookupError):
+class UnknownReleaseError(NotFoundError):
     """There is no release of that id."""
 
 
-class NotLeadingError(RuntimeError):
+class NotLeadingError(UnavailableError):
     """This controller does not hold the lease: another one does, or Redis is away."""
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 from redis.asyncio import Redis
 
+from app.errors import FailedPreconditionError, UnavailableError
 from app.releases.model.release import Entry, Release
 
 log = logging.getLogger(__name__)
@@ -77,11 +78,11 @@ return 'ok'
 """
 
 
-class FencedError(RuntimeError):
+class FencedError(UnavailableError):
     """The lease is somebody else's by now: nothing was written."""
 
 
-class LiveReleaseError(ValueError):
+class LiveReleaseError(FailedPreconditionError):
     """The model has a release under way already."""
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from app.errors import FailedPreconditionError
 from app.releases.lifecycle.phases import enter, leave, told
 from app.releases.model.release import LEAVING, Ending, Release
 
 
-class RefusedError(ValueError):
+class RefusedError(FailedPreconditionError):
     """A command that the release cannot take where it is."""
 
 

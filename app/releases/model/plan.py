@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
 
+from app.errors import InvalidArgumentError
+
 Strategy = Literal["canary", "blue_green", "shadow", "ab"]
 Gate = Literal["judge", "time", "person"]
 
@@ -22,7 +24,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)\s*")
 
 
-class PlanError(ValueError):
+class PlanError(InvalidArgumentError, ValueError):
     """A plan that cannot be honoured; each line names a field, its value and what would be accepted."""
 
 

@@ -16,9 +16,9 @@ from mlflow.entities.webhook import Webhook, WebhookAction, WebhookEntity, Webho
 from mlflow.webhooks import delivery
 from mlflow.webhooks.types import ModelVersionAliasCreatedPayload, ModelVersionTagSetPayload
 
+from app.errors import UnauthenticatedError
 from app.releases.api.ingress import Parts, build_api
 from app.releases.api.webhook import check
-from app.web.errors import NotAllowedError
 from app.web.keys import Door, hash_key
 
 SECRET = "what MLflow and Tidegate share"
@@ -133,7 +133,7 @@ def test_a_signature_is_of_one_body_one_time_and_one_secret() -> None:
         (headers, body, SECRET, now + 301),
         (headers, body, SECRET, now - 301),
     ]:
-        with pytest.raises(NotAllowedError):
+        with pytest.raises(UnauthenticatedError):
             check(changed, sent, secret, at)
 
 
