@@ -7,9 +7,7 @@ is judged by it (``app.monitoring.labels``).
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
@@ -24,6 +22,7 @@ from app.gateway.http.endpoint import Answer, Endpoint, Exchange, failed
 from app.gateway.inference.dataplane import DataPlane
 from app.gateway.trace_context import MAX_REQUEST_ID
 from app.monitoring.metrics import Counts
+from app.periodic import Periodic
 from app.settings import Settings
 
 PUBLISH_S = 2.0
@@ -130,21 +129,18 @@ class Feedback:
         self._now_us = now_us
         self._event_id = EventIds()
         self._counts = Counts("tidegate_labels", "What the publisher of labels counts", "outcome")
-        self._task: asyncio.Task[None] | None = None
+        self._counting = Periodic("publishing the counters of labels", self._count, PUBLISH_S)
 
     def start(self) -> None:
         """Begin to publish, on the running loop."""
         self._publisher.start()
-        self._task = asyncio.create_task(self._keep_counting())
+        self._counting.start()
 
     async def stop(self, timeout_s: float) -> None:
         """Send what is held, for as long as ``timeout_s``; the rest is dropped and counted."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._counting.stop()
         await self._publisher.stop(timeout_s)
-        self._count()
+        await self._count()
 
     def take(self, body: bytes, key_id: str, plane: DataPlane) -> int:
         """Take the labels of a body, all or none. Returns how many they are.
@@ -165,14 +161,9 @@ class Feedback:
             self._publisher.offer(label)
         return len(labels)
 
-    def _count(self) -> None:
+    async def _count(self) -> None:
         stats = asdict(self._publisher.stats())
         self._counts.publish({name: count for name, count in stats.items() if name != "waiting"})
-
-    async def _keep_counting(self) -> None:
-        while True:
-            await asyncio.sleep(PUBLISH_S)
-            self._count()
 
 
 def hot_routes(feedback: Feedback, plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[Route]:
