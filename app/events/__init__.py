@@ -1,7 +1,7 @@
 """The event log: one record per prediction and one per label, published off the request's path.
 
 A gateway replica offers records to its :class:`Publisher`; the log behind it is an :class:`EventLog`.
-``python -m app.events tail MODEL`` shows them.
+``tidegate events tail MODEL`` prints them.
 """
 
 from app.events.event_id import EventIds

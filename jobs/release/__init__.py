@@ -1,1 +1,1 @@
-"""``python -m jobs.release``: releases from the command line, over the gateway's HTTP."""
+"""Releases as a command sees them, over the gateway's HTTP: ``client``, ``states`` (the event stream), ``sentences``."""

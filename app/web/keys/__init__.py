@@ -1,4 +1,4 @@
-"""API keys: hashed at rest in Redis, scoped, rate limited, revocable. ``python -m app.web.keys`` makes them.
+"""API keys: hashed at rest in Redis, scoped, rate limited, revocable. ``tidegate keys`` makes them.
 
 A front asks its :class:`Door`, which decides in memory; :class:`KeyWatch` keeps the keys of a replica current.
 """
