@@ -10,13 +10,14 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from app.errors import InvalidArgumentError
 from app.training.config.parallel_dims import ParallelConfig
 from app.training.parameter_server.config import ParameterServerConfig
 
 _WORKERS = re.compile(r"(\d+)(?::(\d+))?")
 
 
-class ConfigError(ValueError):
+class ConfigError(InvalidArgumentError, ValueError):
     """A configuration that cannot be run; a line for each field, with its value and what is accepted."""
 
 

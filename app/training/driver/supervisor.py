@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import ray
 from ray.exceptions import RayError
 
+from app.errors import TidegateError
 from app.ray_internals import draining_nodes
 from app.settings import TrainingSettings
 from app.training.config.parallel_dims import ParallelDims
@@ -37,16 +38,19 @@ RESIZE_AFTER_S = 30.0
 """How long Ray Train may try to place a group that could have another size."""
 
 
-class TrainingError(RuntimeError):
+class TrainingError(TidegateError):
     """The run did not end with a registered version; the message says at what it ended."""
 
 
-class StoppedError(RuntimeError):
+class StoppedError(TidegateError):
     """The run was asked to stop, and did so behind a checkpoint.
 
     Attributes:
         step: where the next submission of the same run goes on.
     """
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: not done, try again
+    temporary = True
 
     def __init__(self, step: int) -> None:
         super().__init__(f"stopped; the next submission of this run goes on from step {step}")

@@ -26,6 +26,7 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save
 from torch.optim import AdamW
 
+from app.errors import TidegateError
 from app.training.parallel.distributed_model import DistributedModel
 from app.training.storage.run_folder import CheckpointMetadata, RunFolder
 from app.training.worker.protocol import Saved
@@ -148,7 +149,7 @@ class _Stager(BlockingAsyncStager):
         return staged
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(TidegateError):
     """A checkpoint could not be written or read. Without one training cannot promise what a lost worker costs."""
 
 

@@ -10,6 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from app.errors import TidegateError
 from app.training.parallel.distributed_model import DistributedModel
 from app.training.recipe import Data, ParallelRecipe, Recipe
 from app.training.storage.run_folder import RunFolder
@@ -20,7 +21,7 @@ TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2}
 """Largest accepted difference, relative to the largest output, by the precision that the model was trained in."""
 
 
-class ExportError(RuntimeError):
+class ExportError(TidegateError):
     """The consolidated model is not the one that was trained; it is not registered."""
 
 
