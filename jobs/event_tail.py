@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from app.errors import NotFoundError
-from app.events.event_log import Entry, R
+from app.events.event_log import LogEntry, R
 from app.events.label import Label
 from app.events.output import describe
 from app.events.prediction import Prediction
@@ -36,7 +36,7 @@ class TailOptions(NamedTuple):
 
     Attributes:
         start: ``now``, ``start``, or the position behind which to begin; None: now, or the start without ``follow``.
-        count: ends after so many records; None: after none.
+        limit: ends after so many records; None: after none.
         as_json: one JSON object a line.
         follow: wait for further records.
     """
@@ -44,7 +44,7 @@ class TailOptions(NamedTuple):
     model: str
     labels: bool
     start: str | None
-    count: int | None
+    limit: int | None
     as_json: bool
     follow: bool
 
@@ -88,7 +88,7 @@ async def _print_records(
         )
     start = options.start or ("now" if options.follow else "start")
     after = {"now": await log.newest(model), "start": START}.get(start, start)
-    left = options.count
+    left = options.limit
     if not options.as_json:
         print(head, flush=True)
     while not stop.is_set() and (left is None or left > 0):
@@ -103,14 +103,14 @@ async def _print_records(
         left = None if left is None else left - len(entries)
 
 
-def _as_json(entry: Entry[R]) -> str:
+def _as_json(entry: LogEntry[R]) -> str:
     record: dict[str, Any] = asdict(entry.record) if isinstance(entry.record, msgspec.Struct) else {}
     for name in {"outputs", "features"} & record.keys():  # as objects with names, not as the log's arrays
         record[name] = {key: asdict(held) for key, held in record[name].items()}
     return msgspec.json.encode({"position": entry.position, **record}).decode()
 
 
-def _as_text(entry: Entry[R], line: Callable[[R], str]) -> str:
+def _as_text(entry: LogEntry[R], line: Callable[[R], str]) -> str:
     if entry.record is None:
         return f"{entry.position}: not a record that this release can read"
     return line(entry.record)

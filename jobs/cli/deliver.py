@@ -15,7 +15,7 @@ from jobs.release.plans import read
 from jobs.release.sentences import no_longer_followed
 from jobs.train.config_file import read_checked
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 HELP = """Train a model and release it, in one job: train, compare with the champion, register, release, follow.
 

@@ -26,7 +26,7 @@ The streams are in the Redis of TIDEGATE_EVENTS_URL, else of TIDEGATE_REDIS_URL.
 Exit code: 0 done, also by Ctrl-C; 1 no such model, or no answer; 2 not
 understood."""
 
-app = typer.Typer(help=HELP)
+app = typer.Typer(help=HELP, add_completion=False)
 
 
 @app.callback()

@@ -38,7 +38,7 @@ together let --rate requests per second through, --burst at once after a rest.
 Exit code: 0 done, 1 refused or failed, 2 not understood."""
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
-app = typer.Typer(help=HELP)
+app = typer.Typer(help=HELP, add_completion=False)
 Key = Annotated[str, typer.Argument(metavar="ID|NAME", show_default=False)]
 
 

@@ -19,12 +19,12 @@ from cluster.local.config import ALL_PARTS, LocalConfig, Ports, default_head_cpu
 from cluster.local.report import ConsoleReporter, describe
 from jobs.cli.options import Json
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 StateDir = Annotated[
     Path | None,
     typer.Option("--state-dir", metavar="DIR", help="The state folder (default: TIDEGATE_STATE_DIR or .tidegate)."),
 ]
-UP = """Start what a cluster would have, on 127.0.0.1: Redis (or Valkey), MLflow, a Ray head with its dashboard, gateway.
+UP = """Start what a cluster would have, on 127.0.0.1: Redis (or Valkey), MLflow, a Ray head, the gateway.
 
 What already runs is adopted, what is missing is added; the command returns when
 every part is healthy.

@@ -9,7 +9,7 @@ import typer
 
 from app.exit_codes import DONE, FAILED, STOPPED
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 HELP = """Fill the online feature store from a recipe's events, and keep it fresh by replaying them.
 

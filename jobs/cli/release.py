@@ -49,7 +49,7 @@ class _BeginByDefault(typer.core.TyperGroup):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(cls=_BeginByDefault, help=HELP)
+app = typer.Typer(cls=_BeginByDefault, help=HELP, add_completion=False)
 Follow = Annotated[bool, typer.Option("--follow", help="Print what happens until it ends.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="As begin and list print it.", show_default=False)]
 Model = Annotated[str | None, typer.Option(help="Of this model only.")]

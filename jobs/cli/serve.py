@@ -6,7 +6,7 @@ import typer
 
 from jobs.cli.local import ALL, HeadCpus, NodeCpus, Nodes, Parts, PortOffset, StateDir, Timeout, up, with_ports
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

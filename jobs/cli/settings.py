@@ -8,7 +8,7 @@ from app.settings import get_settings, rows
 from app.terminal import print_json, print_table, table
 from jobs.cli.options import Json
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -13,12 +13,12 @@ from pydantic.fields import FieldInfo
 from rich.markup import escape
 
 from app.exit_codes import DONE, STOPPED
-from app.training.config.layout_config import LayoutConfig
+from app.training.config.parallel_dims import ParallelConfig
 from app.training.config.train_config import TrainConfig
 from jobs.cli.options import ConfigName, Fresh, Overrides, Workers
 from jobs.train.config_file import names, read_checked
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 def _described(fields: Mapping[str, FieldInfo]) -> str:
@@ -53,7 +53,7 @@ Fields of a configuration \\[default]:
 {escape(_described(TrainConfig.model_fields))}
 
 Fields of its group layout \\[default]:
-{escape(_described(LayoutConfig.model_fields))}"""
+{escape(_described(ParallelConfig.model_fields))}"""
 
 
 @app.command(help=HELP)

@@ -29,7 +29,7 @@ versions outlive the job and must not depend on its files.
 
 Exit code: 0 done, 1 refused or failed, 2 not understood."""
 
-app = typer.Typer(help=HELP)
+app = typer.Typer(help=HELP, add_completion=False)
 T = TypeVar("T")
 Model = Annotated[str, typer.Argument(show_default=False)]
 Version = Annotated[str, typer.Argument(show_default=False)]

@@ -13,16 +13,15 @@ from app.errors import TidegateError
 from app.exit_codes import STOPPED
 from app.features import (
     EventStore,
+    FeatureCheckpoint,
     FeatureStoreError,
-    Ledger,
     Materialized,
     OnlineStore,
     Registration,
     Replayer,
     materialize,
 )
-from app.features.materialization import SECOND
-from app.features.materialization import Progress as PartsDone
+from app.features.materialization import SECOND, MaterializationProgress
 from app.features.replay import replay_digest
 from app.ray_internals import NOISY_LOGGERS
 from app.routing.route_store import connect
@@ -68,31 +67,31 @@ async def fill(request: Request, settings: Settings, stop: threading.Event, prog
     redis = connect(settings.redis)
     try:
         store = OnlineStore(redis, settings.features.write_timeout_s)
-        ledger = Ledger(redis, store, settings.features.clock_lease_s)
+        checkpoint = FeatureCheckpoint(redis, store, settings.features.clock_lease_s)
         events = await asyncio.to_thread(_write_events, request, settings.features.storage, progress)
         await Registration(redis, store).register(
             [view.declaration for view in request.views], replace=request.replace
         )
         if request.fresh:
-            await ledger.forget()
+            await checkpoint.forget()
             progress.say(f"removed {sum([await store.clear(view.declaration) for view in request.views]):,} rows")
-        start, replayed = await _start(request, events, store, ledger, progress)
+        start, replayed = await _start(request, events, store, checkpoint, progress)
         progress.say(f"rows as of {_text(start)}")
 
-        def report(done: PartsDone) -> None:
+        def report(done: MaterializationProgress) -> None:
             if stop.is_set() and done.parts_done < done.parts:
                 raise StoppedError(done.parts_done, done.parts)
             progress.show(f"{done.parts_done}/{done.parts} parts  {done.rows:,} rows")
 
-        done = await materialize(request.views, events, start, store, ledger, replayed, report)
+        done = await materialize(request.views, events, start, store, checkpoint, replayed, report)
         _print_rows(done, progress)
         if request.serve:
             progress.show("reading the events up to there")
-            replayer = await asyncio.to_thread(Replayer, request.views, events, start, store, ledger)
+            replayer = await asyncio.to_thread(Replayer, request.views, events, start, store, checkpoint)
             await _serve(replayer, request, stop, progress)
             start = replayer.position
         elif replayed:
-            await ledger.move(start * SECOND, 0.0, replay_digest(request.views, events))
+            await checkpoint.move(start * SECOND, 0.0, replay_digest(request.views, events))
         return {
             "views": {name: asdict(written) for name, written in done.views.items()},
             "parts": done.parts,
@@ -118,12 +117,12 @@ def _write_events(request: Request, storage: str, progress: Progress) -> EventSt
 
 
 async def _start(
-    request: Request, events: EventStore, store: OnlineStore, ledger: Ledger, progress: Progress
+    request: Request, events: EventStore, store: OnlineStore, checkpoint: FeatureCheckpoint, progress: Progress
 ) -> tuple[int, bool]:
     """Returns the instant of the rows, and True where it is a replay's: of an earlier one, if that came further."""
     if request.until is None:
         return await store.now() // SECOND, False
-    before = (await ledger.position(replay_digest(request.views, events)) or 0) // SECOND
+    before = (await checkpoint.position(replay_digest(request.views, events)) or 0) // SECOND
     if before > request.until:
         progress.say(f"a replay has come to {_text(before)} and goes on there; --fresh begins at --until")
     return max(request.until, before), True

@@ -1,1 +1,1 @@
-"""Releases as a command sees them, over the gateway's HTTP: ``client``, ``states`` (the event stream), ``sentences``."""
+"""Releases over the gateway's HTTP: ``client``, ``states``, ``sentences``, ``follow``, ``plans``."""

@@ -103,8 +103,8 @@ class Releases:
             yield response
 
     def _call(self, method: str, path: str, **request: Any) -> Any:
-        """Returns the body of a good answer. Asks again after 503 for a while: a controller may be taking over, and one
-        that does not lead has done nothing."""
+        """Returns the body of a good answer. Asks again after 503 for a while: a controller may be taking over, and
+        one that does not lead has done nothing."""
         deadline = time.monotonic() + self._leader_wait_s
         while True:
             try:

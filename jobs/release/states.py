@@ -12,7 +12,7 @@ from httpx_sse import EventSource
 from jobs.release.client import RETRY_S, Body, ReleaseError, Releases, sentence
 
 RECONNECT_S = 120.0
-"""Time without a sign of life after which following is given up, seconds: longer than a controller takes to come back."""
+"""Time without a sign of life after which following is given up, seconds: longer than a controller is away."""
 
 
 def release_states(

@@ -40,8 +40,8 @@ class DeployedVersion(NamedTuple):
 class Versions:
     """The versions of a running platform.
 
-    Every method raises RegistryError, RouteError, DeployError, NotFollowedError, RedisError or ConnectionError where it
-    is refused or not answered; those that change something return a sentence about it.
+    Every method raises RegistryError, RouteError, DeployError, NotFollowedError, RedisError or ConnectionError where
+    it is refused or not answered; those that change something return a sentence about it.
     """
 
     def __init__(self, settings: Settings, store: RouteStore, handle: DeploymentHandle[Any]) -> None:

@@ -1,4 +1,4 @@
-"""``python -m cluster scale``: a worker group brought to another number of replicas."""
+"""``tidegate kube scale``: a worker group brought to another number of replicas."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ exit status:
   others, as of `up`
 
 examples:
-  python -m cluster scale training 3
-  python -m cluster scale serving 2 --cluster tidegate-7x2kd --dry-run
+  tidegate kube scale training 3
+  tidegate kube scale serving 2 --cluster tidegate-7x2kd --dry-run
 """
 
 

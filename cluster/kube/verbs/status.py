@@ -1,4 +1,4 @@
-"""``python -m cluster status``: how everything is, and why it is not ready where it is not."""
+"""``tidegate kube status``: how everything is, and why it is not ready where it is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m cluster train``: a training job on the cluster that serves, as a RayJob."""
+"""``tidegate kube train``: a training job on the cluster that serves, as a RayJob."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ With a --name that is there already nothing is made: the same job is followed, a
 The submitter's pod has the image of the platform's head, unless --set image=… names another.
 
 Where no worker group may have the driver's entrypointResources (the overlay kueue closes the group training) the job
-is refused: there python -m cluster up kueue-training-job makes a run with a cluster of its own.
+is refused: there tidegate kube up kueue-training-job makes a run with a cluster of its own.
 """
 EXAMPLES = """\
 examples:
-  python -m cluster train -- python -m jobs.train --config flights-online
-  python -m cluster train --name nightly --follow -- python -m jobs.train --config flights-online
-  python -m cluster train --name nightly --follow                           the one that runs
+  tidegate kube train -- python -m jobs.train --config flights-online
+  tidegate kube train --name nightly --follow -- python -m jobs.train --config flights-online
+  tidegate kube train --name nightly --follow                           the one that runs
 """
 
 
@@ -88,7 +88,7 @@ def _train(options: argparse.Namespace) -> int:
     name = options.name or f"train-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     say = to_stderr if options.json else to_stdout
     job = submit(kube, namespace, name, shlex.join(options.entrypoint), options.sets, say=say)
-    say(f"logs:    python -m cluster logs {name} -n {namespace} -f")
+    say(f"logs:    tidegate kube logs {name} -n {namespace} -f")
     say(f"end it:  kubectl delete rayjob {name} -n {namespace}")
     if options.follow:
         timeout = FOLLOW_S if options.timeout is None else options.timeout
@@ -98,7 +98,7 @@ def _train(options: argparse.Namespace) -> int:
             error.done = _document(job)
             raise
     else:
-        say(f"follow:  python -m cluster train --name {name} -n {namespace} --follow")
+        say(f"follow:  tidegate kube train --name {name} -n {namespace} --follow")
         found = health(job)
     if options.json:
         print(json.dumps({**_document(job), "state": found.state, "why": found.why}))
@@ -206,7 +206,7 @@ def job_of(objects: list[Object], name: str, entrypoint: str, cluster: str) -> O
     spec["clusterSelector"] = {"ray.io/cluster": cluster}
     spec["entrypoint"] = entrypoint or spec.get("entrypoint") or ""
     if not spec["entrypoint"]:
-        raise UsageError("an entrypoint is missing: python -m cluster train -- python -m jobs.train …")
+        raise UsageError("an entrypoint is missing: tidegate kube train -- python -m jobs.train …")
     return job
 
 

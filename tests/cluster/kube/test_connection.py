@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.__main__ import main
 from cluster.kube import connection
 from cluster.kube.connection import connect, namespace_of, platform_namespace
 from cluster.kube.errors import PermissionDeniedError, UnreachableError, UsageError
 from cluster.kube.manifest import Key, Object
+from jobs.cli import main
 from tests.cluster.kube.recorded import Recorded
 
 PLUGIN = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", "command": "no-such-plugin"}
@@ -120,7 +120,7 @@ def test_verbs_without_manifests_look_for_the_platform(
     kube = Recorded(_service("tidegate"))
     monkeypatch.setattr(kube, "get", kube.find, raising=False)
     monkeypatch.setattr(f"cluster.kube.verbs.{verb[0]}.connect", lambda *_, **__: kube)
-    main([*verb, "--kubeconfig", str(_config(tmp_path / "config", "one", namespace="default"))])
+    main(["kube", *verb, "--kubeconfig", str(_config(tmp_path / "config", "one", namespace="default"))])
     assert "tidegate has: taking that one" in capsys.readouterr().err
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from cluster.__main__ import main
 from cluster.kube.errors import DeadlineError, KubeError, UsageError
 from cluster.kube.manifest import Key, Object
 from cluster.kube.render import render
 from cluster.kube.verbs import train
 from cluster.kube.verbs.train import follow, submit
+from jobs.cli import main
 from tests.cluster.kube import tiny
 from tests.cluster.kube.recorded import Recorded, transcript
 
@@ -196,7 +196,7 @@ def test_a_job_that_is_deleted_or_never_ends(capsys: pytest.CaptureFixture[str])
 
 def recorded_train(kube: Recorded, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(train, "connect", lambda *_: kube)
-    return main(["train", "--json", "--name", "a", "-n", "n", *arguments])
+    return main(["kube", "train", "--json", "--name", "a", "-n", "n", *arguments])
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_json_is_one_document_and_the_rest_is_said_beside_it(
     assert said["job"] == {"namespace": "n", "name": "a", "cluster": "c", "entrypoint": "python"}
     assert said["state"] == state
     assert why in said["why"]
-    assert "python -m cluster logs a -n n -f" in printed.err
+    assert "tidegate kube logs a -n n -f" in printed.err
 
 
 def test_without_n_the_job_goes_where_the_manifests_put_the_platform(
@@ -234,7 +234,7 @@ def test_without_n_the_job_goes_where_the_manifests_put_the_platform(
     platform["metadata"]["namespace"] = "tidegate"
     monkeypatch.setattr(train, "connect", lambda *_: Recorded(platform, blue))
     for where, options in (("tidegate", []), ("blue", ["--set", "namespace=blue"]), ("blue", ["-n", "blue"])):
-        assert main(["train", "--json", "--name", "a", *options]) == 0
+        assert main(["kube", "train", "--json", "--name", "a", *options]) == 0
         assert json.loads(capsys.readouterr().out)["job"]["namespace"] == where
 
 

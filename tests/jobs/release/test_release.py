@@ -1,4 +1,4 @@
-"""``python -m jobs.release`` against scripted answers of the gateway."""
+"""``tidegate release`` against scripted answers of the gateway."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from app.releases.control.release_store import AuditEntry
 from app.releases.lifecycle.phases import with_history
 from app.releases.model.release import Release
 from app.settings import GatewaySettings
-from jobs.release import __main__ as job
+from jobs.cli import main
+from jobs.cli import release as job
 from jobs.release.client import ReleaseError, Releases
-from jobs.release.stream import Event, followed, parsed
+from jobs.release.states import release_states
 from tests.releases.documents import release
 
 SETTINGS = GatewaySettings(admin_key=SecretStr("key"))
@@ -94,12 +95,12 @@ def ended(phase: str, reason: str = "") -> Release:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, Script]]:
     """Run the command against answers; its exit code."""
-    monkeypatch.setattr("jobs.release.follow.followed", partial(followed, retry_s=0.0))
+    monkeypatch.setattr("jobs.release.follow.release_states", partial(release_states, retry_s=0.0))
 
     def call(arguments: str, *answers: httpx.Response | Exception) -> tuple[int, Script]:
         script = Script(*answers)
         monkeypatch.setattr(job, "Releases", lambda _: script.releases())
-        code = job.main(arguments.split())
+        code = main(["release", *arguments.split()])
         assert not script.left
         return code, script
 
@@ -201,8 +202,8 @@ def test_an_unknown_release_is_not_followed(run: Run, capsys: pytest.CaptureFixt
 def test_following_is_given_up_after_a_while_without_a_word() -> None:
     script = Script(*[httpx.ConnectError("refused")] * 3)
     lost: list[str] = []
-    with pytest.raises(ReleaseError, match=r"not a word for 0 s \(refused\); it goes on by itself"):
-        list(followed(script.releases(), "r1", lost.append, reconnect_s=0.0, retry_s=0.0))
+    with pytest.raises(ReleaseError, match=r"no sign of life for 0 s \(refused\); it goes on by itself"):
+        list(release_states(script.releases(), "r1", lost.append, reconnect_s=0.0, retry_s=0.0))
     assert len(script.left) == 2
 
 
@@ -223,24 +224,19 @@ def test_ctrl_c_ends_the_following_only(
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr("jobs.release.follow.followed", interrupted)
+    monkeypatch.setattr("jobs.release.follow.release_states", interrupted)
     code, script = run("show r1 --follow", httpx.Response(200, json=body(AT_FIRST)))
     assert code == 130
     assert [request.method for request in script.requests] == ["GET"]
-    assert "release r1 goes on: python -m jobs.release show r1 --follow" in capsys.readouterr().err
-
-
-def test_events_as_the_standard_has_them() -> None:
-    lines = ["retry: 1000", "", ": still there", "", "id: 7", "data: a", "data:b", "other", "", "data", ""]
-    assert list(parsed(lines)) == [None, Event("7", "a\nb"), Event("7", "")]
+    assert "release r1 goes on: tidegate release show r1 --follow" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "required: verb"),
-        (["begin", "--model", "flights"], "required: --version, --plan"),
-        (["list", "--count", "0"], "'0': accepted is a whole number from 1 to 1000"),
+        ([], "Missing command"),
+        (["begin", "--model", "flights"], "Missing option '--version'"),
+        (["list", "--count", "0"], "1<=x<=1000"),
         (["--model", "m", "--version", "1", "--plan", "absent"], "--plan absent: no such file; shipped are ab, "),
     ],
 )
