@@ -14,7 +14,7 @@ from app.releases.api.event_stream import TooManySubscribersError
 from app.releases.control.cluster_state import ServeUnavailableError
 from app.releases.control.controller import AdmissionError, NotLeadingError, UnknownReleaseError
 from app.releases.control.release_store import FencedError, LiveReleaseError
-from app.releases.lifecycle.commands import OrderRefusedError
+from app.releases.lifecycle.orders import OrderRefusedError
 from app.releases.model.plan import PlanError
 
 
