@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from app.errors import TidegateError
-from app.events import event_redis
+from app.events import connect_sink, event_redis
 from app.features.online import now_us
 from app.monitoring.labels import LabelJoin
 from app.monitoring.samples import LossBuffer, SampleStore, SampleWriter
@@ -67,6 +67,7 @@ class ControllerReplica:
         losses = LossBuffer(settings.samples.held_ticks)
         self._samples = SampleWriter(losses, self._redis, replica, settings.samples, settings.redis.timeout_s)
         self._labels = LabelJoin(
+            connect_sink(settings),
             connect(event_redis(settings)),
             settings,
             lambda release, _, metric, arm, loss: losses.add(release, [(metric, arm, loss)]),
