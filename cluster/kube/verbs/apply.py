@@ -15,10 +15,10 @@ from cluster.kube.connection import connect, namespace_of
 from cluster.kube.desired import add_desired, desired_objects, in_namespace
 from cluster.kube.durations import seconds
 from cluster.kube.errors import FieldConflictError, InvalidError, KubeError, PermissionDeniedError, UsageError
-from cluster.kube.health import Health
 from cluster.kube.manifest import Key, Object
 from cluster.kube.operator_warnings import OperatorWarnings
 from cluster.kube.readback import autoscaled
+from cluster.kube.readiness import Readiness
 from cluster.kube.rules import violations, warnings
 from cluster.kube.running import cluster_changes
 from cluster.kube.wait import wait_until_ready
@@ -175,9 +175,9 @@ class Progress:
         self._say = say
         self._said: dict[Key, str] = {}
 
-    def report(self, found: Mapping[Key, Health]) -> None:
-        for key, health in found.items():
-            text = f"{health.state}{f': {health.why}' if health.why else ''}"
+    def report(self, found: Mapping[Key, Readiness]) -> None:
+        for key, each in found.items():
+            text = f"{each.state}{f': {each.why}' if each.why else ''}"
             if self._said.get(key) != text:
                 self._said[key] = text
                 self._say(f"{key}: {text}")
