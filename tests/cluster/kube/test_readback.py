@@ -22,7 +22,7 @@ from cluster.kube.readback import (
     with_live_groups,
     without_scaled_replicas,
 )
-from cluster.kube.running import told
+from cluster.kube.running import service_events
 from tests.cluster.specs import needs_specs
 from tests.support.fake_api_server import recorded, transcript
 
@@ -62,7 +62,7 @@ class TestRecorded:
 
     def test_a_cluster_that_is_as_its_service_says_lacks_nothing(self) -> None:
         service, cluster = _upgraded(0)
-        assert told(service, cluster) == []
+        assert service_events(service, cluster) == []
 
     @pytest.mark.parametrize(
         ("strategy", "first", "last"),
@@ -75,7 +75,7 @@ class TestRecorded:
     def test_what_an_upgrade_does_is_told(self, strategy: str | None, first: str, last: str) -> None:
         service, cluster = _upgraded(1)
         service = service | {"spec": service["spec"] | {"upgradeStrategy": {"type": strategy}}}
-        lines = told(service, cluster)
+        lines = service_events(service, cluster)
         assert first in lines[0]
         assert last in lines[-1]
         assert any("headGroupSpec.template.spec.containers[ray-head].env" in line for line in lines)
