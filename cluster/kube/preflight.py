@@ -1,7 +1,7 @@
 """A server-side dry run of every object before anything is sent: schema, admission rules, quotas and rights.
 
 The API server checks each object as it would at the real apply and keeps nothing. It does not know the operator's
-rules: those follow as events (:mod:`cluster.kube.operator_events`).
+rules: those follow as events (:mod:`cluster.kube.operator_warnings`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from cluster.kube.api import Kube
 from cluster.kube.applying import Applied, Applier
-from cluster.kube.errors import ApiError, UnauthorizedError
+from cluster.kube.errors import ApiError, UnauthenticatedError
 from cluster.kube.manifest import Key, Object, key_of
 from cluster.kube.readback import autoscaled
 
@@ -27,13 +27,13 @@ def dry_runs(
     An object whose namespace does not exist yet is not checked and counts as created.
 
     Raises:
-        UnauthorizedError, UnreachableError: no object can be checked.
+        UnauthenticatedError, UnreachableError: no object can be checked.
     """
     applier = Applier(kube, autoscaled(objects, None), force=force, dry_run=True)
     for obj in objects:
         try:
             yield key_of(obj), applier.apply(obj)
-        except UnauthorizedError:
+        except UnauthenticatedError:
             raise
         except ApiError as error:
             yield key_of(obj), error

@@ -1,7 +1,7 @@
 """Errors in Ray's objects that neither the API server nor the operator reports: the object is stored and never works.
 
 Everything else that is wrong with an object is reported by the server's dry run (:mod:`cluster.kube.preflight`) or by
-the operator's Warning event (:mod:`cluster.kube.operator_events`).
+the operator's Warning event (:mod:`cluster.kube.operator_warnings`).
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import yaml
 
-from tests.cluster.specs import SPECS
+from tests.cluster.recordings import TRANSCRIPTS
 
 UNEXPECTED = 599
 WAIT_S = 20.0
@@ -98,7 +98,7 @@ def normalised(method: str, target: str, content_type: str = "", body: Any = Non
 @cache
 def transcript(name: str) -> tuple[dict[str, Any], ...]:
     """The exchanges of a ``.json`` transcript, or the lines of a ``.jsonl`` one."""
-    folder = SPECS / "transcripts"
+    folder = TRANSCRIPTS
     if (folder / f"{name}.json").is_file():
         return tuple(json.loads((folder / f"{name}.json").read_text())["exchanges"])
     return tuple(json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines())

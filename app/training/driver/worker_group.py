@@ -13,11 +13,11 @@ from fsspec.core import url_to_fs
 from pyarrow.fs import FSSpecHandler, PyFileSystem
 from ray.exceptions import RayError
 from ray.train.torch import TorchConfig, TorchTrainer
-from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError, WorkerHealthCheckTimeoutError
 from ray.train.v2.api.config import FailureConfig, RunConfig
 from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
-from app.training.config.layout import Layout
+from app.ray_internals import is_lost_worker
+from app.training.config.parallel_dims import ParallelDims
 from app.training.driver.job import Job, train_worker
 
 PLACEMENT_TRY_S = 30.0
@@ -49,7 +49,13 @@ class WorkerGroup:
     """
 
     def __init__(
-        self, job: Job, layout: Layout, use_gpu: bool, node_labels: Mapping[str, str], name: str, patience_s: float
+        self,
+        job: Job,
+        layout: ParallelDims,
+        use_gpu: bool,
+        node_labels: Mapping[str, str],
+        name: str,
+        patience_s: float,
     ) -> None:
         for variable, value in _TRAIN_ENVIRONMENT.items():
             os.environ.setdefault(variable, value)
@@ -59,7 +65,7 @@ class WorkerGroup:
             train_loop_config={"job": job, "layout": layout},
             torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
             scaling_config=ray.train.ScalingConfig(  # type: ignore[call-arg] # annotated with the class of Train v1
-                num_workers=layout.degrees.workers,
+                num_workers=layout.workers,
                 use_gpu=use_gpu,
                 resources_per_worker=resources(use_gpu),
                 label_selector=dict(node_labels) or None,
@@ -94,7 +100,7 @@ class WorkerGroup:
         except WorkerGroupError as error:
             # A rank that lost its peer raises too; what it says names the connection, not what happened.
             causes = [cause for cause in error.worker_failures.values() if not _lost_peer(cause)]
-            died = [cause for cause in causes if _died(cause)]
+            died = [cause for cause in causes if is_lost_worker(cause)]
             if causes:
                 reason = _line((died or causes)[0])
             else:
@@ -118,10 +124,6 @@ def _storage(url: str) -> tuple[str, Any]:
         return url, None
     filesystem, path = url_to_fs(url)
     return path, PyFileSystem(FSSpecHandler(filesystem))
-
-
-def _died(cause: Exception) -> bool:
-    return isinstance(cause, (RayError, WorkerHealthCheckFailedError, WorkerHealthCheckTimeoutError))
 
 
 def _lost_peer(cause: Exception) -> bool:

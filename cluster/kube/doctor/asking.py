@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from cluster.kube.errors import ApiError, UnauthorizedError
+from cluster.kube.errors import ApiError, UnauthenticatedError
 
 T = TypeVar("T")
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
@@ -21,10 +21,10 @@ class Unknown:
 
 
 def ask(question: Callable[[], T]) -> T | Unknown:
-    """Returns the answer, or ``Unknown`` where the server refuses it; ``UnauthorizedError`` is raised."""
+    """Returns the answer, or ``Unknown`` where the server refuses it; ``UnauthenticatedError`` is raised."""
     try:
         return question()
-    except UnauthorizedError:
+    except UnauthenticatedError:
         raise
     except ApiError as error:
         return Unknown(error.message)

@@ -15,7 +15,7 @@ from cluster.kube.doctor.asking import Unknown, ask, at_least, version_of
 from cluster.kube.doctor.needs import TLS_KEYS, Right, rights_of, secrets_of
 from cluster.kube.doctor.operator import operator_checks
 from cluster.kube.doctor.report import Check
-from cluster.kube.errors import ApiError, MissingKindError, UnauthorizedError, UnreachableError
+from cluster.kube.errors import ApiError, MissingKindError, UnauthenticatedError, UnreachableError
 from cluster.kube.manifest import Key, Object
 from cluster.kube.preflight import dry_runs
 from cluster.kube.reading import at, mapping, objects
@@ -48,7 +48,7 @@ def examine(kube: Kube, rendered: Sequence[Object], namespace: str) -> list[Chec
             *_storage(kube, rendered),
             *_dry_run(kube, here, namespace),
         ]
-    except (UnreachableError, UnauthorizedError) as error:
+    except (UnreachableError, UnauthenticatedError) as error:
         found, _, advice = str(error).partition("\n")
         return [Check("API server", "problem", found, advice.strip() or "start the server, or log in anew")]
 
@@ -76,7 +76,7 @@ def _with_namespaces(kube: Kube, rendered: Sequence[Object], namespace: str) -> 
             project = _PROJECTS.get(api_version.partition("/")[0])
             advice = f"install {project}" if project else "a Kubernetes that has it, or an overlay without it"
             checks[kind] = Check("kinds", "problem", f"the server has no {kind} of {api_version}", advice)
-        except UnauthorizedError:
+        except UnauthenticatedError:
             raise
         except ApiError as error:
             checks[kind] = Check("kinds", "unknown", f"{kind}: {error.message}", "discovery must be allowed")

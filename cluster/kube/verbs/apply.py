@@ -12,15 +12,15 @@ from cluster.kube.api import Kube
 from cluster.kube.applying import Applied, Applier, Outcome
 from cluster.kube.cli import Say, Verbs, add_access, run, to_stderr, to_stdout
 from cluster.kube.connection import connect, namespace_of
-from cluster.kube.desired_objects import add_desired_objects, desired_objects, in_namespace
+from cluster.kube.desired import add_desired, desired_objects, in_namespace
 from cluster.kube.durations import seconds
-from cluster.kube.errors import FieldConflictError, ForbiddenError, InvalidError, KubeError
+from cluster.kube.errors import FieldConflictError, InvalidError, KubeError, PermissionDeniedError
 from cluster.kube.health import Health
 from cluster.kube.manifest import Key, Object
-from cluster.kube.operator_events import OperatorEvents
+from cluster.kube.operator_warnings import OperatorWarnings
 from cluster.kube.preflight import check_all
 from cluster.kube.readback import autoscaled
-from cluster.kube.running import service_events
+from cluster.kube.running import cluster_changes
 from cluster.kube.silent_errors import silent_errors
 from cluster.kube.wait import wait_until_ready
 
@@ -62,7 +62,7 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_desired_objects(parser)
+    add_desired(parser)
     parser.add_argument("--dry-run", action="store_true", help="the server checks everything and keeps nothing")
     parser.add_argument("--force-conflicts", action="store_true", help="take fields over from other managers")
     parser.add_argument(
@@ -147,7 +147,7 @@ def lines(applied: Applied, *, dry_run: bool = False) -> list[str]:
         found.append("  --force-conflicts would overwrite:")
         found += [f"    {difference}" for difference in applied.overwritten]
     if applied.key.kind == "RayService" and applied.after is not None and applied.running is not None:
-        found += [f"  {line}" for line in service_events(applied.sent.obj, applied.running)]
+        found += [f"  {line}" for line in cluster_changes(applied.sent.obj, applied.running)]
     return found
 
 
@@ -180,18 +180,18 @@ class Progress:
                 self._say(f"{key}: {text}")
 
 
-def _operator_events(kube: Kube, namespace: str, say: Say) -> OperatorEvents | None:
+def _operator_events(kube: Kube, namespace: str, say: Say) -> OperatorWarnings | None:
     try:
-        return OperatorEvents(kube, namespace)
-    except ForbiddenError as error:
+        return OperatorWarnings(kube, namespace)
+    except PermissionDeniedError as error:
         say(_NO_EVENTS.format(error.message))
         return None
 
 
-def _rejections(events: OperatorEvents | None, changed: Sequence[Object], say: Say) -> list[str]:
+def _rejections(events: OperatorWarnings | None, changed: Sequence[Object], say: Say) -> list[str]:
     try:
-        return events.rejections(changed) if events is not None else []
-    except ForbiddenError as error:
+        return events.sentences(changed) if events is not None else []
+    except PermissionDeniedError as error:
         say(_NO_EVENTS.format(error.message))
         return []
 

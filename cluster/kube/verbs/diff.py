@@ -13,7 +13,7 @@ from cluster.kube.applying import Applied, Applier, Outcome
 from cluster.kube.cli import Verbs, add_access, run
 from cluster.kube.comparison import unified
 from cluster.kube.connection import connect, namespace_of
-from cluster.kube.desired_objects import add_desired_objects, desired_objects, in_namespace
+from cluster.kube.desired import add_desired, desired_objects, in_namespace
 from cluster.kube.manifest import Key, Object
 from cluster.kube.readback import autoscaled
 
@@ -52,7 +52,7 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_desired_objects(parser)
+    add_desired(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     add_access(parser)
     parser.set_defaults(run=lambda options: run(_diff, options, failed=8))

@@ -9,7 +9,7 @@ import time
 
 from cluster.kube.cli import Verbs, add_access, run, to_stderr, to_stdout
 from cluster.kube.connection import connect, namespace_of
-from cluster.kube.desired_objects import add_desired_objects, desired_objects, in_namespace
+from cluster.kube.desired import add_desired, desired_objects, in_namespace
 from cluster.kube.durations import seconds
 from cluster.kube.errors import MissingKindError, UsageError
 from cluster.kube.manifest import Key, Object
@@ -41,7 +41,7 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_desired_objects(parser)
+    add_desired(parser)
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--dry-run", action="store_true", help="only show what would go")
     parser.add_argument("--delete-volumes", action="store_true", help="PersistentVolumeClaims and their data, too")

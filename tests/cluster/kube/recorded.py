@@ -11,14 +11,14 @@ from typing import Any
 
 from cluster.kube.errors import ExistsError, KubeError
 from cluster.kube.manifest import Key, Object, key_of
-from cluster.kube.picture import Picture
-from tests.cluster.specs import SPECS
+from cluster.kube.snapshot import Snapshot
+from tests.cluster.recordings import TRANSCRIPTS
 
 Change = tuple[str, Object]
 
 
 class Recorded:
-    """Lists, finds and watches what ``change`` has told it of; ``logs`` come from a script per pod and container."""
+    """Lists, finds and watches what ``change`` has told it of."""
 
     server = "https://recorded:6443"
 
@@ -26,8 +26,6 @@ class Recorded:
         self._changed = threading.Condition()
         self._changes: list[Change] = []
         self.refused: dict[str, KubeError] = {}
-        self.scripts: dict[str, list[list[str] | KubeError]] = {}
-        self.asked: list[dict[str, Any]] = []
         for obj in objects:
             self.change("ADDED", obj)
 
@@ -75,29 +73,6 @@ class Recorded:
                 new, seen = self._changes[seen:], len(self._changes)
             yield from (each for each in new if (each[1]["apiVersion"], each[1]["kind"]) == (api_version, kind))
 
-    def logs(
-        self,
-        pod: str,
-        namespace: str,
-        *,
-        container: str | None = None,
-        follow: bool = False,
-        tail: int | None = None,
-        since_s: int | None = None,
-        previous: bool = False,
-    ) -> Iterator[str]:
-        self.asked.append(
-            {"pod": pod, "container": container, "follow": follow, "tail": tail, "since_s": since_s}
-            | ({"previous": True} if previous else {})
-        )
-        script = self.scripts[f"{pod}/{container}"]
-        part = script.pop(0) if script else []
-        if isinstance(part, KubeError):
-            raise part
-        yield from part
-        if script and isinstance(script[0], KubeError):  # the connection breaks after these lines
-            raise script.pop(0)  # type: ignore[misc]
-
     def _now(self) -> dict[Key, Object]:
         found: dict[Key, Object] = {}
         for change, obj in self._changes:
@@ -110,11 +85,11 @@ class Recorded:
 
 def transcript(name: str) -> list[dict[str, Any]]:
     """The watch lines of a recording, in their order."""
-    lines = [json.loads(line) for line in (SPECS / "transcripts" / f"{name}.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (TRANSCRIPTS / f"{name}.jsonl").read_text().splitlines()]
     return [line for line in lines if "watch" in line and line["type"] != "BOOKMARK"]
 
 
-def pictures(name: str) -> Iterator[tuple[float, Change, Picture]]:
+def snapshots(name: str) -> Iterator[tuple[float, Change, Snapshot]]:
     """After each line of a recording: its time, what it said, and everything as it was then."""
     lines = transcript(name)
     dated = next(line for line in lines if "creationTimestamp" in line["object"]["metadata"])
@@ -127,9 +102,9 @@ def pictures(name: str) -> Iterator[tuple[float, Change, Picture]]:
             now.pop(identity, None)
         else:
             now[identity] = obj
-        yield line["t"], (line["type"], obj), Picture.of(now.values(), begin + timedelta(seconds=line["t"]))
+        yield line["t"], (line["type"], obj), Snapshot.of(now.values(), begin + timedelta(seconds=line["t"]))
 
 
-def picture_at(name: str, seconds: float) -> Picture:
+def snapshot_at(name: str, seconds: float) -> Snapshot:
     """Everything as it was ``seconds`` after the beginning."""
-    return [picture for t, _, picture in pictures(name) if t <= seconds][-1]
+    return [snapshot for t, _, snapshot in snapshots(name) if t <= seconds][-1]

@@ -10,10 +10,7 @@ import pytest
 from cluster.kube import errors, transport
 from cluster.kube.manifest import Key
 from tests.cluster.kube.conftest import RAY, Serve, resources
-from tests.cluster.specs import needs_specs
 from tests.support.fake_api_server import Drop, composed, recorded
-
-pytestmark = needs_specs
 
 DEMO = Key("ray.io/v1", "RayCluster", "demo", "team-a")
 DEMO_PATH = f"{RAY}/namespaces/team-a/rayclusters/demo"
@@ -123,14 +120,6 @@ def test_version_and_scope(serve: Serve) -> None:
     assert kube.server_version().startswith("v1.36")
     assert kube.is_namespaced("ray.io/v1", "RayService")
     assert not kube.is_namespaced("v1", "Namespace")
-
-
-def test_composed_logs_are_lines(serve: Serve) -> None:
-    why = "no transcript reads a log"
-    path = "/api/v1/namespaces/team-a/pods/p/log?container=ray-worker&tailLines=2&sinceSeconds=60&previous=true"
-    kube = serve(composed(why, "GET", path, (b"one\ntw", b"o\nlast wo", b"rds"))).kube
-    lines = list(kube.logs("p", "team-a", container="ray-worker", tail=2, since_s=60, previous=True))
-    assert lines == ["one", "two", "last words"]  # of what dies in the middle of a line, too
 
 
 class TestRetries:

@@ -11,10 +11,7 @@ import pytest
 
 from cluster.kube import errors, transport
 from tests.cluster.kube.conftest import RAY, Serve
-from tests.cluster.specs import needs_specs
 from tests.support.fake_api_server import Drop, Exchange, Hold, Part, composed, recorded
-
-pytestmark = needs_specs
 
 PATH = f"{RAY}/namespaces/team-a/rayclusters"
 WHY = "a list and a watch of one story, and connections that break"

@@ -11,12 +11,9 @@ import pytest
 from cluster.kube.applying import Applier, Outcome
 from cluster.kube.errors import KubeError, NotFoundError, StaleError, TestFailedError
 from cluster.kube.manifest import Object
-from cluster.kube.operator_events import OperatorEvents
+from cluster.kube.operator_warnings import OperatorWarnings
 from tests.cluster.kube.conftest import RAY, Serve
-from tests.cluster.specs import needs_specs
 from tests.support.fake_api_server import Exchange, Hold, composed, moved, recorded, transcript
-
-pytestmark = needs_specs
 
 AU = f"{RAY}/namespaces/demo/rayclusters/au"
 DEMO = f"{RAY}/namespaces/team-a/rayclusters/demo"
@@ -208,7 +205,7 @@ def test_a_namespace_that_is_to_come_is_no_error_of_a_dry_run(serve: Serve) -> N
         Applier(kube, frozenset()).apply(manifest)
 
 
-class TestOperatorEvents:
+class TestRefusals:
     """The event is the recorded one of a RayCluster with minReplicas above maxReplicas, in core/v1's words."""
 
     def test_what_comes_after_is_told_and_what_was_there_is_not(self, serve: Serve) -> None:
@@ -218,9 +215,9 @@ class TestOperatorEvents:
             composed(STORY, "GET", path, {"items": [old], "metadata": {"resourceVersion": "7"}}),
             composed(STORY, "GET", f"{path}&watch=true&resourceVersion=7", ({"type": "ADDED", "object": new},)),
         )
-        events = OperatorEvents(served.kube, "team-b")
+        refusals = OperatorWarnings(served.kube, "team-b")
         obj = {"kind": "RayCluster", "metadata": {"name": "c0", "uid": "u"}}
-        assert events.rejections([obj]) == [f"RayCluster c0: InvalidRayClusterSpec: {recorded_events()[0]['note']}"]
+        assert refusals.sentences([obj]) == [f"RayCluster c0: InvalidRayClusterSpec: {recorded_events()[0]['note']}"]
 
     def test_silence_is_consent(self, serve: Serve) -> None:
         path = "/api/v1/namespaces/team-b/events?fieldSelector=type%3DWarning"
@@ -230,7 +227,7 @@ class TestOperatorEvents:
             composed(STORY, "GET", f"{path}&watch=true&resourceVersion=7", (Hold(never),)),
         )
         obj = {"kind": "RayCluster", "metadata": {"name": "c0", "uid": "u"}}
-        assert OperatorEvents(served.kube, "team-b").rejections([obj], listen_s=0.3) == []
+        assert OperatorWarnings(served.kube, "team-b").sentences([obj], listen_s=0.3) == []
         never.set()
 
 

@@ -12,10 +12,7 @@ from cluster.kube.errors import DeadlineError
 from cluster.kube.manifest import Key, Object
 from cluster.kube.removal import await_gone, plan, remove
 from tests.cluster.kube.conftest import RAY, Serve
-from tests.cluster.specs import needs_specs
 from tests.support.fake_api_server import Exchange, Hold, composed, moved, recorded, transcript
-
-pytestmark = needs_specs
 
 STORY = "a set of objects of our own; no transcript deletes one"
 SERVICE = Key("ray.io/v1", "RayService", "sv", "demo")

@@ -22,8 +22,7 @@ from cluster.kube.readback import (
     with_live_groups,
     without_scaled_replicas,
 )
-from cluster.kube.running import service_events
-from tests.cluster.specs import needs_specs
+from cluster.kube.running import cluster_changes
 from tests.support.fake_api_server import recorded, transcript
 
 MANIFEST = "the unchanged manifest applied again"
@@ -31,7 +30,6 @@ AUTOSCALED = "the object after the autoscaler wrote replicas"
 SHRUNK = "after the scale down"
 
 
-@needs_specs
 class TestRecorded:
     """A real RayCluster that Ray's autoscaler raised to two workers and brought back."""
 
@@ -62,7 +60,7 @@ class TestRecorded:
 
     def test_a_cluster_that_is_as_its_service_says_lacks_nothing(self) -> None:
         service, cluster = _upgraded(0)
-        assert service_events(service, cluster) == []
+        assert cluster_changes(service, cluster) == []
 
     @pytest.mark.parametrize(
         ("strategy", "first", "last"),
@@ -75,7 +73,7 @@ class TestRecorded:
     def test_what_an_upgrade_does_is_told(self, strategy: str | None, first: str, last: str) -> None:
         service, cluster = _upgraded(1)
         service = service | {"spec": service["spec"] | {"upgradeStrategy": {"type": strategy}}}
-        lines = service_events(service, cluster)
+        lines = cluster_changes(service, cluster)
         assert first in lines[0]
         assert last in lines[-1]
         assert any("headGroupSpec.template.spec.containers[ray-head].env" in line for line in lines)

@@ -11,10 +11,7 @@ from cluster.kube.errors import InvalidError, TestFailedError, UsageError
 from cluster.kube.manifest import Key, Object
 from cluster.kube.scaling import Scaled, scale, serving_cluster
 from tests.cluster.kube.conftest import RAY, Serve
-from tests.cluster.specs import needs_specs
 from tests.support.fake_api_server import Exchange, composed, moved, recorded, transcript
-
-pytestmark = needs_specs
 
 RC = Key("ray.io/v1", "RayCluster", "rc", "demo")
 PATH = f"{RAY}/namespaces/demo/rayclusters/rc"

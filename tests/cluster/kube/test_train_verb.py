@@ -18,7 +18,6 @@ from cluster.kube.verbs import train
 from cluster.kube.verbs.train import follow, submit
 from tests.cluster.kube import tiny
 from tests.cluster.kube.recorded import Recorded, transcript
-from tests.cluster.specs import needs_specs
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +152,6 @@ def replay(kube: Recorded, recording: str, kind: str, end: float) -> threading.T
     return thread
 
 
-@needs_specs
 @pytest.mark.parametrize(
     ("recording", "name", "end", "state", "last"),
     [

@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.specs import SPECS, needs_specs
+from tests.cluster.recordings import CRDS, TRANSCRIPTS
 from tests.support.crd import Crd, _program, load
-
-pytestmark = needs_specs
 
 LENIENT = {
     "unknown fields, fieldValidation=default (Warn) [POST]: 201",
@@ -29,7 +27,7 @@ NOT_OF_THE_OBJECT = {
 def recorded(file: str) -> list[tuple[str, dict[str, Any], int]]:
     """Note, object and status of the requests that carry a whole object of KubeRay's, in order."""
     found = []
-    for each in json.loads((SPECS / "transcripts" / file).read_text())["exchanges"]:
+    for each in json.loads((TRANSCRIPTS / file).read_text())["exchanges"]:
         request, status = each["request"], each["response"]["status"]
         kind_of_request = request["headers"].get("Content-Type", request["headers"].get("content-type", ""))
         whole = request["method"] == "POST" or "apply-patch" in kind_of_request
@@ -42,7 +40,7 @@ def recorded(file: str) -> list[tuple[str, dict[str, Any], int]]:
 
 @pytest.fixture(scope="module")
 def crds() -> dict[tuple[str, str], Crd]:
-    return load(SPECS / "crds")
+    return load(CRDS)
 
 
 def errors(crds: dict[tuple[str, str], Crd], obj: dict[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from cluster.kube.manifest import Object, key_of
 from tests.cluster.manifests.rendering import ALL, render
-from tests.cluster.specs import SPECS, needs_specs
+from tests.cluster.recordings import CRDS
 from tests.support.crd import Crd, load
 
 VERSION = "1.36"
@@ -19,7 +19,7 @@ VERSION = "1.36"
 
 @functools.cache
 def crds() -> dict[tuple[str, str], Crd]:
-    return load(SPECS / "crds")
+    return load(CRDS)
 
 
 def builtin(obj: Object) -> bool:
@@ -44,13 +44,11 @@ def _refused(text: str) -> list[str]:
     return crds()[obj["apiVersion"].rpartition("/")[0], obj["kind"]].errors(obj)
 
 
-@needs_specs
 @pytest.mark.parametrize("name", ALL)
 def test_the_server_would_take_all_of_it(name: str) -> None:
     assert {str(key_of(obj)): errors for obj in render(name) if (errors := refused(obj))} == {}
 
 
-@needs_specs
 def test_a_wrong_field_is_noticed_in_either_sort() -> None:
     objects = {obj["kind"]: obj for obj in render("base")}
     objects["Deployment"]["spec"]["strategy"]["rollingUpdate"]["surge"] = 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
@@ -20,9 +19,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from app.gateway.protocols.v2.datatypes import datatype_of
 from tests.gateway.echo import TENSORS, echo_api
 
-DESCRIPTION = (
-    Path(os.environ.get("TEST_SPECS", Path(__file__).parents[4] / "shared/specs")) / "open_inference_rest.yaml"
-)
+DESCRIPTION = Path(__file__).with_name("open_inference_rest.yaml")
 API = echo_api()
 VALUES: dict[str, list[Any]] = {
     "float32": [0, -1.5, 3.4e38],
@@ -32,10 +29,6 @@ VALUES: dict[str, list[Any]] = {
     "str": ["", "é\0"],
     "bytes": ["x"],
 }
-
-pytestmark = pytest.mark.skipif(
-    not DESCRIPTION.exists(), reason=f"{DESCRIPTION} is not there; TEST_SPECS names its folder"
-)
 
 
 @pytest.fixture(scope="module")

@@ -15,15 +15,15 @@ from cluster.kube.doctor.report import Check, Level
 from cluster.kube.errors import (
     Cause,
     FieldConflictError,
-    ForbiddenError,
     InvalidError,
     KubeError,
-    UnauthorizedError,
+    PermissionDeniedError,
+    UnauthenticatedError,
     UnreachableError,
 )
 from cluster.kube.manifest import Object, key_of
-from cluster.kube.picture import EVENTS
 from cluster.kube.render import render
+from cluster.kube.snapshot import EVENTS
 from cluster.kube.verbs.status import NEEDED, WHERE_THERE
 from tests.cluster.kube.doctor.fake_server import FakeServer
 from tests.cluster.kube.doctor.platform import NAMESPACE, obj, operator, rendered, storage_class
@@ -120,7 +120,7 @@ CASES: list[tuple[str, Level, str, Change]] = [
     ("storage", "problem", "no class fast; ", with_classes(storage_class("slow", default=True))),
     ("storage", "problem", "no class is the default", with_classes(storage_class("fast"))),
     ("dry run", "problem", "no field x", where(errors={"tidegate-redis": InvalidError("no field x", status=422)})),
-    ("dry run", "problem", "quota", where(errors={"tidegate-redis": ForbiddenError("quota", status=403)})),
+    ("dry run", "problem", "quota", where(errors={"tidegate-redis": PermissionDeniedError("quota", status=403)})),
     ("dry run", "warning", "'helm' owns .spec.x", where(errors={"tidegate-redis": conflict()})),
     ("dry run", "unknown", "is not there yet, so 6 objects", without("Namespace")),
 ]
@@ -181,7 +181,7 @@ def test_an_error_that_nothing_reports_is_a_warning() -> None:
     assert "feature gate RayCronJob" in warned[1]
 
 
-@pytest.mark.parametrize("error", [UnreachableError("no server"), UnauthorizedError("Unauthorized", status=401)])
+@pytest.mark.parametrize("error", [UnreachableError("no server"), UnauthenticatedError("Unauthorized", status=401)])
 def test_without_an_answer_the_server_is_the_one_problem(error: KubeError) -> None:
     server = ready()
     server.errors["version"] = error

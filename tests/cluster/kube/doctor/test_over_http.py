@@ -13,10 +13,7 @@ from cluster.kube.doctor.needs import rights_of
 from cluster.kube.manifest import Object
 from cluster.kube.verbs import doctor
 from tests.cluster.kube.conftest import RAY, Serve, resources
-from tests.cluster.specs import needs_specs
 from tests.support.fake_api_server import Exchange, composed, moved, recorded
-
-pytestmark = needs_specs
 
 NAMESPACE = "team-a"
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
