@@ -30,8 +30,6 @@ from app.errors import FailedPreconditionError, NotFoundError, UnavailableError
 from app.model_spec import FieldSpec, ModelSpec, ParameterSpec
 from app.settings import MlflowSettings
 
-CHAMPION = "champion"
-CHALLENGER = "challenger"
 SERVING_TAG = "tidegate.serving"
 FEATURES_KEY = "tidegate.features"
 FEATURE_VIEWS_KEY = "tidegate.feature_views"

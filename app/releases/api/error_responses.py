@@ -10,15 +10,15 @@ from redis.exceptions import RedisError
 
 from app.errors import RETRY_AFTER_S, FailedPreconditionError, TidegateError
 from app.registry import RegistryError
-from app.releases.api.event_stream import TooManyFollowersError
-from app.releases.control.cluster_state import ServeAwayError
+from app.releases.api.event_stream import TooManySubscribersError
+from app.releases.control.cluster_state import ServeUnavailableError
 from app.releases.control.controller import AdmissionError, NotLeadingError, UnknownReleaseError
 from app.releases.control.release_store import FencedError, LiveReleaseError
-from app.releases.lifecycle.commands import RefusedError
+from app.releases.lifecycle.commands import OrderRefusedError
 from app.releases.model.plan import PlanError
 
 
-class EventsOffError(FailedPreconditionError):
+class RegistryTriggersOffError(FailedPreconditionError):
     """Nothing in the registry begins a release, by the settings."""
 
 
@@ -36,14 +36,14 @@ STATUSES: Mapping[type[Exception], Status] = {
     AdmissionError: Status(400),
     UnknownReleaseError: Status(404),
     LiveReleaseError: Status(409),
-    RefusedError: Status(409),
-    EventsOffError: Status(409),
+    OrderRefusedError: Status(409),
+    RegistryTriggersOffError: Status(409),
     NotLeadingError: _LATER,
     FencedError: _LATER,
-    TooManyFollowersError: _LATER,
+    TooManySubscribersError: _LATER,
     RegistryError: _LATER,
     RedisError: _LATER,
-    ServeAwayError: _LATER,
+    ServeUnavailableError: _LATER,
 }
 """The errors of the key and of the body (401, 403, 400) are the gateway's, with statuses of their own."""
 

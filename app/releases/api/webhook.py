@@ -24,10 +24,10 @@ from app.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from app.releases.api.error_responses import EventsOffError, responses
+from app.releases.api.error_responses import RegistryTriggersOffError, responses
 from app.releases.model.names import PREFIX
 from app.releases.model.tags import CHALLENGER_ALIAS, PLAN_TAG
-from app.releases.registry.poller import RegistryWatch
+from app.releases.registry.poller import RegistryPoller
 from app.web.keys import Door, Scope
 
 PATH = f"{PREFIX}/registry-events"
@@ -54,7 +54,9 @@ class HeardBody(BaseModel):
     looks: bool = Field(description="Whether the registry is looked at now; false: the event is of nothing released")
 
 
-def router(watch: RegistryWatch, door: Door, secret: str | None, clock: Callable[[], float] = time.time) -> APIRouter:
+def router(
+    poller: RegistryPoller, door: Door, secret: str | None, clock: Callable[[], float] = time.time
+) -> APIRouter:
     """The route.
 
     Args:
@@ -72,7 +74,7 @@ def router(watch: RegistryWatch, door: Door, secret: str | None, clock: Callable
             UnauthenticatedError,
             PermissionDeniedError,
             UnavailableError,
-            EventsOffError,
+            RegistryTriggersOffError,
         ),
         openapi_extra={
             "requestBody": {
@@ -93,11 +95,13 @@ def router(watch: RegistryWatch, door: Door, secret: str | None, clock: Callable
             door.enter(f"{credentials.scheme} {credentials.credentials}" if credentials else None, Scope.RELEASE)
             body = await _limited(request)
         event = _event(body)
-        if not watch.is_on:
-            raise EventsOffError("TIDEGATE_RELEASES_REGISTRY_POLL_S is 0: nothing in the registry begins a release")
+        if not poller.is_on:
+            raise RegistryTriggersOffError(
+                "TIDEGATE_RELEASES_REGISTRY_POLL_S is 0: nothing in the registry begins a release"
+            )
         looks = concerns(event)
         if looks:
-            watch.hint()
+            poller.hint()
         return HeardBody(looks=looks)
 
     return routes

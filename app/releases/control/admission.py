@@ -14,7 +14,7 @@ from app.errors import InvalidArgumentError
 from app.model_spec import ModelSpec
 from app.registry import RegistryError, UnknownVersionError, UnservableError, find, read_spec
 from app.releases.control.release_store import LiveReleaseError
-from app.releases.model.plan import Agreement, Drift, Plan, Quality
+from app.releases.model.plan import Agreement, Drift, Quality, ReleasePlan
 from app.releases.model.release import Entry, Note, Release
 from app.releases.model.tags import CHALLENGER_ALIAS, RELEASE_TAG
 from app.routing.route_table import RouteTable
@@ -82,7 +82,7 @@ def admit(
     found: Candidate,
     table: RouteTable | None,
     model: str,
-    plan: Plan,
+    plan: ReleasePlan,
     replicas: int,
     who: str,
     mark: str | None = None,
@@ -142,7 +142,7 @@ def admit(
     )
 
 
-def _check(plan: Plan, found: Candidate, model: str) -> None:
+def _check(plan: ReleasePlan, found: Candidate, model: str) -> None:
     if plan.mirror and found.side_effects:
         raise AdmissionError(
             f"mirror {plan.mirror:g}: a call of {model} has side effects (its serving entry says side_effects), "

@@ -17,7 +17,7 @@ from mlflow.webhooks import delivery
 from mlflow.webhooks.types import ModelVersionAliasCreatedPayload, ModelVersionTagSetPayload
 
 from app.errors import UnauthenticatedError
-from app.releases.api.ingress import Parts, build_api
+from app.releases.api.ingress import ControllerReplica, build_api
 from app.releases.api.webhook import check
 from app.web.keys import Door, hash_key
 
@@ -43,15 +43,15 @@ class Watch:
 
 
 def api(watch: Watch, secret: str | None) -> Any:
-    parts = SimpleNamespace(
+    replica = SimpleNamespace(
         store=None,
         controller=None,
-        following=None,
+        feed=None,
         door=Door({}, lambda: True, hash_key("admin key")),
         registry=watch,
         webhook_secret=secret,
     )
-    return build_api(cast(Parts, parts))
+    return build_api(cast(ControllerReplica, replica))
 
 
 @pytest.fixture
