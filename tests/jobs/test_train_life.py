@@ -22,7 +22,7 @@ import pytest
 from mlflow import MlflowClient
 from ray.job_submission import JobStatus, JobSubmissionClient
 
-from app.training.config.schedule import Plan, learning_rate
+from app.training.config.schedule import BatchPlan, learning_rate
 from app.training.worker.loader import Loader
 from cluster.local import LocalConfig, Stack, up
 from tests.conftest import PORT_SHIFT, REPLICA_PORT_SHIFT
@@ -77,7 +77,7 @@ class Changing:
 
 
 @pytest.fixture(scope="module")
-def changing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Changing]:
+def changing(cluster_turn: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Changing]:
     config = LocalConfig(
         state_dir=tmp_path_factory.mktemp("changing") / "state",
         parts=frozenset({"ray", "mlflow"}),
@@ -197,7 +197,7 @@ def losses_of_one_process() -> list[float]:
     torch.manual_seed(0)
     model = recipe.build(data)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
-    plan = Plan(ROWS, BATCH, EPOCHS, 0)
+    plan = BatchPlan(ROWS, BATCH, EPOCHS, 0)
     loader = Loader(data.train, plan, 0, 1, torch.device("cpu"))
     losses = []
     for step in range(plan.steps):

@@ -56,7 +56,7 @@ def folder_of(config: TrainConfig, told: str, storage: str) -> RunFolder:
     return RunFolder(f"{root.rstrip('/')}/{config.model}-{told[:12]}")
 
 
-def take(folder: RunFolder) -> Any:
+def acquire_run(folder: RunFolder) -> Any:
     """The run's monitor actor, of which there is one: who has it has the run.
 
     Raises:

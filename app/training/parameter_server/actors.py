@@ -14,7 +14,7 @@ from app.errors import TidegateError, UnavailableError
 from app.training.parameter_server.client import Servers
 from app.training.parameter_server.errors import ParameterServerError, reason
 from app.training.parameter_server.job import Terms, Work
-from app.training.parameter_server.server import Progress, Server
+from app.training.parameter_server.server import Server, ServerProgress
 from app.training.parameter_server.stale import StaleServer
 from app.training.parameter_server.synchronous import SynchronousServer, settle
 from app.training.parameter_server.worker import Worker
@@ -70,7 +70,7 @@ class ServerGroup:
         except RayError as error:
             raise ParameterServerError(reason(error)) from error
 
-    def progress(self) -> list[Progress]:
+    def progress(self) -> list[ServerProgress]:
         """Where every server is."""
         return _answered(lambda: self._together.call("progress"))
 
