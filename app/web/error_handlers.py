@@ -64,4 +64,7 @@ def _methods_of(request: Request) -> list[str]:
     """All methods of the path, by the document: Starlette names those of the first route that has the path."""
     paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
     held = [path for path in paths if compile_path(path)[0].match(request.url.path)]
-    return sorted(method.upper() for method in paths[max(held, key=len)]) if held else []
+    if not held:
+        return []
+    nearest = min(held, key=lambda path: (path.count("{"), -len(path)))
+    return sorted(method.upper() for method in paths[nearest])

@@ -102,8 +102,8 @@ def client() -> Iterator[Any]:
 def test_every_operation(case: Case[Any], client: Any) -> None:
     headers = {"authorization": f"Bearer {KEY}"}
     response = case.call(headers=headers, session=client)
-    # What a plan must hold to beyond its schema (weights that rise, a guard for the judge) no schema can say; and POST
-    # to a release's events is a verb that is none.
+    # What a plan must hold to beyond its schema (weights that rise, a guard for the judge) no schema can say; and
+    # POST to a release's events is a verb that is none.
     excluded = [positive_data_acceptance, unsupported_method]
     if set(case.query or {}) - {"model", "count", "full", "step"}:
         excluded.append(negative_data_rejection)  # a parameter that no route knows is ignored
