@@ -22,7 +22,7 @@ from app.gateway.prediction_cache import PredictionCache
 from app.gateway.shadow import Mirror, Observer
 from app.gateway.telemetry.prediction_log import Records
 from app.gateway.telemetry.reporter import Reporter
-from app.monitoring.samples import SampleBook, SampleWriter
+from app.monitoring.samples import LossBuffer, SampleWriter
 from app.redis_client import connect
 from app.routing.route_store import RouteStore, RouteWatch
 from app.settings import Settings
@@ -70,14 +70,14 @@ class Parts:
             )
         )
         records = Records(self._publisher, now_us)
-        book = SampleBook(settings.samples.held_ticks)
-        self._samples = SampleWriter(book, self._redis, replica, settings.samples, settings.redis.timeout_s)
+        losses = LossBuffer(settings.samples.held_ticks)
+        self._samples = SampleWriter(losses, self._redis, replica, settings.samples, settings.redis.timeout_s)
         self._mirror = Mirror(
-            settings, self.watch.tables, self.versions, lookup, book, partial(records.offer, mirrored=True)
+            settings, self.watch.tables, self.versions, lookup, losses, partial(records.offer, mirrored=True)
         )
         self._reporter = Reporter(
             records,
-            Observer(book, self._mirror),
+            Observer(losses, self._mirror),
             self._publisher,
             self._cache,
             self._limiter,

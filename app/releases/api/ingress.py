@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from app.events import event_redis
 from app.features.online import now_us
 from app.monitoring.labels import LabelJoin
-from app.monitoring.samples import SampleBook, SampleStore, SampleWriter
+from app.monitoring.samples import LossBuffer, SampleStore, SampleWriter
 from app.ray_internals import open_no_grpc_port
 from app.redis_client import connect
 from app.releases.api.errors import RedisUnavailableError
@@ -63,12 +63,12 @@ class ControllerReplica:
         self._keys = KeyWatch(connect(settings.redis), refresh_s)
         self.store = ReleaseStore(self._redis)
         self.feed = ReleaseFeed(connect(settings.redis), refresh_s)
-        book = SampleBook(settings.samples.held_ticks)
-        self._samples = SampleWriter(book, self._redis, replica, settings.samples, settings.redis.timeout_s)
+        losses = LossBuffer(settings.samples.held_ticks)
+        self._samples = SampleWriter(losses, self._redis, replica, settings.samples, settings.redis.timeout_s)
         self._labels = LabelJoin(
             connect(event_redis(settings)),
             settings,
-            lambda release, _, metric, arm, loss: book.note(release, [(metric, arm, loss)]),
+            lambda release, _, metric, arm, loss: losses.add(release, [(metric, arm, loss)]),
             now_us,
         )
         routes = RouteStore(self._redis)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from hashlib import blake2b
 from typing import Annotated, Any, Literal, Protocol
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import Receive, Send
@@ -27,7 +27,7 @@ from app.releases.api.release_body import AuditBody, ReleaseBody, SummaryBody, a
 from app.releases.control.cluster_state import ServeUnavailableError
 from app.releases.control.controller import AdmissionError, NotLeadingError, UnknownReleaseError
 from app.releases.control.release_store import RETENTION_COUNT, LiveReleaseError, ReleaseStore
-from app.releases.lifecycle.commands import OrderRefusedError
+from app.releases.lifecycle.orders import ORDERS, Order, OrderRefusedError, option_schemas, parse_order
 from app.releases.model.names import HEALTH_PATH, PREFIX
 from app.releases.model.plan import ReleasePlan, parse
 from app.releases.model.release import Release
@@ -36,7 +36,6 @@ from app.web.keys import Authenticator, Scope
 from app.web.openapi_parts import responses
 
 MAX_LISTED = 1_000
-MAX_STEPS = 10_000
 KEEP_ALIVE_S = 15.0
 """Longest silence on a stream of events, seconds: no proxy takes it for dead, and a caller knows when it is."""
 RETRY_MS = 1_000
@@ -44,7 +43,6 @@ RETRY_MS = 1_000
 
 _OF_A_KEY = (UnauthenticatedError, PermissionDeniedError, UnavailableError)
 
-Verb = Literal["pause", "resume", "promote", "rollback", "cancel"]
 Count = Annotated[int, Query(ge=1, le=MAX_LISTED, description="How many at most")]
 OfModel = Annotated[str | None, Query(description="Of this model only")]
 
@@ -54,9 +52,7 @@ class Decider(Protocol):
 
     async def begin(self, model: str, version: str, plan: ReleasePlan, who: str) -> Release: ...
 
-    async def order(
-        self, release: str, verb: str, who: str, full: bool = False, step: int | None = None
-    ) -> Release: ...
+    async def order(self, release: str, order: Order, who: str) -> Release: ...
 
 
 class BeginBody(BaseModel):
@@ -137,26 +133,14 @@ def router(
         responses=_responses(
             InvalidArgumentError, UnknownReleaseError, OrderRefusedError, NotLeadingError, RedisUnavailableError
         ),
+        openapi_extra={"parameters": _order_options()},
     )
     async def order(
-        release: str,
-        verb: Verb,
-        request: Request,
-        full: Annotated[
-            bool, Query(description="Of promote: skip every gate that is left, not only the present one")
-        ] = False,
-        step: Annotated[
-            int | None,
-            Query(ge=0, lt=MAX_STEPS, description="Of promote: only the gate of this step; nothing if it is open"),
-        ] = None,
+        release: str, verb: Annotated[str, Path(json_schema_extra={"enum": [*ORDERS]})], request: Request
     ) -> ReleaseBody:
         """Give an order. Given twice it does what it does given once, promote if it names its step."""
-        for name, given in (("full=true", full), (f"step={step}", step is not None)):
-            if given and verb != "promote":
-                raise InvalidArgumentError(f"{name} with {verb}: accepted with promote")
-        if full and step is not None:
-            raise InvalidArgumentError(f"full=true with step={step}: accepted is one of them")
-        return release_body(await controller.order(release, verb, caller_of(request).key_id, full, step))
+        given = parse_order(verb, request.query_params)
+        return release_body(await controller.order(release, given, caller_of(request).key_id))
 
     @routes.get(
         "/{release}/events",
@@ -251,6 +235,16 @@ async def _read(store: ReleaseStore, release: str) -> Release:
     if found is None:
         raise UnknownReleaseError(f"there is no release {release!r}")
     return found
+
+
+def _order_options() -> list[dict[str, Any]]:
+    """The query parameters of all orders, as OpenAPI has them."""
+    return [
+        {"name": name, "in": "query", "required": False, "schema": schema, "description": f"Of {verb}: {help_}"}
+        for verb, order in ORDERS.items()
+        for name, schema in option_schemas(order)
+        if (help_ := schema.get("description", ""))
+    ]
 
 
 def _responses(*errors: type[TidegateError]) -> dict[int | str, dict[str, Any]]:

@@ -28,7 +28,7 @@ from app.gateway.inference.version_backends import Versions
 from app.gateway.prediction_cache import PredictionCache
 from app.model_spec import FieldSpec, ModelSpec
 from app.routing.route_table import Route, RouteTable
-from app.serving.batch import Batch, BatchReply, ModelFailure, VersionCard
+from app.serving.batch import Batch, BatchReply, ModelFailure, VersionMetadata
 from app.settings import Settings
 from app.web.keys import Authenticator, Scope
 from app.web.keys.api_key import hash_key
@@ -48,8 +48,8 @@ class Echo:
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
 
-    async def card(self) -> VersionCard:
-        return VersionCard(SPEC, batch_rows=1, cache_ttl_s=0)
+    async def metadata(self) -> VersionMetadata:
+        return VersionMetadata(SPEC, batch_rows=1, cache_ttl_s=0)
 
     async def send(self, batch: Batch) -> BatchReply:
         x = float(batch.inputs["x"][0])

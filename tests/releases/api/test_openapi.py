@@ -25,7 +25,7 @@ from app.releases.api.event_stream import ReleaseFeed
 from app.releases.api.ingress import ControllerReplica, build_api
 from app.releases.control.controller import UnknownReleaseError
 from app.releases.control.release_store import AuditEntry
-from app.releases.lifecycle.commands import order
+from app.releases.lifecycle.orders import Order
 from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import Release
 from app.settings import RedisSettings
@@ -72,10 +72,10 @@ class ReleaseParts:
     async def begin(self, model: str, version: str, plan: ReleasePlan, who: str) -> Release:
         return release(id="begun", model=model, challenger=version, plan=plan, created=time.time())
 
-    async def order(self, release: str, verb: str, who: str, full: bool = False, step: int | None = None) -> Release:
+    async def order(self, release: str, order: Order, who: str) -> Release:
         if release != HELD.id:
             raise UnknownReleaseError(f"there is no release {release!r}")
-        return order(HELD, verb, who, time.time(), full, step)
+        return order.apply(HELD, who, time.time())
 
 
 def map_path_parameters(_: HookContext, parameters: dict[str, Any] | None) -> dict[str, Any] | None:
