@@ -15,11 +15,11 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as Away
 from redis.exceptions import RedisError
 
-from app.monitoring.samples import SampleBook, SampleStore, SampleWriter
+from app.monitoring.samples import LossBuffer, SampleStore, SampleWriter
 from app.monitoring.samples.encoding import decode, encode, key_of
 from app.monitoring.sums import Sums
 from app.settings import SampleSettings
-from tests.monitoring.samples.support import START, Clock, book
+from tests.monitoring.samples.support import START, Clock, loss_buffer
 from tests.support.eventually import eventually
 
 
@@ -27,12 +27,12 @@ class Process:
     """One that writes."""
 
     def __init__(self, redis: Redis, clock: Clock, name: str, **limits: int) -> None:
-        self.book = book(clock)
-        self.writer = SampleWriter(self.book, redis, name, SampleSettings(**limits), timeout_s=0.5, clock=clock)
+        self.losses = loss_buffer(clock)
+        self.writer = SampleWriter(self.losses, redis, name, SampleSettings(**limits), timeout_s=0.5, clock=clock)
 
     def note(self, *losses: float, release: str = "r") -> None:
         for loss in losses:
-            self.book.note(release, [("errors", "champion", loss)])
+            self.losses.add(release, [("errors", "champion", loss)])
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ async def test_all_writers_of_a_tick_are_added(redis: Redis, clock: Clock, store
     one, two = Process(redis, clock, "one"), Process(redis, clock, "two")
     one.note(0, 1)
     two.note(0, 0, 1)
-    two.book.note("r", [("drift", "challenger", 0.5)])
+    two.losses.add("r", [("drift", "challenger", 0.5)])
     two.note(1, release="other")
     clock.now += 1
     one.note(0)
@@ -179,7 +179,7 @@ async def test_redis_away_samples_are_held_and_sent_later(
         process.note(0)
         clock.now += 1
         assert process.writer.stats().failed_sends == 1
-        assert process.book.unsent() == 2
+        assert process.losses.unsent() == 2
     finally:
         os.kill(valkey_pid(), signal.SIGCONT)
     await process.writer.flush()
@@ -195,7 +195,7 @@ async def test_a_lost_redis_and_a_new_one(redis: Redis, clock: Clock, store: Sam
     process.note(0)
     clock.now += 1
     async with asyncio.timeout(20):
-        while process.book.unsent():
+        while process.losses.unsent():
             with suppress(RedisError, OSError):
                 await process.writer.flush()
             await asyncio.sleep(0.05)
@@ -203,12 +203,12 @@ async def test_a_lost_redis_and_a_new_one(redis: Redis, clock: Clock, store: Sam
 
 
 async def test_each_second_on_the_second_and_a_last_time_at_the_end(redis: Redis, store: SampleStore) -> None:
-    held = SampleBook(60)
+    held = LossBuffer(60)
     writer = SampleWriter(held, redis, "one", SampleSettings(), timeout_s=0.5)
     writer.start()
-    held.note("r", [("errors", "champion", 1.0)])
+    held.add("r", [("errors", "champion", 1.0)])
     await eventually(lambda: writer.stats().written_ticks == 1, timeout_s=5)
-    held.note("r", [("errors", "champion", 1.0)])
+    held.add("r", [("errors", "champion", 1.0)])
     await writer.stop()
     found = await store.ticks("r", 2**40)
     assert sum(tick["errors"]["champion"].n for tick in found.values()) == 2

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from app.events import FIELD, LABELS, PREDICTIONS, Entry, Kind, Label, Prediction, Record
+from app.events import FIELD, LABELS, PREDICTIONS, EventKind, Label, LogEntry, Prediction, Record
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
@@ -20,19 +20,19 @@ PREFIX = "join:"
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadEntries:
     """Entries of both streams, oldest first.
 
     Attributes:
         trimmed: how many the streams had let go of before they were done.
     """
 
-    predictions: list[Entry[Prediction]]
-    labels: list[Entry[Label]]
+    predictions: list[LogEntry[Prediction]]
+    labels: list[LogEntry[Label]]
     trimmed: int = 0
 
 
-class Groups:
+class ConsumerGroups:
     """One consumer of both groups. Every method raises ``RedisError`` or ``OSError`` when Redis is away.
 
     Args:
@@ -72,17 +72,17 @@ class Groups:
         for stream in (self._predictions.stream, self._labels.stream):
             await self._answered(self._redis.xgroup_destroy(stream, self._name))
 
-    async def read(self, count: int, wait_s: float) -> Read:
+    async def read(self, count: int, wait_s: float) -> ReadEntries:
         """The next entries, up to ``count`` of each stream. Waits for a first one, never longer than half of its
         deadline."""
         found = await self._read({self._predictions.stream: ">", self._labels.stream: ">"}, count, wait_s)
-        return Read(self._predictions.entries(found), self._labels.entries(found))
+        return ReadEntries(self._predictions.entries(found), self._labels.entries(found))
 
-    async def read_predictions(self, count: int) -> list[Entry[Prediction]]:
+    async def read_predictions(self, count: int) -> list[LogEntry[Prediction]]:
         """The next predictions alone; waits for none."""
         return self._predictions.entries(await self._read({self._predictions.stream: ">"}, count, 0))
 
-    async def claim(self, idle_s: float, count: int) -> Read:
+    async def claim(self, idle_s: float, count: int) -> ReadEntries:
         """Take over entries that some consumer took longer ago than ``idle_s`` and that are not done."""
         taken: list[Any] = []
         trimmed = 0
@@ -92,7 +92,7 @@ class Groups:
             )
             taken.append(answer[1])
             trimmed += len(answer[2])
-        return Read(self._predictions.decoded(taken[0]), self._labels.decoded(taken[1]), trimmed)
+        return ReadEntries(self._predictions.decoded(taken[0]), self._labels.decoded(taken[1]), trimmed)
 
     async def _read(self, streams: dict[str, str], count: int, wait_s: float) -> dict[bytes, Any]:
         wait_ms = int(min(wait_s, self._timeout_s / 2) * 1000)
@@ -110,13 +110,14 @@ class Groups:
 
 @dataclass(frozen=True, slots=True)
 class _Side(Generic[R]):
-    kind: Kind[R]
+    kind: EventKind[R]
     stream: str
 
-    def entries(self, found: dict[bytes, Any]) -> list[Entry[R]]:
+    def entries(self, found: dict[bytes, Any]) -> list[LogEntry[R]]:
         return self.decoded(found.get(self.stream.encode(), []))
 
-    def decoded(self, entries: list[Any]) -> list[Entry[R]]:
+    def decoded(self, entries: list[Any]) -> list[LogEntry[R]]:
         return [
-            Entry(position.decode(), self.kind.decode((fields or {}).get(FIELD, b""))) for position, fields in entries
+            LogEntry(position.decode(), self.kind.decode((fields or {}).get(FIELD, b"")))
+            for position, fields in entries
         ]

@@ -11,12 +11,12 @@ from contextlib import suppress
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.events import Entry, Label, Prediction
+from app.events import Label, LogEntry, Prediction
 from app.events.redis_streams import is_temporary
-from app.monitoring.labels.answer import Answer, answer_of
-from app.monitoring.labels.groups import Groups
-from app.monitoring.labels.index import Call, Index, Landed
-from app.monitoring.labels.joined_release import OutputLoss, Trial
+from app.monitoring.labels.consumer_groups import ConsumerGroups
+from app.monitoring.labels.index import JoinOutcome, LabelIndex, PendingRecord
+from app.monitoring.labels.joined_release import JoinedRelease, OutputLoss
+from app.monitoring.labels.judged_prediction import JudgedPrediction, judged_prediction
 from app.monitoring.labels.loss import loss_of
 from app.monitoring.labels.tally import Tally
 from app.monitoring.sums import Arm, Metric
@@ -43,7 +43,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 """Between tries while Redis is away, doubling; seconds."""
 
 
-class Follower:
+class ReleaseJoin:
     """One model's, for one release.
 
     Records are read at least once, a loss is handed on at most once: Redis remembers a join before this process hears
@@ -63,21 +63,21 @@ class Follower:
         settings: LabelSettings,
         timeout_s: float,
         model: str,
-        trial: Trial,
+        release: JoinedRelease,
         quality: OutputLoss,
         deliver: Deliver,
         tally: Tally,
         now_us: Callable[[], int],
     ) -> None:
-        self.release = trial.release
-        self._model, self._trial, self._quality = model, trial, quality
+        self.release = release.release
+        self._model, self._trial, self._quality = model, release, quality
         self._settings, self._deliver, self._tally, self._now_us = settings, deliver, tally, now_us
         consumer = secrets.token_hex(6)
-        self._groups = Groups(redis, model, trial.release, consumer, timeout_s)
-        self._index = Index(redis, settings, model, trial.release, self._groups.name, consumer, timeout_s)
+        self._groups = ConsumerGroups(redis, model, release.release, consumer, timeout_s)
+        self._index = LabelIndex(redis, settings, model, release.release, self._groups.name, consumer, timeout_s)
         self._since_us: int | None = None
-        self._predictions: list[Call] = []
-        self._labels: list[Call] = []
+        self._predictions: list[PendingRecord] = []
+        self._labels: list[PendingRecord] = []
         self._next_sweep = 0.0
         self._rounds = Periodic(
             f"joining the labels of {model}",
@@ -139,7 +139,7 @@ class Follower:
         await self._take_in(self._labels)
         self.behind_s = max(self._behind_s(last), self._behind_s(read.labels))
 
-    def _behind_s(self, entries: list[Entry[Prediction]] | list[Entry[Label]]) -> float:
+    def _behind_s(self, entries: list[LogEntry[Prediction]] | list[LogEntry[Label]]) -> float:
         """The age of the last entry of a full batch, seconds; positions begin with Redis' clock, milliseconds."""
         if len(entries) < BATCH:
             return 0.0
@@ -157,22 +157,22 @@ class Follower:
         await self._take_in(self._labels)
         self._next_sweep = time.monotonic() + SWEEP_S
 
-    def _of_predictions(self, entries: list[Entry[Prediction]]) -> list[Call]:
+    def _of_predictions(self, entries: list[LogEntry[Prediction]]) -> list[PendingRecord]:
         return [self._of_prediction(entry.position, entry.record) for entry in entries]
 
-    def _of_prediction(self, position: str, record: Prediction | None) -> Call:
+    def _of_prediction(self, position: str, record: Prediction | None) -> PendingRecord:
         assert self._since_us is not None
         if record is None or record.at < self._since_us:
             self._tally.add("unreadable" if record is None else "before")
             return self._index.skip_prediction(position)
-        found = answer_of(record, self._trial, self._quality.output)
-        answer, noted_as = (found, "indexed") if isinstance(found, Answer) else (None, found)
-        return self._index.prediction(position, record, answer, noted_as, self._now_us(), record.mirrored)
+        found = judged_prediction(record, self._trial, self._quality.output)
+        answer, counter = (found, "indexed") if isinstance(found, JudgedPrediction) else (None, found)
+        return self._index.prediction(position, record, answer, counter, self._now_us(), record.mirrored)
 
-    def _of_labels(self, entries: list[Entry[Label]]) -> list[Call]:
+    def _of_labels(self, entries: list[LogEntry[Label]]) -> list[PendingRecord]:
         return [self._of_label(entry.position, entry.record) for entry in entries]
 
-    def _of_label(self, position: str, record: Label | None) -> Call:
+    def _of_label(self, position: str, record: Label | None) -> PendingRecord:
         assert self._since_us is not None
         if record is None:
             self._tally.add("unreadable")
@@ -183,7 +183,7 @@ class Follower:
             return self._index.skip_label(position)
         return self._index.label(position, record, self._now_us())
 
-    async def _take_in(self, calls: list[Call]) -> None:
+    async def _take_in(self, calls: list[PendingRecord]) -> None:
         """Take in and remove all ``calls``.
 
         Raises:
@@ -192,7 +192,7 @@ class Follower:
         while calls:
             batch = calls[:BATCH]
             answers = await self._index.take_in(batch)
-            left: list[Call] = []
+            left: list[PendingRecord] = []
             failure: Exception | None = None
             for call, answer in zip(batch, answers, strict=True):
                 if isinstance(answer, Exception) and (call.script is None or is_temporary(answer)):
@@ -201,26 +201,26 @@ class Follower:
                 elif isinstance(answer, Exception):
                     log.error("a record of %s cannot be joined: %s", call.stream, answer)
                     self._tally.add("refused")
-                    left.append(Call(call.stream, call.position))
+                    left.append(PendingRecord(call.stream, call.position))
             calls[:BATCH] = left  # before anything is handed on, which must not happen again
             for call, answer in zip(batch, answers, strict=True):
-                if isinstance(answer, Landed):
+                if isinstance(answer, JoinOutcome):
                     self._note(call, answer)
             if failure is not None:
                 raise failure
 
-    def _note(self, call: Call, landed: Landed) -> None:
-        self._tally.add("unmatched", landed.unmatched)
-        if landed.status in ("indexed", "joined"):
-            if call.noted_as:
-                self._tally.add(call.noted_as)
+    def _note(self, call: PendingRecord, outcome: JoinOutcome) -> None:
+        self._tally.add("unmatched", outcome.unmatched)
+        if outcome.status in ("indexed", "joined"):
+            if call.counter:
+                self._tally.add(call.counter)
         else:
-            self._tally.add(landed.status)
+            self._tally.add(outcome.status)
         tick = self._now_us() // 1_000_000
-        for answer in landed.answers:
+        for answer in outcome.answers:
             if answer is None:
                 self._tally.add("unjudged")
                 continue
             self._tally.add("joined")
-            loss = loss_of(self._quality, answer.value, landed.label)
+            loss = loss_of(self._quality, answer.value, outcome.label)
             self._deliver(self.release, tick, f"quality/{answer.weight:g}", answer.arm, loss)

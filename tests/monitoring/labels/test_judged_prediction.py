@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.events import Output
-from app.monitoring.labels.answer import Answer, answer_of
+from app.monitoring.labels.judged_prediction import JudgedPrediction, judged_prediction
 from app.routing.release_context import Trial
 from tests.events.support import prediction
 
@@ -17,13 +17,13 @@ TRIAL = Trial("r1", champion="7", challenger="8")
 @pytest.mark.parametrize(
     ("fields", "found"),
     [
-        ({}, Answer("champion", 0.25, 0.1)),
-        ({"version": "8"}, Answer("challenger", 0.25, 0.9)),
-        ({"outputs": {"late": Output((1, 2), [0.75, 0.25])}}, Answer("champion", 0.75, 0.1)),
-        ({"outputs": {"late": Output((1,), [True])}}, Answer("champion", 1.0, 0.1)),
-        ({"outputs": {"late": Output((1,), [0])}}, Answer("champion", 0.0, 0.1)),
-        ({"weight": 0.95}, Answer("champion", 0.25, 0.05)),
-        ({"version": "8", "weight": 0.05}, Answer("challenger", 0.25, 0.05)),
+        ({}, JudgedPrediction("champion", 0.25, 0.1)),
+        ({"version": "8"}, JudgedPrediction("challenger", 0.25, 0.9)),
+        ({"outputs": {"late": Output((1, 2), [0.75, 0.25])}}, JudgedPrediction("champion", 0.75, 0.1)),
+        ({"outputs": {"late": Output((1,), [True])}}, JudgedPrediction("champion", 1.0, 0.1)),
+        ({"outputs": {"late": Output((1,), [0])}}, JudgedPrediction("champion", 0.0, 0.1)),
+        ({"weight": 0.95}, JudgedPrediction("champion", 0.25, 0.05)),
+        ({"version": "8", "weight": 0.05}, JudgedPrediction("challenger", 0.25, 0.05)),
         ({"version": "9"}, "other_version"),
         ({"version": None, "status": 503, "outputs": {}}, "other_version"),
         ({"pinned": True}, "pinned"),
@@ -39,10 +39,10 @@ TRIAL = Trial("r1", champion="7", challenger="8")
     ],
 )
 def test_what_a_prediction_says(fields: dict[str, Any], found: Any) -> None:
-    assert answer_of(prediction(**fields), TRIAL, "late") == found
+    assert judged_prediction(prediction(**fields), TRIAL, "late") == found
 
 
 def test_without_a_champion_what_nobody_answered_is_still_nobodys() -> None:
     first = Trial("r1", champion=None, challenger="8")
-    assert answer_of(prediction(version=None, status=503, outputs={}), first, "late") == "other_version"
-    assert answer_of(prediction(version="8"), first, "late") == Answer("challenger", 0.25, 0.9)
+    assert judged_prediction(prediction(version=None, status=503, outputs={}), first, "late") == "other_version"
+    assert judged_prediction(prediction(version="8"), first, "late") == JudgedPrediction("challenger", 0.25, 0.9)

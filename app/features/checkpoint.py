@@ -37,7 +37,7 @@ class _Done:
     until: int
 
 
-class Ledger:
+class FeatureCheckpoint:
     """Every method raises FeatureStoreError when Redis is away.
 
     Args:

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.events import Prediction
-from app.monitoring.labels.joined_release import Trial
+from app.monitoring.labels.joined_release import JoinedRelease
 from app.monitoring.sums import Arm
 
-Why = Literal["other_version", "pinned", "cached", "failed", "several_rows", "without_value"]
-"""Why a prediction is judged by no label: a version outside the trial or none answered it; the caller chose the
+UnjudgedReason = Literal["other_version", "pinned", "cached", "failed", "several_rows", "without_value"]
+"""Why no label judges a prediction: a version outside the release or none answered it; the caller chose the
 version, and who does so is no sample of all; the answer was another request's; it was an error; a label cannot say
 which of its rows it is for; the output is not there, is not a number, or was too large for the event."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class JudgedPrediction:
     """A prediction that its label will judge.
 
     Attributes:
@@ -29,9 +29,11 @@ class Answer:
     weight: float
 
 
-def answer_of(prediction: Prediction, trial: Trial, output: str) -> Answer | Why:
+def judged_prediction(
+    prediction: Prediction, release: JoinedRelease, output: str
+) -> JudgedPrediction | UnjudgedReason:
     """What the prediction says, or why no label judges it."""
-    arm = _arm(prediction.version, trial)
+    arm = _arm(prediction.version, release)
     if arm is None:
         return "other_version"
     if prediction.pinned:
@@ -47,10 +49,10 @@ def answer_of(prediction: Prediction, trial: Trial, output: str) -> Answer | Why
     if not isinstance(value, bool | int | float):
         return "without_value"
     weight = prediction.weight if arm == "challenger" else 1 - prediction.weight
-    return Answer(arm, float(value), round(weight, 6))  # 1 - 0.95 is 0.05 too
+    return JudgedPrediction(arm, float(value), round(weight, 6))  # 1 - 0.95 is 0.05 too
 
 
-def _arm(version: str | None, trial: Trial) -> Arm | None:
-    if version is None or version not in (trial.challenger, trial.champion):
+def _arm(version: str | None, release: JoinedRelease) -> Arm | None:
+    if version is None or version not in (release.challenger, release.champion):
         return None
-    return "challenger" if version == trial.challenger else "champion"
+    return "challenger" if version == release.challenger else "champion"
