@@ -5,8 +5,8 @@ A gateway replica offers records to its :class:`Publisher`; the log behind it is
 """
 
 from app.events.event_id import EventIds
-from app.events.event_log import Entry, EventLog, EventLogError, Record
-from app.events.kind import LABELS, PREDICTIONS, Kind
+from app.events.event_log import EventLog, EventLogError, LogEntry, Record
+from app.events.kind import LABELS, PREDICTIONS, EventKind
 from app.events.label import Label
 from app.events.output import MAX_OUTPUT_BYTES, Output, summarise
 from app.events.prediction import Prediction, ViewTimes, hash_sticky_key
@@ -18,12 +18,12 @@ __all__ = [
     "LABELS",
     "MAX_OUTPUT_BYTES",
     "PREDICTIONS",
-    "Entry",
     "EventIds",
+    "EventKind",
     "EventLog",
     "EventLogError",
-    "Kind",
     "Label",
+    "LogEntry",
     "Output",
     "Prediction",
     "Publisher",

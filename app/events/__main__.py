@@ -27,7 +27,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from app.errors import NotFoundError
-from app.events.event_log import Entry, EventLogError, R
+from app.events.event_log import EventLogError, LogEntry, R
 from app.events.label import Label
 from app.events.output import describe
 from app.events.prediction import Prediction
@@ -107,14 +107,14 @@ async def _show(
         left = None if left is None else left - len(entries)
 
 
-def _as_json(entry: Entry[R]) -> str:
+def _as_json(entry: LogEntry[R]) -> str:
     record: dict[str, Any] = asdict(entry.record) if isinstance(entry.record, msgspec.Struct) else {}
     for name in {"outputs", "features"} & record.keys():  # as objects with names, not as the log's arrays
         record[name] = {key: asdict(held) for key, held in record[name].items()}
     return msgspec.json.encode({"position": entry.position, **record}).decode()
 
 
-def _as_text(entry: Entry[R], line: Callable[[R], str]) -> str:
+def _as_text(entry: LogEntry[R], line: Callable[[R], str]) -> str:
     if entry.record is None:
         return f"{entry.position}: not a record that this release can read"
     return line(entry.record)

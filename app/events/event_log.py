@@ -32,7 +32,7 @@ class EventLogError(UnavailableError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry(Generic[R]):
+class LogEntry(Generic[R]):
     """One record in the log.
 
     Attributes:
@@ -57,7 +57,7 @@ class EventLog(Protocol[R]):
             EventLogError: some may be appended and some not: send all of them again.
         """
 
-    async def read(self, model: str, after: str, count: int, wait_s: float) -> list[Entry[R]]:
+    async def read(self, model: str, after: str, count: int, wait_s: float) -> list[LogEntry[R]]:
         """The next records of a model, oldest first.
 
         Args:

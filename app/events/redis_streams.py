@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar, cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from app.events.event_log import Entry, EventLogError, R
-from app.events.kind import LABELS, PREDICTIONS, Kind
+from app.events.event_log import EventLogError, LogEntry, R
+from app.events.kind import LABELS, PREDICTIONS, EventKind
 from app.events.label import Label
 from app.events.prediction import Prediction
 from app.redis_client import connect
@@ -51,7 +51,7 @@ def connect_labels(settings: Settings) -> RedisEventLog[Label]:
     return _connect(settings, LABELS)
 
 
-def _connect(settings: Settings, kind: Kind[R]) -> RedisEventLog[R]:
+def _connect(settings: Settings, kind: EventKind[R]) -> RedisEventLog[R]:
     redis = event_redis(settings)
     return RedisEventLog(connect(redis), kind, settings.events.maxlen, redis.timeout_s)
 
@@ -66,7 +66,7 @@ class RedisEventLog(Generic[R]):
         timeout_s: deadline of one call, seconds.
     """
 
-    def __init__(self, redis: Redis, kind: Kind[R], maxlen: int, timeout_s: float) -> None:
+    def __init__(self, redis: Redis, kind: EventKind[R], maxlen: int, timeout_s: float) -> None:
         self._redis = redis
         self._kind = kind
         self._maxlen = maxlen
@@ -100,7 +100,7 @@ class RedisEventLog(Generic[R]):
                 raise EventLogError(f"the event log in Redis takes no records now: {error}") from error
         return refused + len(errors)
 
-    async def read(self, model: str, after: str, count: int, wait_s: float) -> list[Entry[R]]:
+    async def read(self, model: str, after: str, count: int, wait_s: float) -> list[LogEntry[R]]:
         """The next records; see ``EventLog``. It never waits longer than half of its deadline."""
         wait_ms = int(min(wait_s, self._timeout_s / 2) * 1000)
         found: Any = await self._answered(
@@ -108,7 +108,9 @@ class RedisEventLog(Generic[R]):
         )
         # [[stream, [(position, fields), …]]] by RESP2, {stream: [[(position, fields), …]]} by RESP3
         entries: Any = [] if not found else next(iter(found.values()))[0] if isinstance(found, dict) else found[0][1]
-        return [Entry(position.decode(), self._kind.decode(fields.get(FIELD, b""))) for position, fields in entries]
+        return [
+            LogEntry(position.decode(), self._kind.decode(fields.get(FIELD, b""))) for position, fields in entries
+        ]
 
     async def newest(self, model: str) -> str:
         """The position of a model's newest record; the start's where there is none.

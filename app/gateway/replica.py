@@ -22,11 +22,11 @@ from app.gateway.prediction_cache import PredictionCache
 from app.gateway.shadow import Mirror, Observer
 from app.gateway.telemetry.prediction_log import Records
 from app.gateway.telemetry.reporter import Reporter
-from app.monitoring.samples import SampleBook, SampleWriter
+from app.monitoring.samples import LossBuffer, SampleWriter
 from app.redis_client import connect
 from app.routing.route_store import RouteStore, RouteWatch
 from app.settings import Settings
-from app.web.keys import Door, KeyWatch, Scope
+from app.web.keys import Authenticator, KeyWatch, Scope
 
 log = logging.getLogger(__name__)
 
@@ -70,14 +70,14 @@ class Parts:
             )
         )
         records = Records(self._publisher, now_us)
-        book = SampleBook(settings.samples.held_ticks)
-        self._samples = SampleWriter(book, self._redis, replica, settings.samples, settings.redis.timeout_s)
+        losses = LossBuffer(settings.samples.held_ticks)
+        self._samples = SampleWriter(losses, self._redis, replica, settings.samples, settings.redis.timeout_s)
         self._mirror = Mirror(
-            settings, self.watch.tables, self.versions, lookup, book, partial(records.offer, mirrored=True)
+            settings, self.watch.tables, self.versions, lookup, losses, partial(records.offer, mirrored=True)
         )
         self._reporter = Reporter(
             records,
-            Observer(book, self._mirror),
+            Observer(losses, self._mirror),
             self._publisher,
             self._cache,
             self._limiter,
@@ -86,7 +86,7 @@ class Parts:
             self._mirror,
         )
         self.admission = Admission(
-            Door(
+            Authenticator(
                 self._keys.keys,
                 lambda: self._keys.age_s is not None,
                 settings.gateway.admin_key_hash,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.events import Entry, EventLogError, Prediction, Publisher
+from app.events import EventLogError, LogEntry, Prediction, Publisher
 from app.events import publisher as module
 from app.settings import EventSettings
 from tests.events.support import prediction
@@ -31,7 +31,7 @@ class Log:
             raise EventLogError("away")
         return self.refuses
 
-    async def read(self, model: str, after: str, count: int, wait_s: float) -> list[Entry[Prediction]]:
+    async def read(self, model: str, after: str, count: int, wait_s: float) -> list[LogEntry[Prediction]]:
         raise NotImplementedError
 
 

@@ -17,16 +17,16 @@ from redis.commands.core import AsyncScript
 
 from app.events import LABELS, PREDICTIONS, Label, Prediction
 from app.monitoring.labels import scripts
-from app.monitoring.labels.answer import Answer
+from app.monitoring.labels.judged_prediction import JudgedPrediction
 from app.monitoring.sums import Arm
 from app.settings import LabelSettings
 
-KEPT = 1.25
+RETENTION_FACTOR = 1.25
 """A prediction is kept for so many times the time in which its label counts: a late label is known as such."""
-SWEPT = 256
+SWEEP_BATCH = 256
 """Most that one call of the sweep lets go of: Redis does nothing else meanwhile."""
 
-Status = Literal["indexed", "joined", "repeated", "reused", "full", "early", "duplicates", "late"]
+JoinStatus = Literal["indexed", "joined", "repeated", "reused", "full", "early", "duplicates", "late"]
 
 _ARMS: dict[Arm, str] = {"challenger": "c", "champion": "s"}
 _NO_ARM = "x"
@@ -36,23 +36,23 @@ _VALUE = struct.Struct("<dd")  # and weight
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class PendingRecord:
     """One record on its way into the index, or an entry that is only acknowledged (``script`` None).
 
     Attributes:
         stream: the entry's; position: its.
-        noted_as: the counter of a prediction that the index takes.
+        counter: the counter of a prediction that the index takes.
     """
 
     stream: str
     position: str
     script: AsyncScript | None = None
     args: tuple[str | int | bytes, ...] = ()
-    noted_as: str = ""
+    counter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
+class JoinOutcome:
     """What became of a record.
 
     Attributes:
@@ -61,13 +61,13 @@ class Landed:
         answers: each prediction that it joined; None for one that no label judges.
     """
 
-    status: Status
+    status: JoinStatus
     unmatched: int
     label: float
-    answers: tuple[Answer | None, ...]
+    answers: tuple[JudgedPrediction | None, ...]
 
 
-class Index:
+class LabelIndex:
     """One release's. Every method raises ``RedisError`` or ``OSError`` when Redis is away.
 
     Args:
@@ -108,11 +108,11 @@ class Index:
         self,
         position: str,
         record: Prediction,
-        answer: Answer | None,
-        noted_as: str,
+        answer: JudgedPrediction | None,
+        counter: str,
         now_us: int,
         mirrored: bool = False,
-    ) -> Call:
+    ) -> PendingRecord:
         """What takes a prediction in; ``answer`` is None where no label judges it."""
         args = (
             *self._common("p", position, now_us),
@@ -124,9 +124,9 @@ class Index:
             _ARMS[answer.arm] if answer is not None else _NO_ARM,
             _VALUE.pack(answer.value, answer.weight) if answer is not None else b"",
         )
-        return Call(self._predictions, position, self._prediction, args, noted_as)
+        return PendingRecord(self._predictions, position, self._prediction, args, counter)
 
-    def label(self, position: str, record: Label, now_us: int) -> Call:
+    def label(self, position: str, record: Label, now_us: int) -> PendingRecord:
         """What takes a label in."""
         args = (
             *self._common("l", position, now_us),
@@ -136,17 +136,17 @@ class Index:
             record.predicted_at or 0,
             _LABEL.pack(record.label),
         )
-        return Call(self._labels, position, self._label, args)
+        return PendingRecord(self._labels, position, self._label, args)
 
-    def skip_prediction(self, position: str) -> Call:
+    def skip_prediction(self, position: str) -> PendingRecord:
         """What passes over an entry."""
-        return Call(self._predictions, position)
+        return PendingRecord(self._predictions, position)
 
-    def skip_label(self, position: str) -> Call:
+    def skip_label(self, position: str) -> PendingRecord:
         """What passes over an entry."""
-        return Call(self._labels, position)
+        return PendingRecord(self._labels, position)
 
-    async def take_in(self, calls: Sequence[Call]) -> list[Landed | Exception | None]:
+    async def take_in(self, calls: Sequence[PendingRecord]) -> list[JoinOutcome | Exception | None]:
         """Make the calls, by one pipeline. The same ones may be made again when there was no answer.
 
         Returns:
@@ -160,7 +160,7 @@ class Index:
                     await call.script([call.stream, *self._keys], call.args, client=pipe)
             answers = await pipe.execute(raise_on_error=False)
         return [
-            answer if isinstance(answer, Exception) else None if call.script is None else _landed(answer)
+            answer if isinstance(answer, Exception) else None if call.script is None else _outcome(answer)
             for call, answer in zip(calls, answers, strict=True)
         ]
 
@@ -168,16 +168,16 @@ class Index:
         """Let go of what is over. Returns how many labels waited in vain, and how many predictions were too old."""
         unmatched = expired = 0
         known_before = now_us - _us(self._settings.wait_s)
-        predicted_before = now_us - _us(self._settings.ttl_s * KEPT)
+        predicted_before = now_us - _us(self._settings.ttl_s * RETENTION_FACTOR)
         while True:
             async with asyncio.timeout(self._timeout_s):
                 found = await self._sweep(
                     [self._predictions, *self._keys, self._started],
-                    [known_before, predicted_before, SWEPT, self._kept_s()],
+                    [known_before, predicted_before, SWEEP_BATCH, self._kept_s()],
                 )
             unmatched += found[0]
             expired += found[1]
-            if max(found) < SWEPT:
+            if max(found) < SWEEP_BATCH:
                 return unmatched, expired
 
     async def drop(self) -> None:
@@ -191,17 +191,17 @@ class Index:
         return self._group, position, token, now_us, _us(settings.ttl_s), _us(settings.tolerance_s)
 
     def _kept_s(self) -> int:
-        return int(self._settings.ttl_s * KEPT) + 3600  # longer than the oldest row is kept
+        return int(self._settings.ttl_s * RETENTION_FACTOR) + 3600  # longer than the oldest row is kept
 
 
-def _landed(answer: Any) -> Landed:
+def _outcome(answer: Any) -> JoinOutcome:
     status, unmatched, label, *found = answer
-    return Landed(
+    return JoinOutcome(
         status.decode(),
         unmatched,
         _LABEL.unpack(label)[0] if label else 0.0,
         tuple(
-            Answer(_ARMS_BACK[arm], *_VALUE.unpack(value)) if arm in _ARMS_BACK else None
+            JudgedPrediction(_ARMS_BACK[arm], *_VALUE.unpack(value)) if arm in _ARMS_BACK else None
             for arm, value in zip(found[::2], found[1::2], strict=True)
         ),
     )

@@ -10,8 +10,8 @@ from dataclasses import asdict
 from redis.asyncio import Redis
 
 from app.events.redis_streams import event_redis
-from app.monitoring.labels.follower import Deliver, Follower
-from app.monitoring.labels.joined_release import Trial
+from app.monitoring.labels.joined_release import JoinedRelease
+from app.monitoring.labels.release_join import Deliver, ReleaseJoin
 from app.monitoring.labels.tally import JoinStats, Tally
 from app.monitoring.metrics import Counts, Levels
 from app.periodic import Periodic
@@ -37,8 +37,8 @@ class LabelJoin:
         self._deliver = deliver
         self._now_us = now_us
         self._tally = Tally()
-        self._followers: dict[str, Follower] = {}
-        self._running: dict[Follower, asyncio.Task[None]] = {}
+        self._followers: dict[str, ReleaseJoin] = {}
+        self._running: dict[ReleaseJoin, asyncio.Task[None]] = {}
         self._counts = Counts("tidegate_label_join", "What the join of labels counts", "outcome")
         self._behind = Levels(
             "tidegate_label_join_behind_seconds", "Age of what is read last while it does not keep up", "model"
@@ -65,23 +65,25 @@ class LabelJoin:
         await self._publish()
         await self._redis.aclose()
 
-    def follow(self, model: str, trial: Trial | None) -> None:
-        """Join the labels of a model for a trial; with None, or one that no label judges, for none. To call it again
-        with the same changes nothing, and another release ends the one before."""
-        quality = trial.quality if trial is not None else None
+    def follow(self, model: str, release: JoinedRelease | None) -> None:
+        """Joins the labels of a model for its release; with None, or a release that no label judges, for none.
+
+        The same release again changes nothing, and another one ends the one before.
+        """
+        quality = release.quality if release is not None else None
         held = self._followers.get(model)
         if held is not None:
-            if trial is not None and quality is not None and held.release == trial.release:
+            if release is not None and quality is not None and held.release == release.release:
                 return
             self._followers.pop(model).stop(forget=True)
-        if trial is None or quality is None:
+        if release is None or quality is None:
             return
-        follower = self._followers[model] = Follower(
+        follower = self._followers[model] = ReleaseJoin(
             self._redis,
             self._settings,
             self._timeout_s,
             model,
-            trial,
+            release,
             quality,
             self._deliver,
             self._tally,

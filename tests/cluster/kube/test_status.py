@@ -59,14 +59,14 @@ def test_a_broken_application_is_seen_at_one_look_although_ready_is_true() -> No
 def test_an_upgrade_shows_both_clusters_and_which_one_answers() -> None:
     found = report_at("23_rayservice_upgrade", 40.0, "RayService")
     assert [(row.kind, row.name, row.state) for row in found.rows] == [
-        ("Pod", "sv-w6t2g-head-88sfs", "progressing"),
-        ("Ray group", "sv-w6t2g/head", "progressing"),
         ("RayCluster", "sv-w6t2g", "progressing"),
         ("RayService", "sv", "progressing"),
-        ("Ray group", "sv-f5l4z/head", "ready"),
+        ("Pod", "sv-w6t2g-head-88sfs", "progressing"),
+        ("Ray group", "sv-w6t2g/head", "progressing"),
         ("RayCluster", "sv-f5l4z", "ready"),
+        ("Ray group", "sv-f5l4z/head", "ready"),
     ]
-    assert "; sv-f5l4z still answers" in found.rows[3].why
+    assert "; sv-f5l4z still answers" in found.rows[1].why
 
 
 def test_groups_count_what_is_wanted_and_ready_and_name_who_leaves() -> None:
@@ -78,7 +78,7 @@ def test_groups_count_what_is_wanted_and_ready_and_name_who_leaves() -> None:
     shrinking = group(report_at("24_autoscaler_v2", 89.2, "RayCluster"), "au/w")
     assert shrinking.why.startswith("0 of 0 ready, 2 named to leave, ")
     fixed = group(report_at("20_raycluster_lifecycle", 26.6, "RayCluster"), "rc/w")
-    assert fixed.why == "1 of 2 ready, fixed: no autoscaler"
+    assert fixed.why == "1 of 1 ready, fixed: no autoscaler"
 
 
 def test_pods_that_cannot_be_placed_say_so_once() -> None:
@@ -128,15 +128,9 @@ def managed(*managers: tuple[str, str]) -> list[dict[str, Any]]:
     ("managers", "asked_by"),
     [
         ([], ""),
-        ([("tidegate", "2026-01-01T00:00:00Z")], ", last set by tidegate"),
-        (
-            [("tidegate", "2026-01-01T00:00:00Z"), ("python-requests", "2026-01-02T00:00:00Z")],
-            ", last set by the autoscaler",
-        ),
-        (
-            [("tidegate", "2026-01-03T00:00:00Z"), ("python-requests", "2026-01-02T00:00:00Z")],
-            ", last set by tidegate",
-        ),
+        ([("tidegate", "2026-01-01")], ", last set by tidegate"),
+        ([("tidegate", "2026-01-01"), ("python-requests", "2026-01-02")], ", last set by the autoscaler"),
+        ([("tidegate", "2026-01-03"), ("python-requests", "2026-01-02")], ", last set by tidegate"),
     ],
 )
 def test_who_asked_for_the_replicas(managers: list[tuple[str, str]], asked_by: str) -> None:
@@ -216,7 +210,7 @@ def test_json_is_the_whole_report() -> None:
     show(observe_once(Recorded(ray_cluster()), "n", None), "server", as_json=True, stream=out)
     read = json.loads(out.getvalue())
     assert read["ready"] is True
-    assert [row["name"] for row in read["rows"]] == ["rc/head", "rc/w", "rc"]
+    assert [row["name"] for row in read["rows"]] == ["rc/head", "rc", "rc/w"]
 
 
 class Output(io.StringIO):

@@ -22,7 +22,7 @@ from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from redis.asyncio import Redis
 
 from app.events import LABELS, Prediction, connect_events, event_redis
-from app.features import REFUSE, Feature, FeatureView, OnlineStore, Row, to_document
+from app.features import REJECT, Feature, FeatureView, OnlineStore, Row, to_document
 from app.features.online import now_us
 from app.monitoring.labels import LabelJoin
 from app.redis_client import connect
@@ -40,7 +40,7 @@ from tests.support.models import log_scorer
 MODEL = "spender"
 PLAIN = "plain"
 VIEW = FeatureView("user", ("user",), (Feature("spent", "float64", float("nan")),), 3600, "at", "test")
-STRICT = FeatureView("user", ("user",), (Feature("spent", "float64", REFUSE),), 3600, "at", "test")
+STRICT = FeatureView("user", ("user",), (Feature("spent", "float64", REJECT),), 3600, "at", "test")
 TTL_S = 30
 
 T = TypeVar("T")

@@ -15,9 +15,9 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as LostError
 
 from app.events import LABELS, PREDICTIONS, Label, Prediction, RedisEventLog
-from app.monitoring.labels import JoinStats, LabelJoin, follower
-from app.monitoring.labels.answer import Answer
-from app.monitoring.labels.index import Index
+from app.monitoring.labels import JoinStats, LabelJoin, release_join
+from app.monitoring.labels.index import LabelIndex
+from app.monitoring.labels.judged_prediction import JudgedPrediction
 from app.redis_client import connect
 from app.routing.release_context import OutputLoss, Trial
 from app.settings import LabelSettings, RedisSettings, Settings
@@ -89,8 +89,8 @@ class World:
 
 @pytest.fixture
 async def world(valkey: RedisSettings, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setattr(follower, "WAIT_S", 0.02)
-    monkeypatch.setattr(follower, "SWEEP_S", 0.05)
+    monkeypatch.setattr(release_join, "WAIT_S", 0.02)
+    monkeypatch.setattr(release_join, "SWEEP_S", 0.05)
     found = World(valkey, redis)
     yield found
     await found.close()
@@ -247,8 +247,8 @@ async def test_without_room_predictions_are_left_out_until_others_have_their_lab
 
 
 async def test_a_mirrored_answer_has_its_own_loss_by_the_same_label_whichever_comes_first(world: World) -> None:
-    index = Index(world.redis, LabelSettings(), "flights", "r1", "join:r1", "c", 2.0)
-    answers = {False: Answer("champion", 0.25, 0.1), True: Answer("challenger", 0.5, 0.1)}
+    index = LabelIndex(world.redis, LabelSettings(), "flights", "r1", "join:r1", "c", 2.0)
+    answers = {False: JudgedPrediction("champion", 0.25, 0.1), True: JudgedPrediction("challenger", 0.5, 0.1)}
 
     async def arms(*what: bool | None) -> list[Any]:
         await world.redis.flushdb()
@@ -259,10 +259,10 @@ async def test_a_mirrored_answer_has_its_own_loss_by_the_same_label_whichever_co
             else:
                 record = prediction(0, version="8" if mirrored else "7")
                 call = index.prediction(f"{position}-0", record, answers[mirrored], "indexed", START_US, mirrored)
-            [landed] = await index.take_in([call])
-            assert landed is not None
-            assert not isinstance(landed, Exception)
-            found += [answer.arm for answer in landed.answers if answer is not None]
+            [outcome] = await index.take_in([call])
+            assert outcome is not None
+            assert not isinstance(outcome, Exception)
+            found += [answer.arm for answer in outcome.answers if answer is not None]
         return found
 
     assert await arms(False, True, None) == ["champion", "challenger"]
@@ -298,16 +298,16 @@ async def test_a_process_lost_between_the_join_and_its_answer_makes_no_second_lo
     first = await world.following()
     await world.predict(prediction(0))
     await counted(first, indexed=1)
-    take_in = Index.take_in
+    take_in = LabelIndex.take_in
     asked = asyncio.Event()
 
-    async def lost(self: Index, calls: Any) -> Any:
+    async def lost(self: LabelIndex, calls: Any) -> Any:
         await take_in(self, calls)
         asked.set()
         raise LostError("the reply was lost")
 
-    monkeypatch.setattr(Index, "take_in", lost)
-    monkeypatch.setattr(follower, "FIRST_PAUSE_S", 5.0)
+    monkeypatch.setattr(LabelIndex, "take_in", lost)
+    monkeypatch.setattr(release_join, "FIRST_PAUSE_S", 5.0)
     await world.say(label(0))
     await asyncio.wait_for(asked.wait(), 10)
     await first.stop()  # as good as killed: it has not heard of the join, and asks no more
@@ -321,10 +321,10 @@ async def test_a_process_lost_between_the_join_and_its_answer_makes_no_second_lo
 async def test_a_lost_reply_is_asked_for_again_and_the_loss_handed_on_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take_in = Index.take_in
+    take_in = LabelIndex.take_in
     lost: list[Any] = []
 
-    async def unlucky(self: Index, calls: Any) -> Any:
+    async def unlucky(self: LabelIndex, calls: Any) -> Any:
         answers = await take_in(self, calls)
         if len(lost) % 2 == 0:  # every other reply
             lost.append(answers)
@@ -332,8 +332,8 @@ async def test_a_lost_reply_is_asked_for_again_and_the_loss_handed_on_once(
         lost.append(answers)
         return answers
 
-    monkeypatch.setattr(Index, "take_in", unlucky)
-    monkeypatch.setattr(follower, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(LabelIndex, "take_in", unlucky)
+    monkeypatch.setattr(release_join, "FIRST_PAUSE_S", 0.01)
     join = await world.following()
     await world.predict(prediction(0), prediction(1, version="8", weight=0.1))
     await world.say(label(0), label(1), label(2))
