@@ -26,7 +26,7 @@ from app.monitoring.samples import LossBuffer, SampleWriter
 from app.redis_client import connect
 from app.routing.route_store import RouteStore, RouteWatch
 from app.settings import Settings
-from app.web.keys import Door, KeyWatch, Scope
+from app.web.keys import Authenticator, KeyWatch, Scope
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class Parts:
             self._mirror,
         )
         self.admission = Admission(
-            Door(
+            Authenticator(
                 self._keys.keys,
                 lambda: self._keys.age_s is not None,
                 settings.gateway.admin_key_hash,

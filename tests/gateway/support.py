@@ -23,7 +23,7 @@ from app.gateway.replica import Parts
 from app.routing.route_store import RouteStore
 from app.routing.route_table import RouteTable
 from app.settings import Settings
-from app.web.keys import Door, Scope
+from app.web.keys import Authenticator, Scope
 
 ADMIN_KEY_HASH = "0" * 64
 
@@ -49,11 +49,11 @@ def api_over(
         cast(PredictionCache, cache),
         report,
     )
-    door = Door({}, lambda: True, admin_key_hash, frozenset({Scope.PREDICT}))
+    authenticator = Authenticator({}, lambda: True, admin_key_hash, frozenset({Scope.PREDICT}))
     parts: Any = SimpleNamespace(
         settings=settings,
         plane=plane,
-        admission=Admission(door, cast(RateLimiter, None)),
+        admission=Admission(authenticator, cast(RateLimiter, None)),
         ready=lambda: True,
         feedback=Feedback(cast(EventWriter[Label], None), settings, now_us),
         store=store,

@@ -170,7 +170,7 @@ def hot_routes(feedback: Feedback, plane: DataPlane, admission: Admission, max_b
     """The route."""
 
     async def take(exchange: Exchange) -> Answer:
-        caller = await admission.enter(exchange.header(b"authorization"))
+        caller = await admission.admit(exchange.header(b"authorization"))
         taken = feedback.take(await exchange.body(max_body_bytes), caller.key_id, plane)
         return Answer(msgspec.json.encode({"accepted": taken}), 202)
 

@@ -30,7 +30,7 @@ from app.model_spec import FieldSpec, ModelSpec
 from app.routing.route_table import Route, RouteTable
 from app.serving.batch import Batch, BatchReply, ModelFailure, VersionMetadata
 from app.settings import Settings
-from app.web.keys import Door, Scope
+from app.web.keys import Authenticator, Scope
 from app.web.keys.api_key import hash_key
 
 SPEC = ModelSpec(
@@ -76,7 +76,7 @@ KEY = "a key"
 
 def admission(anonymous: frozenset[Scope]) -> Admission:
     """Admission of ``KEY`` and, for these scopes, of everybody."""
-    return Admission(Door({}, lambda: True, hash_key(KEY), anonymous), cast(RateLimiter, None))
+    return Admission(Authenticator({}, lambda: True, hash_key(KEY), anonymous), cast(RateLimiter, None))
 
 
 class Replica:
