@@ -15,11 +15,11 @@ from cluster.kube.connection import connect, namespace_of
 from cluster.kube.desired import add_desired, desired_objects, in_namespace
 from cluster.kube.durations import seconds
 from cluster.kube.errors import FieldConflictError, InvalidError, KubeError, PermissionDeniedError
-from cluster.kube.health import Health
 from cluster.kube.manifest import Key, Object
 from cluster.kube.operator_warnings import OperatorWarnings
 from cluster.kube.preflight import check_all
 from cluster.kube.readback import autoscaled
+from cluster.kube.readiness import Readiness
 from cluster.kube.running import cluster_changes
 from cluster.kube.silent_errors import silent_errors
 from cluster.kube.wait import wait_until_ready
@@ -172,9 +172,9 @@ class Progress:
         self._say = say
         self._printed: dict[Key, str] = {}
 
-    def report(self, found: Mapping[Key, Health]) -> None:
-        for key, health in found.items():
-            text = f"{health.state}{f': {health.why}' if health.why else ''}"
+    def report(self, found: Mapping[Key, Readiness]) -> None:
+        for key, each in found.items():
+            text = f"{each.state}{f': {each.why}' if each.why else ''}"
             if self._printed.get(key) != text:
                 self._printed[key] = text
                 self._say(f"{key}: {text}")

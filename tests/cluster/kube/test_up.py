@@ -22,9 +22,9 @@ import yaml
 
 from cluster.kube.applying import Applied, Outcome
 from cluster.kube.errors import DeadlineError, InvalidError
-from cluster.kube.health import Health
 from cluster.kube.manifest import Key, Object
 from cluster.kube.readback import Carried, Prepared
+from cluster.kube.readiness import Readiness
 from cluster.kube.verbs import apply, diff, down, scale
 from tests.cluster.kube.conftest import RAY, Serve, discovery
 from tests.support.fake_api_server import Exchange, Hold, composed, moved, recorded, transcript
@@ -322,8 +322,8 @@ def test_progress_is_said_when_it_changes() -> None:
     key = Key("apps/v1", "Deployment", "d", "n")
     lines: list[str] = []
     progress = apply.Progress(lines.append)
-    for health in (Health("progressing", "0 of 1"), Health("progressing", "0 of 1"), Health("ready")):
-        progress.report({key: health})
+    for found in (Readiness("progressing", "0 of 1"), Readiness("progressing", "0 of 1"), Readiness("ready")):
+        progress.report({key: found})
     assert lines == ["Deployment n/d: progressing: 0 of 1", "Deployment n/d: ready"]
 
 

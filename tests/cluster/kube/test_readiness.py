@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cluster.kube.health import Health, health, warnings
 from cluster.kube.manifest import Key, Object, key_of
+from cluster.kube.readiness import Readiness, readiness, warning_events
 from cluster.kube.snapshot import Snapshot
 from tests.cluster.kube.recorded import snapshots
 from tests.cluster.recordings import TRANSCRIPTS
@@ -105,7 +105,7 @@ def test_health_over_time(recording: str, name: str, expected: str) -> None:
     for seconds, (change, obj), snapshot in snapshots(recording):
         if change == "DELETED" or obj["kind"] == "Event" or str(key_of(obj)) != name:
             continue
-        found = snapshot.health(key_of(obj))
+        found = snapshot.readiness(key_of(obj))
         line = f"{found.state}: {found.why.partition(':')[0]}"
         if not told or not told[-1].endswith(f" {line}"):
             told.append(f"{seconds:.1f} {line}")
@@ -120,7 +120,7 @@ def test_why_names_the_cause_and_not_its_traceback() -> None:
     found = {}
     for _, (_, obj), snapshot in snapshots("23_rayservice_upgrade"):
         if obj["kind"] == "RayService":
-            found[snapshot.health(key_of(obj)).state] = snapshot.health(key_of(obj)).why
+            found[snapshot.readiness(key_of(obj)).state] = snapshot.readiness(key_of(obj)).why
     assert "ModuleNotFoundError: No module named 'nosuch'" in found["failed"]
     assert "Traceback" not in found["failed"]
 
@@ -140,7 +140,7 @@ def test_the_operators_refusals() -> None:
         rules = [event["note"] for event in events if event["reason"].startswith("Invalid")]
         obj = {**sent, "status": exchange["after"]["object_status"]}
         snapshot = Snapshot.of([obj, *events], NOW)
-        found = snapshot.health(key_of(obj))
+        found = snapshot.readiness(key_of(obj))
         assert (found.state == "failed" and found.final) == bool(rules), (exchange["note"], found)
         if rules:
             refused += 1
@@ -155,10 +155,10 @@ def test_a_cluster_whose_pods_the_server_refuses_tells_the_servers_words() -> No
     events = [{"kind": "Event", "metadata": {}, **event} for event in exchange["after"]["events"]]
     condition = {"type": "HeadPodReady", "status": "False", "reason": "HeadPodNotFound"}
     obj = {**exchange["request"]["body"], "status": {"conditions": [condition]}}
-    found = Snapshot.of([obj, *events], NOW).health(key_of(obj))
+    found = Snapshot.of([obj, *events], NOW).readiness(key_of(obj))
     assert found.state == "failed"
     assert 'spec.restartPolicy: Unsupported value: "Sometimes"' in found.why
-    assert len(warnings(events)) == 1, "names that differ at random make no new warning"
+    assert len(warning_events(events)) == 1, "names that differ at random make no new warning"
 
 
 def an(api_version: str, kind: str, *, spec: Any = None, status: Any = None, **metadata: Any) -> Object:
@@ -354,7 +354,7 @@ KILLED = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
                 status={"conditions": [condition("ScalingLimited", "True", "TooManyReplicas")]},
             ),
             "ready",
-            "at its most, 4 replicas",
+            "at its maximum of 4 replicas",
         ),
         (
             an(
@@ -431,7 +431,7 @@ KILLED = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
     ],
 )
 def test_states(obj: Object, state: str, says: str) -> None:
-    found = health(obj)
+    found = readiness(obj)
     assert found.state == state
     assert says in found.why
 
@@ -439,9 +439,9 @@ def test_states(obj: Object, state: str, says: str) -> None:
 def test_an_object_that_nobody_looks_at_is_not_on_its_way() -> None:
     created = (NOW - timedelta(seconds=300)).isoformat()
     obj = an("ray.io/v1", "RayCluster", creationTimestamp=created)
-    found = Snapshot.of([obj], NOW).health(key_of(obj))
-    assert found == Health("unknown", "no status after 300 s; does the KubeRay operator run?")
-    assert Snapshot.of([], NOW).health(Key("v1", "Pod", "gone", "n")).state == "unknown"
+    found = Snapshot.of([obj], NOW).readiness(key_of(obj))
+    assert found == Readiness("unknown", "no status after 300 s; does the KubeRay operator run?")
+    assert Snapshot.of([], NOW).readiness(Key("v1", "Pod", "gone", "n")).state == "unknown"
 
 
 def test_a_failed_pod_fails_its_owner_and_one_that_leaves_does_not() -> None:
@@ -453,10 +453,10 @@ def test_a_failed_pod_fails_its_owner_and_one_that_leaves_does_not() -> None:
     )
     broken = {"phase": "Pending", "containerStatuses": [container({"waiting": {"reason": "ErrImagePull"}})]}
     pod = an("v1", "Pod", status=broken, labels={"a": "b", "c": "d"}, uid="1")
-    found = Snapshot.of([owner, pod], NOW).health(key_of(owner))
+    found = Snapshot.of([owner, pod], NOW).readiness(key_of(owner))
     assert (found.state, found.why) == ("failed", "0 of 1 replicas available: x: c: ErrImagePull: ")
     pod["metadata"]["deletionTimestamp"] = NOW.isoformat()
-    assert Snapshot.of([owner, pod], NOW).health(key_of(owner)).state == "progressing"
+    assert Snapshot.of([owner, pod], NOW).readiness(key_of(owner)).state == "progressing"
 
 
 def test_a_job_that_cannot_be_submitted_says_why() -> None:
@@ -466,11 +466,11 @@ def test_a_job_that_cannot_be_submitted_says_why() -> None:
     pod = an("v1", "Pod", status={"phase": "Pending", "containerStatuses": [waiting]}, labels={"job-name": "x"})
     pod["metadata"]["name"] = "x-hlk4c"
     other = an("v1", "Pod", status={"phase": "Pending"}, labels={"ray.io/cluster": "rc"})
-    found = Snapshot.of([obj, pod, other], NOW).health(key_of(obj))
+    found = Snapshot.of([obj, pod, other], NOW).readiness(key_of(obj))
     why = "submitted; the job has no state yet: x-hlk4c: c: ImagePullBackOff: no image"
-    assert found == Health("progressing", why)
+    assert found == Readiness("progressing", why)
     obj["status"]["jobStatus"] = "RUNNING"
-    assert Snapshot.of([obj, pod], NOW).health(key_of(obj)).why == "RUNNING"
+    assert Snapshot.of([obj, pod], NOW).readiness(key_of(obj)).why == "RUNNING"
 
 
 PROXY = {"httpGet": {"path": "/-/healthz", "port": "serve"}}
@@ -542,19 +542,19 @@ SERVING = ray_pod("serving", RUNNING, ready=True)
     ],
 )
 def test_a_worker_that_lacks_only_a_proxy_runs(training: Object, state: str, says: str) -> None:
-    found = cluster_with(SERVING, training).health(CLUSTER)
+    found = cluster_with(SERVING, training).readiness(CLUSTER)
     assert (found.state, found.why) == (state, says)
 
 
 def test_where_no_pod_is_known_the_operators_count_of_those_that_run_tells() -> None:
-    assert cluster_with(available=1).health(CLUSTER).why == "1 of 2 workers ready"
+    assert cluster_with(available=1).readiness(CLUSTER).why == "1 of 2 workers ready"
 
 
 def test_a_head_must_be_ready_whatever_its_workers_are() -> None:
     training = ray_pod("training", RUNNING)
-    assert cluster_with(SERVING, training, head="False").health(CLUSTER).state == "progressing"
+    assert cluster_with(SERVING, training, head="False").readiness(CLUSTER).state == "progressing"
     training["metadata"]["labels"]["ray.io/node-type"] = "head"
-    assert cluster_with(SERVING, training).health(Key("v1", "Pod", "training", "n")).state == "progressing"
+    assert cluster_with(SERVING, training).readiness(Key("v1", "Pod", "training", "n")).state == "progressing"
 
 
 def test_that_workers_run_is_not_that_the_service_answers() -> None:
@@ -566,8 +566,8 @@ def test_that_workers_run_is_not_that_the_service_answers() -> None:
     }
     service = an("ray.io/v1", "RayService", status=status)
     snapshot.objects[key_of(service)] = service
-    assert snapshot.health(CLUSTER).state == "ready"
-    assert snapshot.health(key_of(service)) == Health("progressing", "ZeroServeEndpoints: no endpoint")
+    assert snapshot.readiness(CLUSTER).state == "ready"
+    assert snapshot.readiness(key_of(service)) == Readiness("progressing", "ZeroServeEndpoints: no endpoint")
 
 
 def test_events_of_an_object_that_had_this_name_before_are_not_its_own() -> None:
@@ -581,13 +581,17 @@ def test_events_of_an_object_that_had_this_name_before_are_not_its_own() -> None
         "note": "min > max",
         "regarding": about,
     }
-    assert Snapshot.of([obj, event], NOW).health(key_of(obj)).state == "progressing"
+    assert Snapshot.of([obj, event], NOW).readiness(key_of(obj)).state == "progressing"
     about["uid"] = "new"
-    assert Snapshot.of([obj, event], NOW).health(key_of(obj)) == Health("failed", "refused: min > max", final=True)
+    refused = Readiness("failed", "refused: min > max", final=True)
+    assert Snapshot.of([obj, event], NOW).readiness(key_of(obj)) == refused
 
 
-def test_events_of_both_apis_read_alike() -> None:
-    core = json.loads((TRANSCRIPTS / "10_operator_warnings.json").read_text())["same_events_as_core_v1"]
-    read = warnings(each if "kind" in each else {"kind": "Event", **each} for each in core)
-    assert read
-    assert all(event.name and event.text and event.reason for event in read)
+def test_terminating_head_is_not_ready_although_its_condition_is_true() -> None:
+    head = ray_pod("head", RUNNING, ready=True)
+    head["metadata"]["labels"]["ray.io/node-type"] = "head"
+    workers = [ray_pod("serving", RUNNING, ready=True), ray_pod("training", RUNNING)]
+    assert cluster_with(head, *workers).readiness(CLUSTER).state == "ready"
+    head["metadata"]["deletionTimestamp"] = NOW.isoformat()
+    found = cluster_with(head, *workers).readiness(CLUSTER)
+    assert found == Readiness("progressing", "the head is being deleted")

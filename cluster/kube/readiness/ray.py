@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from cluster.kube.health import pods
-from cluster.kube.health.events import newest
-from cluster.kube.health.verdict import (
-    Health,
+from cluster.kube.manifest import Object
+from cluster.kube.readiness import pods
+from cluster.kube.readiness.verdict import (
+    Readiness,
     Related,
     condition_message,
     conditions,
@@ -24,12 +24,12 @@ from cluster.kube.health.verdict import (
     stale_status,
     without_status,
 )
-from cluster.kube.manifest import Object
+from cluster.kube.readiness.warning_events import newest
 
 OPERATOR = "the KubeRay operator"
 
 
-def ray_service(obj: Object, related: Related) -> Health:
+def ray_service(obj: Object, related: Related) -> Readiness:
     """Ready when every application runs, endpoints answer, and no upgrade is under way."""
     status = obj.get("status") or {}
     found = conditions(status)
@@ -47,13 +47,15 @@ def ray_service(obj: Object, related: Related) -> Health:
     if broken := _broken(active):
         return failed(broken)
     if broken := _broken(pending):
-        return failed(f"new cluster {pending.get('rayClusterName')}: {broken}" + _still(active))
+        return failed(f"new cluster {pending.get('rayClusterName')}: {broken}" + _answers(active))
     if state.get("reason") == "InitializingTimeout":
         return failed(condition_message(state), final=True)
     if is_true(found.get("RollbackInProgress")):
         return progressing(f"rolls back: {condition_message(found['RollbackInProgress'])}")
     if pending.get("rayClusterName"):
-        return progressing(f"cluster {pending['rayClusterName']} starts: {_start(pending, related)}" + _still(active))
+        return progressing(
+            f"cluster {pending['rayClusterName']} starts: {_start(pending, related)}" + _answers(active)
+        )
     if not is_true(state):
         return progressing(f"{state.get('reason')}: {condition_message(state)}")
     applications = active.get("applicationStatuses") or {}
@@ -67,7 +69,7 @@ def ray_service(obj: Object, related: Related) -> Health:
     return ready(f"{_count(len(applications), 'application')}, {_count(endpoints, 'endpoint')}{where}")
 
 
-def ray_cluster(obj: Object, related: Related) -> Health:
+def ray_cluster(obj: Object, related: Related) -> Readiness:
     """Ready when the head is and every wanted worker runs.
 
     A worker without a Serve proxy is never Ready. Whether those that serve do is told by the RayService.
@@ -86,9 +88,7 @@ def ray_cluster(obj: Object, related: Related) -> Health:
         return progressing("is being suspended")
     if is_true(found.get("ReplicaFailure")):
         return failed(f"pods cannot be made: {condition_message(found['ReplicaFailure'])}")
-    heads = [
-        each for each in related.pods if (each["metadata"].get("labels") or {}).get("ray.io/node-type") == "head"
-    ]
+    heads = [each for each in related.pods if _label(each, "ray.io/node-type") == "head"]
     workers = [each for each in related.pods if each not in heads]
     head = found.get("HeadPodReady")
     if head is not None and not is_true(head):
@@ -98,6 +98,8 @@ def ray_cluster(obj: Object, related: Related) -> Health:
         if is_true(found.get("RayClusterProvisioned")):
             return failed(f"the head is gone: {why}")
         return _worst(related, f"the head starts: {why}")
+    if heads and all(each["metadata"].get("deletionTimestamp") for each in heads):
+        return progressing("the head is being deleted")  # its HeadPodReady stays true until it is gone
     wanted, there = status.get("desiredWorkerReplicas") or 0, status.get("availableWorkerReplicas") or 0
     if related.pods:
         there = sum(pods.runs(each, related.now) for each in workers)
@@ -107,14 +109,14 @@ def ray_cluster(obj: Object, related: Related) -> Health:
             why = why or one_line(refused_pod.text)
         return _worst(related, f"{there} of {_count(wanted, 'worker')} ready" + (f": {why}" if why else ""))
     idle = sum(pods.runs(each, related.now) and pods.without_proxy(each, related.now) for each in workers)
-    # It becomes true when all pods have been Ready at once, for which the operator waits in vain with such a worker.
+    # It becomes true when all pods have been Ready at once, which never happens with such a worker.
     if not is_true(found.get("RayClusterProvisioned")) and not idle:
         return progressing(condition_message(found.get("RayClusterProvisioned"), "pods start"))
     proxies = f"; {idle} without a Serve proxy" if idle else ""
     return ready(f"head and {_count(there, 'worker')}{proxies}")
 
 
-def ray_job(obj: Object, related: Related) -> Health:
+def ray_job(obj: Object, related: Related) -> Readiness:
     """Ready when it is complete. It is done by ``jobDeploymentStatus``, never by ``jobStatus``."""
     status = obj.get("status") or {}
     state, job = status.get("jobDeploymentStatus"), status.get("jobStatus")
@@ -128,9 +130,8 @@ def ray_job(obj: Object, related: Related) -> Health:
     if not state:
         return _refused(obj, related) or without_status(obj, related, OPERATOR)
     if state == "Running":
-        told = ": ".join(each for each in (job, message) if each)
-        if told:
-            return progressing(told)
+        if text := ": ".join(each for each in (job, message) if each):
+            return progressing(text)
         why = pods.reasons(related.pods, related)
         return progressing("submitted; the job has no state yet" + (f": {why}" if why else ""))
     if state == "Suspended":
@@ -143,8 +144,8 @@ def ray_job(obj: Object, related: Related) -> Health:
     return progressing(f"{state}" + (f": {why}" if why else ""))
 
 
-def _refused(obj: Object, related: Related) -> Health | None:
-    """The operator's refusal, which a status has no word of: an event newer than what the status is about."""
+def _refused(obj: Object, related: Related) -> Readiness | None:
+    """The operator's refusal, which no status has: an event that is newer than the status."""
     status = obj.get("status") or {}
     event = newest(related.events, f"Invalid{obj['kind']}")
     if event is None or (conditions(status) and stale_status(obj) is None):
@@ -152,7 +153,7 @@ def _refused(obj: Object, related: Related) -> Health | None:
     return failed(f"refused: {one_line(event.text)}", final=True)
 
 
-def _worst(related: Related, why: str) -> Health:
+def _worst(related: Related, why: str) -> Readiness:
     return failed(why) if pods.stuck(related.pods, related) else progressing(why)
 
 
@@ -163,8 +164,8 @@ def _broken(service: dict[str, Any]) -> str | None:
             for deployment, each in sorted((application.get("serveDeploymentStatuses") or {}).items()):
                 if each.get("message") and each.get("status") != "HEALTHY":
                     details.append(f"{deployment}: {each['message']}")
-            told = "; ".join(one_line(each) for each in details if each)
-            return f"application {name}: {application['status']}" + (f": {told}" if told else "")
+            text = "; ".join(one_line(each) for each in details if each)
+            return f"application {name}: {application['status']}" + (f": {text}" if text else "")
     return None
 
 
@@ -173,7 +174,7 @@ def _start(pending: dict[str, Any], related: Related) -> str:
     if applications:
         return ", ".join(f"{name} {each.get('status')}" for name, each in sorted(applications.items()))
     found = conditions(pending.get("rayClusterStatus") or {})
-    own = [each for each in related.pods if _cluster_of(each) == pending.get("rayClusterName")]
+    own = [each for each in related.pods if _label(each, "ray.io/cluster") == pending.get("rayClusterName")]
     if why := pods.reasons(own, related, limit=1):
         return why
     head = found.get("HeadPodReady")
@@ -182,11 +183,11 @@ def _start(pending: dict[str, Any], related: Related) -> str:
     )
 
 
-def _cluster_of(pod: Object) -> str | None:
-    return (pod["metadata"].get("labels") or {}).get("ray.io/cluster")
+def _label(pod: Object, name: str) -> str | None:
+    return (pod["metadata"].get("labels") or {}).get(name)
 
 
-def _still(active: dict[str, Any]) -> str:
+def _answers(active: dict[str, Any]) -> str:
     name = active.get("rayClusterName")
     return f"; {name} still answers" if name else ""
 
