@@ -32,9 +32,9 @@ from ray.exceptions import RayError
 from app.features import (
     EventStore,
     EventStoreError,
+    FeatureCheckpoint,
     FeatureSource,
     FeatureStoreError,
-    Ledger,
     Materialized,
     OnlineStore,
     Registration,
@@ -43,7 +43,7 @@ from app.features import (
     RollingView,
     materialize,
 )
-from app.features.materialization import SECOND, Progress
+from app.features.materialization import SECOND, MaterializationProgress
 from app.features.replay import replay_digest
 from app.ray_internals import NOISY_LOGGERS
 from app.recipes import SHIPPED, find_recipe
@@ -119,31 +119,31 @@ async def _run(command: Command, settings: Settings, stop: threading.Event, show
     redis = connect(settings.redis)
     try:
         store = OnlineStore(redis, settings.features.write_timeout_s)
-        ledger = Ledger(redis, store, settings.features.clock_lease_s)
+        checkpoint = FeatureCheckpoint(redis, store, settings.features.clock_lease_s)
         events = await asyncio.to_thread(write_events, command.recipe, command.views, settings.features.storage)
         await Registration(redis, store).register(
             [view.declaration for view in command.views], replace=command.replace
         )
         if command.fresh:
-            await ledger.forget()
+            await checkpoint.forget()
             _say(f"removed {sum([await store.clear(view.declaration) for view in command.views]):,} rows")
-        start, replayed = await _start(command, events, store, ledger)
+        start, replayed = await _start(command, events, store, checkpoint)
         _say(f"rows as of {_text(start)}")
 
-        def report(progress: Progress) -> None:
+        def report(progress: MaterializationProgress) -> None:
             if stop.is_set() and progress.parts_done < progress.parts:
                 raise _StoppedError(progress.parts_done, progress.parts)
             show(f"{progress.parts_done}/{progress.parts} parts  {progress.rows:,} rows")
 
-        done = await materialize(command.views, events, start, store, ledger, replayed, report)
+        done = await materialize(command.views, events, start, store, checkpoint, replayed, report)
         _tell(done)
         if command.serve:
             show("reading the events up to there")
-            replayer = await asyncio.to_thread(Replayer, command.views, events, start, store, ledger)
+            replayer = await asyncio.to_thread(Replayer, command.views, events, start, store, checkpoint)
             await _serve(replayer, command, stop, show)
             start = replayer.position
         elif replayed:
-            await ledger.move(start * SECOND, 0.0, replay_digest(command.views, events))
+            await checkpoint.move(start * SECOND, 0.0, replay_digest(command.views, events))
         return {
             "views": {name: asdict(written) for name, written in done.views.items()},
             "parts": done.parts,
@@ -167,11 +167,13 @@ def write_events(recipe: FeatureSource, views: Sequence[RollingView], storage: s
     return events
 
 
-async def _start(command: Command, events: EventStore, store: OnlineStore, ledger: Ledger) -> tuple[int, bool]:
+async def _start(
+    command: Command, events: EventStore, store: OnlineStore, checkpoint: FeatureCheckpoint
+) -> tuple[int, bool]:
     """The instant of the rows, and whether it is a replay's: where an earlier replay came to, if that is later."""
     if command.until is None:
         return await store.now() // SECOND, False
-    before = (await ledger.position(replay_digest(command.views, events)) or 0) // SECOND
+    before = (await checkpoint.position(replay_digest(command.views, events)) or 0) // SECOND
     if before > command.until:
         _say(f"a replay has come to {_text(before)} and goes on there; --fresh begins at --until")
     return max(command.until, before), True

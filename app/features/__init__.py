@@ -7,25 +7,25 @@ goes on from there event by event. A request's way online: ``entities`` names th
 
 from app.features.aggregations import Aggregation, CountWithin, DecayedMean, Last, MeanOfLast, ShareAbove
 from app.features.catalog import Catalog
+from app.features.checkpoint import FeatureCheckpoint
 from app.features.dtypes import Dtype, Value
 from app.features.entity import Entity, EntityError, entities
 from app.features.event_store import EventStore, EventStoreError
 from app.features.feature_row import Row
 from app.features.feature_source import FeatureSource
 from app.features.materialization import Materialized, materialize
-from app.features.online import FeatureStoreError, Found, OnlineStore, Status, ViewRequest, ViewRows, Written
+from app.features.online import FeatureStoreError, OnlineRow, OnlineStore, RowStatus, ViewRequest, ViewRows, Written
 from app.features.point_in_time import training_set
-from app.features.progress import Ledger
 from app.features.registration import Registration, RegistrationError
 from app.features.replay import Replayer
 from app.features.replay_clock import ReplayClock
 from app.features.resolution import FeatureRefusedError, Resolution, ViewReport, resolve
-from app.features.rolling import EventLog, FeatureRows, RollingView, State, batch_rows, batch_states, update
-from app.features.view import REFUSE, Feature, FeatureView, Refusal
+from app.features.rolling import EntityState, EventTable, FeatureRows, RollingView, batch_rows, batch_states, update
+from app.features.view import REJECT, Feature, FeatureView, MissingPolicy
 from app.features.view_document import from_document, to_document
 
 __all__ = [
-    "REFUSE",
+    "REJECT",
     "Aggregation",
     "Catalog",
     "CountWithin",
@@ -33,22 +33,23 @@ __all__ = [
     "Dtype",
     "Entity",
     "EntityError",
-    "EventLog",
+    "EntityState",
     "EventStore",
     "EventStoreError",
+    "EventTable",
     "Feature",
+    "FeatureCheckpoint",
     "FeatureRefusedError",
     "FeatureRows",
     "FeatureSource",
     "FeatureStoreError",
     "FeatureView",
-    "Found",
     "Last",
-    "Ledger",
     "Materialized",
     "MeanOfLast",
+    "MissingPolicy",
+    "OnlineRow",
     "OnlineStore",
-    "Refusal",
     "Registration",
     "RegistrationError",
     "ReplayClock",
@@ -56,9 +57,8 @@ __all__ = [
     "Resolution",
     "RollingView",
     "Row",
+    "RowStatus",
     "ShareAbove",
-    "State",
-    "Status",
     "Value",
     "ViewReport",
     "ViewRequest",

@@ -47,7 +47,7 @@ class FeatureStoreError(UnavailableError):
     """Redis is away, did not answer in time or holds no readable clock; nothing is known of the features."""
 
 
-class Status(StrEnum):
+class RowStatus(StrEnum):
     """What a read found for one entity."""
 
     FRESH = "fresh"
@@ -56,14 +56,14 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class OnlineRow:
     """One entity's answer; ``row`` is None exactly when the status is missing."""
 
-    status: Status
+    status: RowStatus
     row: Row | None
 
 
-MISSING = Found(Status.MISSING, None)
+MISSING = OnlineRow(RowStatus.MISSING, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class ViewRows:
 
     view: FeatureView
     read_at: int
-    rows: tuple[Found, ...]
+    rows: tuple[OnlineRow, ...]
     corrupt: int
     other_schema: int
 
@@ -227,7 +227,7 @@ class OnlineStore:
 
     def _rows(self, request: ViewRequest, held: dict[Entity, bytes | None], now: int) -> ViewRows:
         view, codec = request.view, self._codec(request.view)
-        found: dict[Entity | None, Found] = {None: MISSING}
+        found: dict[Entity | None, OnlineRow] = {None: MISSING}
         unreadable = []
         for entity, data in held.items():
             row = None if data is None else codec.unpack(data)
@@ -237,8 +237,8 @@ class OnlineStore:
                 found[entity] = MISSING
                 unreadable.append(row)
             else:
-                status = Status.FRESH if view.is_fresh(row.event_time, now) else Status.STALE
-                found[entity] = Found(status, row)
+                status = RowStatus.FRESH if view.is_fresh(row.event_time, now) else RowStatus.STALE
+                found[entity] = OnlineRow(status, row)
         return ViewRows(
             view=view,
             read_at=now,

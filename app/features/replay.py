@@ -15,21 +15,21 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from app.features.checkpoint import FeatureCheckpoint
 from app.features.entity import Entity
 from app.features.entity_codes import entity_codes
 from app.features.event_store import EventStore
 from app.features.feature_row import Row
 from app.features.online import OnlineStore, Written
-from app.features.point_in_time import event_log
-from app.features.progress import Ledger
-from app.features.rolling import INSTANT, RollingView, State, batch_states, update
+from app.features.point_in_time import event_table
+from app.features.rolling import INSTANT, EntityState, RollingView, batch_states, update
 from app.features.view_document import to_document
 
 SECOND = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ReplayStep:
     """What one step did: events that became known, and what became of the rows of all views."""
 
     events: int
@@ -58,9 +58,14 @@ class Replayer:
     """
 
     def __init__(
-        self, views: Collection[RollingView], events: EventStore, start: int, store: OnlineStore, ledger: Ledger
+        self,
+        views: Collection[RollingView],
+        events: EventStore,
+        start: int,
+        store: OnlineStore,
+        checkpoint: FeatureCheckpoint,
     ) -> None:
-        self._store, self._ledger = store, ledger
+        self._store, self._checkpoint = store, checkpoint
         self._digest = replay_digest(views, events)
         self.position = start
         self._feeds = []
@@ -75,9 +80,9 @@ class Replayer:
         Raises:
             FeatureStoreError: Redis is away.
         """
-        await self._ledger.move(self.position * SECOND, speed, self._digest)
+        await self._checkpoint.move(self.position * SECOND, speed, self._digest)
 
-    async def advance(self, to: int, speed: float = 0.0) -> Step:
+    async def advance(self, to: int, speed: float = 0.0) -> ReplayStep:
         """Write what becomes known up to an instant, then set the clock to it. After an error, call it again.
 
         Args:
@@ -100,9 +105,9 @@ class Replayer:
         done = await self._store.write_all(rows, as_of=to * SECOND)
         for feed in self._feeds:
             feed.written()  # only now: what a failed step did not write is written by the next
-        await self._ledger.move(to * SECOND, speed, self._digest)
+        await self._checkpoint.move(to * SECOND, speed, self._digest)
         self.position = to
-        return Step(known, done)
+        return ReplayStep(known, done)
 
 
 class _Feed:
@@ -148,12 +153,12 @@ class _Feed:
         return count
 
 
-def _states(view: RollingView, events: pd.DataFrame) -> dict[Entity, State]:
+def _states(view: RollingView, events: pd.DataFrame) -> dict[Entity, EntityState]:
     (codes,) = entity_codes([events], view.entity)
     some = np.zeros(int(codes.max(initial=-1)) + 1, dtype=np.int64)
     named = np.flatnonzero(codes >= 0)
     some[codes[named]] = named
-    found = batch_states(view, event_log(codes, events, view))
+    found = batch_states(view, event_table(codes, events, view))
     places = some[[code for code, _ in found]] if found else np.empty(0, dtype=np.int64)
     names = zip(*(events[column].to_numpy()[places].tolist() for column in view.entity), strict=True)
     return {entity: state for entity, (_, state) in zip(names, found, strict=True)}

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from app.features.dtypes import Dtype, Value
-from app.features.view import REFUSE, Feature, FeatureView, Refusal
+from app.features.view import REJECT, Feature, FeatureView, MissingPolicy
 
 
 class _Default(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,14 +63,14 @@ def from_document(document: Mapping[str, Any]) -> FeatureView:
 
 def _when_missing(feature: Feature) -> str | dict[str, Value | None]:
     default = feature.when_missing
-    if isinstance(default, Refusal):
+    if isinstance(default, MissingPolicy):
         return "refuse"
     return {"default": None if isinstance(default, float) and math.isnan(default) else default}
 
 
 def _feature(view: str, feature: _Feature) -> Feature:
     if not isinstance(feature.when_missing, _Default):
-        return Feature(feature.name, feature.dtype, REFUSE)
+        return Feature(feature.name, feature.dtype, REJECT)
     default = feature.when_missing.default
     if default is None and feature.dtype not in ("float64", "float32"):
         raise ValueError(f"feature view {view!r}: feature {feature.name}: a {feature.dtype} has no missing number")

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
-from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 from ray import serve
 from ray.serve import Application
 from ray.serve.config import AutoscalingConfig
-from starlette.exceptions import HTTPException
-from starlette.routing import Route, compile_path
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from app.errors import TidegateError
@@ -32,6 +28,7 @@ from app.ray_internals import share_no_port
 from app.routing.readback import GATEWAY_DEPLOYMENT, gateway_handle
 from app.serving.quiet_log import QUIET
 from app.settings import get_settings
+from app.web.error_handlers import add_error_handlers
 
 
 class StuckError(TidegateError):
@@ -118,47 +115,10 @@ def build_api(parts: Parts) -> FastAPI:
     api.include_router(v2_routes.router(plane, parts.ready, release))
     api.include_router(v1.router(plane))
     api.include_router(mlflow_scoring.router(plane))
-    api.include_router(routes_api.router(parts.store, handle, admission.door))
+    api.include_router(routes_api.router(parts.store, handle, admission.authenticator))
     describe(api)
-    api.add_exception_handler(TidegateError, _on_gateway_error)
-    api.add_exception_handler(RequestValidationError, _on_invalid)
-    api.add_exception_handler(HTTPException, _on_http_error)
-    api.add_exception_handler(Exception, _on_defect)
+    add_error_handlers(api, "gateway")
     return api
-
-
-def _error(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"error": message}, status_code=status, headers=headers)
-
-
-async def _on_gateway_error(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, TidegateError)
-    return _error(error.status, str(error), error.headers)
-
-
-async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    problems = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
-    return _error(400, "; ".join(problems))
-
-
-async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
-    headers = error.headers
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods_of(request)):
-        headers = {"allow": ", ".join(methods)}
-    return _error(error.status_code, str(error.detail), dict(headers or {}))
-
-
-def _methods_of(request: Request) -> list[str]:
-    """All that the path takes: Starlette names those of the first route that has the path."""
-    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
-    held = [path for path in paths if compile_path(path)[0].match(request.url.path)]
-    return sorted(method.upper() for method in paths[max(held, key=len)]) if held else []
-
-
-async def _on_defect(_: Request, error: Exception) -> JSONResponse:
-    return _error(500, f"the gateway failed ({type(error).__name__}); its log says more")  # Starlette logs it
 
 
 def build(args: dict[str, Any] | None = None) -> Application:

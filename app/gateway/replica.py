@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from functools import partial
 
-from app.events import Publisher, connect_events, connect_labels
+from app.events import Publisher, connect_sink
 from app.features import OnlineStore
 from app.features.online import now_us
 from app.features.tracking import TrackedRows
@@ -22,11 +22,11 @@ from app.gateway.prediction_cache import PredictionCache
 from app.gateway.shadow import Mirror, Observer
 from app.gateway.telemetry.prediction_log import Records
 from app.gateway.telemetry.reporter import Reporter
-from app.monitoring.samples import SampleBook, SampleWriter
+from app.monitoring.samples import LossBuffer, SampleWriter
 from app.redis_client import connect
 from app.routing.route_store import RouteStore, RouteWatch
 from app.settings import Settings
-from app.web.keys import Door, KeyWatch, Scope
+from app.web.keys import Authenticator, KeyWatch, Scope
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +50,9 @@ class Parts:
         self.versions = Versions(settings, replica)
         self._keys = KeyWatch(connect(settings.redis), settings.routing.refresh_s)
         self._limiter = RateLimiter(connect(settings.redis), settings.gateway.min_replicas)
-        self._events = connect_events(settings)
-        self._publisher = Publisher(self._events, settings.events)
-        self._labels = connect_labels(settings)
-        self.feedback = Feedback(self._labels, settings, now_us)
+        self._events = connect_sink(settings)
+        self._publisher = Publisher(self._events.predictions, settings.events)
+        self.feedback = Feedback(self._events.labels, settings, now_us)
         self._redis = connect(settings.redis)
         features = settings.features
         self._tracked = (
@@ -70,14 +69,14 @@ class Parts:
             )
         )
         records = Records(self._publisher, now_us)
-        book = SampleBook(settings.samples.held_ticks)
-        self._samples = SampleWriter(book, self._redis, replica, settings.samples, settings.redis.timeout_s)
+        losses = LossBuffer(settings.samples.held_ticks)
+        self._samples = SampleWriter(losses, self._redis, replica, settings.samples, settings.redis.timeout_s)
         self._mirror = Mirror(
-            settings, self.watch.tables, self.versions, lookup, book, partial(records.offer, mirrored=True)
+            settings, self.watch.tables, self.versions, lookup, losses, partial(records.offer, mirrored=True)
         )
         self._reporter = Reporter(
             records,
-            Observer(book, self._mirror),
+            Observer(losses, self._mirror),
             self._publisher,
             self._cache,
             self._limiter,
@@ -86,7 +85,7 @@ class Parts:
             self._mirror,
         )
         self.admission = Admission(
-            Door(
+            Authenticator(
                 self._keys.keys,
                 lambda: self._keys.age_s is not None,
                 settings.gateway.admin_key_hash,
@@ -143,7 +142,6 @@ class Parts:
         await self._reporter.stop()
         await asyncio.gather(self._publisher.stop(LAST_EVENTS_S), self.feedback.stop(LAST_EVENTS_S))
         await self._events.close()
-        await self._labels.close()
         if self._tracked is not None:
             await self._tracked.stop()
         await self._cache.stop()

@@ -25,11 +25,11 @@ class Demand:
         self._said: dict[str, int] = {}
         self._calls: Counter[str] = Counter()
         self._ended: dict[str, float] = {}
-        self._held, self._held_until = 0.0, -math.inf
+        self._reserved, self._reserved_until = 0.0, -math.inf
 
-    def hold(self, ongoing: float, until: float) -> None:
+    def reserve(self, ongoing: float, until: float) -> None:
         """Report at least so much until then, whatever the traffic: capacity that somebody wants kept."""
-        self._held, self._held_until = ongoing, until
+        self._reserved, self._reserved_until = ongoing, until
 
     def begins(self, caller: str, ongoing: int) -> None:
         """A call arrived, and with it how many requests the caller has ongoing."""
@@ -46,7 +46,7 @@ class Demand:
         for caller, ended in list(self._ended.items()):
             if not self._calls[caller] and now - ended > FORGET_S:
                 del self._said[caller], self._calls[caller], self._ended[caller]
-        return max(float(sum(self._said.values())), self._held if now < self._held_until else 0.0)
+        return max(float(sum(self._said.values())), self._reserved if now < self._reserved_until else 0.0)
 
 
 def policy(context: AutoscalingContext) -> tuple[float, dict[str, Any]]:

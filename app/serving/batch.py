@@ -78,7 +78,7 @@ class BatchReply:
 
 
 @dataclass(frozen=True, slots=True)
-class VersionCard:
+class VersionMetadata:
     """What a version says of itself to whoever sends it requests.
 
     Attributes:
@@ -94,9 +94,9 @@ class VersionCard:
     max_waiting: int = 256
 
 
-def card_of(spec: ModelSpec, settings: ServingSettings) -> VersionCard:
-    """The card of a version that is served with these settings."""
-    return VersionCard(spec, settings.batch_rows, settings.cache_ttl_s, settings.max_queued_requests)
+def metadata_of(spec: ModelSpec, settings: ServingSettings) -> VersionMetadata:
+    """The metadata of a version that is served with these settings."""
+    return VersionMetadata(spec, settings.batch_rows, settings.cache_ttl_s, settings.max_queued_requests)
 
 
 def rows_of(spec: ModelSpec, inputs: Tensors) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from app.registry import RegistryError, connect, download, load
-from app.serving.batch import VersionCard, card_of
+from app.serving.batch import VersionMetadata, metadata_of
 from app.serving.deploy import settings_of
 from app.serving.scorer import Scorer
 from app.settings import Settings
@@ -21,7 +21,7 @@ CODE = "code"
 _one_at_a_time = threading.Lock()
 
 
-def load_scorer(settings: Settings, model: str, version: str, folder: Path) -> tuple[Scorer, VersionCard]:
+def load_scorer(settings: Settings, model: str, version: str, folder: Path) -> tuple[Scorer, VersionMetadata]:
     """Load and warm a version. Blocking.
 
     Versions bring code files of the same module names, and Python keeps one module per name. So while a version is
@@ -48,7 +48,7 @@ def load_scorer(settings: Settings, model: str, version: str, folder: Path) -> t
                 f"version {version} of {model} cannot be placed inline: it imports code of its own when it is asked "
                 f"({error}); import it in load_context, or keep the version dedicated"
             ) from error
-    return scorer, card_of(scorer.spec, served)
+    return scorer, metadata_of(scorer.spec, served)
 
 
 @contextmanager

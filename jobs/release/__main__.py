@@ -33,6 +33,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.errors import InvalidArgumentError
+from app.releases.lifecycle.orders import ORDERS, option_schemas, parse_order
 from app.releases.model.plan import PlanError
 from app.settings import SettingsError, get_settings
 from jobs.release.client import Body, ReleaseError, Releases
@@ -54,13 +56,6 @@ LOG_COLUMNS = 200
 """Width of tables where the output is not a terminal."""
 _LISTED = ["id", "model", "challenger", "champion", "strategy", "state", "created_at", "reason"]
 _AUDITED = ["at", "who", "model", "release", "before", "after", "what"]
-ORDERS = {
-    "pause": "hold it where it is; the judge goes on and may still roll it back",
-    "resume": "let it go on",
-    "promote": "open the present gate",
-    "rollback": "give the champion its traffic back and remove the challenger",
-    "cancel": "the same, noted as no longer wanted",
-}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -83,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
                     _show(console, found)
             else:
                 console.print(_table(found))
-    except (PlanError, SettingsError) as error:
+    except (PlanError, InvalidArgumentError, SettingsError) as error:
         print(error, file=sys.stderr)
         return NOT_UNDERSTOOD
     except ReleaseError as error:
@@ -115,9 +110,9 @@ def _asked(releases: Releases, options: argparse.Namespace, plan: Body) -> Body 
         case "show":
             return releases.read(options.release)
         case verb:
-            return releases.order(
-                options.release, verb, getattr(options, "full", False), getattr(options, "step", None)
-            )
+            names = [name for name, _ in option_schemas(ORDERS[verb])]
+            given = {name: value for name in names if (value := getattr(options, name)) is not None}
+            return releases.order(options.release, parse_order(verb, given))
 
 
 def _show(console: Console, state: Body) -> None:
@@ -166,15 +161,14 @@ def _parser() -> argparse.ArgumentParser:
         listing.add_argument("--model", help="of this model only")
         listing.add_argument("--count", type=_positive, default=20, help="how many at most [%(default)s]")
         listing.set_defaults(follow=False)
-    for verb, meaning in {"show": "one release", **ORDERS}.items():
+    for verb, meaning in {"show": "one release", **{verb: order.meaning for verb, order in ORDERS.items()}}.items():
         one = verbs.add_parser(verb, help=meaning, parents=[to_file, to_end])
         one.add_argument("release", metavar="ID", help="as begin and list print it")
-        if verb == "promote":
-            which = one.add_mutually_exclusive_group()
-            which.add_argument("--full", action="store_true", help="skip every gate that is left")
-            which.add_argument(
-                "--step", type=int, metavar="N", help="only the gate of this step, from 0: safe to give twice"
-            )
+        for name, schema in option_schemas(ORDERS[verb]) if verb in ORDERS else ():
+            if schema.get("type") == "boolean":
+                one.add_argument(f"--{name}", action="store_true", default=None, help=schema["description"])
+            else:
+                one.add_argument(f"--{name}", help=schema["description"])
     return parser
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 import httpx
 
 from app.errors import TidegateError
+from app.releases.lifecycle.orders import Order
 from app.releases.model.names import PREFIX
 from app.settings import GatewaySettings
 
@@ -69,10 +70,9 @@ class Releases:
         found: Body = self._call("POST", PREFIX, json={"model": model, "version": version, "plan": plan})
         return found
 
-    def order(self, release: str, verb: str, full: bool = False, step: int | None = None) -> Body:
-        """Give an order; the document after it."""
-        params = {"full": "true"} if full else {} if step is None else {"step": str(step)}
-        found: Body = self._call("POST", f"{PREFIX}/{release}/{verb}", params=params)
+    def order(self, release: str, order: Order) -> Body:
+        """Gives an order; the document after it."""
+        found: Body = self._call("POST", f"{PREFIX}/{release}/{order.verb}", params=order.options())
         return found
 
     def read(self, release: str) -> Body:

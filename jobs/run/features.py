@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 from fsspec.core import url_to_fs
 
-from app.features import EventStore, FeatureStoreError, Ledger, OnlineStore, Replayer
+from app.features import EventStore, FeatureCheckpoint, FeatureStoreError, OnlineStore, Replayer
 from app.recipes.flights.replay import START
 from app.recipes.flights.views import VIEWS
 from app.redis_client import connect
@@ -54,12 +54,12 @@ async def replayed(settings: Settings, events: EventStore) -> AsyncIterator[Feat
     """
     redis = connect(settings.redis)
     store = OnlineStore(redis, settings.features.write_timeout_s)
-    ledger = Ledger(redis, store, settings.features.clock_lease_s)
+    checkpoint = FeatureCheckpoint(redis, store, settings.features.clock_lease_s)
     try:
-        replayer = await asyncio.to_thread(Replayer, VIEWS, events, START, store, ledger)
+        replayer = await asyncio.to_thread(Replayer, VIEWS, events, START, store, checkpoint)
         await replayer.begin()
         yield FeatureReplay(replayer)
     finally:
         with suppress(FeatureStoreError):  # of a Redis that is away the lease ends the replay's time
-            await ledger.release()
+            await checkpoint.release()
         await redis.aclose()

@@ -14,7 +14,7 @@ from tests.conftest import PORT_SHIFT, REPLICA_PORT_SHIFT
 
 
 @pytest.fixture(scope="module")
-def found() -> Found:
+def found(cluster_turn: None) -> Found:
     return head_loss(Ports(4100 + PORT_SHIFT, 22_000 + REPLICA_PORT_SHIFT), print)
 
 

@@ -88,7 +88,7 @@ class Secured:
 
 
 @pytest.fixture(scope="module")
-def secured() -> Iterator[Secured]:
+def secured(cluster_turn: None) -> Iterator[Secured]:
     with tempfile.TemporaryDirectory(prefix="sec-", ignore_cleanup_errors=True) as name:
         folder, token = Path(name), secrets.token_urlsafe(24)
         outer = outer_environment()

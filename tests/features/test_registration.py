@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from app.features import REFUSE, Feature, OnlineStore, Registration, RegistrationError
+from app.features import REJECT, Feature, OnlineStore, Registration, RegistrationError
 from tests.features.views import BASE, TAIL
 
 
@@ -23,7 +23,7 @@ async def test_registering_is_idempotent_and_takes_over_what_rows_do_not_depend_
         await registration.register([TAIL, BASE])
     assert await registration.views() == (BASE, TAIL)
     changed = replace(
-        TAIL, ttl=5, source="elsewhere", features=(Feature("last", "float64", REFUSE), TAIL.features[1])
+        TAIL, ttl=5, source="elsewhere", features=(Feature("last", "float64", REJECT), TAIL.features[1])
     )
     await registration.register([changed])
     assert await registration.views() == (BASE, changed)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.features import REFUSE, Catalog, Feature, FeatureView
+from app.features import REJECT, Catalog, Feature, FeatureView
 from tests.features.views import BASE, SECOND, TAIL
 
 
@@ -16,7 +16,7 @@ from tests.features.views import BASE, SECOND, TAIL
     [
         (("Last", "float64", 0.0), "feature: name 'Last' takes lower case"),
         (("x", "float16", 0.0), "feature x: dtype 'float16' is none of float64, float32, int64, bool, string"),
-        (("x", "float64", "0"), r"feature x: when_missing takes REFUSE or a default; '0' \(str\) is no float64"),
+        (("x", "float64", "0"), r"feature x: when_missing takes REJECT or a default; '0' \(str\) is no float64"),
         (("x", "float64", None), r"None \(NoneType\) is no float64"),
         (("x", "float32", 1e39), "is no float32"),
         (("x", "int64", 2**63), "is no int64"),
@@ -33,7 +33,7 @@ def test_a_feature_is_refused_by_name_and_value(arguments: tuple[Any, ...], mess
 def test_a_default_has_the_features_type() -> None:
     assert isinstance(Feature("x", "float64", 1).when_missing, float)
     assert Feature("x", "float32", 0.1).when_missing == 0.10000000149011612
-    assert Feature("x", "int64", REFUSE).when_missing is REFUSE
+    assert Feature("x", "int64", REJECT).when_missing is REJECT
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_default_has_the_features_type() -> None:
         ({"entity": "tailnum"}, "entity 'tailnum' takes a tuple"),
         ({"entity": ("a", "a")}, "entity names 'a' more than once"),
         ({"features": ()}, r"features \(\) takes a tuple"),
-        ({"features": (Feature("x", "bool", REFUSE),) * 2}, "features names 'x' more than once"),
+        ({"features": (Feature("x", "bool", REJECT),) * 2}, "features names 'x' more than once"),
         ({"features": (Feature("age", "int64", 0),)}, "would hide the derived column tail_age"),
         ({"ttl": 0}, "ttl 0 takes whole seconds"),
         ({"ttl": 1.5}, "ttl 1.5 takes whole seconds"),
@@ -66,7 +66,7 @@ def test_a_view_does_not_change() -> None:
     ("change", "same"),
     [
         ({"ttl": 9, "source": "elsewhere", "event_time": "t", "entity": ("tail",)}, True),
-        ({"features": (Feature("last", "float64", REFUSE), Feature("count", "int64", 7))}, True),
+        ({"features": (Feature("last", "float64", REJECT), Feature("count", "int64", 7))}, True),
         ({"name": "tails"}, False),
         ({"features": TAIL.features[::-1]}, False),
         ({"features": (Feature("last", "float32", 0.0), TAIL.features[1])}, False),
@@ -98,7 +98,7 @@ def test_a_catalog_knows_which_views_make_columns() -> None:
 
 def test_a_catalog_refuses_names_that_collide() -> None:
     def view(name: str, feature: str) -> FeatureView:
-        return replace(TAIL, name=name, features=(Feature(feature, "bool", REFUSE),))
+        return replace(TAIL, name=name, features=(Feature(feature, "bool", REJECT),))
 
     with pytest.raises(ValueError, match="feature view tail is declared more than once"):
         Catalog((TAIL, replace(TAIL, ttl=1)))

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from fastapi import FastAPI
 
-from app.events import EventLog, Label
+from app.events import EventWriter, Label
 from app.features.online import now_us
 from app.gateway.access.admission import Admission
 from app.gateway.access.rate_limit import RateLimiter
@@ -23,7 +23,7 @@ from app.gateway.replica import Parts
 from app.routing.route_store import RouteStore
 from app.routing.route_table import RouteTable
 from app.settings import Settings
-from app.web.keys import Door, Scope
+from app.web.keys import Authenticator, Scope
 
 ADMIN_KEY_HASH = "0" * 64
 
@@ -49,13 +49,13 @@ def api_over(
         cast(PredictionCache, cache),
         report,
     )
-    door = Door({}, lambda: True, admin_key_hash, frozenset({Scope.PREDICT}))
+    authenticator = Authenticator({}, lambda: True, admin_key_hash, frozenset({Scope.PREDICT}))
     parts: Any = SimpleNamespace(
         settings=settings,
         plane=plane,
-        admission=Admission(door, cast(RateLimiter, None)),
+        admission=Admission(authenticator, cast(RateLimiter, None)),
         ready=lambda: True,
-        feedback=Feedback(cast(EventLog[Label], None), settings, now_us),
+        feedback=Feedback(cast(EventWriter[Label], None), settings, now_us),
         store=store,
         start=_nothing,
         stop=_nothing,

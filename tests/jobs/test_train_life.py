@@ -77,7 +77,7 @@ class Changing:
 
 
 @pytest.fixture(scope="module")
-def changing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Changing]:
+def changing(cluster_turn: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Changing]:
     config = LocalConfig(
         state_dir=tmp_path_factory.mktemp("changing") / "state",
         parts=frozenset({"ray", "mlflow"}),

@@ -14,7 +14,7 @@ from app.features.feast.keys import EntityKeys, hash_fields
 from app.features.feast.source import FeastView
 from app.features.feast.wire import RowDecoder
 from app.features.feature_row import Row, Unreadable
-from app.features.online import MISSING, FeatureStoreError, Found, Status, ViewRequest, ViewRows, now_us
+from app.features.online import MISSING, FeatureStoreError, OnlineRow, RowStatus, ViewRequest, ViewRows, now_us
 
 Reply = list[bytes | None] | ResponseError
 """Of one HMGET: the fields, or that the key holds no hash."""
@@ -113,13 +113,13 @@ def _is_no_hash(error: Exception) -> bool:
 
 
 def _rows(request: ViewRequest, decoder: RowDecoder, replies: dict[Entity, Reply], now: int) -> ViewRows:
-    found: dict[Entity | None, Found] = {None: MISSING}
+    found: dict[Entity | None, OnlineRow] = {None: MISSING}
     unreadable = []
     for entity, reply in replies.items():
         row = Unreadable.CORRUPT if isinstance(reply, ResponseError) else decoder.row(reply)
         if isinstance(row, Row):
             fresh = request.view.is_fresh(row.event_time, now)
-            found[entity] = Found(Status.FRESH if fresh else Status.STALE, row)
+            found[entity] = OnlineRow(RowStatus.FRESH if fresh else RowStatus.STALE, row)
         else:
             found[entity] = MISSING
             if row is not None:

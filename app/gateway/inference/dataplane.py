@@ -35,7 +35,7 @@ from app.routing.attempts import (
 )
 from app.routing.route_table import Route, RouteTable
 from app.routing.split import rank
-from app.serving.batch import Outputs, VersionCard, rows_of
+from app.serving.batch import Outputs, VersionMetadata, rows_of
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class DataPlane:
         self._report = report
         self._attempts: dict[str, Attempts] = {}
         self._placed: dict[str, int] = {}
-        self._inputs: dict[str, tuple[tuple[VersionCard | None, ...], frozenset[str] | None]] = {}
+        self._inputs: dict[str, tuple[tuple[VersionMetadata | None, ...], frozenset[str] | None]] = {}
 
     def models(self) -> list[str]:
         """Models that have a route table."""
@@ -158,8 +158,8 @@ class DataPlane:
     async def _ask(self, table: RouteTable, call: InferCall, served: Served, version: str) -> Asked[Outputs]:
         """One attempt at one version."""
         route = table.route(version)
-        card = self._versions.known_card(route) or await self._versions.card(route)
-        spec = card.spec
+        metadata = self._versions.known_metadata(route) or await self._versions.metadata(route)
+        spec = metadata.spec
         inputs = fit(spec, call.inputs, self._known_inputs(table), self._settings.gateway.max_rows)
         parameters = fit_parameters(spec, call.parameters)
         served.rows = rows_of(spec, inputs)
@@ -175,11 +175,11 @@ class DataPlane:
             outputs, served.version_s = await self._versions.infer(route, spec, whole, parameters)
             return outputs
 
-        if not card.cache_ttl_s or (report is not None and report.degraded):
+        if not metadata.cache_ttl_s or (report is not None and report.degraded):
             return Asked(await ask())
         event_times = report.event_times if report is not None else ()
         key = key_of(call.model, version, route.app, inputs, event_times, parameters)
-        answer = await self._cache.get_or_compute(key, card.cache_ttl_s, ask)
+        answer = await self._cache.get_or_compute(key, metadata.cache_ttl_s, ask)
         served.cached = answer.source != "computed"
         return Asked(answer.outputs, of_version=not served.cached)
 
@@ -196,30 +196,32 @@ class DataPlane:
         else:
             routes = sorted(table.routes, key=lambda route: -route.weight)
         for route in routes:
-            known = self._versions.known_card(route)
+            known = self._versions.known_metadata(route)
             if known is not None:
                 return known.spec
             try:
                 async with asyncio.timeout(self._settings.routing.attempt_timeout_s):
-                    return (await self._versions.card(route)).spec
+                    return (await self._versions.metadata(route)).spec
             except (VersionFailedError, TimeoutError) as error:
                 log.info("%s does not say what it takes: %s", route.app, error)
         silent = ", ".join(route.version for route in routes)
         raise UnavailableError(f"version {silent} of {model} does not answer")
 
     async def warm_up(self) -> None:
-        """Load what the tables place inline, read the card of every other deployed version, so that no first request
-        pays for it, and forget what is no longer deployed. Versions that do not answer are left for the request that
-        needs them."""
+        """Loads what the tables place inline, reads the metadata of every other deployed version, so that no first
+        request pays for it, and forgets what is no longer deployed. Versions that do not answer are left for the
+        request that needs them."""
         routes = [route for table in self._tables.values() for route in table.routes]
         self._versions.keep_only([route.app for route in routes])
         for table in self._tables.values():
             self._attempts_of(table).forget(list(table.apps))
             self.placed_revision(table.model)
         fresh = [
-            route for route in routes if route.placement == "dedicated" and self._versions.known_card(route) is None
+            route
+            for route in routes
+            if route.placement == "dedicated" and self._versions.known_metadata(route) is None
         ]
-        await asyncio.gather(*(self._try_card(route) for route in fresh))
+        await asyncio.gather(*(self._try_metadata(route) for route in fresh))
 
     async def loaded(self, timeout_s: float) -> None:
         """Wait until what the tables place inline is loaded, or failed to, or the time is up."""
@@ -229,22 +231,22 @@ class DataPlane:
         """Once the last request is through."""
         await self._versions.close()
 
-    async def _try_card(self, route: Route) -> None:
+    async def _try_metadata(self, route: Route) -> None:
         try:
             async with asyncio.timeout(self._settings.routing.attempt_timeout_s):
-                await self._versions.card(route)
+                await self._versions.metadata(route)
         except (VersionFailedError, TimeoutError) as error:
             log.warning("%s does not say yet what it takes: %s", route.app, error)
 
     def _known_inputs(self, table: RouteTable) -> frozenset[str] | None:
         """Names that some deployed version takes; None while one has not said what it takes: then none is unknown."""
-        cards = tuple([self._versions.known_card(route) for route in table.routes])
+        known = tuple([self._versions.known_metadata(route) for route in table.routes])
         held = self._inputs.get(table.model)
-        if held is not None and held[0] == cards:
+        if held is not None and held[0] == known:
             return held[1]
-        names = frozenset(field.name for card in cards if card is not None for field in card.spec.inputs)
-        found = None if None in cards else names
-        self._inputs[table.model] = (cards, found)
+        names = frozenset(field.name for metadata in known if metadata is not None for field in metadata.spec.inputs)
+        found = None if None in known else names
+        self._inputs[table.model] = (known, found)
         return found
 
     def _attempts_of(self, table: RouteTable) -> Attempts:

@@ -12,7 +12,7 @@ from ray.serve.exceptions import BackPressureError
 from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
 from app.routing.attempts import VersionOverloadedError, VersionUnavailableError
-from app.serving.batch import DEPLOYMENT, Batch, BatchReply, VersionCard
+from app.serving.batch import DEPLOYMENT, Batch, BatchReply, VersionMetadata
 
 ASK_AGAIN_S = 1.0
 SLOW_MODEL = 0.5
@@ -35,10 +35,10 @@ class Dedicated:
         self._seen: dict[str, float] = {}
         self._model_share = 1.0  # not known yet
 
-    async def card(self) -> VersionCard:
+    async def metadata(self) -> VersionMetadata:
         """See :class:`app.gateway.inference.version_backends.Placement`."""
-        card: VersionCard = await self._ask(lambda handle: handle.describe.remote())
-        return card
+        metadata: VersionMetadata = await self._ask(lambda handle: handle.metadata.remote())
+        return metadata
 
     async def send(self, batch: Batch) -> BatchReply:
         """See :class:`app.gateway.inference.version_backends.Placement`."""

@@ -15,10 +15,10 @@ from app.features import (
     FeatureRefusedError,
     FeatureStoreError,
     FeatureView,
-    Found,
+    OnlineRow,
     OnlineStore,
     Resolution,
-    Status,
+    RowStatus,
     ViewReport,
     ViewRequest,
     ViewRows,
@@ -33,7 +33,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 ABSENT = -1
 """Event time of a row that is missing or stale."""
-_MISSING = Found(Status.MISSING, None)
+_MISSING = OnlineRow(RowStatus.MISSING, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +155,8 @@ def _completed(inputs: Arrays, found: Resolution, times: tuple[int, ...], degrad
     return Completed({**inputs, **found.columns}, FeatureReport(found.views, times, degraded))
 
 
-def _event_time(found: Found) -> int:
-    return found.row.event_time if found.status is Status.FRESH and found.row is not None else ABSENT
+def _event_time(found: OnlineRow) -> int:
+    return found.row.event_time if found.status is RowStatus.FRESH and found.row is not None else ABSENT
 
 
 def _named(spec: ModelSpec) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from app.serving.batch import Batch, BatchReply, VersionCard
+from app.serving.batch import Batch, BatchReply, VersionMetadata
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Inline:
-    """One version in a thread of this process; loaded when its card is first asked for."""
+    """One version in a thread of this process; loaded when its metadata is first asked for."""
 
     def __init__(self, model: str, version: str, settings: Settings) -> None:
         self._model, self._version, self._settings = model, version, settings
@@ -26,14 +26,14 @@ class Inline:
         self._files = TemporaryDirectory(prefix="tidegate-inline-")
         self._busy_since: float | None = None
 
-    async def card(self) -> VersionCard:
+    async def metadata(self) -> VersionMetadata:
         """See :class:`app.gateway.inference.version_backends.Placement`. Loads and warms the version.
 
         Raises:
             RegistryError: the registry is away or does not hold the version.
         """
-        self._scorer, card = await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
-        return card
+        self._scorer, metadata = await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
+        return metadata
 
     async def send(self, batch: Batch) -> BatchReply:
         """See :class:`app.gateway.inference.version_backends.Placement`."""
@@ -54,7 +54,7 @@ class Inline:
         self._scorer = None
         await asyncio.to_thread(self._files.cleanup)
 
-    def _load(self) -> tuple[Scorer, VersionCard]:
+    def _load(self) -> tuple[Scorer, VersionMetadata]:
         from app.serving.loading import load_scorer  # brings MLflow, which only a replica with inline models needs
 
         return load_scorer(self._settings, self._model, self._version, Path(self._files.name))

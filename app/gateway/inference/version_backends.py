@@ -13,7 +13,7 @@ from app.gateway.inference.dedicated import Dedicated
 from app.gateway.inference.inline import Inline
 from app.model_spec import ModelSpec
 from app.routing.route_table import Route, RouteTable
-from app.serving.batch import Batch, BatchReply, Outputs, VersionCard
+from app.serving.batch import Batch, BatchReply, Outputs, VersionMetadata
 from app.serving.model_tensors import Tensors
 from app.settings import Settings
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 class Placement(Protocol):
     """Where a version lives."""
 
-    async def card(self) -> VersionCard:
+    async def metadata(self) -> VersionMetadata:
         """What it says of itself.
 
         Raises:
@@ -52,7 +52,7 @@ class _Way:
 
     def __init__(self, placement: Placement) -> None:
         self.placement = placement
-        self.card: VersionCard | None = None
+        self.metadata: VersionMetadata | None = None
         self.coalescer: Coalescer | None = None
 
     async def close(self) -> None:
@@ -90,18 +90,18 @@ class Versions:
         self._retry_at: dict[str, float] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
-    def known_card(self, route: Route) -> VersionCard | None:
-        """The version's card, if it has been read before."""
+    def known_metadata(self, route: Route) -> VersionMetadata | None:
+        """The version's metadata, if it has been read before."""
         way = self._inline_ways.get(route.app) or self._ways.get(route.app)
-        return way.card if way is not None else None
+        return way.metadata if way is not None else None
 
-    async def card(self, route: Route) -> VersionCard:
+    async def metadata(self, route: Route) -> VersionMetadata:
         """What the version says of itself; asked for once.
 
         Raises:
             VersionFailedError: it does not answer.
         """
-        return await self._card(self._way(route))
+        return await self._metadata(self._way(route))
 
     async def infer(
         self, route: Route, spec: ModelSpec, inputs: Tensors, parameters: Mapping[str, Any]
@@ -114,10 +114,10 @@ class Versions:
         way = self._way(route)
         coalescer = way.coalescer
         if coalescer is None:
-            card = await self._card(way)
+            metadata = await self._metadata(way)
             coalescer = way.coalescer
             if coalescer is None:
-                coalescer = way.coalescer = self._coalescer(way.placement, card)
+                coalescer = way.coalescer = self._coalescer(way.placement, metadata)
         return await coalescer.infer(spec, inputs, parameters)
 
     def follow(self, model: str, table: RouteTable) -> bool:
@@ -172,26 +172,26 @@ class Versions:
             found = self._ways[route.app] = _Way(self._dedicated(route.app))
         return found
 
-    async def _card(self, way: _Way) -> VersionCard:
-        card = way.card
-        if card is None:
-            card = way.card = await way.placement.card()
-        return card
+    async def _metadata(self, way: _Way) -> VersionMetadata:
+        metadata = way.metadata
+        if metadata is None:
+            metadata = way.metadata = await way.placement.metadata()
+        return metadata
 
-    def _coalescer(self, placement: Placement, card: VersionCard) -> Coalescer:
+    def _coalescer(self, placement: Placement, metadata: VersionMetadata) -> Coalescer:
         return Coalescer(
             placement.send,
             caller=self._caller,
-            batch_rows=card.batch_rows,
+            batch_rows=metadata.batch_rows,
             calls=placement.calls,
-            max_waiting=card.max_waiting,
+            max_waiting=metadata.max_waiting,
             timeout_s=self._settings.routing.attempt_timeout_s,
         )
 
     async def _load(self, model: str, route: Route) -> None:
         way = _Way(self._inline(model, route.version, self._settings))
         try:
-            await self._card(way)
+            await self._metadata(way)
         except asyncio.CancelledError:
             await way.close()
             raise

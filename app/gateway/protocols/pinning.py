@@ -39,7 +39,7 @@ class Pinning:
                 f"the request is for version {addressed!r}, its {VERSION_HEADER} says {wished!r}: leave one out"
             )
         table = self._plane.table(model)
-        if not (_is_named(table, caller) or self._admission.holds(authorization, Scope.RELEASE)):
+        if not (_is_named(table, caller) or self._admission.is_allowed(authorization, Scope.RELEASE)):
             raise PermissionDeniedError(_refusal(table, caller), Scope.RELEASE)
         return wished
 

@@ -23,7 +23,7 @@ from app.gateway.inference.request_record import Served
 from app.gateway.inference.version_backends import Versions
 from app.gateway.shadow.losses import of_pair
 from app.model_spec import ModelSpec
-from app.monitoring.samples import SampleBook
+from app.monitoring.samples import LossBuffer
 from app.routing.attempts import VersionFailedError
 from app.routing.release_context import Trial
 from app.routing.route_table import Route, RouteTable
@@ -77,7 +77,7 @@ class Mirror:
         tables: Mapping[str, RouteTable],
         versions: Versions,
         features: FeatureLookup,
-        book: SampleBook,
+        losses: LossBuffer,
         record: Callable[[Served], None],
         draw: Callable[[], float] = random.random,
     ) -> None:
@@ -86,7 +86,7 @@ class Mirror:
         self._timeout_s = settings.routing.attempt_timeout_s
         self._max_rows = settings.gateway.max_rows
         self._tables, self._versions, self._features = tables, versions, features
-        self._book, self._record, self._draw = book, record, draw
+        self._losses, self._record, self._draw = losses, record, draw
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -178,14 +178,14 @@ class Mirror:
         challenger.total_s = time.perf_counter() - started
         if challenger.version is None:
             challenger.failed.append(route.version)
-        self._book.note(trial.release, of_pair(trial, champion, challenger))
+        self._losses.add(trial.release, of_pair(trial, champion, challenger))
         self.stats.compared += 1
         self._record(challenger)
 
     async def _ask(self, route: Route, champion: Served, challenger: Served) -> None:
         call = champion.call
-        card = self._versions.known_card(route) or await self._versions.card(route)
-        spec = card.spec
+        metadata = self._versions.known_metadata(route) or await self._versions.metadata(route)
+        spec = metadata.spec
         parameters = fit_parameters(spec, call.parameters)
         if champion.given is not None and champion.spec is not None and _take_the_same(spec, champion.spec):
             # To the letter what the champion got: its rows may be newer by now.

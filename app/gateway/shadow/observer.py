@@ -7,14 +7,14 @@ import asyncio
 from app.gateway.inference.request_record import Served
 from app.gateway.shadow.losses import arm_of, of_request
 from app.gateway.shadow.mirror import Mirror
-from app.monitoring.samples import SampleBook
+from app.monitoring.samples import LossBuffer
 
 
 class Observer:
     """One gateway replica's."""
 
-    def __init__(self, book: SampleBook, mirror: Mirror) -> None:
-        self._book, self._mirror = book, mirror
+    def __init__(self, losses: LossBuffer, mirror: Mirror) -> None:
+        self._losses, self._mirror = losses, mirror
 
     def observe(self, served: Served) -> None:
         """Take a request that is through, in the loop's next turn: by then the reply is out."""
@@ -27,4 +27,4 @@ class Observer:
             return
         if arm == "champion" and trial.mirror and self._mirror.offer(trial, served):
             return
-        self._book.note(trial.release, of_request(trial, served, arm))
+        self._losses.add(trial.release, of_request(trial, served, arm))

@@ -4,7 +4,7 @@ One process, the release controller, owns a :class:`LabelJoin` and is handed eac
 """
 
 from app.monitoring.labels.join import LabelJoin
-from app.monitoring.labels.joined_release import OutputLoss, Trial
+from app.monitoring.labels.joined_release import JoinedRelease, OutputLoss
 from app.monitoring.labels.tally import JoinStats
 
-__all__ = ["JoinStats", "LabelJoin", "OutputLoss", "Trial"]
+__all__ = ["JoinStats", "JoinedRelease", "LabelJoin", "OutputLoss"]

@@ -1,4 +1,4 @@
-"""The part of a release that the label join reads; ``app.routing.release_context.Trial`` has it."""
+"""The part of a release that the label join reads; ``app.routing.release_context`` has one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class OutputLoss(Protocol):
     def threshold(self) -> float: ...
 
 
-class Trial(Protocol):
+class JoinedRelease(Protocol):
     """One release's: its id, its two versions (no champion for the first version of a model), and what is measured of
     the outputs (None: nobody asks)."""
 

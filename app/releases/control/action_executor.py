@@ -129,7 +129,7 @@ class ActionExecutor:
 
         async def reserve() -> None:
             handle: DeploymentHandle[Any] = serve.get_deployment_handle(DEPLOYMENT, app)
-            await handle.broadcast("hold", replicas, RESERVATION_LEASE_S).results_async(timeout_s=2.0)
+            await handle.broadcast("reserve_capacity", replicas, RESERVATION_LEASE_S).results_async(timeout_s=2.0)
             self._reserved = {key: at for key, at in self._reserved.items() if now - at < RESERVATION_LEASE_S}
             self._reserved[app, replicas] = now
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from app.features import Feature, FeatureView, Found, OnlineStore, Row, ViewRequest, resolve
+from app.features import Feature, FeatureView, OnlineRow, OnlineStore, Row, ViewRequest, resolve
 from app.features.feast import FeastStore, FeastView, JoinKey
 from app.features.online import now_us
 from jobs.bench.features.errors import BenchError
@@ -99,7 +99,7 @@ async def _by_hand(redis: Redis, entities: Sequence[int]) -> list[tuple[float, .
 
 
 def _rows(answer: Any) -> list[tuple[float, ...]]:
-    rows = cast(tuple[Found, ...], answer[0].rows)
+    rows = cast(tuple[OnlineRow, ...], answer[0].rows)
     return [cast(tuple[float, ...], found.row.values) if found.row else () for found in rows]
 
 

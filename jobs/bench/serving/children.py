@@ -92,8 +92,10 @@ class Child:
 
 
 def die_with_parent() -> None:
-    """For ``preexec_fn``: the kernel asks this process to end when the benchmark's dies, even by SIGKILL."""
+    """For ``preexec_fn``: the kernel asks this process to end when the benchmark's dies, even by SIGKILL. It can be
+    interrupted, also where a shell has put the benchmark into the background."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def clean_environment() -> dict[str, str]:

@@ -91,7 +91,7 @@ def with_stand_ins(state_dir: Path, nodes: int) -> LocalConfig:
 
 
 @pytest.fixture(scope="module")
-def pair(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Stack]]:
+def pair(cluster_turn: None, source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Stack]]:
     """Two stacks, started at the same time; the first one's folder is too deep for a Unix socket."""
     folder = tmp_path_factory.mktemp("pair")
     folders = folder / "a-folder-whose-name-is-so-long-that-no-socket-fits" / ("deep" * 20) / "one", folder / "two"

@@ -19,7 +19,7 @@ import pytest
 import redis as sync_redis
 from redis.asyncio import Redis
 
-from app.features import Feature, FeatureStoreError, Found, OnlineStore, Row, Status, ViewRequest, resolve
+from app.features import Feature, FeatureStoreError, OnlineRow, OnlineStore, Row, RowStatus, ViewRequest, resolve
 from app.features.feast import FeastStore, FeastView
 from app.features.feast.keys import EntityKeys, hash_fields
 from app.features.online import MISSING
@@ -111,16 +111,16 @@ async def test_answers_as_our_own_store_does(held: Redis) -> None:
 
 async def test_freshness_is_by_event_time_and_the_views_ttl(held: Redis) -> None:
     row = ROWS[FEAST_WEATHER][(-5,)]
-    for now, status in ((NOW + TTL * SECOND, Status.FRESH), (NOW + TTL * SECOND + 1, Status.STALE)):
+    for now, status in ((NOW + TTL * SECOND, RowStatus.FRESH), (NOW + TTL * SECOND + 1, RowStatus.STALE)):
         (answer,) = await store(held, now=now).read([ViewRequest(WEATHER, [(-5,)])])
-        assert answer.rows == (Found(status, row),)
+        assert answer.rows == (OnlineRow(status, row),)
 
 
 async def test_an_entity_that_one_view_of_a_hash_lacks_is_missing(held: Redis) -> None:
     routes, delays = await store(held).read([ViewRequest(ROUTES, [("UA", 7)]), ViewRequest(DELAYS, [(7, "UA")])])
     assert routes.rows == (MISSING,)
     assert (routes.corrupt, routes.other_schema) == (0, 0)
-    assert delays.rows == (Found(Status.FRESH, Row(NOW, (0.0,))),)
+    assert delays.rows == (OnlineRow(RowStatus.FRESH, Row(NOW, (0.0,))),)
 
 
 async def test_what_was_read_resolves(held: Redis) -> None:
@@ -167,7 +167,7 @@ async def test_what_is_no_row_is_counted_and_costs_no_other(held: Redis) -> None
     await held.set(keys.key_of((1,)), "no hash")
     await held.hset(keys.key_of((2,)), mapping=dict.fromkeys(hash_fields(FEAST_WEATHER), b"\xff"))
     (answer,) = await store(held).read([ViewRequest(WEATHER, [(1,), (-5,), (2,)])])
-    assert answer.rows == (MISSING, Found(Status.FRESH, ROWS[FEAST_WEATHER][(-5,)]), MISSING)
+    assert answer.rows == (MISSING, OnlineRow(RowStatus.FRESH, ROWS[FEAST_WEATHER][(-5,)]), MISSING)
     assert (answer.corrupt, answer.other_schema) == (2, 0)
 
 
@@ -199,7 +199,7 @@ async def test_a_server_that_hangs_costs_the_deadline_and_no_answer_is_mixed_up(
     finally:
         os.kill(pid, signal.SIGCONT)
     (answer,) = await store(held).read([ViewRequest(WEATHER, [(-5,)])])
-    assert answer.rows == (Found(Status.FRESH, ROWS[FEAST_WEATHER][(-5,)]),)
+    assert answer.rows == (OnlineRow(RowStatus.FRESH, ROWS[FEAST_WEATHER][(-5,)]),)
 
 
 async def test_a_server_that_is_away_is_an_error() -> None:

@@ -11,7 +11,7 @@ from google.protobuf.wrappers_pb2 import BoolValue, DoubleValue, FloatValue, Int
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.features import REFUSE, Dtype, Feature, FeatureView, Row, Value
+from app.features import REJECT, Dtype, Feature, FeatureView, Row, Value
 from app.features.feast.wire import RowDecoder
 from app.features.feature_row import Unreadable
 
@@ -21,7 +21,7 @@ DTYPES = list(TAGS)
 
 
 def decoder(dtype: Dtype) -> RowDecoder:
-    return RowDecoder(FeatureView("view", ("entity",), (Feature("value", dtype, REFUSE),), 60, "at", "feast"))
+    return RowDecoder(FeatureView("view", ("entity",), (Feature("value", dtype, REJECT),), 60, "at", "feast"))
 
 
 def read(dtype: Dtype, data: bytes | None) -> Value | Unreadable | None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from app.errors import InvalidArgumentError, OverloadedError, TooLargeError
-from app.events import Entry, EventLogError, Label, hash_sticky_key
+from app.events import EventLogError, Label, LogEntry, hash_sticky_key
 from app.gateway.feedback.ingestion import Feedback, decode
 from app.gateway.inference.dataplane import DataPlane
 from app.settings import EventSettings, LabelSettings, Settings
@@ -108,7 +108,7 @@ class Log:
         self.taken += records
         return 0
 
-    async def read(self, model: str, after: str, count: int, wait_s: float) -> list[Entry[Label]]:
+    async def read(self, model: str, after: str, count: int, wait_s: float) -> list[LogEntry[Label]]:
         raise NotImplementedError
 
 

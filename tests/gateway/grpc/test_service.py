@@ -28,9 +28,9 @@ from app.gateway.inference.version_backends import Versions
 from app.gateway.prediction_cache import PredictionCache
 from app.model_spec import FieldSpec, ModelSpec
 from app.routing.route_table import Route, RouteTable
-from app.serving.batch import Batch, BatchReply, ModelFailure, VersionCard
+from app.serving.batch import Batch, BatchReply, ModelFailure, VersionMetadata
 from app.settings import Settings
-from app.web.keys import Door, Scope
+from app.web.keys import Authenticator, Scope
 from app.web.keys.api_key import hash_key
 
 SPEC = ModelSpec(
@@ -48,8 +48,8 @@ class Echo:
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
 
-    async def card(self) -> VersionCard:
-        return VersionCard(SPEC, batch_rows=1, cache_ttl_s=0)
+    async def metadata(self) -> VersionMetadata:
+        return VersionMetadata(SPEC, batch_rows=1, cache_ttl_s=0)
 
     async def send(self, batch: Batch) -> BatchReply:
         x = float(batch.inputs["x"][0])
@@ -76,7 +76,7 @@ KEY = "a key"
 
 def admission(anonymous: frozenset[Scope]) -> Admission:
     """Admission of ``KEY`` and, for these scopes, of everybody."""
-    return Admission(Door({}, lambda: True, hash_key(KEY), anonymous), cast(RateLimiter, None))
+    return Admission(Authenticator({}, lambda: True, hash_key(KEY), anonymous), cast(RateLimiter, None))
 
 
 class Replica:

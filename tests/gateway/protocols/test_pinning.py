@@ -18,7 +18,7 @@ from app.gateway.protocols.pinning import Pinning
 from app.routing.release_context import Trial
 from app.routing.route_table import Route, RouteTable
 from app.settings import Settings
-from app.web.keys import Door, Scope, hash_key, mint
+from app.web.keys import Authenticator, Scope, hash_key, mint
 from app.web.keys.authenticator import ANONYMOUS
 from tests.gateway.echo import TABLE, Echo
 from tests.gateway.support import api_over
@@ -61,10 +61,10 @@ def bearer(key: str | None) -> str | None:
 )
 def test_who_may_choose(trial: Trial | None, key: str | None, may: bool) -> None:
     keys = {held.id: held for held in (SHOP_KEY, OPS_KEY)}
-    door = Door(keys, lambda: True, hash_key(ADMIN), frozenset({Scope.PREDICT}))
+    authenticator = Authenticator(keys, lambda: True, hash_key(ADMIN), frozenset({Scope.PREDICT}))
     plane = SimpleNamespace(table=lambda model: replace(ROUTES, trial=trial))
-    pinning = Pinning(cast(DataPlane, plane), Admission(door, cast(RateLimiter, None)))
-    caller = door.enter(bearer(key), Scope.PREDICT)
+    pinning = Pinning(cast(DataPlane, plane), Admission(authenticator, cast(RateLimiter, None)))
+    caller = authenticator.authenticate(bearer(key), Scope.PREDICT)
     assert pinning.version("table", caller, bearer(key), None) is None
     assert pinning.version("table", caller, bearer(key), "", "2") == "2"
     if may:

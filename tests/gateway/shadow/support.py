@@ -21,11 +21,11 @@ from app.gateway.prediction_cache import PredictionCache
 from app.gateway.shadow import Mirror, Observer
 from app.gateway.trace_context import identify
 from app.model_spec import FieldSpec, ModelSpec
-from app.monitoring.samples import SampleBook
+from app.monitoring.samples import LossBuffer
 from app.monitoring.sums import Sums
 from app.routing.release_context import Trial
 from app.routing.route_table import Route, RouteTable
-from app.serving.batch import Batch, BatchReply, ModelFailure, VersionCard
+from app.serving.batch import Batch, BatchReply, ModelFailure, VersionMetadata
 from app.settings import Settings
 from app.web.keys.authenticator import ANONYMOUS
 
@@ -50,8 +50,8 @@ class Version:
         self.answers = asyncio.Event()
         self.answers.set()
 
-    async def card(self) -> VersionCard:
-        return VersionCard(self.spec, batch_rows=1, cache_ttl_s=0)
+    async def metadata(self) -> VersionMetadata:
+        return VersionMetadata(self.spec, batch_rows=1, cache_ttl_s=0)
 
     async def send(self, batch: Batch) -> BatchReply:
         self.asked.append(batch.inputs)
@@ -95,13 +95,13 @@ class Replica:
         )
         routes = (Route("1", "m-v1", 1 - weight), Route("2", "m-v2", weight))
         self.tables = {MODEL: RouteTable(MODEL, 1, "salt", routes=routes, trial=trial)}
-        self.book = SampleBook(600)
+        self.losses = LossBuffer(600)
         self.mirrored: list[Served] = []
         self.features = FakeFeatures()
         lookup = cast(FeatureLookup, self.features)
         versions = Versions(found, "g1", dedicated={"m-v1": champion, "m-v2": challenger}.__getitem__)
         self.mirror = Mirror(
-            found, self.tables, versions, lookup, self.book, self.mirrored.append, draw=lambda: next(self.draws)
+            found, self.tables, versions, lookup, self.losses, self.mirrored.append, draw=lambda: next(self.draws)
         )
         self.draws: Iterator[float] = repeat(0.0)
         self.plane = DataPlane(
@@ -111,7 +111,7 @@ class Replica:
             lambda: True,
             lookup,
             cast(PredictionCache, None),
-            Observer(self.book, self.mirror).observe,
+            Observer(self.losses, self.mirror).observe,
         )
 
     async def ask(
@@ -127,7 +127,7 @@ class Replica:
     def sums(self) -> dict[str, dict[str, Sums]]:
         """All samples so far, whatever their second."""
         found: dict[str, dict[str, Sums]] = {}
-        for due in self.book.due(everything=True):
+        for due in self.losses.due(everything=True):
             for metric, arms in due.sums.items():
                 for arm, sums in arms.items():
                     held = found.setdefault(metric, {})

@@ -48,14 +48,14 @@ async def test_a_request_counts_for_the_version_that_was_picked(make: Make) -> N
     replies = [await replica.ask(key=str(number)) for number in range(40)]
     picked = [reply.version for reply in replies if isinstance(reply, Reply)].count("2")
     assert 5 < picked < 35
-    await eventually(lambda: replica.book.noted == 40)
+    await eventually(lambda: replica.losses.added == 40)
     challenger.raises = True
     for number in range(40):
         reply = await replica.ask(key=str(number))
         assert isinstance(reply, Reply)  # the champion answers, and the challenger is charged with it
         assert reply.version == "1"
         await replica.ask(pinned="2")
-    await eventually(lambda: replica.book.noted == 80)
+    await eventually(lambda: replica.losses.added == 80)
     errors = replica.sums()["errors"]
     assert errors == {"champion": Sums(2 * (40 - picked)), "challenger": Sums(2 * picked, picked, picked)}
     assert replica.sums()["latency"]["challenger"].n == picked
@@ -66,7 +66,7 @@ async def test_without_a_release_nothing_is_noted(make: Make) -> None:
     replica.tables[MODEL] = replace(replica.tables[MODEL], trial=None)
     await replica.ask()
     await replica.mirror.stop()  # and with it whatever was under way
-    assert (replica.book.noted, challenger.asked) == (0, [])
+    assert (replica.losses.added, challenger.asked) == (0, [])
 
 
 async def test_both_are_asked_the_same_and_compared_as_a_pair(make: Make) -> None:
@@ -93,7 +93,7 @@ async def test_the_share_is_drawn_request_by_request_and_the_rest_counts_by_itse
     replica.draws = iter(number / 100 for number in range(100))
     for _ in range(100):
         await replica.ask(key="one and the same")
-    await eventually(lambda: replica.book.noted == 100)
+    await eventually(lambda: replica.losses.added == 100)
     sums = replica.sums()
     assert (sums["errors/pairs"]["champion"].n, sums["errors"]["champion"].n) == (25, 75)
     assert (sums["drift/pairs"]["champion"].n, sums["drift"]["champion"].n) == (25, 75)
@@ -105,7 +105,7 @@ async def test_neither_pinned_requests_nor_mistakes_are_mirrored(make: Make) -> 
     assert isinstance(await replica.ask(inputs={"y": np.zeros(1)}), InvalidArgumentError)
     await replica.ask()
     await eventually(lambda: replica.mirror.stats.compared == 1)
-    assert (replica.book.noted, len(challenger.asked)) == (1, 1)
+    assert (replica.losses.added, len(challenger.asked)) == (1, 1)
 
 
 async def test_a_challenger_that_raises_is_the_pairs_failure_alone(make: Make) -> None:
@@ -198,7 +198,7 @@ async def test_the_bytes_that_wait_are_bounded(make: Make) -> None:
     replica = make(SHADOW, Version(), challenger, mirror={"concurrency": 1, "queued_bytes": 40})
     for _ in range(5):
         await replica.ask()
-    await eventually(lambda: len(challenger.asked) == 1 and replica.book.noted == 2)
+    await eventually(lambda: len(challenger.asked) == 1 and replica.losses.added == 2)
     assert replica.mirror.stats.dropped_full == 2  # of 16 bytes each, two wait and one is under way
     challenger.answers.set()
     await eventually(lambda: replica.mirror.stats.compared == 3)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from app.features.progress import POSITION_KEY
+from app.features.checkpoint import POSITION_KEY
 from app.features.replay_clock import CLOCK_KEY
 from app.redis_client import connect
 from app.settings import Settings

@@ -14,10 +14,10 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as LostError
 
-from app.events import LABELS, PREDICTIONS, Label, Prediction, RedisEventLog
-from app.monitoring.labels import JoinStats, LabelJoin, follower
-from app.monitoring.labels.answer import Answer
-from app.monitoring.labels.index import Index
+from app.events import LABELS, PREDICTIONS, Label, Prediction, RedisEventLog, connect_sink
+from app.monitoring.labels import JoinStats, LabelJoin, release_join
+from app.monitoring.labels.index import LabelIndex
+from app.monitoring.labels.judged_prediction import JudgedPrediction
 from app.redis_client import connect
 from app.routing.release_context import OutputLoss, Trial
 from app.settings import LabelSettings, RedisSettings, Settings
@@ -53,9 +53,11 @@ class World:
     def join(self, **settings: Any) -> LabelJoin:
         """Another process' join, begun."""
         labels = LabelSettings.model_validate({"claim_after_s": 0.05} | settings)
+        known = Settings(redis=self.valkey, labels=labels)
         found = LabelJoin(
+            connect_sink(known),
             connect(self.valkey),
-            Settings(redis=self.valkey, labels=labels),
+            known,
             lambda *loss: self.losses.append(loss),
             lambda: self.now_us,
         )
@@ -66,7 +68,7 @@ class World:
     async def following(self, **settings: Any) -> LabelJoin:
         """The same, once it reads the streams."""
         join = self.join(**settings)
-        join.follow("flights", TRIAL)
+        join.join_release("flights", TRIAL)
         await eventually_true(lambda: self.has_group("r1"))
         return join
 
@@ -89,8 +91,8 @@ class World:
 
 @pytest.fixture
 async def world(valkey: RedisSettings, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setattr(follower, "WAIT_S", 0.02)
-    monkeypatch.setattr(follower, "SWEEP_S", 0.05)
+    monkeypatch.setattr(release_join, "WAIT_S", 0.02)
+    monkeypatch.setattr(release_join, "SWEEP_S", 0.05)
     found = World(valkey, redis)
     yield found
     await found.close()
@@ -247,8 +249,8 @@ async def test_without_room_predictions_are_left_out_until_others_have_their_lab
 
 
 async def test_a_mirrored_answer_has_its_own_loss_by_the_same_label_whichever_comes_first(world: World) -> None:
-    index = Index(world.redis, LabelSettings(), "flights", "r1", "join:r1", "c", 2.0)
-    answers = {False: Answer("champion", 0.25, 0.1), True: Answer("challenger", 0.5, 0.1)}
+    index = LabelIndex(world.redis, LabelSettings(), "flights", "r1", "c", 2.0)
+    answers = {False: JudgedPrediction("champion", 0.25, 0.1), True: JudgedPrediction("challenger", 0.5, 0.1)}
 
     async def arms(*what: bool | None) -> list[Any]:
         await world.redis.flushdb()
@@ -259,10 +261,10 @@ async def test_a_mirrored_answer_has_its_own_loss_by_the_same_label_whichever_co
             else:
                 record = prediction(0, version="8" if mirrored else "7")
                 call = index.prediction(f"{position}-0", record, answers[mirrored], "indexed", START_US, mirrored)
-            [landed] = await index.take_in([call])
-            assert landed is not None
-            assert not isinstance(landed, Exception)
-            found += [answer.arm for answer in landed.answers if answer is not None]
+            [outcome] = await index.take_in([call])
+            assert outcome is not None
+            assert not isinstance(outcome, Exception)
+            found += [answer.arm for answer in outcome.answers if answer is not None]
         return found
 
     assert await arms(False, True, None) == ["champion", "challenger"]
@@ -298,33 +300,33 @@ async def test_a_process_lost_between_the_join_and_its_answer_makes_no_second_lo
     first = await world.following()
     await world.predict(prediction(0))
     await counted(first, indexed=1)
-    take_in = Index.take_in
+    take_in = LabelIndex.take_in
     asked = asyncio.Event()
 
-    async def lost(self: Index, calls: Any) -> Any:
+    async def lost(self: LabelIndex, calls: Any) -> Any:
         await take_in(self, calls)
         asked.set()
         raise LostError("the reply was lost")
 
-    monkeypatch.setattr(Index, "take_in", lost)
-    monkeypatch.setattr(follower, "FIRST_PAUSE_S", 5.0)
+    monkeypatch.setattr(LabelIndex, "take_in", lost)
+    monkeypatch.setattr(release_join, "FIRST_PAUSE_S", 5.0)
     await world.say(label(0))
     await asyncio.wait_for(asked.wait(), 10)
     await first.stop()  # as good as killed: it has not heard of the join, and asks no more
     monkeypatch.undo()
     second = await world.following()
     await world.say(label(0), label(1))
-    await counted(second, duplicates=1, early=1)
+    await counted(second, duplicates=2, early=1)  # the first label, which the lost process had not acknowledged, too
     assert world.losses == []
 
 
 async def test_a_lost_reply_is_asked_for_again_and_the_loss_handed_on_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take_in = Index.take_in
+    take_in = LabelIndex.take_in
     lost: list[Any] = []
 
-    async def unlucky(self: Index, calls: Any) -> Any:
+    async def unlucky(self: LabelIndex, calls: Any) -> Any:
         answers = await take_in(self, calls)
         if len(lost) % 2 == 0:  # every other reply
             lost.append(answers)
@@ -332,8 +334,8 @@ async def test_a_lost_reply_is_asked_for_again_and_the_loss_handed_on_once(
         lost.append(answers)
         return answers
 
-    monkeypatch.setattr(Index, "take_in", unlucky)
-    monkeypatch.setattr(follower, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(LabelIndex, "take_in", unlucky)
+    monkeypatch.setattr(release_join, "FIRST_PAUSE_S", 0.01)
     join = await world.following()
     await world.predict(prediction(0), prediction(1, version="8", weight=0.1))
     await world.say(label(0), label(1), label(2))
@@ -428,16 +430,16 @@ async def test_the_end_of_a_release_leaves_nothing_and_the_next_one_has_its_own(
     join = await world.following()
     await world.predict(prediction(0))
     await counted(join, indexed=1)
-    join.follow("flights", TRIAL)
+    join.join_release("flights", TRIAL)
     world.now_us = time.time_ns() // 1000  # what was published until now is of the release before
-    join.follow("flights", replace(TRIAL, release="r2"))
+    join.join_release("flights", replace(TRIAL, release="r2"))
     await eventually_true(lambda: world.has_group("r2"))
     await eventually_true(lambda: gone(world, "r1"))
     await world.say(label(0))
     await counted(join, indexed=1, early=1)
-    join.follow("flights", None)
+    join.join_release("flights", None)
     await eventually_true(lambda: gone(world, "r2"))
-    join.follow("flights", replace(TRIAL, quality=None))
+    join.join_release("flights", replace(TRIAL, quality=None))
     assert world.losses == []
 
 

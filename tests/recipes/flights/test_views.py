@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from app.features import State, update
+from app.features import EntityState, update
 from app.features.rolling import INSTANT
 from app.recipes.flights.columns import FEATURES, PLAIN, column_types
 from app.recipes.flights.recipe import FlightsConfig, FlightsRecipe
@@ -60,7 +60,7 @@ def test_features_are_those_that_were_known(
             recent = int((at[past] > instant - FORGOTTEN_AFTER).sum())
             past = past[-max(recent, 40) :]
             assert flight not in stream.index[past]
-            state: State | None = None
+            state: EntityState | None = None
             expected = dict.fromkeys(view.features, math.nan)
             values = stream.iloc[past].select_dtypes("float").to_dict("records")
             for event, values_of in zip(past, values, strict=True):

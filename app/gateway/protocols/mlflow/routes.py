@@ -160,7 +160,7 @@ def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> l
 
     async def invocations(exchange: Exchange) -> Answer:
         authorization = exchange.header(b"authorization")
-        caller = await admission.enter(authorization)
+        caller = await admission.admit(authorization)
         kind = media_type(exchange.header(b"content-type"))
         body = await exchange.body(max_body_bytes)
         model = exchange.path["model"]

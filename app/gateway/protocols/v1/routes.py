@@ -99,7 +99,7 @@ def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> l
 
     async def predict(exchange: Exchange) -> Answer:
         authorization = exchange.header(b"authorization")
-        caller = await admission.enter(authorization)
+        caller = await admission.admit(authorization)
         body = await exchange.body(max_body_bytes)
         model = exchange.path["model"]
         pinned = pinning.version(model, caller, authorization, exchange.header(PIN_HEADER))

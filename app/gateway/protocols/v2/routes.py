@@ -40,7 +40,7 @@ def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> l
 
     async def infer(exchange: Exchange) -> Answer:
         authorization = exchange.header(b"authorization")
-        caller = await admission.enter(authorization)
+        caller = await admission.admit(authorization)
         body = await exchange.body(max_body_bytes)
         asked = v2_request.decode(body, exchange.header(_LENGTH))
         identity = identity_of(exchange, asked.id)
