@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from functools import partial
 
-from app.events import Publisher, connect_events, connect_labels
+from app.events import Publisher, connect_sink
 from app.features import OnlineStore
 from app.features.online import now_us
 from app.features.tracking import TrackedRows
@@ -50,10 +50,9 @@ class GatewayReplica:
         self.versions = VersionBackends(settings, replica)
         self._keys = KeyWatch(connect(settings.redis), settings.routing.refresh_s)
         self._limiter = RateLimiter(connect(settings.redis), settings.gateway.min_replicas)
-        self._events = connect_events(settings)
-        self._publisher = Publisher(self._events, settings.events)
-        self._labels = connect_labels(settings)
-        self.feedback = Feedback(self._labels, settings, now_us)
+        self._events = connect_sink(settings)
+        self._publisher = Publisher(self._events.predictions, settings.events)
+        self.feedback = Feedback(self._events.labels, settings, now_us)
         self._redis = connect(settings.redis)
         features = settings.features
         self._tracked = (
@@ -143,7 +142,6 @@ class GatewayReplica:
         await self._reporter.stop()
         await asyncio.gather(self._publisher.stop(LAST_EVENTS_S), self.feedback.stop(LAST_EVENTS_S))
         await self._events.close()
-        await self._labels.close()
         if self._tracked is not None:
             await self._tracked.stop()
         await self._cache.stop()

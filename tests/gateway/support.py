@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from fastapi import FastAPI
 
-from app.events import EventLog, Label
+from app.events import EventWriter, Label
 from app.features.online import now_us
 from app.gateway.access.admission import Admission
 from app.gateway.access.rate_limit import RateLimiter
@@ -55,7 +55,7 @@ def api_over(
         plane=plane,
         admission=Admission(authenticator, cast(RateLimiter, None)),
         ready=lambda: True,
-        feedback=Feedback(cast(EventLog[Label], None), settings, now_us),
+        feedback=Feedback(cast(EventWriter[Label], None), settings, now_us),
         store=store,
         start=_nothing,
         stop=_nothing,

@@ -17,7 +17,7 @@ import pytest
 from mlflow import MlflowClient
 from ray.util.state import list_actors
 
-from app.events import Prediction, connect_events
+from app.events import Prediction, connect_sink
 from app.monitoring.samples import SampleStore
 from app.monitoring.sums import Sums
 from app.releases.control.deployment import bring_up, take_down
@@ -275,7 +275,7 @@ def test_a_shadow_answers_everything_and_no_caller_sees_it(
     assert anonymous.status_code == 403
 
     async def read() -> tuple[dict[str, dict[str, Sums]], list[Prediction]]:
-        redis, log = connect(driver.redis), connect_events(driver)
+        redis, sink = connect(driver.redis), connect_sink(driver)
         try:
             async with asyncio.timeout(20):
                 while True:
@@ -285,14 +285,14 @@ def test_a_shadow_answers_everything_and_no_caller_sees_it(
                             for arm, found in arms.items():
                                 held = sums.setdefault(metric, {})
                                 held[arm] = held.get(arm, Sums()).plus(found)
-                    entries = await log.read(MODEL, "0", 100_000, 0.2)
+                    entries = await sink.predictions.read(MODEL, "0", 100_000, 0.2)
                     events = [entry.record for entry in entries if entry.record is not None and entry.record.mirrored]
                     if len(events) == sums.get("errors/pairs", {}).get("champion", Sums()).n == 30:
                         return sums, events
                     await asyncio.sleep(0.1)
         finally:
             await redis.aclose()
-            await log.close()
+            await sink.close()
 
     sums, events = asyncio.run(read())
     assert sums == {

@@ -16,7 +16,7 @@ import msgspec
 from starlette.routing import Route
 
 from app.errors import InvalidArgumentError, OverloadedError, TooLargeError
-from app.events import EventIds, EventLog, Label, Publisher, hash_sticky_key
+from app.events import EventIds, EventWriter, Label, Publisher, hash_sticky_key
 from app.gateway.access.admission import Admission
 from app.gateway.http.endpoint import Endpoint, Exchange, HttpReply, failed
 from app.gateway.inference.dataplane import DataPlane
@@ -123,7 +123,7 @@ class Feedback:
         now_us: the wall clock, microseconds since the epoch.
     """
 
-    def __init__(self, event_log: EventLog[Label], settings: Settings, now_us: Callable[[], int]) -> None:
+    def __init__(self, event_log: EventWriter[Label], settings: Settings, now_us: Callable[[], int]) -> None:
         self._publisher: Publisher[Label] = Publisher(event_log, settings.events)
         self._max_batch = min(settings.labels.max_batch, settings.events.buffer)
         self._now_us = now_us

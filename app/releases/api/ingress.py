@@ -15,7 +15,7 @@ from ray.serve import Application
 from redis.exceptions import RedisError
 from starlette.types import Receive, Scope, Send
 
-from app.events import event_redis
+from app.events import connect_sink, event_redis
 from app.features.online import now_us
 from app.monitoring.labels import LabelJoin
 from app.monitoring.samples import LossBuffer, SampleStore, SampleWriter
@@ -66,6 +66,7 @@ class ControllerReplica:
         losses = LossBuffer(settings.samples.held_ticks)
         self._samples = SampleWriter(losses, self._redis, replica, settings.samples, settings.redis.timeout_s)
         self._labels = LabelJoin(
+            connect_sink(settings),
             connect(event_redis(settings)),
             settings,
             lambda release, _, metric, arm, loss: losses.add(release, [(metric, arm, loss)]),

@@ -58,8 +58,8 @@ class NotLeadingError(UnavailableError):
 class Labels(Protocol):
     """Whoever joins labels with the predictions of releases under way (``app.monitoring.labels.LabelJoin``)."""
 
-    def follow(self, model: str, release_context: ReleaseContext | None) -> None:
-        """Join those of a model for a trial, or for none any more."""
+    def join_release(self, model: str, release: ReleaseContext | None) -> None:
+        """Joins the labels of a model for its release; with None, for none any more."""
 
 
 class Controller:
@@ -284,7 +284,7 @@ class Controller:
             if any(isinstance(action, SetWeights) for action in decided.actions):
                 self._wake.set()  # whether they are followed is what the release waits for now
         await self._evaluator.after_save(release)
-        self._labels.follow(release.model, None if release.is_final else context_of(release))
+        self._labels.join_release(release.model, None if release.is_final else context_of(release))
         if release.is_final:
             del self._live[identity]
             self._executor.forget(identity)

@@ -90,7 +90,7 @@ def store(redis: Redis) -> Store:
 
 @pytest.fixture
 async def controller(redis: Redis, store: Store, deployments: Deployments) -> AsyncIterator[Controller]:
-    labels = SimpleNamespace(follow=lambda *_: None)
+    labels = SimpleNamespace(join_release=lambda *_: None)
     gateway = cast(Any, lambda: None)
     evaluator = GuardEvaluator(SampleStore(redis))
     controller = Controller(Settings(), "first", store, RouteStore(redis), gateway, evaluator, labels)
