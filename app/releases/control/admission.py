@@ -98,8 +98,8 @@ def admit(
         LiveReleaseError: the model has a release under way.
     """
     weights = table.weights if table is not None else {}
-    if table is not None and table.trial is not None:
-        raise LiveReleaseError(f"model {model} has a release under way: {table.trial.release}")
+    if table is not None and table.release_context is not None:
+        raise LiveReleaseError(f"model {model} has a release under way: {table.release_context.release}")
     carrying = {version: weight for version, weight in weights.items() if weight}
     if len(carrying) > 1:
         shown = ", ".join(f"{version}: {weight:g}" for version, weight in carrying.items())

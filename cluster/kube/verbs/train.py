@@ -141,7 +141,7 @@ def submit(
         KubeError: the RayService has no active cluster.
     """
     check_name(name, LONGEST_NAME)
-    if renamed := next((each for each in sets if ":/metadata/name=" in each), None):
+    if renamed := next((each for each in sets if each.startswith("job=")), None):
         raise UsageError(f"--set {renamed}: the RayJob's name is given by --name")
     key = Key("ray.io/v1", "RayJob", name, namespace)
     if found := kube.find(key):
