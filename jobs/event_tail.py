@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import asdict
 
-from app.errors import NotFoundError
-from app.events.event_log import LogEntry, R
+from app.errors import InvalidArgumentError, NotFoundError
+from app.events.event_log import EventLog, LogEntry, R
 from app.events.label import Label
 from app.events.output import describe
 from app.events.prediction import Prediction
-from app.events.redis_streams import START, RedisEventLog, connect_events, connect_labels
+from app.events.sinks import connect_sink
 from app.settings import Settings
 
 PAGE = 256
@@ -29,6 +29,10 @@ LABELS_HEAD = f"{'known, UTC':<23}  {'label':>7}  {'key id':<12}  of"
 
 class NoEventsError(NotFoundError):
     """No record of the model has been published."""
+
+
+class PositionError(InvalidArgumentError):
+    """The option --from holds no position of the sink."""
 
 
 class TailOptions(NamedTuple):
@@ -55,39 +59,40 @@ async def tail(options: TailOptions, settings: Settings) -> None:
     Raises:
         NoEventsError: there are none of this model.
         EventLogError: the log does not answer.
+        PositionError: ``start`` is none of the accepted.
     """
     stop = asyncio.Event()
     if threading.current_thread() is threading.main_thread():  # where signals arrive
         for number in (signal.SIGINT, signal.SIGTERM):
             # Not asyncio's own way: a cancellation can be lost in redis-py (asyncio.wait_for before Python 3.12).
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    if options.labels:
-        await _tail(connect_labels(settings), LABELS_HEAD, _label_line, options, stop)
-    else:
-        await _tail(connect_events(settings), PREDICTIONS_HEAD, _prediction_line, options, stop)
-
-
-async def _tail(
-    log: RedisEventLog[R], head: str, line: Callable[[R], str], options: TailOptions, stop: asyncio.Event
-) -> None:
+    sink = connect_sink(settings)
     try:
-        await _print_records(log, head, line, options, stop)
+        if options.labels:
+            await _print_records(sink.labels, LABELS_HEAD, _label_line, options, stop)
+        else:
+            await _print_records(sink.predictions, PREDICTIONS_HEAD, _prediction_line, options, stop)
     finally:
-        await log.close()
+        await sink.close()
 
 
 async def _print_records(
-    log: RedisEventLog[R], head: str, line: Callable[[R], str], options: TailOptions, stop: asyncio.Event
+    log: EventLog[R], head: str, line: Callable[[R], str], options: TailOptions, stop: asyncio.Event
 ) -> None:
     model = options.model
+    start = options.start or ("now" if options.follow else "start")
+    if start not in ("now", "start"):
+        try:
+            start = log.parse_position(start)
+        except ValueError as error:
+            raise PositionError(f"--from {start!r}: accepted is now, start, or {error}") from None
     models = await log.models()
     if model not in models:
         raise NoEventsError(
             f"there are no {'labels' if options.labels else 'events'} of model {model!r}; "
             f"there are of: {', '.join(models) or 'none'}"
         )
-    start = options.start or ("now" if options.follow else "start")
-    after = {"now": await log.newest(model), "start": START}.get(start, start)
+    after = await log.newest(model) if start == "now" else log.start if start == "start" else start
     left = options.limit
     if not options.as_json:
         print(head, flush=True)

@@ -34,12 +34,6 @@ def events() -> None:
     """Take no option of its own."""
 
 
-def _start(text: str) -> str:
-    if text not in ("now", "start") and not re.fullmatch(r"\d{1,20}(-\d{1,20})?", text):
-        raise typer.BadParameter(f"{text!r}: accepted is now, start, or a position such as 1760000000000-0")
-    return text
-
-
 def _count(text: str) -> int:
     if not re.fullmatch(r"[1-9]\d{0,11}", text):
         raise typer.BadParameter(f"{text!r}: accepted is a whole number from 1")
@@ -54,7 +48,6 @@ def tail(
         str | None,
         typer.Option(
             "--from",
-            parser=_start,
             metavar="now|start|POSITION",
             help="Behind which record to begin; a position is in --json's field of that name, or a time in "
             "milliseconds since the epoch (default: now; with --no-follow: start).",
@@ -66,7 +59,7 @@ def tail(
 ) -> int:
     """Print a model's predictions, or labels."""
     from app.settings import get_settings
-    from jobs.event_tail import TailOptions
+    from jobs.event_tail import PositionError, TailOptions
     from jobs.event_tail import tail as print_events
 
     options = TailOptions(model, labels, start, count, as_json, follow)
@@ -74,6 +67,8 @@ def tail(
     def work() -> int:
         try:
             asyncio.run(print_events(options, get_settings()))
+        except PositionError as error:
+            raise typer.BadParameter(str(error)) from None
         except BrokenPipeError:  # ``| head`` has seen enough, as by Ctrl-C
             close_stdout()
         return DONE

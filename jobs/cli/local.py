@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
@@ -17,7 +16,7 @@ from app.settings import get_settings
 from app.terminal import Progress, console, print_error, print_json, print_table, table
 from cluster.local.config import ALL_PARTS, LocalConfig, Ports, default_head_cpus
 from cluster.local.report import ConsoleReporter, describe
-from jobs.cli.options import Json
+from jobs.cli.options import Json, with_options
 
 app = typer.Typer(add_completion=False)
 StateDir = Annotated[
@@ -54,26 +53,20 @@ def local() -> None:
 
 def with_ports(command: Callable[..., int]) -> Callable[..., int]:
     """Add an option for each port; they arrive as keywords ``NAME_port``."""
-    signature = inspect.signature(command, eval_str=True)
-    own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
-    ports = [
-        inspect.Parameter(
-            f"{port.name}_port",
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[
+    with_options(
+        command,
+        {
+            f"{port.name}_port": Annotated[
                 int | None,
                 typer.Option(
                     metavar="PORT",
                     help=f"{port.metadata['meaning']} (default: {port.default})",
                     rich_help_panel="Ports, all on 127.0.0.1, but HAProxy's two and fallback-grpc",
                 ),
-            ],
-        )
-        for port in fields(Ports)
-    ]
-    command.__signature__ = signature.replace(parameters=[*own, *ports])  # type: ignore[attr-defined]
-    command.__annotations__ = {each.name: each.annotation for each in [*own, *ports]}
+            ]
+            for port in fields(Ports)
+        },
+    )
     return command
 
 

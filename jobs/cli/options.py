@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,3 +28,19 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of
 JsonFile = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write what is known at the end as JSON.")
 ]
+
+
+def with_options(command: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Replace the keywords ``**NAME`` of a command by options, which are None where they are not given.
+
+    Args:
+        options: name -> annotation.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    more = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in options.items()
+    ]
+    command.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in [*own, *more]}

@@ -9,10 +9,12 @@ from typing import Annotated, Any
 
 import typer
 import typer.core
+import typer.main
 
 from app.exit_codes import DONE, INTERRUPTED
+from app.releases.lifecycle.orders import ORDERS, Order, option_schemas, parse_order
 from app.terminal import console, print_error, print_table, table
-from jobs.cli.options import JsonFile, Plan
+from jobs.cli.options import JsonFile, Plan, with_options
 from jobs.release.client import Body, Releases
 from jobs.release.follow import follow
 from jobs.release.plans import read
@@ -40,16 +42,23 @@ _LISTED = ("id", "model", "challenger", "champion", "strategy", "state", "create
 _AUDITED = ("at", "who", "model", "release", "before", "after", "what")
 
 
-class _BeginByDefault(typer.core.TyperGroup):
-    """A group whose verb ``begin`` may be left out."""
+class _ReleaseGroup(typer.core.TyperGroup):
+    """A group whose verb ``begin`` may be left out, and whose orders are those of ``ORDERS``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0].startswith("-") and args[0] not in ctx.help_option_names:
             args = ["begin", *args]
         return super().parse_args(ctx, args)
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *ORDERS]
 
-app = typer.Typer(cls=_BeginByDefault, help=HELP, add_completion=False)
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        order = ORDERS.get(cmd_name)
+        return super().get_command(ctx, cmd_name) if order is None else _order_command(order)
+
+
+app = typer.Typer(cls=_ReleaseGroup, help=HELP, add_completion=False)
 Follow = Annotated[bool, typer.Option("--follow", help="Print what happens until it ends.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="As begin and list print it.", show_default=False)]
 Model = Annotated[str | None, typer.Option(help="Of this model only.")]
@@ -87,32 +96,28 @@ def show(release: Id, follow: Follow = False, json_file: JsonFile = None) -> int
     return _one(lambda releases: releases.read(release), follow, json_file)
 
 
-@app.command()
-def promote(
-    release: Id,
-    full: Annotated[bool, typer.Option("--full", help="Skip every gate that is left.")] = False,
-    step: Annotated[
-        int | None, typer.Option(metavar="N", help="Only the gate of this step, from 0: safe to give twice.")
-    ] = None,
-    follow: Follow = False,
-    json_file: JsonFile = None,
-) -> int:
-    """Open the present gate."""
-    if full and step is not None:
-        raise typer.BadParameter("--full and --step exclude each other")
-    return _one(lambda releases: releases.order(release, "promote", full, step), follow, json_file)
+def _kind(schema: dict[str, Any]) -> Any:
+    # A flag has no form that switches it off: it is off where it is not given.
+    return bool | None if schema.get("type") == "boolean" else str | None
 
 
-def _order(verb: str, help: str) -> None:
-    @app.command(verb, help=help)
-    def order(release: Id, follow: Follow = False, json_file: JsonFile = None) -> int:
-        return _one(lambda releases: releases.order(release, verb), follow, json_file)
+def _order_command(order: type[Order]) -> Any:
+    """Returns the command of an order; its options are the order's fields."""
 
+    def give(release: Id, follow: Follow = False, json_file: JsonFile = None, **options: Any) -> int:
+        given = {name: value for name, value in options.items() if value is not None}
+        return _one(lambda releases: releases.order(release, parse_order(order.verb, given)), follow, json_file)
 
-_order("rollback", "Give the champion its traffic back, at once, and remove the challenger.")
-_order("pause", "Hold it where it is; the judge goes on and may still roll it back.")
-_order("resume", "Let it go on.")
-_order("cancel", "Roll it back as no longer wanted.")
+    with_options(
+        give,
+        {
+            name: Annotated[_kind(schema), typer.Option(f"--{name}", help=schema["description"])]
+            for name, schema in option_schemas(order)
+        },
+    )
+    alone = typer.Typer(add_completion=False)
+    alone.command(order.verb, help=order.meaning.capitalize() + ".")(give)
+    return typer.main.get_command(alone)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""``python -m jobs.release``: the command ``tidegate release``, for ``ray job submit``."""
+"""``tidegate release``: the command ``tidegate release``, for ``ray job submit``."""
 
 import sys
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 import httpx
 
 from app.errors import TidegateError
+from app.releases.lifecycle.orders import Order
 from app.releases.model.names import PREFIX
 from app.settings import GatewaySettings
 
@@ -65,34 +66,33 @@ class Releases:
         self._client.close()
 
     def begin(self, model: str, version: str, plan: Body) -> Body:
-        """Begin a release and return its document."""
+        """Begins a release and returns its document."""
         found: Body = self._call("POST", PREFIX, json={"model": model, "version": version, "plan": plan})
         return found
 
-    def order(self, release: str, verb: str, full: bool = False, step: int | None = None) -> Body:
-        """Give an order and return the document after it."""
-        params = {"full": "true"} if full else {} if step is None else {"step": str(step)}
-        found: Body = self._call("POST", f"{PREFIX}/{release}/{verb}", params=params)
+    def order(self, release: str, order: Order) -> Body:
+        """Gives an order and returns the document after it."""
+        found: Body = self._call("POST", f"{PREFIX}/{release}/{order.verb}", params=order.options())
         return found
 
     def read(self, release: str) -> Body:
-        """Return the document of a release."""
+        """Returns the document of a release."""
         found: Body = self._call("GET", f"{PREFIX}/{release}")
         return found
 
     def newest(self, model: str | None, count: int) -> list[Body]:
-        """Return releases, the newest first."""
+        """Returns releases, the newest first."""
         found: list[Body] = self._call("GET", PREFIX, params=_of(model, count))
         return found
 
     def audit(self, model: str | None, count: int) -> list[Body]:
-        """Return the audit log, the newest first."""
+        """Returns the audit log, the newest first."""
         found: list[Body] = self._call("GET", f"{PREFIX}/audit", params=_of(model, count))
         return found
 
     @contextmanager
     def events(self, release: str, last: str | None) -> Iterator[httpx.Response]:
-        """Open a stream of events, whose status the caller checks.
+        """Opens a stream of events, whose status the caller checks.
 
         Raises:
             httpx.TransportError: it cannot be opened, or breaks off, or is silent for ``QUIET_S``.

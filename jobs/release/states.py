@@ -49,6 +49,8 @@ def release_states(
                     is_open = True
                     for event in EventSource(response).iter_sse():
                         last = event.id
+                        if not event.data:
+                            continue
                         state: Body = json.loads(event.data)
                         ended = bool(state["ended"])
                         yield state

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from app.releases.lifecycle.orders import Cancel
 from jobs.release.client import Body, ReleaseError, Releases
 from jobs.release.plans import read
 from jobs.release.states import release_states
@@ -91,7 +92,7 @@ async def end_earlier(releases: Releases, model: str, say: Callable[[str], None]
         return None
     release = str(newest[0]["id"])
     try:
-        await asyncio.to_thread(releases.order, release, "cancel")
+        await asyncio.to_thread(releases.order, release, Cancel())
         say(f"release {release} of an earlier run is cancelled")
     except ReleaseError as error:  # it is through, and only has to remove the old champion
         say(f"release {release} of an earlier run is awaited: {error}")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from app.training.config.train_config import ConfigError, TrainConfig, read_config
+from app.training.config.shipped import CONFIGS, find_config
+from app.training.config.train_config import TrainConfig, read_config
 from app.training.config.world_sizes import check_early
-
-CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 def names() -> list[str]:
@@ -29,15 +27,6 @@ def read_checked(name: str, overrides: Sequence[str], options: Mapping[str, obje
         ConfigError: there is no such file, or it is refused.
     """
     given = [f"{field}={json.dumps(value)}" for field, value in options.items() if value is not None]
-    config = read_config(_path(name), [*overrides, *given])
+    config = read_config(find_config(name), [*overrides, *given])
     check_early(config)
     return config
-
-
-def _path(name: str) -> Path:
-    path, shipped = Path(name), CONFIGS / f"{name}.yaml"
-    if path.is_file():
-        return path
-    if shipped.is_file():
-        return shipped
-    raise ConfigError(f"--config {name}: no such file; shipped are {', '.join(names())}")

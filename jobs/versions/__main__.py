@@ -1,4 +1,4 @@
-"""``python -m jobs.versions``: the command ``tidegate versions``, for ``ray job submit``."""
+"""``tidegate versions``: the command ``tidegate versions``, for ``ray job submit``."""
 
 import sys
 

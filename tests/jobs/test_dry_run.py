@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from app.training.config.shipped import CONFIGS
 from jobs.cli import main
-from jobs.train.config_file import CONFIGS
 
 pytestmark = pytest.mark.usefixtures("warm_dry_run")
 

@@ -28,7 +28,7 @@ examples:
   tidegate kube render gpu+ha+mesh
   tidegate kube render ha --sizes
   tidegate kube render gpu --set image=NAME@sha256:… --set TIDEGATE_GATEWAY_MAX_REPLICAS=8
-  tidegate kube render ha --set Deployment/tidegate-mlflow:/spec/replicas=3 | kubectl apply --server-side -f -
+  tidegate kube render ha --set mlflow.maxReplicas=3 | kubectl apply --server-side -f -
 """
 
 

@@ -24,6 +24,7 @@ from app.releases.control.cluster_state import Applications
 from app.releases.control.controller import Controller, NotLeadingError
 from app.releases.control.evaluation import GuardEvaluator
 from app.releases.control.release_store import ROOT, LiveReleaseError, ReleaseStore
+from app.releases.lifecycle.orders import Pause, Rollback
 from app.releases.model.release import Note, Release
 from app.routing.route_store import RouteStore
 from app.serving.deploy import DeployError
@@ -89,7 +90,7 @@ def store(redis: Redis) -> Store:
 
 @pytest.fixture
 async def controller(redis: Redis, store: Store, deployments: Deployments) -> AsyncIterator[Controller]:
-    labels = SimpleNamespace(follow=lambda *_: None)
+    labels = SimpleNamespace(join_release=lambda *_: None)
     gateway = cast(Any, lambda: None)
     evaluator = GuardEvaluator(SampleStore(redis))
     controller = Controller(Settings(), "first", store, RouteStore(redis), gateway, evaluator, labels)
@@ -109,7 +110,7 @@ async def test_who_is_fenced_ends_its_errands(controller: Controller, store: Sto
     found = await begun(controller, deployments)
     assert await store.acquire("second", 60, 1e11) is not None
     with pytest.raises(NotLeadingError):
-        await controller.order(found.id, "pause", "key")
+        await controller.order(found.id, Pause(), "key")
     await eventually(lambda: deployments.cancelled == 1)
 
 
@@ -129,11 +130,11 @@ async def test_an_order_that_was_not_confirmed_does_not_stay_in_redis_alone(
     found = await begun(controller, deployments)
     store.lost_replies = 1
     with pytest.raises(RedisAwayError):
-        await controller.order(found.id, "rollback", "key")
+        await controller.order(found.id, Rollback(), "key")
     async with asyncio.timeout(5):
         while (held := await store.read(found.id)) is None or held.phase != "preparing":
             await asyncio.sleep(0.02)
-    assert (await controller.order(found.id, "rollback", "key")).phase == "restoring"
+    assert (await controller.order(found.id, Rollback(), "key")).phase == "restoring"
 
 
 async def test_what_redis_lost_of_a_release_it_is_told_again(

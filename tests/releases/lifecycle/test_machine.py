@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.releases.lifecycle.commands import OrderRefusedError, order
+from app.errors import InvalidArgumentError
 from app.releases.lifecycle.machine import decide
 from app.releases.lifecycle.observation import (
     Deliver,
@@ -16,8 +16,9 @@ from app.releases.lifecycle.observation import (
     SetWeights,
     TakeDown,
 )
+from app.releases.lifecycle.orders import OrderRefusedError
 from app.releases.model.release import Note, Release
-from tests.releases.documents import plan, release
+from tests.releases.documents import ordered, plan, release
 
 READY = Observation(
     now=100.0, weights={"1": 1.0, "2": 0.0}, announced=True, followed=True, running={"1": 2, "2": 2}, delivered=99
@@ -223,7 +224,7 @@ def test_the_registry_is_told_one_note_at_a_time_and_the_alias_last() -> None:
 
 def test_a_way_back_from_a_moving_alias_withdraws_it_and_gives_it_back() -> None:
     committing = decide(at("settling", since=0.0), seen(**AT_ALL, delivered=0)).release
-    back = order(committing, "rollback", "key", 101.0)
+    back = ordered(committing, "rollback", "key", 101.0)
     assert "champion" not in [note.name for note in back.outbox]
     removing = decide(back, seen(delivered=0)).release
     assert removing.phase == "removing"
@@ -239,48 +240,48 @@ def test_a_way_back_before_that_leaves_the_alias_alone() -> None:
 @pytest.mark.parametrize("verb", ["rollback", "cancel"])
 @pytest.mark.parametrize("phase", ["preparing", "step", "confirming", "switching", "settling", "committing"])
 def test_every_forward_phase_knows_the_way_back(phase: str, verb: str) -> None:
-    back = order(at(phase), verb, "key", 5.0)
+    back = ordered(at(phase), verb, "key", 5.0)
     assert back.phase == "restoring"
-    assert order(back, verb, "key", 6.0) == back
+    assert ordered(back, verb, "key", 6.0) == back
     assert back.history[-1].who == "key"
 
 
 def test_orders_that_come_too_late_are_refused() -> None:
     with pytest.raises(OrderRefusedError, match="release version 1 to go back"):
-        order(at("retiring"), "rollback", "key", 5.0)
+        ordered(at("retiring"), "rollback", "key", 5.0)
     with pytest.raises(OrderRefusedError, match="is rolled back; it takes no pause"):
-        order(at("rolled_back"), "pause", "key", 5.0)
+        ordered(at("rolled_back"), "pause", "key", 5.0)
     with pytest.raises(OrderRefusedError, match="promote opens the gate of a step"):
-        order(at("preparing"), "promote", "key", 5.0)
-    with pytest.raises(OrderRefusedError, match="accepted are pause, resume, promote"):
-        order(at("step"), "explode", "key", 5.0)
+        ordered(at("preparing"), "promote", "key", 5.0)
+    with pytest.raises(InvalidArgumentError, match="accepted are pause, resume, promote"):
+        ordered(at("step"), "explode", "key", 5.0)
 
 
 def test_promote_opens_a_gate_or_all_of_them() -> None:
     held = at("step", **STEP_0)
-    assert decide(order(held, "promote", "key", 51.0), seen(**AT_TENTH, now=51.0)).release.step == 1
-    assert order(held, "promote", "key", 51.0, full=True).phase == "switching"
-    assert order(at("confirming"), "promote", "key", 51.0).phase == "switching"
-    assert not order(held.model_copy(update={"paused": True}), "promote", "key", 51.0, full=True).paused
+    assert decide(ordered(held, "promote", "key", 51.0), seen(**AT_TENTH, now=51.0)).release.step == 1
+    assert ordered(held, "promote", "key", 51.0, full=True).phase == "switching"
+    assert ordered(at("confirming"), "promote", "key", 51.0).phase == "switching"
+    assert not ordered(held.model_copy(update={"paused": True}), "promote", "key", 51.0, full=True).paused
 
 
 def test_promote_of_a_step_opens_its_gate_and_no_later_one() -> None:
     held = at("step", **STEP_0)
-    opened = order(held, "promote", "key", 51.0, step=0)
+    opened = ordered(held, "promote", "key", 51.0, step=0)
     assert opened.approved
-    assert order(opened, "promote", "key", 52.0, step=0) == opened
+    assert ordered(opened, "promote", "key", 52.0, step=0) == opened
     for later in (decide(opened, seen(**AT_TENTH, now=52.0)).release, at("confirming"), at("settling")):
-        assert order(later, "promote", "key", 53.0, step=0) == later
+        assert ordered(later, "promote", "key", 53.0, step=0) == later
     with pytest.raises(OrderRefusedError, match="the gate of step 1 comes later"):
-        order(held, "promote", "key", 51.0, step=1)
+        ordered(held, "promote", "key", 51.0, step=1)
     with pytest.raises(OrderRefusedError, match="promote opens the gate of a step"):
-        order(at("preparing"), "promote", "key", 51.0, step=0)
+        ordered(at("preparing"), "promote", "key", 51.0, step=0)
 
 
 def test_a_paused_release_goes_on_where_it_was() -> None:
-    paused = order(at("step", **STEP_0), "pause", "key", 55.0)
+    paused = ordered(at("step", **STEP_0), "pause", "key", 55.0)
     assert decide(paused, seen(**AT_TENTH)).release.phase == "step"
-    assert decide(order(paused, "resume", "key", 56.0), seen(**AT_TENTH)).release.step == 1
+    assert decide(ordered(paused, "resume", "key", 56.0), seen(**AT_TENTH)).release.step == 1
 
 
 def test_a_document_comes_back_from_json_as_it_was() -> None:
