@@ -6,8 +6,7 @@ import argparse
 
 import pytest
 
-from cluster.__main__ import main
-from cluster.kube.durations import seconds
+from tests.cluster.kube.conftest import tidegate_kube
 
 
 @pytest.mark.parametrize(
@@ -26,5 +25,5 @@ def test_what_is_no_time(text: str) -> None:
 @pytest.mark.parametrize("arguments", [["up", "dev", "--timeout"], ["train", "--timeout"], ["logs", "--since"]])
 def test_the_option_is_named(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
-        main([*arguments, "soon"])
+        tidegate_kube(*arguments, "soon")
     assert f"argument {arguments[-1]}: 'soon' is no time above zero" in capsys.readouterr().err
