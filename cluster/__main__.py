@@ -1,4 +1,4 @@
-"""``python -m cluster``: the places Tidegate runs. ``local`` is this machine, the others are those of ``tidegate kube``."""
+"""``python -m cluster``: ``local`` is this machine, the other verbs are some of ``tidegate kube``."""
 
 from __future__ import annotations
 

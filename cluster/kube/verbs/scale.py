@@ -39,9 +39,9 @@ def scale(
     It is a group of the RayCluster that serves, within its minReplicas and maxReplicas. The number is written only if
     it is still the one that was read; otherwise it is read again, a few times.
 
-    With Ray's autoscaler N is where it starts from: it goes on by demand. What keeps workers is minReplicas. A running
-    cluster does not take the bounds from the manifests; cluster/runbook.md ("What a running cluster takes of an
-    apply") changes them in both.
+    Ray's autoscaler starts from N and goes on by demand; minReplicas is what keeps workers. A running cluster does
+    not take the bounds from the manifests; cluster/runbook.md ("What a running cluster takes of an apply") changes
+    them in both.
 
     \b
     tidegate kube scale training 3

@@ -75,7 +75,7 @@ def train(
 ) -> int:
     """Run a training job on the cluster that serves.
 
-    It makes a RayJob of the overlay training-job on the active cluster of the RayService, and prints how to follow it.
+    It makes a RayJob of the overlay training-job on the active cluster of the RayService and prints how to follow it.
 
     With a --name that is there already nothing is made: the same job is followed, and another entrypoint is refused.
     With --follow the exit code is 0 only if the job completes. The submitter's pod has the image of the platform's
