@@ -23,7 +23,7 @@ from app.gateway.openapi import describe
 from app.gateway.protocols.mlflow import routes as mlflow_scoring
 from app.gateway.protocols.v1 import routes as v1
 from app.gateway.protocols.v2 import routes as v2_routes
-from app.gateway.replica import Parts
+from app.gateway.replica import GatewayReplica
 from app.ray_internals import share_no_port
 from app.routing.readback import GATEWAY_DEPLOYMENT, gateway_handle
 from app.serving.quiet_log import QUIET
@@ -35,12 +35,12 @@ class StuckError(TidegateError):
     """An inline model's code has not come back for too long; Serve replaces the replica."""
 
 
-class GatewayReplica(InferenceService):
+class GatewayIngress(InferenceService):
     """One gateway replica: the parts, HTTP in front of them, and gRPC, whose calls are methods of the base."""
 
     def __init__(self) -> None:
         share_no_port()
-        self._parts = Parts(get_settings(), serve.get_replica_context().replica_id.unique_id)
+        self._parts = GatewayReplica(get_settings(), serve.get_replica_context().replica_id.unique_id)
         super().__init__(self._parts.plane, self._parts.admission, self._parts.ready, version("tidegate"))
 
     def __serve_build_asgi_app__(self) -> FastAPI:
@@ -89,7 +89,7 @@ class Api(FastAPI):
         await super().__call__(scope, receive, send)
 
 
-def build_api(parts: Parts) -> FastAPI:
+def build_api(parts: GatewayReplica) -> FastAPI:
     """The HTTP face of one replica."""
 
     @asynccontextmanager
@@ -102,8 +102,8 @@ def build_api(parts: Parts) -> FastAPI:
     release = version("tidegate")
     hot: list[Route] = []
     for front in (v2_routes, v1, mlflow_scoring):
-        hot += front.hot_routes(plane, admission, gateway.max_body_bytes)
-    hot += feedback.hot_routes(parts.feedback, plane, admission, gateway.max_body_bytes)
+        hot += front.raw_routes(plane, admission, gateway.max_body_bytes)
+    hot += feedback.raw_routes(parts.feedback, plane, admission, gateway.max_body_bytes)
     api = Api(
         hot,
         title="Tidegate",
@@ -141,6 +141,6 @@ def build(args: dict[str, Any] | None = None) -> Application:
             "label_selector": settings.serving.node_labels,
             "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "1"}},
         },
-    )(serve.ingress()(GatewayReplica))
+    )(serve.ingress()(GatewayIngress))
     application: Application = deployment.bind()
     return application

@@ -17,10 +17,10 @@ from app.gateway.access.rate_limit import RateLimiter
 from app.gateway.feedback.ingestion import Feedback
 from app.gateway.inference.dataplane import DataPlane
 from app.gateway.inference.feature_lookup import FeatureLookup
-from app.gateway.inference.version_backends import Versions
+from app.gateway.inference.version_backends import VersionBackends
 from app.gateway.prediction_cache import PredictionCache
 from app.gateway.shadow import Mirror, Observer
-from app.gateway.telemetry.prediction_log import Records
+from app.gateway.telemetry.prediction_log import PredictionLog
 from app.gateway.telemetry.reporter import Reporter
 from app.monitoring.samples import LossBuffer, SampleWriter
 from app.redis_client import connect
@@ -36,7 +36,7 @@ LAST_EVENTS_S = 5.0
 """Time a replica that ends has for the events it still holds, seconds."""
 
 
-class Parts:
+class GatewayReplica:
     """What answers requests, apart from the protocols.
 
     Args:
@@ -47,7 +47,7 @@ class Parts:
         self.settings = settings
         self.store = RouteStore(connect(settings.redis))
         self.watch = RouteWatch(connect(settings.redis), settings.routing.refresh_s)
-        self.versions = Versions(settings, replica)
+        self.versions = VersionBackends(settings, replica)
         self._keys = KeyWatch(connect(settings.redis), settings.routing.refresh_s)
         self._limiter = RateLimiter(connect(settings.redis), settings.gateway.min_replicas)
         self._events = connect_sink(settings)
@@ -68,7 +68,7 @@ class Parts:
                 mget=self._tracked.mget if self._tracked is not None else None,
             )
         )
-        records = Records(self._publisher, now_us)
+        records = PredictionLog(self._publisher, now_us)
         losses = LossBuffer(settings.samples.held_ticks)
         self._samples = SampleWriter(losses, self._redis, replica, settings.samples, settings.redis.timeout_s)
         self._mirror = Mirror(

@@ -75,7 +75,7 @@ async def test_label_join_consumes_a_registered_sink_and_acknowledges(settings: 
     await sink.labels.publish([label(0)])
     sink.groups["flights", "join:r0"] = memory_sink.Group("@0", "@0")
     quality = release_context.OutputLoss("late", "brier", 0.5)
-    join.join_release("flights", release_context.Trial("r1", champion="7", challenger="8", quality=quality))
+    join.join_release("flights", release_context.ReleaseContext("r1", champion="7", challenger="8", quality=quality))
     await eventually(lambda: losses == [0.5625])
     await eventually(lambda: not sink.groups["flights", "join:r1"].pending)
     assert sink.groups.keys() == {("flights", "join:r1")}  # that of an earlier release is gone

@@ -15,11 +15,11 @@ from app.gateway.access.rate_limit import RateLimiter
 from app.gateway.feedback.ingestion import Feedback
 from app.gateway.inference.dataplane import DataPlane
 from app.gateway.inference.feature_lookup import FeatureLookup
-from app.gateway.inference.request_record import Served
-from app.gateway.inference.version_backends import Placement, Versions
+from app.gateway.inference.request_record import RequestRecord
+from app.gateway.inference.version_backends import VersionBackend, VersionBackends
 from app.gateway.ingress import build_api
 from app.gateway.prediction_cache import PredictionCache
-from app.gateway.replica import Parts
+from app.gateway.replica import GatewayReplica
 from app.routing.route_store import RouteStore
 from app.routing.route_table import RouteTable
 from app.settings import Settings
@@ -31,8 +31,8 @@ ADMIN_KEY_HASH = "0" * 64
 def api_over(
     settings: Settings,
     table: RouteTable,
-    placement: Callable[[str], Placement],
-    report: Callable[[Served], None] = lambda served: None,
+    placement: Callable[[str], VersionBackend],
+    report: Callable[[RequestRecord], None] = lambda served: None,
     cache: PredictionCache | None = None,
     features: FeatureLookup | None = None,
     others: Iterable[RouteTable] = (),
@@ -43,7 +43,7 @@ def api_over(
     plane = DataPlane(
         settings,
         {found.model: found for found in (table, *others)},
-        Versions(settings, "g1", dedicated=placement),
+        VersionBackends(settings, "g1", dedicated=placement),
         lambda: True,
         cast(FeatureLookup, features),
         cast(PredictionCache, cache),
@@ -60,7 +60,7 @@ def api_over(
         start=_nothing,
         stop=_nothing,
     )
-    return build_api(cast(Parts, parts))
+    return build_api(cast(GatewayReplica, parts))
 
 
 async def _nothing() -> None:

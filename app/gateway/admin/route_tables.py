@@ -140,15 +140,18 @@ async def _followed(gateway: DeploymentHandle[Any], table: RouteTable) -> TableB
         revision=table.revision,
         entity=table.entity,
         routes=[RouteBody(version=r.version, app=r.app, weight=r.weight) for r in table.routes],
-        trial=_trial(table),
+        trial=_release_context(table),
         followed=FollowedBody(replicas=seen.replicas, seconds=seen.seconds),
     )
 
 
-def _trial(table: RouteTable) -> ReleaseContextBody | None:
-    trial = table.trial
-    if trial is None:
+def _release_context(table: RouteTable) -> ReleaseContextBody | None:
+    context = table.release_context
+    if context is None:
         return None
     return ReleaseContextBody(
-        release=trial.release, champion=trial.champion, challenger=trial.challenger, mirror=trial.mirror
+        release=context.release,
+        champion=context.champion,
+        challenger=context.challenger,
+        mirror=context.mirror,
     )

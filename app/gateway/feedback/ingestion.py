@@ -18,7 +18,7 @@ from starlette.routing import Route
 from app.errors import InvalidArgumentError, OverloadedError, TooLargeError
 from app.events import EventIds, EventWriter, Label, Publisher, hash_sticky_key
 from app.gateway.access.admission import Admission
-from app.gateway.http.endpoint import Answer, Endpoint, Exchange, failed
+from app.gateway.http.endpoint import Endpoint, Exchange, HttpReply, failed
 from app.gateway.inference.dataplane import DataPlane
 from app.gateway.trace_context import MAX_REQUEST_ID
 from app.monitoring.metrics import Counts
@@ -166,12 +166,12 @@ class Feedback:
         self._counts.publish({name: count for name, count in stats.items() if name != "waiting"})
 
 
-def hot_routes(feedback: Feedback, plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[Route]:
+def raw_routes(feedback: Feedback, plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[Route]:
     """The route."""
 
-    async def take(exchange: Exchange) -> Answer:
+    async def take(exchange: Exchange) -> HttpReply:
         caller = await admission.admit(exchange.header(b"authorization"))
         taken = feedback.take(await exchange.body(max_body_bytes), caller.key_id, plane)
-        return Answer(msgspec.json.encode({"accepted": taken}), 202)
+        return HttpReply(msgspec.json.encode({"accepted": taken}), 202)
 
     return [Route("/feedback", Endpoint(take, failed), methods=["POST"])]

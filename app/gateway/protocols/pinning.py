@@ -45,12 +45,14 @@ class Pinning:
 
 
 def _is_named(table: RouteTable, caller: Caller) -> bool:
-    pinned = table.trial.pinned if table.trial is not None else ()
+    pinned = table.release_context.pinned if table.release_context is not None else ()
     return EVERYBODY in pinned or caller.key_id in pinned
 
 
 def _refusal(table: RouteTable, caller: Caller) -> str:
-    named = f", or one that release {table.trial.release} names" if table.trial is not None else ""
+    named = (
+        f", or one that release {table.release_context.release} names" if table.release_context is not None else ""
+    )
     return (
         f"{VERSION_HEADER} is for keys with the scope {Scope.RELEASE}{named}; {caller.name!r} is none: "
         f"leave it out, and the split picks the version"

@@ -28,7 +28,7 @@ from app.releases.lifecycle.observation import (
 from app.releases.model.release import COMMITTED, Release
 from app.releases.model.release_context import context_of
 from app.routing.route_store import RouteStore
-from app.routing.route_table import RouteTable, with_trial
+from app.routing.route_table import RouteTable, with_release_context
 from app.serving.batch import DEPLOYMENT
 from app.serving.deploy import DeployError
 from app.settings import Settings
@@ -82,7 +82,7 @@ class ActionExecutor:
             case SetWeights(weights, announced):
                 context = context_of(release) if announced else None
                 await self.routes.change(
-                    model, lambda held, now_ms: with_trial(held, weights, context, self.token(), now_ms)
+                    model, lambda held, now_ms: with_release_context(held, weights, context, self.token(), now_ms)
                 )
             case ReserveCapacity(version, replicas):
                 if table is not None and version in table.apps and table.route(version).placement == "dedicated":

@@ -300,7 +300,7 @@ def test_every_invariant_was_broken_once() -> None:
 def test_dev_and_ha_do_not_go_together_and_the_documents_say_so() -> None:
     (found,) = invariants.the_operator_accepts_rays_objects(compose(["dev", "ha"]))
     assert "minReplicas 2 is more than maxReplicas 1" in found
-    assert "They go together, except `dev` with `ha`:" in (CLUSTER.parent / "README.md").read_text()
+    assert "They go together, except `dev` with `ha`:" in (CLUSTER / "README.md").read_text()
 
 
 def test_an_image_given_once_replaces_all() -> None:

@@ -24,7 +24,7 @@ from app.gateway.grpc.servicer import add_inference_service
 from app.gateway.inference.call import InferCall
 from app.gateway.inference.dataplane import DataPlane
 from app.gateway.inference.feature_lookup import FeatureLookup
-from app.gateway.inference.version_backends import Versions
+from app.gateway.inference.version_backends import VersionBackends
 from app.gateway.prediction_cache import PredictionCache
 from app.model_spec import FieldSpec, ModelSpec
 from app.routing.route_table import Route, RouteTable
@@ -88,7 +88,7 @@ class Replica:
         self.held, self.release = asyncio.Event(), asyncio.Event()
         settings = Settings()
         table = RouteTable("echo", 1, "salt", routes=(Route("1", "echo-v1", 1.0), Route("2", "echo-v2", 0.0)))
-        versions = Versions(settings, "g1", dedicated=lambda app: Echo(self))
+        versions = VersionBackends(settings, "g1", dedicated=lambda app: Echo(self))
         self.plane = DataPlane(
             settings,
             {"echo": table},

@@ -29,7 +29,7 @@ from app.redis_client import connect
 from app.registry import SERVING_TAG, ModelPackage, log_version
 from app.releases.control.deployment import bring_up
 from app.routing.readback import await_followed, gateway_handle
-from app.routing.release_context import OutputLoss, Trial
+from app.routing.release_context import OutputLoss, ReleaseContext
 from app.routing.route_store import RouteStore
 from app.routing.route_table import with_weights
 from app.settings import Settings
@@ -189,7 +189,7 @@ def test_every_prediction_leaves_an_event(served: Settings) -> None:
 
 def test_what_came_true_becomes_the_loss_of_a_prediction(served: Settings) -> None:
     losses: list[tuple[str, int, str, str, float]] = []
-    trial = Trial("r1", champion="1", challenger="2", quality=OutputLoss("score", "brier", 0.5))
+    release_context = ReleaseContext("r1", champion="1", challenger="2", quality=OutputLoss("score", "brier", 0.5))
 
     def predict_and_tell() -> list[float]:
         scores = []
@@ -211,7 +211,7 @@ def test_what_came_true_becomes_the_loss_of_a_prediction(served: Settings) -> No
         )
         join.start()
         try:
-            join.join_release(PLAIN, trial)
+            join.join_release(PLAIN, release_context)
             async with asyncio.timeout(10):
                 while not await redis.exists(LABELS.stream(PLAIN)):  # from now on it reads
                     await asyncio.sleep(0.01)

@@ -19,7 +19,7 @@ from app.monitoring.labels import JoinStats, LabelJoin, release_join
 from app.monitoring.labels.index import LabelIndex
 from app.monitoring.labels.judged_prediction import JudgedPrediction
 from app.redis_client import connect
-from app.routing.release_context import OutputLoss, Trial
+from app.routing.release_context import OutputLoss, ReleaseContext
 from app.settings import LabelSettings, RedisSettings, Settings
 from tests.events.support import label, prediction
 from tests.support.eventually import eventually
@@ -27,7 +27,7 @@ from tests.support.eventually import eventually
 START_US = 1_760_000_000_000_000
 """The instant of ``prediction(0)``."""
 S = 1_000_000
-TRIAL = Trial("r1", champion="7", challenger="8", quality=OutputLoss("late", "brier", 0.5))
+TRIAL = ReleaseContext("r1", champion="7", challenger="8", quality=OutputLoss("late", "brier", 0.5))
 
 Loss = tuple[str, int, str, str, float]
 CHAMPION = ("r1", START_US // S, "quality/0.1", "champion", 0.5625)
