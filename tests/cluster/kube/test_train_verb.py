@@ -15,9 +15,9 @@ from cluster.kube.errors import DeadlineError, KubeError, UsageError
 from cluster.kube.manifest import Key, Object
 from cluster.kube.render import render
 from cluster.kube.verbs import train
-from cluster.kube.verbs.train import follow, submit
-from jobs.cli import main
+from cluster.kube.verbs.train import follow_job, submit
 from tests.cluster.kube import tiny
+from tests.cluster.kube.conftest import tidegate_kube
 from tests.cluster.kube.recorded import Recorded, transcript
 
 
@@ -163,7 +163,7 @@ def test_following_ends_with_the_jobs_outcome(
 ) -> None:
     kube = Recorded()
     driver = replay(kube, recording, "RayJob", end)
-    found = follow(kube, Key("ray.io/v1", "RayJob", name, "demo"), time.monotonic() + 20)
+    found = follow_job(kube, Key("ray.io/v1", "RayJob", name, "demo"), time.monotonic() + 20)
     assert found.state == state
     driver.join()
     assert last in capsys.readouterr().out.splitlines()[-1]
@@ -177,7 +177,7 @@ def job(**status: Any) -> Object:
 def test_a_job_that_is_deleted_or_never_ends(capsys: pytest.CaptureFixture[str]) -> None:
     key, kube = Key("ray.io/v1", "RayJob", "a", "n"), Recorded(job(jobDeploymentStatus="Running"))
     with pytest.raises(DeadlineError, match="is not done in time; it goes on, and is progressing: submitted"):
-        follow(kube, key, time.monotonic() + 0.6)
+        follow_job(kube, key, time.monotonic() + 0.6)
 
     def delete() -> None:
         end = time.monotonic() + 10
@@ -189,13 +189,13 @@ def test_a_job_that_is_deleted_or_never_ends(capsys: pytest.CaptureFixture[str])
     driver = threading.Thread(target=delete)
     driver.start()
     with pytest.raises(KubeError, match="was deleted before it was done; it was last progressing: submitted"):
-        follow(kube, key, time.monotonic() + 20)
+        follow_job(kube, key, time.monotonic() + 20)
     driver.join()
 
 
 def recorded_train(kube: Recorded, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(train, "connect", lambda *_: kube)
-    return main(["kube", "train", "--json", "--name", "a", "-n", "n", *arguments])
+    return tidegate_kube("train", "--json", "--name", "a", "-n", "n", *arguments)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_without_n_the_job_goes_where_the_manifests_put_the_platform(
     platform["metadata"]["namespace"] = "tidegate"
     monkeypatch.setattr(train, "connect", lambda *_: Recorded(platform, blue))
     for where, options in (("tidegate", []), ("blue", ["--set", "namespace=blue"]), ("blue", ["-n", "blue"])):
-        assert main(["kube", "train", "--json", "--name", "a", *options]) == 0
+        assert tidegate_kube("train", "--json", "--name", "a", *options) == 0
         assert json.loads(capsys.readouterr().out)["job"]["namespace"] == where
 
 
