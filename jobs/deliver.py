@@ -30,6 +30,7 @@ from app.recipes import find_recipe
 from app.registry import alias, connect, find
 from app.releases.model.plan import PlanError
 from app.settings import SettingsError, get_settings
+from app.training.config.shipped import find_config
 from app.training.config.train_config import ConfigError, read_config
 from app.training.config.world_sizes import check_early
 from app.training.driver.run import Trained
@@ -40,7 +41,7 @@ from jobs.release.client import Body, ReleaseError, Releases
 from jobs.release.follow import follow
 from jobs.release.plans import names, read
 from jobs.release.words import ENDS, FAILED, NOT_UNDERSTOOD
-from jobs.train import FAILURES, STOPPED, config_path, run
+from jobs.train import FAILURES, STOPPED, run
 
 GATE_CLOSED = 5
 GATE_TAG = "tidegate.gate"
@@ -57,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
         settings = get_settings()
         plan = read(options.plan)
         workers = [] if options.workers is None else [f"workers={json.dumps(options.workers)}"]
-        config = read_config(config_path(options.config), [*options.set, *workers])
+        config = read_config(find_config(options.config), [*options.set, *workers])
         check_early(config)
         recipe = find_recipe(config.recipe, config.options)
         with Releases(settings.gateway) as releases:

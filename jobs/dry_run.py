@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from app.training.config.parallel_dims import DIMENSIONS, Device, ParallelDims
-from app.training.config.schedule import BatchPlan
 from app.training.config.train_config import ConfigError, TrainConfig
+from app.training.config.validation import batch_plan
 from app.training.config.world_sizes import check_early, layouts
 from app.training.dryrun import Estimate, estimate, memory_errors
-from app.training.recipe import Data, ParallelPlan, ParallelRecipe, Recipe
+from app.training.recipe import Data, ParallelPlan, ParallelRecipe, Recipe, row_count
 
 WIDTH = 100
 
@@ -95,13 +95,7 @@ def _facts(
         f"batch       {config.batch_size} rows a step: {layout.dp} data-parallel ranks × {parts} parts "
         f"× {found.rows} rows"
     )
-    rows = len(next(iter(data.train.values())))
-    steps = BatchPlan(rows, config.batch_size, config.epochs, config.seed).steps
-    if not steps:
-        raise ConfigError(
-            f"batch_size = {config.batch_size}: accepted is at most {rows}, the number of training rows"
-        )
-    yield f"steps       {steps:,}"
+    yield f"steps       {batch_plan(config, row_count(data.train)).steps:,}"
     if plan is not None and plan.flops_per_row is not None:
         yield f"FLOPs       {plan.flops_per_row * config.batch_size:.3g} a step, nothing computed twice"
 

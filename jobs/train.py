@@ -23,7 +23,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -36,6 +35,7 @@ from app.recipes import SHIPPED, find_recipe
 from app.registry import RegistryError, connect
 from app.settings import Settings, SettingsError, get_settings
 from app.training.config.parallel_dims import ParallelConfig
+from app.training.config.shipped import find_config
 from app.training.config.train_config import ConfigError, TrainConfig, read_config
 from app.training.config.world_sizes import check_early
 from app.training.driver.run import Trained, train
@@ -62,7 +62,6 @@ FAILURES = (
     OSError,
 )
 """What a run may end with that is told in a sentence."""
-CONFIGS = Path(__file__).parent / "configs"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -71,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         settings = get_settings()
         overrides = [*options.set, *(f"{name}={json.dumps(value)}" for name, value in _flags(options))]
-        config = read_config(config_path(options.config), overrides)
+        config = read_config(find_config(options.config), overrides)
         check_early(config)
         recipe = find_recipe(config.recipe, config.options)
         if options.dry_run:
@@ -160,22 +159,6 @@ def _flags(options: argparse.Namespace) -> list[tuple[str, object]]:
         for name in ("workers", "model", "seed", "profile")
         if (value := getattr(options, name)) is not None
     ]
-
-
-def config_path(name: str) -> Path:
-    """A configuration's file by path, or by the name of a shipped one.
-
-    Raises:
-        ConfigError: there is neither.
-    """
-    path = Path(name)
-    shipped = CONFIGS / f"{name}.yaml"
-    if not path.is_file() and shipped.is_file():
-        return shipped
-    if not path.is_file():
-        names = ", ".join(sorted(found.stem for found in CONFIGS.glob("*.yaml")))
-        raise ConfigError(f"--config {name}: no such file; shipped are {names}")
-    return path
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -26,12 +26,12 @@ from typing import Any
 import msgspec
 from msgspec.structs import asdict
 
-from app.errors import NotFoundError
-from app.events.event_log import EventLogError, LogEntry, R
+from app.errors import InvalidArgumentError, NotFoundError
+from app.events.event_log import EventLog, EventLogError, LogEntry, R
 from app.events.label import Label
 from app.events.output import describe
 from app.events.prediction import Prediction
-from app.events.redis_streams import START, RedisEventLog, connect_events, connect_labels
+from app.events.sinks import connect_sink
 from app.settings import SettingsError, get_settings
 
 PAGE = 256
@@ -44,11 +44,18 @@ class UnknownModelError(NotFoundError):
     """No record of the model has been published."""
 
 
+class _PositionError(InvalidArgumentError):
+    """The option --from holds no position of the sink."""
+
+
 def main(argv: list[str] | None = None) -> int:
     """Parse and run."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
     try:
         asyncio.run(_run(options))
+    except _PositionError as error:
+        parser.error(f"argument --from: {error}")
     except (SettingsError, UnknownModelError, EventLogError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -65,33 +72,33 @@ async def _run(options: argparse.Namespace) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             # Not asyncio's own way: a cancellation can be lost in redis-py (asyncio.wait_for before Python 3.12).
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    if options.labels:
-        await _tail(connect_labels(settings), LABELS_HEAD, _as_label_line, options, stop)
-    else:
-        await _tail(connect_events(settings), HEAD, _as_line, options, stop)
-
-
-async def _tail(
-    log: RedisEventLog[R], head: str, line: Callable[[R], str], options: argparse.Namespace, stop: asyncio.Event
-) -> None:
+    sink = connect_sink(settings)
     try:
-        await _show(log, head, line, options, stop)
+        if options.labels:
+            await _show(sink.labels, LABELS_HEAD, _as_label_line, options, stop)
+        else:
+            await _show(sink.predictions, HEAD, _as_line, options, stop)
     finally:
-        await log.close()
+        await sink.close()
 
 
 async def _show(
-    log: RedisEventLog[R], head: str, line: Callable[[R], str], options: argparse.Namespace, stop: asyncio.Event
+    log: EventLog[R], head: str, line: Callable[[R], str], options: argparse.Namespace, stop: asyncio.Event
 ) -> None:
     model: str = options.model
+    start = options.start or ("now" if options.follow else "start")
+    if start not in ("now", "start"):
+        try:
+            start = log.parse_position(start)
+        except ValueError as error:
+            raise _PositionError(f"{start!r}: accepted is now, start, or {error}") from None
     models = await log.models()
     if model not in models:
         raise UnknownModelError(
             f"there are no {'labels' if options.labels else 'events'} of model {model!r}; "
             f"there are of: {', '.join(models) or 'none'}"
         )
-    start = options.start or ("now" if options.follow else "start")
-    after = {"now": await log.newest(model), "start": START}.get(start, start)
+    after = await log.newest(model) if start == "now" else log.start if start == "start" else start
     left = options.count
     if not options.json:
         print(head, flush=True)
@@ -138,12 +145,6 @@ def _instant(us: int) -> str:
     return datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:23]
 
 
-def _start(text: str) -> str:
-    if text not in ("now", "start") and not re.fullmatch(r"\d{1,20}(-\d{1,20})?", text):
-        raise argparse.ArgumentTypeError(f"{text!r}: accepted is now, start, or a position such as 1760000000000-0")
-    return text
-
-
 def _count(text: str) -> int:
     if not re.fullmatch(r"[1-9]\d{0,11}", text):
         raise argparse.ArgumentTypeError(f"{text!r}: accepted is a whole number from 1")
@@ -161,7 +162,6 @@ def _parser() -> argparse.ArgumentParser:
     tail.add_argument(
         "--from",
         dest="start",
-        type=_start,
         metavar="now|start|POSITION",
         help="behind which record to begin; a position is in --json's field of that name, or a time in milliseconds "
         "since the epoch (default: now; with --no-follow: start)",

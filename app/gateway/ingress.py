@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
-from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 from ray import serve
 from ray.serve import Application
 from ray.serve.config import AutoscalingConfig
-from starlette.exceptions import HTTPException
-from starlette.routing import Route, compile_path
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from app.errors import TidegateError
@@ -27,23 +23,24 @@ from app.gateway.openapi import describe
 from app.gateway.protocols.mlflow import routes as mlflow_scoring
 from app.gateway.protocols.v1 import routes as v1
 from app.gateway.protocols.v2 import routes as v2_routes
-from app.gateway.replica import Parts
+from app.gateway.replica import GatewayReplica
 from app.ray_internals import share_no_port
 from app.routing.readback import GATEWAY_DEPLOYMENT, gateway_handle
 from app.serving.quiet_log import QUIET
 from app.settings import get_settings
+from app.web.error_handlers import add_error_handlers
 
 
 class StuckError(TidegateError):
     """An inline model's code has not come back for too long; Serve replaces the replica."""
 
 
-class GatewayReplica(InferenceService):
+class GatewayIngress(InferenceService):
     """One gateway replica: the parts, HTTP in front of them, and gRPC, whose calls are methods of the base."""
 
     def __init__(self) -> None:
         share_no_port()
-        self._parts = Parts(get_settings(), serve.get_replica_context().replica_id.unique_id)
+        self._parts = GatewayReplica(get_settings(), serve.get_replica_context().replica_id.unique_id)
         super().__init__(self._parts.plane, self._parts.admission, self._parts.ready, version("tidegate"))
 
     def __serve_build_asgi_app__(self) -> FastAPI:
@@ -92,7 +89,7 @@ class Api(FastAPI):
         await super().__call__(scope, receive, send)
 
 
-def build_api(parts: Parts) -> FastAPI:
+def build_api(parts: GatewayReplica) -> FastAPI:
     """The HTTP face of one replica."""
 
     @asynccontextmanager
@@ -105,8 +102,8 @@ def build_api(parts: Parts) -> FastAPI:
     release = version("tidegate")
     hot: list[Route] = []
     for front in (v2_routes, v1, mlflow_scoring):
-        hot += front.hot_routes(plane, admission, gateway.max_body_bytes)
-    hot += feedback.hot_routes(parts.feedback, plane, admission, gateway.max_body_bytes)
+        hot += front.raw_routes(plane, admission, gateway.max_body_bytes)
+    hot += feedback.raw_routes(parts.feedback, plane, admission, gateway.max_body_bytes)
     api = Api(
         hot,
         title="Tidegate",
@@ -118,47 +115,10 @@ def build_api(parts: Parts) -> FastAPI:
     api.include_router(v2_routes.router(plane, parts.ready, release))
     api.include_router(v1.router(plane))
     api.include_router(mlflow_scoring.router(plane))
-    api.include_router(routes_api.router(parts.store, handle, admission.door))
+    api.include_router(routes_api.router(parts.store, handle, admission.authenticator))
     describe(api)
-    api.add_exception_handler(TidegateError, _on_gateway_error)
-    api.add_exception_handler(RequestValidationError, _on_invalid)
-    api.add_exception_handler(HTTPException, _on_http_error)
-    api.add_exception_handler(Exception, _on_defect)
+    add_error_handlers(api, "gateway")
     return api
-
-
-def _error(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"error": message}, status_code=status, headers=headers)
-
-
-async def _on_gateway_error(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, TidegateError)
-    return _error(error.status, str(error), error.headers)
-
-
-async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    problems = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
-    return _error(400, "; ".join(problems))
-
-
-async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
-    headers = error.headers
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods_of(request)):
-        headers = {"allow": ", ".join(methods)}
-    return _error(error.status_code, str(error.detail), dict(headers or {}))
-
-
-def _methods_of(request: Request) -> list[str]:
-    """All that the path takes: Starlette names those of the first route that has the path."""
-    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
-    held = [path for path in paths if compile_path(path)[0].match(request.url.path)]
-    return sorted(method.upper() for method in paths[max(held, key=len)]) if held else []
-
-
-async def _on_defect(_: Request, error: Exception) -> JSONResponse:
-    return _error(500, f"the gateway failed ({type(error).__name__}); its log says more")  # Starlette logs it
 
 
 def build(args: dict[str, Any] | None = None) -> Application:
@@ -181,6 +141,6 @@ def build(args: dict[str, Any] | None = None) -> Application:
             "label_selector": settings.serving.node_labels,
             "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "1"}},
         },
-    )(serve.ingress()(GatewayReplica))
+    )(serve.ingress()(GatewayIngress))
     application: Application = deployment.bind()
     return application

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from cluster.kube.doctor.demand import GPU, Amounts, Pods, pods_of
-from cluster.kube.doctor.quantities import parse, show
+from cluster.kube.demand import GPU, Amounts, Pods, pods_of
 from cluster.kube.manifest import Object
-from cluster.kube.rules.reading import at, objects, text
+from cluster.kube.quantities import parse, show
+from cluster.kube.reading import at, objects, text
 
 RESOURCES = ("cpu", "memory", GPU)
 

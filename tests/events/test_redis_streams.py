@@ -27,9 +27,9 @@ SETTINGS = EventSettings(buffer=50, batch=8, flush_s=0.01)
 
 @pytest.fixture
 async def log(valkey: RedisSettings, redis: Redis) -> AsyncIterator[RedisEventLog[Prediction]]:
-    found = RedisEventLog(connect(valkey), PREDICTIONS, 1000, valkey.timeout_s)
-    yield found
-    await found.close()
+    client = connect(valkey)
+    yield RedisEventLog(client, PREDICTIONS, 1000, valkey.timeout_s)
+    await client.aclose()
 
 
 async def requests(log: RedisEventLog[Prediction], model: str = "flights") -> list[str]:
@@ -157,6 +157,8 @@ def test_the_streams_may_have_a_redis_of_their_own() -> None:
     own = settings.model_copy(update={"events": EventSettings(url="redis://events:6379/0")})
     assert event_redis(own).url == "redis://events:6379/0"
     assert event_redis(own).timeout_s == settings.redis.timeout_s
+    elsewhere = settings.model_copy(update={"events": EventSettings(url="kafka://events:9092")})
+    assert event_redis(elsewhere) == settings.redis  # the label join's index needs a Redis
 
 
 @pytest.fixture

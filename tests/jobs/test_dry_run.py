@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.train import CONFIGS, main
+from app.training.config.shipped import CONFIGS
+from jobs.train import main
 
 pytestmark = pytest.mark.usefixtures("warm_dry_run")
 

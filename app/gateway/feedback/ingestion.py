@@ -16,9 +16,9 @@ import msgspec
 from starlette.routing import Route
 
 from app.errors import InvalidArgumentError, OverloadedError, TooLargeError
-from app.events import EventIds, EventLog, Label, Publisher, hash_sticky_key
+from app.events import EventIds, EventWriter, Label, Publisher, hash_sticky_key
 from app.gateway.access.admission import Admission
-from app.gateway.http.endpoint import Answer, Endpoint, Exchange, failed
+from app.gateway.http.endpoint import Endpoint, Exchange, HttpReply, failed
 from app.gateway.inference.dataplane import DataPlane
 from app.gateway.trace_context import MAX_REQUEST_ID
 from app.monitoring.metrics import Counts
@@ -123,7 +123,7 @@ class Feedback:
         now_us: the wall clock, microseconds since the epoch.
     """
 
-    def __init__(self, event_log: EventLog[Label], settings: Settings, now_us: Callable[[], int]) -> None:
+    def __init__(self, event_log: EventWriter[Label], settings: Settings, now_us: Callable[[], int]) -> None:
         self._publisher: Publisher[Label] = Publisher(event_log, settings.events)
         self._max_batch = min(settings.labels.max_batch, settings.events.buffer)
         self._now_us = now_us
@@ -166,12 +166,12 @@ class Feedback:
         self._counts.publish({name: count for name, count in stats.items() if name != "waiting"})
 
 
-def hot_routes(feedback: Feedback, plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[Route]:
+def raw_routes(feedback: Feedback, plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[Route]:
     """The route."""
 
-    async def take(exchange: Exchange) -> Answer:
-        caller = await admission.enter(exchange.header(b"authorization"))
+    async def take(exchange: Exchange) -> HttpReply:
+        caller = await admission.admit(exchange.header(b"authorization"))
         taken = feedback.take(await exchange.body(max_body_bytes), caller.key_id, plane)
-        return Answer(msgspec.json.encode({"accepted": taken}), 202)
+        return HttpReply(msgspec.json.encode({"accepted": taken}), 202)
 
     return [Route("/feedback", Endpoint(take, failed), methods=["POST"])]

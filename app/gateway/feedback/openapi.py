@@ -15,8 +15,9 @@ from app.errors import (
 )
 from app.gateway.errors import OF_A_MODEL
 from app.gateway.feedback.ingestion import MAX_TIME_S
+from app.gateway.protocols.openapi_parts import HEADERS
 from app.gateway.trace_context import MAX_REQUEST_ID
-from app.web.openapi_parts import HEADERS, SECURITY, by_text, responses
+from app.web.openapi_parts import SECURITY, by_text, responses
 
 _ERRORS = (
     *OF_A_MODEL,

@@ -116,7 +116,7 @@ class InferenceService:
     @_rpc
     async def ModelInfer(self, request: Any, metadata: Metadata, context: RayServegRPCContext) -> Any:
         """Inference by the version that the split picks, or the one named."""
-        caller = await self._admission.enter(metadata.authorization)
+        caller = await self._admission.admit(metadata.authorization)
         pinned = self._pinning.version(
             request.model_name, caller, metadata.authorization, metadata.version, request.model_version or None
         )

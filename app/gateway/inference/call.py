@@ -38,7 +38,7 @@ class InferCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class InferReply:
     """An answer.
 
     Attributes:

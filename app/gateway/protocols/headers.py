@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.gateway.http.endpoint import Exchange
-from app.gateway.inference.call import Reply
+from app.gateway.inference.call import InferReply
 from app.gateway.inference.feature_lookup import FeatureReport
 from app.gateway.trace_context import Identity, identify
 
@@ -32,7 +32,7 @@ def identity_of(exchange: Exchange, request_id: str | None = None) -> Identity:
     )
 
 
-def reply_headers(reply: Reply, identity: Identity) -> dict[str, str]:
+def reply_headers(reply: InferReply, identity: Identity) -> dict[str, str]:
     """Who answered, who failed first, and what the answer rests on. Serve itself returns the request id."""
     headers = {VERSION_HEADER: reply.version, "traceparent": identity.traceparent}
     if reply.failed:

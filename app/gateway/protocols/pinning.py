@@ -39,18 +39,20 @@ class Pinning:
                 f"the request is for version {addressed!r}, its {VERSION_HEADER} says {wished!r}: leave one out"
             )
         table = self._plane.table(model)
-        if not (_is_named(table, caller) or self._admission.holds(authorization, Scope.RELEASE)):
+        if not (_is_named(table, caller) or self._admission.is_allowed(authorization, Scope.RELEASE)):
             raise PermissionDeniedError(_refusal(table, caller), Scope.RELEASE)
         return wished
 
 
 def _is_named(table: RouteTable, caller: Caller) -> bool:
-    pinned = table.trial.pinned if table.trial is not None else ()
+    pinned = table.release_context.pinned if table.release_context is not None else ()
     return EVERYBODY in pinned or caller.key_id in pinned
 
 
 def _refusal(table: RouteTable, caller: Caller) -> str:
-    named = f", or one that release {table.trial.release} names" if table.trial is not None else ""
+    named = (
+        f", or one that release {table.release_context.release} names" if table.release_context is not None else ""
+    )
     return (
         f"{VERSION_HEADER} is for keys with the scope {Scope.RELEASE}{named}; {caller.name!r} is none: "
         f"leave it out, and the split picks the version"

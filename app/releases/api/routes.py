@@ -8,21 +8,20 @@ from typing import Annotated, Any, Literal, Protocol
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
-from redis.exceptions import RedisError
 from starlette.types import Receive, Send
 from starlette.types import Scope as ASGIScope
 
 from app.errors import (
     InvalidArgumentError,
     PermissionDeniedError,
+    TidegateError,
     TooLargeError,
     UnauthenticatedError,
     UnavailableError,
 )
 from app.registry import RegistryError
-from app.releases.api.error_responses import responses
+from app.releases.api.errors import RedisUnavailableError
 from app.releases.api.event_stream import ReleaseFeed, Subscription, TooManySubscribersError
 from app.releases.api.release_body import AuditBody, ReleaseBody, SummaryBody, audit_body, release_body, summary_body
 from app.releases.control.cluster_state import ServeUnavailableError
@@ -32,7 +31,9 @@ from app.releases.lifecycle.orders import ORDERS, Order, OrderRefusedError, opti
 from app.releases.model.names import HEALTH_PATH, PREFIX
 from app.releases.model.plan import ReleasePlan, parse
 from app.releases.model.release import Release
-from app.web.keys import Caller, Door, Scope
+from app.web.bearer import caller_of, key_required
+from app.web.keys import Authenticator, Scope
+from app.web.openapi_parts import responses
 
 MAX_LISTED = 1_000
 KEEP_ALIVE_S = 15.0
@@ -41,7 +42,6 @@ RETRY_MS = 1_000
 """What an event source waits before it connects again, milliseconds."""
 
 _OF_A_KEY = (UnauthenticatedError, PermissionDeniedError, UnavailableError)
-_bearer = HTTPBearer(auto_error=False, description="An API key with the scope release (or admin)")
 
 Count = Annotated[int, Query(ge=1, le=MAX_LISTED, description="How many at most")]
 OfModel = Annotated[str | None, Query(description="Of this model only")]
@@ -78,7 +78,11 @@ class BeginBody(BaseModel):
 
 
 def router(
-    store: ReleaseStore, controller: Decider, feed: ReleaseFeed, door: Door, keep_alive_s: float = KEEP_ALIVE_S
+    store: ReleaseStore,
+    controller: Decider,
+    feed: ReleaseFeed,
+    authenticator: Authenticator,
+    keep_alive_s: float = KEEP_ALIVE_S,
 ) -> APIRouter:
     """The routes.
 
@@ -86,12 +90,7 @@ def router(
         keep_alive_s: longest silence on a stream of events, seconds.
     """
 
-    def authenticate(
-        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-    ) -> None:
-        sent = f"{credentials.scheme} {credentials.credentials}" if credentials else None
-        request.state.caller = door.enter(sent, Scope.RELEASE)
-
+    authenticate = key_required(authenticator, Scope.RELEASE, "An API key with the scope release (or admin)")
     routes = APIRouter(prefix=PREFIX, tags=["releases"], dependencies=[Depends(authenticate)])
 
     @routes.post(
@@ -104,27 +103,27 @@ def router(
             LiveReleaseError,
             NotLeadingError,
             RegistryError,
-            RedisError,
+            RedisUnavailableError,
             ServeUnavailableError,
         ),
     )
     async def begin(body: BeginBody, request: Request, response: Response) -> ReleaseBody:
         """Begin a release, once all about it has been checked: one of a model at a time."""
-        release = await controller.begin(body.model, str(body.version), parse(body.plan), _who(request))
+        release = await controller.begin(body.model, str(body.version), parse(body.plan), caller_of(request).key_id)
         response.headers["location"] = f"{PREFIX}/{release.id}"
         return release_body(release)
 
-    @routes.get("", responses=_responses(InvalidArgumentError, RedisError))
+    @routes.get("", responses=_responses(InvalidArgumentError, RedisUnavailableError))
     async def newest(model: OfModel = None, count: Count = 20) -> list[SummaryBody]:
         """Releases, the newest first."""
         return [summary_body(release) for release in await _newest(store, model, count)]
 
-    @routes.get("/audit", responses=_responses(InvalidArgumentError, RedisError))
+    @routes.get("/audit", responses=_responses(InvalidArgumentError, RedisUnavailableError))
     async def audit(model: OfModel = None, count: Count = 100) -> list[AuditBody]:
         """Who changed what, and from where to where; the newest first."""
         return [audit_body(entry) for entry in await store.audit(count, model)]
 
-    @routes.get("/{release}", responses=_responses(UnknownReleaseError, RedisError))
+    @routes.get("/{release}", responses=_responses(UnknownReleaseError, RedisUnavailableError))
     async def read(release: str) -> ReleaseBody:
         """A release: where it is, what it waits for, what the judge says, and what happened."""
         return release_body(await _read(store, release))
@@ -132,7 +131,7 @@ def router(
     @routes.post(
         "/{release}/{verb}",
         responses=_responses(
-            InvalidArgumentError, UnknownReleaseError, OrderRefusedError, NotLeadingError, RedisError
+            InvalidArgumentError, UnknownReleaseError, OrderRefusedError, NotLeadingError, RedisUnavailableError
         ),
         openapi_extra={"parameters": _order_options()},
     )
@@ -141,12 +140,12 @@ def router(
     ) -> ReleaseBody:
         """Give an order. Given twice it does what it does given once, promote if it names its step."""
         given = parse_order(verb, request.query_params)
-        return release_body(await controller.order(release, given, _who(request)))
+        return release_body(await controller.order(release, given, caller_of(request).key_id))
 
     @routes.get(
         "/{release}/events",
         response_class=StreamingResponse,
-        responses=_responses(UnknownReleaseError, TooManySubscribersError, RedisError)
+        responses=_responses(UnknownReleaseError, TooManySubscribersError, RedisUnavailableError)
         | {
             200: {
                 "description": "The present state at once, then every change until the release ends. An event's name "
@@ -173,7 +172,7 @@ def health(feed: ReleaseFeed) -> APIRouter:
     """The route that needs no key."""
     routes = APIRouter(tags=["releases"])
 
-    @routes.get(HEALTH_PATH, responses=responses(UnavailableError))
+    @routes.get(HEALTH_PATH, responses=responses([UnavailableError]))
     async def ready() -> dict[Literal["ready"], bool]:
         """Whether releases can be asked about here."""
         if feed.age_s is None:
@@ -221,11 +220,6 @@ def _event(release: Release) -> tuple[str, str]:
     return blake2b(data.encode(), digest_size=8).hexdigest(), data
 
 
-def _who(request: Request) -> str:
-    caller: Caller = request.state.caller
-    return caller.key_id
-
-
 async def _newest(store: ReleaseStore, model: str | None, count: int) -> list[Release]:
     looked_at = count
     while True:
@@ -253,5 +247,5 @@ def _order_options() -> list[dict[str, Any]]:
     ]
 
 
-def _responses(*errors: type[Exception]) -> dict[int | str, dict[str, Any]]:
-    return responses(*_OF_A_KEY, *errors)
+def _responses(*errors: type[TidegateError]) -> dict[int | str, dict[str, Any]]:
+    return responses((*_OF_A_KEY, *errors))

@@ -31,7 +31,7 @@ from app.releases.lifecycle.observation import (
 from app.releases.model.release import COMMITTED, Release
 from app.releases.model.release_context import context_of
 from app.routing.route_store import RouteStore
-from app.routing.route_table import RouteError, RouteTable, with_trial
+from app.routing.route_table import RouteError, RouteTable, with_release_context
 from app.serving.batch import DEPLOYMENT
 from app.serving.deploy import DeployError
 from app.settings import Settings
@@ -103,7 +103,7 @@ class ActionExecutor:
                 context = context_of(release) if announced else None
                 try:
                     await self.routes.change(
-                        model, lambda held, now_ms: with_trial(held, weights, context, self.token(), now_ms)
+                        model, lambda held, now_ms: with_release_context(held, weights, context, self.token(), now_ms)
                     )
                 except (RouteError, RedisError, OSError) as error:
                     self._unwritten[release.id] = str(error) or type(error).__name__

@@ -33,7 +33,7 @@ from app.releases.lifecycle.orders import Order
 from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import Release
 from app.releases.model.release_context import context_of
-from app.routing.release_context import Trial
+from app.routing.release_context import ReleaseContext
 from app.routing.route_store import RouteStore
 from app.routing.route_table import RouteError
 from app.settings import Settings
@@ -58,8 +58,8 @@ class NotLeadingError(UnavailableError):
 class Labels(Protocol):
     """Whoever joins labels with the predictions of releases under way (``app.monitoring.labels.LabelJoin``)."""
 
-    def follow(self, model: str, trial: Trial | None) -> None:
-        """Join those of a model for a trial, or for none any more."""
+    def join_release(self, model: str, release: ReleaseContext | None) -> None:
+        """Joins the labels of a model for its release; with None, for none any more."""
 
 
 class Controller:
@@ -286,7 +286,7 @@ class Controller:
             else:
                 self._wake.set()  # whether they are followed is what the release waits for now
         await self._evaluator.after_save(release)
-        self._labels.follow(release.model, None if release.is_final else context_of(release))
+        self._labels.join_release(release.model, None if release.is_final else context_of(release))
         if release.is_final:
             del self._live[identity]
             self._executor.forget(release)
@@ -299,7 +299,7 @@ class Controller:
         return Observation(
             now=time.time(),
             weights=table.weights if table else {},
-            announced=table is not None and table.trial == context_of(release),
+            announced=table is not None and table.release_context == context_of(release),
             followed=table is None or self._cluster.followed(table),  # where there is none, nobody is behind
             running=snapshot.running(model),
             inline=snapshot.inline(model),

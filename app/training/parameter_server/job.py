@@ -9,7 +9,7 @@ from app.training.config.schedule import BatchPlan, learning_rate
 from app.training.parameter_server.config import Mode
 from app.training.parameter_server.ranges import Range
 from app.training.recipe import Data, Recipe
-from app.training.storage.shared_data import Shared
+from app.training.shared_data import Shared
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ import torch
 from app.training.parameter_server import checkpoints
 from app.training.parameter_server.clocks import Clocks
 from app.training.parameter_server.curve import Curve
-from app.training.parameter_server.errors import ParameterServerError
+from app.training.parameter_server.failures import ParameterServerError
 from app.training.parameter_server.job import Terms
 from app.training.parameter_server.shard import Floats, Shard
 from app.training.worker.protocol import StepReport

@@ -14,32 +14,34 @@ from cluster.kube.cli import Say, Verbs, add_access, run, to_stderr, to_stdout
 from cluster.kube.connection import connect, namespace_of
 from cluster.kube.desired import add_desired, desired_objects, in_namespace
 from cluster.kube.durations import seconds
-from cluster.kube.errors import FieldConflictError, InvalidError, KubeError, PermissionDeniedError, UsageError
-from cluster.kube.health import Health
+from cluster.kube.errors import FieldConflictError, InvalidError, KubeError, PermissionDeniedError
 from cluster.kube.manifest import Key, Object
 from cluster.kube.operator_warnings import OperatorWarnings
+from cluster.kube.preflight import check_all
 from cluster.kube.readback import autoscaled
-from cluster.kube.rules import violations, warnings
+from cluster.kube.readiness import Readiness
 from cluster.kube.running import cluster_changes
+from cluster.kube.silent_errors import silent_errors
 from cluster.kube.wait import wait_until_ready
 
 AWAITED = frozenset({"RayService", "RayCluster", "Deployment", "StatefulSet"})
 """What ``--wait`` waits for; a RayJob may run for days."""
 
-_UNSEEN = "warning: what the operator says against an object cannot be seen: {}"
+_NO_EVENTS = "warning: the operator's events cannot be read, so an object that it rejects is not reported: {}"
 
 DESCRIPTION = """\
 Bring the manifests of an overlay to a cluster by server-side apply, as field manager `tidegate`, and wait until all
-of it is ready. What the operator would refuse is refused before anything is sent.
+of it is ready. The API server checks every object in a dry run before anything is sent; an object that the
+operator rejects afterwards ends the command at once with the operator's own sentence.
 
 Replicas that an autoscaler has decided are read back and kept, within the manifest's bounds. A field that another
-manager owns with another value is a conflict: it is told, the object is left as it is, and the others are applied.
+manager owns with another value is a conflict: it is reported, that object stays as it is, the others are applied.
 """
 EPILOG = """\
 exit status:
   0  applied and, with --wait, ready
-  2  refused: wrong options, manifests, or rules of the operator
-  3  applied, but not ready in time; what is missing is told
+  2  refused: wrong options or manifests, or the operator rejects an object
+  3  applied, but not ready in time; the message says what is missing
   4  no API server, or it does not know us          5  rights or a quota are lacking
   6  a kind is not installed                        7  conflicts; see --force-conflicts
 
@@ -74,9 +76,12 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 def _up(options: argparse.Namespace) -> int:
     objects = desired_objects(options)
-    refuse_violations(objects, to_stderr)
+    for error in (error for obj in objects for error in silent_errors(obj)):
+        to_stderr(f"warning: {error}")
     kube = connect(options.kubeconfig, options.context, warn=lambda text: to_stderr(f"warning: {text}"))
     objects = in_namespace(kube, objects, namespace_of(options))
+    if not options.dry_run:
+        check_all(kube, objects, force=options.force_conflicts)
     say = to_stderr if options.json else to_stdout
     applied: list[Applied] = []
     try:
@@ -96,30 +101,21 @@ def _up(options: argparse.Namespace) -> int:
     return FieldConflictError.exit_code if conflict else 0
 
 
-def refuse_violations(objects: Sequence[Object], say: Say) -> None:
-    """Raise ``UsageError`` with everything that the operator would refuse; say what it takes and never works."""
-    found = [violation for obj in objects for violation in violations(obj)]
-    for doubt in (doubt for obj in objects for doubt in warnings(obj)):
-        say(f"warning: {doubt}")
-    if found:
-        lines = "\n".join(f"  {violation}" for violation in found)
-        raise UsageError(f"the operator would refuse this, so nothing was sent:\n{lines}")
-
-
 def apply_each(kube: Kube, objects: Sequence[Object], *, force: bool, dry_run: bool, say: Say) -> Iterator[Applied]:
-    """Apply the objects in their order, a line each; conflicts are told and do not stop the rest.
+    """Applies the objects in their order and prints a line for each; a conflict does not stop the rest.
 
     Raises:
-        InvalidError: the operator refused an object after the server had taken it.
-        ApiError, UnreachableError: the server did.
+        InvalidError: the operator rejected an object that the API server had accepted.
+        ApiError: the API server refused an object.
+        UnreachableError: it did not answer.
     """
     applier = Applier(kube, autoscaled(objects, None), force=force, dry_run=dry_run)
     ray = [obj for obj in objects if obj["apiVersion"].startswith("ray.io/")]
-    refusals = None
+    events = None
     applied = []
     for obj in objects:
         if ray and obj is ray[0] and not dry_run:
-            refusals = _refusals(kube, obj["metadata"]["namespace"], say)
+            events = _operator_events(kube, obj["metadata"]["namespace"], say)
         one = applier.apply(obj)
         applied.append(one)
         for line in lines(one, dry_run=dry_run):
@@ -132,17 +128,18 @@ def apply_each(kube: Kube, objects: Sequence[Object], *, force: bool, dry_run: b
         and each.key.api_version.startswith("ray.io/")
         and each.outcome in {Outcome.CREATED, Outcome.CONFIGURED}
     ]
-    said = _said(refusals, changed, say)
-    if said:
+    rejections = _rejections(events, changed, say)
+    if rejections:
         raise InvalidError(
-            "the operator refuses what the server has taken:\n" + "\n".join(f"  {line}" for line in said),
+            "the operator rejects what the API server has accepted:\n"
+            + "\n".join(f"  {line}" for line in rejections),
             status=200,
             advice="correct the manifest and apply it again",
         )
 
 
 def lines(applied: Applied, *, dry_run: bool = False) -> list[str]:
-    """What is said of one object."""
+    """Returns the lines that report what became of one object."""
     found = [f"{applied.key}: {applied.outcome}{' (dry run)' if dry_run else ''}"]
     found += [f"  {carried}" for carried in applied.sent.carried if carried.manifest != carried.sent]
     if applied.outcome is Outcome.CONFLICT:
@@ -155,7 +152,7 @@ def lines(applied: Applied, *, dry_run: bool = False) -> list[str]:
 
 
 def as_json(applied: Applied) -> dict[str, Any]:
-    """One object of ``--json``."""
+    """Returns one object of ``--json``."""
     key = applied.key
     return {
         "apiVersion": key.api_version,
@@ -169,33 +166,33 @@ def as_json(applied: Applied) -> dict[str, Any]:
 
 
 class Progress:
-    """Says how each object is when that changes, and nothing while it does not."""
+    """Prints the health of each object when it changes."""
 
     def __init__(self, say: Say) -> None:
         self._say = say
-        self._said: dict[Key, str] = {}
+        self._printed: dict[Key, str] = {}
 
-    def report(self, found: Mapping[Key, Health]) -> None:
-        for key, health in found.items():
-            text = f"{health.state}{f': {health.why}' if health.why else ''}"
-            if self._said.get(key) != text:
-                self._said[key] = text
+    def report(self, found: Mapping[Key, Readiness]) -> None:
+        for key, each in found.items():
+            text = f"{each.state}{f': {each.why}' if each.why else ''}"
+            if self._printed.get(key) != text:
+                self._printed[key] = text
                 self._say(f"{key}: {text}")
 
 
-def _refusals(kube: Kube, namespace: str, say: Say) -> OperatorWarnings | None:
+def _operator_events(kube: Kube, namespace: str, say: Say) -> OperatorWarnings | None:
     try:
         return OperatorWarnings(kube, namespace)
     except PermissionDeniedError as error:
-        say(_UNSEEN.format(error.message))
+        say(_NO_EVENTS.format(error.message))
         return None
 
 
-def _said(refusals: OperatorWarnings | None, changed: Sequence[Object], say: Say) -> list[str]:
+def _rejections(events: OperatorWarnings | None, changed: Sequence[Object], say: Say) -> list[str]:
     try:
-        return refusals.sentences(changed) if refusals is not None else []
+        return events.sentences(changed) if events is not None else []
     except PermissionDeniedError as error:
-        say(_UNSEEN.format(error.message))
+        say(_NO_EVENTS.format(error.message))
         return []
 
 

@@ -6,13 +6,14 @@ import argparse
 
 from cluster.kube.cli import Verbs, add_access, run
 from cluster.kube.connection import connect, namespace_of
-from cluster.kube.doctor import examine, needs, report
+from cluster.kube.doctor import needs, report
+from cluster.kube.doctor.checks import examine
 from cluster.kube.render import render
 from cluster.kube.verbs.render import add_sets
 
 DESCRIPTION = """\
-Look whether a cluster is ready for OVERLAY: the API server, your rights, CRDs, the KubeRay operator, Secrets,
-storage, nodes, the namespace's limits, the operator's own rules, and a dry run of every object. Nothing is changed.
+Check whether a cluster is ready for OVERLAY: the API server, your rights, kinds, the KubeRay operator, Secrets,
+storage classes, and a dry run of every object. Nothing is changed.
 
 Each line is ok, a warning, a problem with what to do about it, or unknown where you may not look. Exit code: 1 with a
 problem, else 0.

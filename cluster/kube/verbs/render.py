@@ -28,7 +28,7 @@ examples:
   python -m cluster render gpu+ha+mesh
   python -m cluster render ha --sizes
   python -m cluster render gpu --set image=NAME@sha256:… --set TIDEGATE_GATEWAY_MAX_REPLICAS=8
-  python -m cluster render ha --set Deployment/tidegate-mlflow:/spec/replicas=3 | kubectl apply --server-side -f -
+  python -m cluster render ha --set mlflow.maxReplicas=3 | kubectl apply --server-side -f -
 """
 
 

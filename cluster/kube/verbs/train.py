@@ -17,11 +17,11 @@ from cluster.kube.connection import SERVICE, connect, namespace_of
 from cluster.kube.driver import check_driver
 from cluster.kube.durations import seconds
 from cluster.kube.errors import DeadlineError, ExistsError, KubeError, UsageError
-from cluster.kube.health import Health, health
 from cluster.kube.manifest import Key, Object, key_of
 from cluster.kube.observer import Kind, Observer
 from cluster.kube.overlays import MANIFESTS
 from cluster.kube.reader import Reader
+from cluster.kube.readiness import Readiness, readiness
 from cluster.kube.render import render
 from cluster.kube.sets import IMAGE, check_name
 from cluster.kube.snapshot import EVENTS, POD
@@ -99,7 +99,7 @@ def _train(options: argparse.Namespace) -> int:
             raise
     else:
         say(f"follow:  python -m cluster train --name {name} -n {namespace} --follow")
-        found = health(job)
+        found = readiness(job)
     if options.json:
         print(json.dumps({**_document(job), "state": found.state, "why": found.why}))
     return 1 if options.follow and found.state != "ready" else 0
@@ -141,7 +141,7 @@ def submit(
         KubeError: the RayService has no active cluster.
     """
     check_name(name, LONGEST_NAME)
-    if renamed := next((each for each in sets if ":/metadata/name=" in each), None):
+    if renamed := next((each for each in sets if each.startswith("job=")), None):
         raise UsageError(f"--set {renamed}: the RayJob's name is given by --name")
     key = Key("ray.io/v1", "RayJob", name, namespace)
     if found := kube.find(key):
@@ -187,7 +187,7 @@ def active_cluster(service: Object) -> str:
     active = (service.get("status") or {}).get("activeServiceStatus") or {}
     if name := active.get("rayClusterName"):
         return str(name)
-    raise KubeError(f"{key_of(service)} has no active cluster: {health(service).why}")
+    raise KubeError(f"{key_of(service)} has no active cluster: {readiness(service).why}")
 
 
 def job_of(objects: list[Object], name: str, entrypoint: str, cluster: str) -> Object:
@@ -218,7 +218,7 @@ def _take_image(job: Object, service: Object) -> None:
             container["image"] = image
 
 
-def follow(kube: Reader, key: Key, deadline: float, say: Say = to_stdout) -> Health:
+def follow(kube: Reader, key: Key, deadline: float, say: Say = to_stdout) -> Readiness:
     """Tell every change of the job's state until it is done.
 
     Returns:
@@ -233,7 +233,7 @@ def follow(kube: Reader, key: Key, deadline: float, say: Say = to_stdout) -> Hea
     told, seen = "", False
     with Observer(kube, kinds, deadline) as observer:
         for snapshot, _ in observer.snapshots():
-            found, there = snapshot.health(key), key in snapshot.objects
+            found, there = snapshot.readiness(key), key in snapshot.objects
             if seen and not there:
                 raise KubeError(f"{key} was deleted before it was done; it was last {told}")
             seen = seen or there
@@ -261,5 +261,5 @@ def _same(found: Object, entrypoint: str) -> Object:
         raise UsageError(
             f"{key_of(found)} is there with another entrypoint ({there}); give another --name, or delete it first"
         )
-    to_stderr(f"{key_of(found)} is there already: {health(found).why or 'no state yet'}")
+    to_stderr(f"{key_of(found)} is there already: {readiness(found).why or 'no state yet'}")
     return found

@@ -144,5 +144,5 @@ def test_an_edge_that_is_open_is_open_where_the_gateway_listens() -> None:
 def test_a_client_of_another_namespace_is_told_the_line_that_lets_it_in() -> None:
     line = f"`- {account('ACCOUNT', 'NAMESPACE')}`"
     assert line in (CLUSTER / "components/mesh/authorization.yaml").read_text()
-    text = (CLUSTER.parent / "README.md").read_text().partition("### Who gets in")[2].partition("\n### ")[0]
+    text = (CLUSTER / "README.md").read_text().partition("## Who gets in")[2].partition("\n## ")[0]
     assert line in text

@@ -161,6 +161,6 @@ def test_our_retries_are_for_callers_in_the_mesh_and_nothing_else_is_said() -> N
     assert of("mesh", "VirtualService")[0]["spec"]["gateways"] == ["mesh"]
     routes = of("gateway-api", "HTTPRoute") + of("gateway-api", "GRPCRoute")
     assert not any("retry" in rule for route in routes for rule in route["spec"]["rules"])
-    text = (CLUSTER.parent / "README.md").read_text()
+    text = (CLUSTER / "README.md").read_text()
     row = next(line for line in text.splitlines() if line.startswith("| `mesh` |"))
     assert "retries for callers in the mesh" in row

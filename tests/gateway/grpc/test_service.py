@@ -24,13 +24,13 @@ from app.gateway.grpc.servicer import add_inference_service
 from app.gateway.inference.call import InferCall
 from app.gateway.inference.dataplane import DataPlane
 from app.gateway.inference.feature_lookup import FeatureLookup
-from app.gateway.inference.version_backends import Versions
+from app.gateway.inference.version_backends import VersionBackends
 from app.gateway.prediction_cache import PredictionCache
 from app.model_spec import FieldSpec, ModelSpec
 from app.routing.route_table import Route, RouteTable
 from app.serving.batch import Batch, BatchReply, ModelFailure, VersionMetadata
 from app.settings import Settings
-from app.web.keys import Door, Scope
+from app.web.keys import Authenticator, Scope
 from app.web.keys.api_key import hash_key
 
 SPEC = ModelSpec(
@@ -76,7 +76,7 @@ KEY = "a key"
 
 def admission(anonymous: frozenset[Scope]) -> Admission:
     """Admission of ``KEY`` and, for these scopes, of everybody."""
-    return Admission(Door({}, lambda: True, hash_key(KEY), anonymous), cast(RateLimiter, None))
+    return Admission(Authenticator({}, lambda: True, hash_key(KEY), anonymous), cast(RateLimiter, None))
 
 
 class Replica:
@@ -88,7 +88,7 @@ class Replica:
         self.held, self.release = asyncio.Event(), asyncio.Event()
         settings = Settings()
         table = RouteTable("echo", 1, "salt", routes=(Route("1", "echo-v1", 1.0), Route("2", "echo-v2", 0.0)))
-        versions = Versions(settings, "g1", dedicated=lambda app: Echo(self))
+        versions = VersionBackends(settings, "g1", dedicated=lambda app: Echo(self))
         self.plane = DataPlane(
             settings,
             {"echo": table},

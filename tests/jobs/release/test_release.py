@@ -82,8 +82,8 @@ AT_WORK = with_history(
         update={
             "phase": "step",
             "report": {"guards": (GUARD,)},
-            "waiting_for": "10 s more",
-            "waiting_because": "it broke",
+            "waiting_for": "2 replicas",
+            "waiting_because": "0 of 2 run",
         }
     ),
     1.0,

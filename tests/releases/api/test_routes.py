@@ -28,7 +28,7 @@ from app.releases.lifecycle.phases import with_history
 from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import Release
 from app.settings import RedisSettings
-from app.web.keys import Door, Scope, hash_key, mint
+from app.web.keys import Authenticator, Scope, hash_key, mint
 from tests.releases.documents import release
 from tests.support.eventually import eventually
 from tests.support.valkey import redis, valkey, valkey_stack
@@ -102,9 +102,9 @@ async def world(redis: Redis, valkey: RedisSettings) -> AsyncIterator[World]:
     feed = ReleaseFeed(connect(valkey), 0.1, max_subscribers=2)
     feed.start()
     await feed.first_read()
-    door = Door({KEY.id: KEY, PREDICTING.id: PREDICTING}, lambda: True, hash_key("admin key"))
+    authenticator = Authenticator({KEY.id: KEY, PREDICTING.id: PREDICTING}, lambda: True, hash_key("admin key"))
     replica = SimpleNamespace(
-        store=store, controller=controls, feed=feed, door=door, registry=None, webhook_secret=None
+        store=store, controller=controls, feed=feed, authenticator=authenticator, registry=None, webhook_secret=None
     )
     api = build_api(cast(ControllerReplica, replica))
     async with httpx.AsyncClient(

@@ -93,7 +93,7 @@ def store(redis: Redis) -> Store:
 
 @pytest.fixture
 async def controller(redis: Redis, store: Store, deployments: Deployments) -> AsyncIterator[Controller]:
-    labels = SimpleNamespace(follow=lambda *_: None)
+    labels = SimpleNamespace(join_release=lambda *_: None)
     gateway = cast(Any, lambda: None)
     evaluator = GuardEvaluator(SampleStore(redis))
     controller = Controller(Settings(), "first", store, RouteStore(redis), gateway, evaluator, labels)
@@ -216,7 +216,7 @@ def breaks(*_: Any) -> None:
     [
         ({}, {"1": 1.0}, "bring_up", "version 2 could not be deployed: it broke"),
         ({}, {"1": 1.0, "2": 0.0}, "replicas", "version 2 has too few replicas: no node has 99 CPUs"),
-        ({}, {"1": 1.0, "2": 0.0}, "with_trial", "the weights could not be written: it broke"),
+        ({}, {"1": 1.0, "2": 0.0}, "with_release_context", "the weights could not be written: it broke"),
         ({}, {"1": 1.0, "2": 0.0}, "await_followed", "a gateway replica is behind: it broke"),
         (BACK, {"1": 1.0, "2": 0.0}, "take_down", "version 2 could not be deleted: it broke"),
         (
@@ -255,7 +255,7 @@ async def test_a_stored_release_says_why_it_waits(
         monkeypatch.setattr(effects, name, succeeds)
     if broken == "replicas":
         replicas[APPS["2"]], messages[APPS["2"]] = 0, "no node has 99 CPUs"
-    elif broken in ("with_trial", "deliver"):
+    elif broken in ("with_release_context", "deliver"):
         monkeypatch.setattr(effects, broken, breaks)
     else:
         monkeypatch.setattr(world if broken == "await_followed" else effects, broken, fails)

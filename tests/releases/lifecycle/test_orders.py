@@ -19,7 +19,7 @@ from app.releases.lifecycle.orders import ORDERS, Order, OrderRefusedError, pars
 from app.releases.lifecycle.phases import with_history
 from app.releases.model.release import Phase, Release
 from app.settings import GatewaySettings
-from app.web.keys import Door, Scope, mint
+from app.web.keys import Authenticator, Scope, mint
 from jobs.release.__main__ import main
 from jobs.release.client import Releases
 from tests.releases.documents import release
@@ -96,8 +96,10 @@ def test_an_order_of_ones_own_reaches_the_release_from_the_command_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     held = Held()
-    door = Door({KEY.id: KEY}, lambda: True, None)
-    parts = SimpleNamespace(store=held, controller=held, feed=None, door=door, registry=None, webhook_secret=None)
+    authenticator = Authenticator({KEY.id: KEY}, lambda: True, None)
+    parts = SimpleNamespace(
+        store=held, controller=held, feed=None, authenticator=authenticator, registry=None, webhook_secret=None
+    )
     api = build_api(cast(ControllerReplica, parts))
     document = api.openapi()["paths"]["/releases/{release}/{verb}"]["post"]["parameters"]
     assert "settle" in next(each for each in document if each["name"] == "verb")["schema"]["enum"]

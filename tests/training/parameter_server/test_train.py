@@ -18,7 +18,7 @@ from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
 from app.training.config.schedule import BatchPlan, dropout_seed, learning_rate
 from app.training.parameter_server.actors import ServerGroup
 from app.training.parameter_server.config import ParameterServerConfig
-from app.training.parameter_server.errors import ParameterServerError
+from app.training.parameter_server.failures import ParameterServerError
 from app.training.parameter_server.flat import build
 from app.training.parameter_server.job import Optimization, ServerJob
 from app.training.parameter_server.ranges import cut

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from app.redis_client import connect
 from app.settings import RedisSettings, get_settings
-from app.web.keys import Door, KeyStore, KeyWatch, Limit, Scope, mint
+from app.web.keys import Authenticator, KeyStore, KeyWatch, Limit, Scope, mint
 from app.web.keys.__main__ import main
 from app.web.keys.key_store import KEYS
 from tests.support.eventually import eventually
@@ -35,11 +35,11 @@ async def watch(valkey: RedisSettings, redis: Redis) -> AsyncIterator[KeyWatch]:
 
 async def test_a_new_key_opens_the_door_and_a_revoked_one_closes_it(redis: Redis, watch: KeyWatch) -> None:
     store = KeyStore(redis)
-    door = Door(watch.keys, lambda: watch.age_s is not None, None)
+    authenticator = Authenticator(watch.keys, lambda: watch.age_s is not None, None)
     text, key = mint("mobile", [Scope.PREDICT], 1000, Limit(10, 20))
     await store.add(key)
     await eventually(lambda: watch.keys.get(key.id) == key)
-    assert door.enter(f"Bearer {text}", Scope.PREDICT).limit == Limit(10, 20)
+    assert authenticator.authenticate(f"Bearer {text}", Scope.PREDICT).limit == Limit(10, 20)
     gone = await store.revoke(key, 2000)
     assert await store.revoke(gone, 3000) == gone
     await eventually(lambda: watch.keys[key.id].revoked == 2000)
@@ -119,7 +119,10 @@ async def test_the_command(beside: None, redis: Redis, capsys: pytest.CaptureFix
     [key] = await KeyStore(redis).read_all()
     assert (key.scopes, key.limit) == (frozenset({Scope.PREDICT, Scope.RELEASE}), Limit(2.5, 3))
     assert key.expires == key.created + 30 * 86_400
-    assert Door({key.id: key}, lambda: True, None).enter(f"Bearer {text}", Scope.RELEASE).name == "mobile"
+    assert (
+        Authenticator({key.id: key}, lambda: True, None).authenticate(f"Bearer {text}", Scope.RELEASE).name
+        == "mobile"
+    )
 
     assert await run("list") == 0
     row = capsys.readouterr().out.splitlines()[-1]

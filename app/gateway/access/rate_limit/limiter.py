@@ -128,7 +128,7 @@ class RateLimiter:
         if self._local:
             if now >= self._probe_from:
                 self._probe_from = now + PROBE_S
-                self._ask(account)  # and do not wait: the answer ends the local mode
+                self._take_from_redis(account)  # and do not wait: the answer ends the local mode
             return False
         account.waiting += 1
         try:
@@ -137,7 +137,7 @@ class RateLimiter:
                     if now < account.ask_from:
                         account.lot = 0
                         return True
-                    await asyncio.shield(self._ask(account))
+                    await asyncio.shield(self._take_from_redis(account))
                     if self._local:
                         return False
                     now = self._clock()
@@ -147,7 +147,7 @@ class RateLimiter:
             account.waiting -= 1
         return True
 
-    def _ask(self, account: _Account) -> asyncio.Task[None]:
+    def _take_from_redis(self, account: _Account) -> asyncio.Task[None]:
         """The one call in flight for this key; begins one where there is none. Never one that is over: to wait for
         that gives the loop no turn, and who asks again and again would keep it for ever."""
         if account.call is None or account.call.done():

@@ -6,7 +6,8 @@ from typing import Any
 
 from app.gateway.errors import OF_INFERENCE
 from app.gateway.protocols.mlflow.routes import STATUS
-from app.web.openapi_parts import HEADERS, MODEL, REPLY_HEADERS, SECURITY, by_text, responses
+from app.gateway.protocols.openapi_parts import HEADERS, MODEL, REPLY_HEADERS
+from app.web.openapi_parts import SECURITY, by_text, responses
 
 _ROWS = {"type": "array", "minItems": 1}
 _REQUEST: dict[str, Any] = {
@@ -40,6 +41,15 @@ _REPLY: dict[str, Any] = {
     "type": "object",
     "required": ["predictions"],
     "properties": {"predictions": {"description": "A nested list, a list of records, or an object of lists"}},
+}
+
+ERROR_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["error_code", "message"],
+    "properties": {
+        "error_code": {"type": "string", "examples": ["BAD_REQUEST"]},
+        "message": {"type": "string", "description": "What is wrong, and what would be accepted"},
+    },
 }
 
 

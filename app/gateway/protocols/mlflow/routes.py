@@ -28,7 +28,7 @@ from starlette.routing import Route
 from app.errors import InvalidArgumentError, ModelError, TidegateError, UnsupportedMediaError
 from app.gateway.access.admission import Admission
 from app.gateway.errors import OF_A_MODEL
-from app.gateway.http.endpoint import JSON, Answer, Endpoint, Exchange, compressed
+from app.gateway.http.endpoint import JSON, Endpoint, Exchange, HttpReply, compressed
 from app.gateway.inference.call import InferCall
 from app.gateway.inference.dataplane import DataPlane
 from app.gateway.protocols import json_tensors as json_arrays
@@ -63,21 +63,21 @@ CODES: Mapping[int, str] = {
 """MLflow's error code of each status."""
 
 
-class _Split(msgspec.Struct, forbid_unknown_fields=True):
+class DataframeSplit(msgspec.Struct, forbid_unknown_fields=True):
     data: list[Any]
     columns: list[str | int] | None = None
     index: list[Any] | None = None  # a server has no use for it, but pandas and MLflow's client send it
 
 
-class _Request(msgspec.Struct, forbid_unknown_fields=True):
-    dataframe_split: _Split | msgspec.UnsetType = msgspec.UNSET
+class ScoringRequest(msgspec.Struct, forbid_unknown_fields=True):
+    dataframe_split: DataframeSplit | msgspec.UnsetType = msgspec.UNSET
     dataframe_records: list[Any] | msgspec.UnsetType = msgspec.UNSET
     instances: list[Any] | msgspec.UnsetType = msgspec.UNSET
     inputs: Any = msgspec.UNSET
     params: dict[str, Any] | None = None
 
 
-_decoder = msgspec.json.Decoder(_Request)
+_decoder = msgspec.json.Decoder(ScoringRequest)
 
 
 def media_type(content_type: str | None) -> str:
@@ -108,7 +108,7 @@ def decode(spec: ModelSpec, body: bytes) -> tuple[Arrays, dict[str, Any]]:
     parameters = request.params or {}
     match given[0]:
         case "dataframe_split":
-            assert isinstance(request.dataframe_split, _Split)
+            assert isinstance(request.dataframe_split, DataframeSplit)
             split = request.dataframe_split
             return json_arrays.from_table(spec, split.columns, split.data), parameters
         case "dataframe_records":
@@ -148,19 +148,19 @@ def encode(spec: ModelSpec, outputs: Outputs) -> bytes:
     return msgspec.json.encode({"predictions": predictions})
 
 
-def failed(error: TidegateError) -> Answer:
+def failed(error: TidegateError) -> HttpReply:
     """An error as ``MlflowException`` writes it."""
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), error.status)
-    return Answer(json.dumps({"error_code": CODES[status], "message": str(error)}).encode(), status)
+    return HttpReply(json.dumps({"error_code": CODES[status], "message": str(error)}).encode(), status)
 
 
-def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[Route]:
+def raw_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[Route]:
     """The scoring route."""
     pinning = Pinning(plane, admission)
 
-    async def invocations(exchange: Exchange) -> Answer:
+    async def invocations(exchange: Exchange) -> HttpReply:
         authorization = exchange.header(b"authorization")
-        caller = await admission.enter(authorization)
+        caller = await admission.admit(authorization)
         kind = media_type(exchange.header(b"content-type"))
         body = await exchange.body(max_body_bytes)
         model = exchange.path["model"]
@@ -173,7 +173,9 @@ def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> l
         identity = identity_of(exchange)
         key = exchange.header(STICKY_HEADER)
         reply = await plane.infer(InferCall(model, inputs, caller, identity, pinned, key, parameters=parameters))
-        return await compressed(exchange, Answer(encode(spec, reply.outputs), headers=reply_headers(reply, identity)))
+        return await compressed(
+            exchange, HttpReply(encode(spec, reply.outputs), headers=reply_headers(reply, identity))
+        )
 
     return [Route("/models/{model}/invocations", Endpoint(invocations, failed), methods=["POST"])]
 
@@ -199,7 +201,7 @@ def router(plane: DataPlane) -> APIRouter:
     return routes
 
 
-def _parsed(body: bytes) -> _Request:
+def _parsed(body: bytes) -> ScoringRequest:
     try:
         try:
             return _decoder.decode(body)
@@ -209,7 +211,7 @@ def _parsed(body: bytes) -> _Request:
             # NaN and Infinity, say: Python's own reader takes them, and MLflow's client writes them.
             found = json.loads(body)
             json.dumps(found, ensure_ascii=False).encode()  # refuses half a surrogate pair, which is no text
-            return msgspec.convert(found, _Request)
+            return msgspec.convert(found, ScoringRequest)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise InvalidArgumentError(
             f"not a scoring request: {error}; accepted is an object with one of {_formats()}"

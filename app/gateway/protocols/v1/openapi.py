@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from app.gateway.errors import OF_INFERENCE
-from app.web.openapi_parts import HEADERS, MODEL, REPLY_HEADERS, SECURITY, by_text, responses
+from app.gateway.protocols.openapi_parts import HEADERS, MODEL, REPLY_HEADERS
+from app.web.openapi_parts import SECURITY, by_text, responses
 
 _REQUEST: dict[str, Any] = {
     "type": "object",

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from app.errors import InvalidArgumentError
 from app.gateway.access.admission import Admission
 from app.gateway.errors import OF_A_MODEL
-from app.gateway.http.endpoint import Answer, Endpoint, Exchange, compressed, failed
+from app.gateway.http.endpoint import Endpoint, Exchange, HttpReply, compressed, failed
 from app.gateway.inference.call import InferCall
 from app.gateway.inference.dataplane import DataPlane
 from app.gateway.protocols import json_tensors as json_arrays
@@ -30,13 +30,13 @@ from app.serving.batch import Outputs
 from app.web.openapi_parts import responses
 
 
-class _Request(msgspec.Struct, forbid_unknown_fields=True):
+class V1Request(msgspec.Struct, forbid_unknown_fields=True):
     instances: list[Any] | msgspec.UnsetType = msgspec.UNSET
     inputs: Any = msgspec.UNSET
     parameters: dict[str, Any] = {}
 
 
-_decoder = msgspec.json.Decoder(_Request)
+_decoder = msgspec.json.Decoder(V1Request)
 
 
 class LiveBody(BaseModel):
@@ -93,13 +93,13 @@ def encode(outputs: Outputs) -> bytes:
     return msgspec.json.encode({"predictions": predictions})
 
 
-def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[Route]:
+def raw_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[Route]:
     """The inference route."""
     pinning = Pinning(plane, admission)
 
-    async def predict(exchange: Exchange) -> Answer:
+    async def predict(exchange: Exchange) -> HttpReply:
         authorization = exchange.header(b"authorization")
-        caller = await admission.enter(authorization)
+        caller = await admission.admit(authorization)
         body = await exchange.body(max_body_bytes)
         model = exchange.path["model"]
         pinned = pinning.version(model, caller, authorization, exchange.header(PIN_HEADER))
@@ -107,7 +107,7 @@ def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> l
         identity = identity_of(exchange)
         key = exchange.header(STICKY_HEADER)
         reply = await plane.infer(InferCall(model, inputs, caller, identity, pinned, key, parameters=parameters))
-        return await compressed(exchange, Answer(encode(reply.outputs), headers=reply_headers(reply, identity)))
+        return await compressed(exchange, HttpReply(encode(reply.outputs), headers=reply_headers(reply, identity)))
 
     return [Route("/v1/models/{model}:predict", Endpoint(predict, failed), methods=["POST"])]
 

@@ -20,39 +20,39 @@ from app.gateway.protocols.v2.binary import LENGTH_HEADER, Reader, split
 from app.gateway.protocols.v2.datatypes import count_of, dtype_of, shaped, shown
 
 
-class _TensorParameters(msgspec.Struct):
+class V2TensorParameters(msgspec.Struct):
     binary_data_size: int | None = None
     shared_memory_region: str | None = None
 
 
-class _Tensor(msgspec.Struct):
+class V2Tensor(msgspec.Struct):
     name: str
     shape: list[int]
     datatype: str
     data: list[Any] | None = None
-    parameters: _TensorParameters | None = None
+    parameters: V2TensorParameters | None = None
 
 
-class _OutputParameters(msgspec.Struct):
+class V2OutputParameters(msgspec.Struct):
     binary_data: bool | None = None
     shared_memory_region: str | None = None
     classification: int | None = None
 
 
-class _Output(msgspec.Struct):
+class V2Output(msgspec.Struct):
     name: str
-    parameters: _OutputParameters | None = None
+    parameters: V2OutputParameters | None = None
 
 
-class _Request(msgspec.Struct):
-    inputs: list[_Tensor]
+class V2Request(msgspec.Struct):
+    inputs: list[V2Tensor]
     id: str | None = None
-    outputs: list[_Output] = []
+    outputs: list[V2Output] = []
     parameters: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class InferRequest:
+class DecodedRequest:
     """A decoded request.
 
     Attributes:
@@ -74,12 +74,12 @@ class InferRequest:
         return outputs if self.binary is None else self.binary
 
 
-_decoder = msgspec.json.Decoder(_Request)
+_decoder = msgspec.json.Decoder(V2Request)
 _NONE: frozenset[str] = frozenset()
 _BINARY_OUTPUT = "binary_data_output"
 
 
-def decode(body: bytes, header_length: str | None = None) -> InferRequest:
+def decode(body: bytes, header_length: str | None = None) -> DecodedRequest:
     """Arrays from a request's body.
 
     Args:
@@ -108,16 +108,16 @@ def decode(body: bytes, header_length: str | None = None) -> InferRequest:
     if not isinstance(by_default, bool):
         raise InvalidArgumentError(f"parameter {_BINARY_OUTPUT} is {by_default!r}; accepted are true and false")
     outputs = tuple([output.name for output in request.outputs])
-    return InferRequest(inputs, outputs, request.id, _binary(request, by_default), request.parameters)
+    return DecodedRequest(inputs, outputs, request.id, _binary(request, by_default), request.parameters)
 
 
-def _binary(request: _Request, by_default: bool) -> frozenset[str] | None:
+def _binary(request: V2Request, by_default: bool) -> frozenset[str] | None:
     if not request.outputs:
         return None if by_default else _NONE
     return frozenset(output.name for output in request.outputs if _wants_binary(output, by_default))
 
 
-def _wants_binary(output: _Output, by_default: bool) -> bool:
+def _wants_binary(output: V2Output, by_default: bool) -> bool:
     wish = output.parameters
     if wish is None:
         return by_default
@@ -135,7 +135,7 @@ def _refuse_elsewhere(where: str, region: str | None) -> None:
         )
 
 
-def _array(tensor: _Tensor, reader: Reader | None) -> NDArray[Any]:
+def _array(tensor: V2Tensor, reader: Reader | None) -> NDArray[Any]:
     where = f"input {tensor.name!r}"
     dtype = dtype_of(where, tensor.datatype)
     count = count_of(where, tensor.shape)

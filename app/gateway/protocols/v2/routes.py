@@ -17,7 +17,7 @@ from starlette.routing import Route
 from app.errors import UnavailableError
 from app.gateway.access.admission import Admission
 from app.gateway.errors import OF_A_MODEL
-from app.gateway.http.endpoint import Answer, Endpoint, Exchange, compressed, failed
+from app.gateway.http.endpoint import Endpoint, Exchange, HttpReply, compressed, failed
 from app.gateway.inference.call import InferCall
 from app.gateway.inference.dataplane import DataPlane
 from app.gateway.protocols.headers import PIN_HEADER, STICKY_HEADER, identity_of, reply_headers
@@ -34,13 +34,13 @@ EXTENSIONS = ["binary_tensor_data"]
 _LENGTH = LENGTH_HEADER.lower().encode()
 
 
-def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[Route]:
+def raw_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[Route]:
     """The inference routes."""
     pinning = Pinning(plane, admission)
 
-    async def infer(exchange: Exchange) -> Answer:
+    async def infer(exchange: Exchange) -> HttpReply:
         authorization = exchange.header(b"authorization")
-        caller = await admission.enter(authorization)
+        caller = await admission.admit(authorization)
         body = await exchange.body(max_body_bytes)
         asked = v2_request.decode(body, exchange.header(_LENGTH))
         identity = identity_of(exchange, asked.id)
@@ -65,9 +65,9 @@ def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> l
         if binary := asked.binary_among(reply.outputs):
             body, length = v2_reply.encode_binary(model, reply.version, reply_id, reply.outputs, binary)
             headers[LENGTH_HEADER] = str(length)
-            answer = Answer(body, media_type="application/octet-stream", headers=headers)
+            answer = HttpReply(body, media_type="application/octet-stream", headers=headers)
         else:
-            answer = Answer(v2_reply.encode(model, reply.version, reply_id, reply.outputs), headers=headers)
+            answer = HttpReply(v2_reply.encode(model, reply.version, reply_id, reply.outputs), headers=headers)
         return await compressed(exchange, answer)
 
     endpoint = Endpoint(infer, failed)
