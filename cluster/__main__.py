@@ -1,4 +1,4 @@
-"""``python -m cluster``: the places Tidegate runs. ``local`` is this machine, the other verbs speak of Kubernetes."""
+"""``python -m cluster``: ``local`` is this machine, the other verbs are some of ``tidegate kube``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from cluster.kube.verbs import apply, diff, doctor, down, logs, render, scale, status, train
+from cluster.kube.verbs import apply, diff, doctor, down, render
 from cluster.local import cli as local
 
-VERBS = (local, doctor, render, diff, apply, status, train, scale, logs, down)
+VERBS = (local, doctor, render, diff, apply, down)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
