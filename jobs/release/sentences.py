@@ -40,7 +40,8 @@ def present(state: Body) -> str:
         parts.append("paused")
     parts += [guard_text(guard) for guard in guards(state)]
     if state["waiting_for"]:
-        parts.append(f"waits for {state['waiting_for']}")
+        why = state.get("waiting_because")  # older controllers do not say
+        parts.append(f"waits for {state['waiting_for']}" + (f" ({why})" if why else ""))
     return " | ".join(parts)
 
 

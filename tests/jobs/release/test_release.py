@@ -80,7 +80,14 @@ class Script:
 
 AT_FIRST = with_history(release(), 0.0, "ci", "begun")
 AT_WORK = with_history(
-    AT_FIRST.model_copy(update={"phase": "step", "report": {"guards": (GUARD,)}, "waiting_for": "10 s more"}),
+    AT_FIRST.model_copy(
+        update={
+            "phase": "step",
+            "report": {"guards": (GUARD,)},
+            "waiting_for": "2 replicas",
+            "waiting_because": "0 of 2 run",
+        }
+    ),
     1.0,
     "controller",
     "step 0: version 2 at 10%",
@@ -146,7 +153,7 @@ def test_show_prints_weights_judge_and_what_is_waited_for(run: Run, capsys: pyte
     out = capsys.readouterr().out
     assert "release r1: version 2 of flights against version 1, canary" in out
     assert "step 1 of 2 | v1 90% v2 10% | errors undecided, e 1.2 of 20" in out
-    assert "(challenger 2.50% of 120, champion - of 1080) | waits for 10 s more" in out
+    assert "(challenger 2.50% of 120, champion - of 1080) | waits for 2 replicas (0 of 2 run)" in out
 
 
 def test_list_and_audit_print_tables(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
