@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.training.dryrun.held import answer
-from jobs.bench.processes import fork_server
+from tests.support.process_group import fork_server
 
 
 def run_program(asked: Path, answered: Path, timeout_s: float) -> None:

@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 from app.features import Feature, FeatureView, OnlineRow, OnlineStore, Row, ViewRequest, resolve
 from app.features.feast import FeastStore, FeastView, JoinKey
 from app.features.online import now_us
-from jobs.bench.features.errors import BenchError
 from jobs.bench.features.workload import FEATURES, JOIN_KEY, POPULATION, PROJECT, TTL_S, VIEW, Read, values
+from jobs.bench.harness import BenchError
 
 TIMEOUT_S = 10.0
 BENCH = FeatureView(

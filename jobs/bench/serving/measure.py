@@ -56,7 +56,7 @@ class Cell:
     problems: tuple[str, ...] = ()
 
 
-def measure(arm: Arm, connections: int, turn: int, order: Order, idle_s: float) -> Cell:
+def measure_arm(arm: Arm, connections: int, turn: int, order: Order, idle_s: float) -> Cell:
     """Connect, warm up, measure idle, then the burst.
 
     Raises:

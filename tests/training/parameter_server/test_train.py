@@ -27,9 +27,9 @@ from app.training.parameter_server.train import ServerResult, train_with_servers
 from app.training.recipe import Recipe
 from app.training.worker.loader import Loader
 from app.training.worker.protocol import Report, Started, StepReport
-from jobs.bench.layouts.curve import Curve, compare
 from tests.recipes.bytelm.support import prose
 from tests.support.tiny import TinyConfig, TinyRecipe
+from tests.training.layouts.curve import Curve, compare
 
 pytestmark = pytest.mark.usefixtures("driver")
 

@@ -23,10 +23,10 @@ from app.training.worker.checkpoint import Checkpointer, CheckpointError, Retent
 from app.training.worker.loader import Loader
 from app.training.worker.probe import ExportError, check_probe, save_probe_batch
 from app.training.worker.protocol import Saved
-from jobs.bench.layouts.curve import Curve, compare
-from jobs.bench.layouts.run import Run, reference
-from jobs.bench.processes import GroupError, in_processes
 from tests.recipes.bytelm.support import prose
+from tests.support.process_group import GroupError, in_processes
+from tests.training.layouts.curve import Curve, compare
+from tests.training.layouts.run import Run, reference
 
 CPU = torch.device("cpu")
 STEPS, SAVED_AT = 6, 3

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.bench.head_loss.processes import ProcessError, Processes, outer_environment
-from jobs.bench.head_loss.ray_cluster import HEAD_STARTS, Ports, RayCluster
 from tests.conftest import PORT_SHIFT
+from tests.support.processes import ProcessError, Processes, outer_environment
+from tests.support.ray_cluster import HEAD_STARTS, Ports, RayCluster
 
 FAKE_HEAD = """\
 #!{python}
@@ -52,7 +52,7 @@ def await_fake_head(
     head.write_text(FAKE_HEAD.format(python=sys.executable, failures=failures, answers_first=answers_first))
     head.chmod(0o755)
     with Processes(folder) as processes:
-        cluster = RayCluster(processes, folder, Ports(4300 + PORT_SHIFT), outer_environment(), "token")
+        cluster = RayCluster(processes, folder, Ports(4500 + PORT_SHIFT), outer_environment(), "token")
         monkeypatch.setattr(sys, "executable", str(head))
         cluster.start_head()
         cluster.await_head()

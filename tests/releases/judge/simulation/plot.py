@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from jobs.bench.judge.methods import ALPHA, JUDGE, METHODS
-from jobs.bench.judge.promises import PROMISED_S, Cell
-from jobs.bench.judge.samples import SECONDS
+from tests.releases.judge.simulation.methods import ALPHA, JUDGE, METHODS
+from tests.releases.judge.simulation.promises import PROMISED_S, Cell
+from tests.releases.judge.simulation.samples import SECONDS
 
 
 def draw(safe: Sequence[Cell], harmful: Sequence[Cell]) -> Figure:

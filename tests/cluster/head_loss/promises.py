@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.bench.head_loss.scenario import AWAY, STEPS, STEPS_AWAY, Found
+from tests.cluster.head_loss.scenario import AWAY, STEPS, STEPS_AWAY, Found
 
 
 def broken(found: Found) -> list[str]:

@@ -18,8 +18,8 @@ from app.training.parallel.initialization import generator
 from app.training.parallel.mesh import build_mesh
 from app.training.recipe import Data, ParallelRecipe, Recipe
 from app.training.worker.loader import Loader
-from jobs.bench.layouts.curve import Curve
-from jobs.bench.processes import GroupError, in_processes
+from tests.support.process_group import GroupError, in_processes
+from tests.training.layouts.curve import Curve
 
 CPU = torch.device("cpu")
 
@@ -90,7 +90,7 @@ def _balance(run: Run, model: nn.Module) -> Callable[[], None]:
     return lambda: balance(model, loads)
 
 
-def measure(run: Run, layout: ParallelDims, timeout_s: float = 300) -> Curve:
+def measure_layout(run: Run, layout: ParallelDims, timeout_s: float = 300) -> Curve:
     """Run ``layout`` in as many processes as it needs.
 
     Returns:

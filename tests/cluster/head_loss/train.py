@@ -13,8 +13,7 @@ import ray
 
 from app.settings import get_settings
 from jobs import train
-
-TEMP_DIR = "_TIDEGATE_BENCH_TEMP_DIR"
+from tests.support.ray_cluster import TEMP_DIR
 
 
 def main(argv: list[str]) -> int:

@@ -10,8 +10,8 @@ import numpy as np
 from scipy.stats import binom  # type: ignore[import-untyped]
 
 from app.releases.judge.mixture import Floats
-from jobs.bench.judge.methods import ALPHA, JUDGE
-from jobs.bench.judge.samples import Scenario
+from tests.releases.judge.simulation.methods import ALPHA, JUDGE
+from tests.releases.judge.simulation.samples import Scenario
 
 CHANCE = 0.001
 """Probability that a promise which just holds is called broken."""
@@ -86,4 +86,4 @@ class Cell:
 
 
 def _seconds(value: float) -> str:
-    return f"{value:.0f} s" if math.isfinite(value) else "for ever"
+    return f"{value:.0f} s" if math.isfinite(value) else "longer than the simulation"

@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.table import Table
 
-from jobs.bench.judge.methods import ALPHA, FAILED_CHECKS, JUDGE, METHODS, MOST_ERRORS
-from jobs.bench.judge.promises import CHANCE, PROMISED_S, Cell
-from jobs.bench.judge.samples import ERRORS, REQUESTS_PER_S, SECONDS
+from tests.releases.judge.simulation.methods import ALPHA, FAILED_CHECKS, JUDGE, METHODS, MOST_ERRORS
+from tests.releases.judge.simulation.promises import CHANCE, PROMISED_S, Cell
+from tests.releases.judge.simulation.samples import ERRORS, REQUESTS_PER_S, SECONDS
 
 BESIDE = (
     f"{FAILED_CHECKS} failed checks: minutes in which more than {100 * MOST_ERRORS:g} % of the challenger's requests "

@@ -1,4 +1,4 @@
-"""The benchmark's verdicts and its command line."""
+"""The layouts that are compared, and the verdict on two curves."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import pytest
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
 from app.training.config.validation import layout_errors
-from jobs.bench.__main__ import main
-from jobs.bench.layouts.cases import CASES, GROUPS
-from jobs.bench.layouts.curve import Curve, compare
 from tests.recipes.bytelm.support import prose
+from tests.training.layouts.cases import CASES, GROUPS
+from tests.training.layouts.curve import Curve, compare
 
 WANTED = Curve((5.0, 4.0), (2.0, 1.0))
 
@@ -35,12 +34,3 @@ def test_no_case_is_refused() -> None:
         for name, layout in group.layouts.items():
             assert not list(layout_errors(layout, plan, "cpu", 16)), name
     assert len(CASES) == sum(len(group.layouts) for group in GROUPS)
-
-
-def test_names(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 2
-    assert main(["speed"]) == 2
-    assert main(["--help"]) == 0
-    assert "layouts" in capsys.readouterr().out
-    assert main(["layouts", "--only", "ddp3"]) == 2
-    assert "--only ddp3: accepted are ddp2, replicate2" in capsys.readouterr().out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
 import sys
 import tempfile
 import time
@@ -17,10 +18,10 @@ from urllib.parse import urlsplit
 import httpx
 from dotenv import dotenv_values
 
-from jobs.bench.head_loss.deploy import MODEL
-from jobs.bench.head_loss.load import Load, Tally, tally
-from jobs.bench.head_loss.processes import Processes, outer_environment
-from jobs.bench.head_loss.ray_cluster import (
+from tests.cluster.head_loss.deploy import MODEL
+from tests.cluster.head_loss.load import Load, Tally, tally
+from tests.support.processes import Processes, outer_environment
+from tests.support.ray_cluster import (
     HEAD,
     HOST,
     Ports,
@@ -31,9 +32,10 @@ from jobs.bench.head_loss.ray_cluster import (
     worker_name,
 )
 
+PYTHON = shlex.quote(sys.executable)
 WORKERS = (1, 2)
 WORKER_CPUS = 4
-START_S = 180.0
+START_S = 600.0
 ANSWERS = 100
 """Answered requests that a phase lasts for at least."""
 STEPS, STEP_S, CHECKPOINT_EVERY = 800, 0.1, 10
@@ -132,7 +134,7 @@ class _Scenario:
             load.await_answers(ANSWERS, START_S)
             # Ray's job manager on the new head looks after the jobs of the old one from the next submission on.
             stale = self._status(on_head)
-            again = self._submit_job({"entrypoint": f"{sys.executable} --version"})
+            again = self._submit_job({"entrypoint": f"{PYTHON} --version"})
             jobs = {"on the head, until the next submission": stale} | {
                 name: self._await_job(job)
                 for name, job in (("on the head", on_head), ("training", training), ("submitted after", again))
@@ -211,21 +213,21 @@ class _Scenario:
         config.write_text(
             json.dumps(
                 {
-                    "recipe": "jobs.bench.head_loss.recipe:PacedRecipe",
+                    "recipe": "tests.support.tiny:TinyRecipe",
                     "model": "paced",
                     "workers": 2,
                     "batch_size": 512,
                     "epochs": STEPS,
                     "checkpoint_every": CHECKPOINT_EVERY,
                     "device": "cpu",
-                    "options": {"rows": 512, "step_s": STEP_S},
+                    "options": {"rows": 512, "step_s": STEP_S, "dropout": 0.0},
                 }
             )
         )
-        on_head = self._submit_job({"entrypoint": f"{sys.executable} -c 'import time; time.sleep(3600)'"})
+        on_head = self._submit_job({"entrypoint": f"{PYTHON} -c 'import time; time.sleep(3600)'"})
         training = self._submit_job(
             {
-                "entrypoint": f"{sys.executable} -m jobs.bench.head_loss.train --config {config}",
+                "entrypoint": f"{PYTHON} -m tests.cluster.head_loss.train --config {shlex.quote(str(config))}",
                 # The head has no CPUs, so a driver that asks for some is on a worker node and outlives the head.
                 "entrypoint_num_cpus": 0.1,
             }
@@ -238,7 +240,7 @@ class _Scenario:
         return str(self._cluster.request("POST", "/api/jobs/", body | environment)["submission_id"])
 
     def _run(self, what: str) -> dict[str, Any]:
-        command = [sys.executable, "-P", "-m", "jobs.bench.head_loss.deploy", what]
+        command = [sys.executable, "-P", "-m", "tests.cluster.head_loss.deploy", what]
         said: dict[str, Any] = json.loads(
             self._processes.finish(f"deploy-{what}", command, self._cluster.client_environment(), START_S)
         )

@@ -14,7 +14,7 @@ from scipy.stats import mannwhitneyu  # type: ignore[import-untyped]
 
 from app.releases.judge.binary import Grid, grid, table_log_ratios
 from app.releases.judge.mixture import Floats, log_average
-from jobs.bench.judge.samples import Counts, Samples
+from tests.releases.judge.simulation.samples import Counts, Samples
 
 ALPHA = 0.05
 MINUTE = 60

@@ -1,20 +1,17 @@
-"""The benchmark of the judge: its promises, what is measured beside it, and that it simulates the judge itself."""
+"""The simulation judges as the judge does, and the judge keeps its promises in it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from app.releases.judge import BinaryGuard, Stratum, Sums, fold, judge, new_state
-from jobs.bench.__main__ import main
-from jobs.bench.judge import command, methods
-from jobs.bench.judge.methods import ALPHA, FAILED_CHECKS, JUDGE, METHODS
-from jobs.bench.judge.promises import HARMFUL, SAFE, Cell
-from jobs.bench.judge.samples import Samples, Scenario, draw
+from tests.releases.judge.simulation import methods
+from tests.releases.judge.simulation.methods import ALPHA, FAILED_CHECKS, JUDGE, METHODS
+from tests.releases.judge.simulation.promises import HARMFUL, SAFE, Cell
+from tests.releases.judge.simulation.samples import Samples, Scenario, draw
 
 STEPS = Scenario((0.05, 0.5), drifts=True, errors=0.04)
 
@@ -103,7 +100,7 @@ def test_the_median_is_promised() -> None:
     assert broken == "3 % errors take 90 s (median, at least 90 s) to be found; 52 s are promised"
     never = cell(harmful, [np.inf] * 100)
     assert never.broken is not None
-    assert "take for ever" in never.broken
+    assert "longer than the simulation" in never.broken
 
 
 def test_false_alarms_are_counted_against_a_binomial() -> None:
@@ -111,30 +108,3 @@ def test_false_alarms_are_counted_against_a_binomial() -> None:
     assert most == 13
     assert cell(SAFE[0], [1.0] * most + [np.inf] * (100 - most)).broken is None
     assert cell(SAFE[0], [1.0] * (most + 1) + [np.inf] * (99 - most)).broken is not None
-
-
-def test_it_prints_writes_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    document, figure = tmp_path / "found.json", tmp_path / "found.png"
-    assert main(["judge", "--releases", "20", "--json", str(document), "--plot", str(figure)]) == 0
-    found = json.loads(document.read_text())
-    assert len(found["cells"]) == len(SAFE) + len(HARMFUL)
-    assert [each["methods"]["5 failed checks"]["median_s"] for each in found["cells"]][-1] == 300
-    assert {each["broken"] for each in found["cells"]} == {None}
-    assert figure.read_bytes().startswith(b"\x89PNG")
-    assert "260 releases simulated and judged" in capsys.readouterr().out
-
-
-def test_a_broken_promise_is_said_by_the_exit_code(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(command, "METHODS", {**METHODS, JUDGE: methods.failed_checks})
-    assert main(["judge", "--releases", "20"]) == 1
-    assert "broken" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("releases", ["19", "20001"])
-def test_a_number_of_releases_that_says_nothing_is_refused(releases: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["judge", "--releases", releases])
-    assert ended.value.code == 2
-    assert f"--releases {releases}: 20 to 20000 are accepted" in capsys.readouterr().err

@@ -6,11 +6,11 @@ import dataclasses
 
 import pytest
 
-from jobs.bench.head_loss.load import Tally
-from jobs.bench.head_loss.promises import broken
-from jobs.bench.head_loss.ray_cluster import Ports
-from jobs.bench.head_loss.scenario import AWAY, Found, head_loss
+from tests.cluster.head_loss.load import Tally
+from tests.cluster.head_loss.promises import broken
+from tests.cluster.head_loss.scenario import AWAY, Found, head_loss
 from tests.conftest import PORT_SHIFT, REPLICA_PORT_SHIFT
+from tests.support.ray_cluster import Ports
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,14 @@ from typing import Self
 
 import httpx
 
-from jobs.bench.head_loss.processes import ProcessError
-from jobs.bench.serving.v2_request import DISTINCT, body
+from tests.support.load import infer_body
+from tests.support.processes import ProcessError
 
 PAUSE_S = 0.1
 TIMEOUT_S = 20.0
 THREADS_A_DOOR = 2
+DISTINCT = 97
+"""Different numbers and sticky keys, sent in turn."""
 OK = httpx.codes.OK
 
 
@@ -137,13 +139,11 @@ def tally(sent: Sequence[Sent], phase: str) -> Tally:
 
 def _ask(client: httpx.Client, url: str, index: int) -> str:
     """What went wrong; empty when the number came back that should."""
-    content, expected = body(index)
-    headers = {"content-type": "application/json", "x-sticky-key": f"key-{index}"}
     try:
-        reply = client.post(url, content=content, headers=headers)
+        reply = client.post(url, json=infer_body(index), headers={"x-sticky-key": f"key-{index}"})
     except httpx.HTTPError as error:
         return repr(error)
     if reply.status_code != OK:
         return f"{reply.status_code} {reply.text[:200]}"
     answered = reply.json()["outputs"][0]["data"]
-    return "" if answered == [expected] else f"{answered} instead of {[expected]}"
+    return "" if answered == [2 * index] else f"{answered} instead of {[2 * index]}"

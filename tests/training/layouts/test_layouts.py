@@ -10,11 +10,11 @@ import pytest
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
 from app.training.config.parallel_dims import ParallelDims
 from app.training.recipe import Data
-from jobs.bench.layouts.curve import Curve, compare
-from jobs.bench.layouts.run import Run, measure, reference
-from jobs.bench.processes import GroupError
 from tests.recipes.bytelm.support import prose
+from tests.support.process_group import GroupError
 from tests.support.tiny import TinyConfig, TinyRecipe
+from tests.training.layouts.curve import Curve, compare
+from tests.training.layouts.run import Run, measure_layout, reference
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def wanted(run: Run) -> Curve:
     ids=lambda layout: f"{layout} {layout.schedule or ''}".strip(),
 )
 def test_follows_one_process(run: Run, wanted: Curve, layout: ParallelDims) -> None:
-    comparison = compare(measure(run, layout), wanted)
+    comparison = compare(measure_layout(run, layout), wanted)
     assert comparison.holds, comparison
 
 
@@ -77,7 +77,7 @@ def wanted_of_mixture(mixture: Run) -> Curve:
 def test_experts_of_other_ranks_follow_one_process(
     mixture: Run, wanted_of_mixture: Curve, layout: ParallelDims
 ) -> None:
-    comparison = compare(measure(mixture, layout), wanted_of_mixture)
+    comparison = compare(measure_layout(mixture, layout), wanted_of_mixture)
     assert comparison.holds, comparison
 
 
@@ -89,7 +89,7 @@ def test_experts_of_other_ranks_follow_one_process(
 def test_a_recipe_without_a_plan_gets_data_parallelism(layout: ParallelDims) -> None:
     recipe = TinyRecipe(TinyConfig(dropout=0.0))
     run = Run(recipe, recipe.prepare(), steps=5, batch_size=32, learning_rate=0.01)
-    comparison = compare(measure(run, layout), reference(run))
+    comparison = compare(measure_layout(run, layout), reference(run))
     assert comparison.holds, comparison
 
 
@@ -102,4 +102,4 @@ def test_a_run_that_sees_other_rows_is_told_apart(run: Run, wanted: Curve) -> No
 def test_a_process_that_fails_ends_the_group(run: Run) -> None:
     broken = Run(run.recipe, Data({}, {}, ""), run.steps, run.batch_size)
     with pytest.raises(GroupError, match=r"(?s)rank [01]: .*StopIteration"):
-        measure(broken, ParallelDims(dp_replicate=2), timeout_s=60)
+        measure_layout(broken, ParallelDims(dp_replicate=2), timeout_s=60)

@@ -13,18 +13,18 @@ from typing import Any
 
 import httpx
 
-from jobs.bench.head_loss.processes import ProcessError, Processes
-from jobs.bench.head_loss.train import TEMP_DIR
+from tests.support.processes import ProcessError, Processes
 
 HOST = "127.0.0.1"
 HEAD = "head"
-START_S = 180.0
+START_S = 300.0
 HEAD_STARTS = 3
 """Tries of a start of the head. Ray's command gives up when the raylet has not joined after 30 s, which happens on a
 machine that is busy with other things; a kubelet would then start its container again, and more often than this."""
-MIB = 1024 * 1024
-OBJECT_STORE = 256 * MIB
+OBJECT_STORE = 256 * 1024 * 1024
 REPLICA_PORTS = 1000
+TEMP_DIR = "_TEST_RAY_TEMP_DIR"
+"""Variable of a worker node's processes: the temp dir by which a driver connects to that node."""
 RECONNECT_S = 600
 """How long a node waits for a head that is away before it ends itself: KubeRay's value; Ray's is 60."""
 
@@ -165,8 +165,8 @@ class RayCluster:
         """Start worker node ``node`` (from 1). Does not wait."""
         folder = self._own(worker_name(node))
         command = [
-            *(sys.executable, "-P", "-m", "jobs.bench.head_loss.worker_node", "--gcs", self.address),
-            *("--temp-dir", str(folder), "--num-cpus", str(num_cpus)),
+            *(sys.executable, "-P", "-m", "cluster.local.ray_node", "--gcs", self.address),
+            *("--temp-dir", str(folder), "--num-cpus", str(num_cpus), "--label", f"node={worker_name(node)}"),
             *("--object-store-memory", str(OBJECT_STORE)),
         ]
         environment = self._environment | self._ports.environment(node, folder) | {TEMP_DIR: str(folder)}

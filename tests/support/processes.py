@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -12,14 +15,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from app.errors import TidegateError
-from jobs.bench.head_loss import keeper
+import psutil
 
+from app.errors import TidegateError
+
+MARK = "_TEST_PROCESS"
+"""Variable that every process of a run carries, ``RUN/NAME``: children inherit it, so it also finds those that lost
+their parent, such as HAProxy and Ray's workers."""
 POLL_S = 0.1
+END_S = 30.0
+_GONE = (psutil.NoSuchProcess, psutil.AccessDenied, OSError)
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
 
 
 class ProcessError(TidegateError):
-    """A process ended, failed or did not do in time what it should; the message shows its last lines."""
+    """A process ended, failed or was late; the message shows its last lines."""
 
 
 class Processes:
@@ -33,24 +44,16 @@ class Processes:
         self._folder = folder
         self._run = secrets.token_hex(6)
         self._started: dict[str, subprocess.Popen[bytes]] = {}
-        self._keeper: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        # Its standard input is the pipe that ends with this process. Without the mark: it must not meet itself.
-        command = [sys.executable, "-P", keeper.__file__, self._run]
-        self._keeper = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._keeper is not None
-        assert self._keeper.stdin is not None
-        keeper.kill(self._run)
-        self._keeper.stdin.close()
-        self._keeper.wait(keeper.END_S)
+        self._kill(None)
         for process in self._started.values():
-            process.wait(keeper.END_S)
+            process.wait(END_S)
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start ``command``; ``name`` is for messages, its log and its end.
@@ -64,8 +67,9 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**environment, keeper.MARK: f"{self._run}/{name}"},
+                env={**environment, MARK: f"{self._run}/{name}"},
                 start_new_session=True,
+                preexec_fn=_die_with_parent,
             )
 
     def finish(self, name: str, command: Sequence[str], environment: Mapping[str, str], timeout_s: float) -> str:
@@ -86,12 +90,12 @@ class Processes:
 
     def kill(self, name: str) -> int:
         """SIGKILL the process and all that descends from it, at once. Returns how many there were."""
-        killed = keeper.kill(self._run, name)
-        self._started[name].wait(keeper.END_S)
+        killed = self._kill(name)
+        self._started[name].wait(END_S)
         return killed
 
     def ended(self, name: str) -> bool:
-        """Whether the process that was started as ``name`` lives no more; what descends from it may."""
+        """True where the process that was started as ``name`` lives no more; what descends from it may."""
         return self._started[name].poll() is not None
 
     def await_true(self, holds: Callable[[], bool], what: str, timeout_s: float, *needed: str) -> None:
@@ -114,6 +118,31 @@ class Processes:
                 raise ProcessError(f"not within {timeout_s:g} s: {what}; {logs}")
             time.sleep(POLL_S)
 
+    def _members(self, name: str | None) -> list[psutil.Process]:
+        """The live processes that descend from what was started as ``name``, or all of the run."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(*_GONE):
+                mark = process.environ().get(MARK, "")
+                own = mark == f"{self._run}/{name}" if name is not None else mark.startswith(f"{self._run}/")
+                if own and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+    def _kill(self, name: str | None) -> int:
+        """SIGKILL them, again until none is left: one may be born while its siblings are listed."""
+        met = set()
+        deadline = time.monotonic() + END_S
+        while found := self._members(name):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"processes {sorted(each.pid for each in found)} do not end")
+            met |= {process.pid for process in found}
+            for process in found:
+                with contextlib.suppress(*_GONE):
+                    process.kill()
+            psutil.wait_procs(found, timeout=0.5)
+        return len(met)
+
     def log(self, name: str) -> Path:
         """Where a process writes to."""
         return self._folder / f"{name}.log"
@@ -124,10 +153,15 @@ class Processes:
         return " | ".join(logged[-lines:]) or "it logged nothing"
 
 
+def _die_with_parent() -> None:
+    """The kernel ends this process when the one that started it dies, even by SIGKILL."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def outer_environment() -> dict[str, str]:
     """This process's environment without what points to a running stack or cluster, and with this source tree."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("TIDEGATE_", "RAY_"))}
-    root = str(Path(__file__).parents[3])
+    root = str(Path(__file__).parents[2])
     environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environ.get("PYTHONPATH", "")]))
     environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)])
     return environ
