@@ -1,4 +1,4 @@
-"""What travels with a logged model besides its files."""
+"""Data that travels with a logged model besides its files."""
 
 from __future__ import annotations
 

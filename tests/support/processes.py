@@ -144,11 +144,11 @@ class Processes:
         return len(met)
 
     def log(self, name: str) -> Path:
-        """Where a process writes to."""
+        """Returns the log file of a process."""
         return self._folder / f"{name}.log"
 
     def tail(self, name: str, lines: int = 5) -> str:
-        """What it logged last."""
+        """Returns the last lines that a process logged."""
         logged = [line for line in self.log(name).read_text(errors="replace").splitlines() if line.strip()]
         return " | ".join(logged[-lines:]) or "it logged nothing"
 

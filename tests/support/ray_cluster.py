@@ -56,7 +56,7 @@ class Ports:
         return 8000 + self.offset + node
 
     def environment(self, node: int, folder: Path) -> dict[str, str]:
-        """What keeps the proxy of a node apart from those of the others.
+        """Variables that keep the proxy of a node apart from those of the others.
 
         Args:
             folder: of the node's own.
@@ -83,7 +83,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Where the head keeps its tables: Redis or Valkey.
+    """The store of the head's tables: Redis or Valkey.
 
     Attributes:
         address: host:port.
@@ -132,7 +132,7 @@ class RayCluster:
         return f"http://{HOST}:{self._ports.dashboard}"
 
     def client_environment(self) -> dict[str, str]:
-        """What a driver or a command beside the cluster needs."""
+        """Environment of a driver or a command beside the cluster."""
         return {**self._environment, "RAY_ADDRESS": self.address, "RAY_API_SERVER_ADDRESS": self.dashboard_url}
 
     def start_head(self) -> None:
@@ -184,7 +184,7 @@ class RayCluster:
         """
 
         def answers() -> bool:
-            return bool(self._asked("GET", "/api/version"))
+            return bool(self._try_request("GET", "/api/version"))
 
         self._await(answers, "the dashboard answers")
 
@@ -197,7 +197,7 @@ class RayCluster:
         """
 
         def alive() -> bool:
-            found = self._asked("GET", "/api/v0/nodes?detail=1")
+            found = self._try_request("GET", "/api/v0/nodes?detail=1")
             nodes = found["data"]["result"]["result"] if found else []
             alive = [node for node in nodes if node["state"] == "ALIVE"]
             lost = [node for node in alive if node["is_head_node"] and node["start_time_ms"] < 1000 * self._tried_at]
@@ -226,7 +226,7 @@ class RayCluster:
         reply = httpx.request(method, url, json=body, headers=headers, timeout=60, trust_env=False)
         return reply.raise_for_status().json() if reply.content else None
 
-    def _asked(self, method: str, path: str) -> Any:
+    def _try_request(self, method: str, path: str) -> Any:
         try:
             return self.request(method, path)
         except httpx.HTTPError:
@@ -244,7 +244,7 @@ def worker_name(node: int) -> str:
 
 
 def base_environment(outer: Mapping[str, str], token: str) -> dict[str, str]:
-    """What all nodes, drivers and commands of the cluster see."""
+    """Environment of all nodes, drivers and commands of the cluster."""
     return {
         **outer,
         "OMP_NUM_THREADS": "1",

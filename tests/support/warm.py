@@ -9,7 +9,7 @@ from tests.support.process_group import fork_server
 
 
 def run_program(asked: Path, answered: Path, timeout_s: float) -> None:
-    """As :func:`app.training.dryrun.held.run_program`, without the seconds in which a program starts.
+    """Stands in for :func:`app.training.dryrun.held.run_program`, without the seconds in which a program starts.
 
     Raises:
         RuntimeError: the fork, which has said why, ended with another code than 0, or not in time.

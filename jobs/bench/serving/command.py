@@ -47,8 +47,8 @@ Say = Callable[[str], None]
 
 
 @dataclass
-class Found:
-    """What the run has measured so far.
+class Figures:
+    """Figures of the run, filled while it measures.
 
     Attributes:
         refused: server -> why it has no figures, or not all.
@@ -63,7 +63,7 @@ class Found:
 
 def measure(options: argparse.Namespace, console: Console) -> Report:
     """Measure every server that is asked for."""
-    found = Found()
+    found = Figures()
     with Progress(console, every_s=0.0) as progress, tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         _run(options, Path(scratch), found, progress.show)
     summary = rows(found.cells)
@@ -75,7 +75,7 @@ def measure(options: argparse.Namespace, console: Console) -> Report:
         return draw_figure(summary, found.memory)
 
     broken = [
-        f"{each.name}: {each.found:.2f} {each.unit}, at most {each.at_most:.2f}" for each in judged if not each.holds
+        f"{each.name}: {each.found:.2f} {each.unit}, at most {each.at_most:.2f}" for each in judged if not each.is_met
     ]
     broken += [f"{name} has no figures, or not all: {why}" for name, why in found.refused.items()]
     if failed := found.failed + sum(row.failed for row in summary):
@@ -84,7 +84,7 @@ def measure(options: argparse.Namespace, console: Console) -> Report:
         [tables.results(summary)] * bool(summary) + [tables.targets(judged)] * bool(judged),
         {
             "rows": [asdict(row) for row in summary],
-            "verdicts": [{**asdict(each), "holds": each.holds} for each in judged],
+            "verdicts": [{**asdict(each), "holds": each.is_met} for each in judged],
             "cells": [asdict(cell) for cell in found.cells],
             "memory": [asdict(sample) for sample in found.memory],
             "refused": found.refused,
@@ -95,7 +95,7 @@ def measure(options: argparse.Namespace, console: Console) -> Report:
     )
 
 
-def _run(options: argparse.Namespace, scratch: Path, found: Found, say: Say) -> None:
+def _run(options: argparse.Namespace, scratch: Path, found: Figures, say: Say) -> None:
     """Each list of systems is alive together and takes turns; of Ray clusters only one lives at a time."""
     wanted = frozenset(options.only)
     ports = ("--port-offset", str(options.port_offset), "--replicas-port", str(options.replicas_port))
@@ -117,7 +117,7 @@ def _run(options: argparse.Namespace, scratch: Path, found: Found, say: Say) -> 
             _take_turns(arms, options, found, say)
 
 
-def _started(systems: Sequence[System], living: ExitStack, folder: Path, found: Found, say: Say) -> Iterator[Arm]:
+def _started(systems: Sequence[System], living: ExitStack, folder: Path, found: Figures, say: Say) -> Iterator[Arm]:
     for system in systems:
         own = folder / system.name.replace(" ", "-")
         own.mkdir(parents=True)
@@ -131,7 +131,7 @@ def _started(systems: Sequence[System], living: ExitStack, folder: Path, found: 
         yield from arms
 
 
-def _peers(found: Found, say: Say) -> Iterator[System]:
+def _peers(found: Figures, say: Say) -> Iterator[System]:
     for environment, server in ((MLSERVER, mlserver), (KSERVE, kserve)):
         try:
             environment.make(say)
@@ -141,7 +141,7 @@ def _peers(found: Found, say: Say) -> Iterator[System]:
             yield server(environment)
 
 
-def _take_turns(arms: list[Arm], options: argparse.Namespace, found: Found, say: Say) -> None:
+def _take_turns(arms: list[Arm], options: argparse.Namespace, found: Figures, say: Say) -> None:
     order = Order(requests=options.requests, seconds=None if options.requests else options.seconds)
     for turn in range(options.rounds):
         for connections in options.connections:
@@ -157,7 +157,7 @@ def _take_turns(arms: list[Arm], options: argparse.Namespace, found: Found, say:
                     say(f"  {cell.cpu_ms:.2f} CPU-ms, {cell.requests_per_s:,.0f} requests/s, {cell.failed} failed")
 
 
-def _watch(arm: Arm, options: argparse.Namespace, found: Found, say: Say) -> None:
+def _watch(arm: Arm, options: argparse.Namespace, found: Figures, say: Say) -> None:
     every = max(options.memory_requests // 20, 1)
     try:
         found.memory, found.failed = watch(arm, MEMORY_CONNECTIONS, options.memory_requests, every, say)
@@ -165,7 +165,7 @@ def _watch(arm: Arm, options: argparse.Namespace, found: Found, say: Say) -> Non
         found.refused["memory"] = str(error)
 
 
-def _versions(peers: bool, found: Found) -> dict[str, dict[str, str]]:
+def _versions(peers: bool, found: Figures) -> dict[str, dict[str, str]]:
     ours = {name: version(name) for name in PACKAGES}
     made = (each for each in (MLSERVER, KSERVE) if peers and each.requirement not in found.refused)
     return {"here": ours} | {each.requirement: each.versions() for each in made}

@@ -33,7 +33,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What was measured.
+    """The figures of one arm at one number of connections in one turn.
 
     Attributes:
         cpu_ms: CPU milliseconds per request of all processes together, above idle.

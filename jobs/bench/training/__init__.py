@@ -1,1 +1,1 @@
-"""What the engine costs: under Ray Train, beside a loop written by hand, and while it saves."""
+"""The cost of the engine: under Ray Train, beside a loop written by hand, and while it saves."""

@@ -46,8 +46,8 @@ class Finding:
     detail: str
 
     @property
-    def holds(self) -> bool:
-        """Whether the ratio is within its bound."""
+    def is_met(self) -> bool:
+        """True where the ratio is within its bound."""
         return self.at_most is None or self.ratio <= self.at_most
 
 
@@ -72,10 +72,10 @@ def measure(options: argparse.Namespace, console: Console) -> Report:
     return Report(
         [_table(findings), *([_described(found)] if found else [])],
         {
-            "ratios": [{**asdict(each), "holds": each.holds} for each in findings],
+            "ratios": [{**asdict(each), "holds": each.is_met} for each in findings],
             "gpu": asdict(found) if found else None,
         },
-        [f"{each.name}: {each.ratio:.3f}, at most {each.at_most}" for each in findings if not each.holds],
+        [f"{each.name}: {each.ratio:.3f}, at most {each.at_most}" for each in findings if not each.is_met],
     )
 
 
@@ -133,4 +133,4 @@ def _table(findings: list[Finding]) -> Table:
 
 def _described(found: Throughput) -> str:
     share = "" if found.utilisation is None else f", {found.utilisation:.1%} of the device's peak"
-    return f"{found.size} on one {found.device}, bfloat16, compiled: {found.tokens_per_s:,.0f} tokens/s{share}"
+    return f"{found.size} on one {found.device}, bfloat16: {found.tokens_per_s:,.0f} tokens/s{share}"

@@ -30,7 +30,7 @@ WARM_UP, STEPS = 5, 20
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """What one device does. ``utilisation``: model FLOPs over the device's peak, None where that is not known."""
+    """Speed of one device. ``utilisation``: model FLOPs over the device's peak, None where that is not known."""
 
     size: str
     device: str

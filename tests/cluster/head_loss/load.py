@@ -40,7 +40,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What a caller met during a phase.
+    """Counts of the requests of a phase.
 
     Attributes:
         requests: sent.
@@ -89,7 +89,7 @@ class Load:
         for thread in self._threads:
             thread.join(2 * TIMEOUT_S)
 
-    def enter(self, phase: str) -> None:
+    def begin_phase(self, phase: str) -> None:
         """Count what begins from now on under ``phase``."""
         self.phase = phase
 
@@ -119,7 +119,7 @@ class Load:
                 index = next(self._numbers) % DISTINCT
                 phase, started, problems = self.phase, time.monotonic(), []
                 for url in (self._urls[door], self._urls[door - 1]):
-                    problem = _ask(client, url, index)
+                    problem = _problem(client, url, index)
                     if not problem:
                         break
                     problems.append(problem)
@@ -137,8 +137,8 @@ def tally(sent: Sequence[Sent], phase: str) -> Tally:
     )
 
 
-def _ask(client: httpx.Client, url: str, index: int) -> str:
-    """What went wrong; empty when the number came back that should."""
+def _problem(client: httpx.Client, url: str, index: int) -> str:
+    """Returns what went wrong; empty when the right number came back."""
     try:
         reply = client.post(url, json=infer_body(index), headers={"x-sticky-key": f"key-{index}"})
     except httpx.HTTPError as error:

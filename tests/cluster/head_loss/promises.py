@@ -1,11 +1,11 @@
-"""What must hold through the loss of the head."""
+"""Promises that hold through the loss of the head."""
 
 from __future__ import annotations
 
-from tests.cluster.head_loss.scenario import AWAY, STEPS, STEPS_AWAY, Found
+from tests.cluster.head_loss.scenario import AWAY, STEPS, STEPS_AWAY, HeadLoss
 
 
-def broken(found: Found) -> list[str]:
+def broken(found: HeadLoss) -> list[str]:
     """The promises that were not kept, each in a sentence. Pure."""
     killed, back, end = found.steps
     before, after = found.revisions

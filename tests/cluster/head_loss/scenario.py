@@ -48,8 +48,8 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What was measured.
+class HeadLoss:
+    """The findings of one run.
 
     Attributes:
         calls: by phase.
@@ -83,7 +83,7 @@ class Found:
     jobs: dict[str, str] = field(default_factory=dict)
 
 
-def head_loss(ports: Ports, say: Say) -> Found:
+def head_loss(ports: Ports, say: Say) -> HeadLoss:
     """Run it; two minutes on two quiet cores.
 
     Raises:
@@ -102,7 +102,7 @@ class _Scenario:
         self._outer = outer_environment()
         self._cluster = self._prepared()
 
-    def run(self) -> Found:
+    def run(self) -> HeadLoss:
         cluster, say = self._cluster, self._say
         say("starting a head and two worker nodes, the gateway and a version on them")
         on_head, training = self._start()
@@ -110,17 +110,17 @@ class _Scenario:
         replicas = self._replicas()
         doors = [self._ports.door(node) for node in WORKERS]
         with Load(doors, MODEL) as load:
-            load.enter(BEFORE)
+            load.begin_phase(BEFORE)
             load.await_answers(ANSWERS, START_S)
             self._await_step(1)
-            load.enter(AWAY)
+            load.begin_phase(AWAY)
             killed, lost = cluster.kill_head(), time.monotonic()
             step_killed = self._step()
             say(f"killed {killed} processes of the head")
             load.await_answers(ANSWERS, START_S)
             self._await_step(step_killed + STEPS_AWAY)
             step_back = self._step()
-            load.enter(RETURN)
+            load.begin_phase(RETURN)
             back = time.monotonic()
             cluster.start_head()
             cluster.await_head()
@@ -130,7 +130,7 @@ class _Scenario:
             after = self._run("another")
             deploy_s = time.monotonic() - back
             say(f"a further version is deployed {deploy_s:.1f} s after the start")
-            load.enter(AFTER)
+            load.begin_phase(AFTER)
             load.await_answers(ANSWERS, START_S)
             # Ray's job manager on the new head looks after the jobs of the old one from the next submission on.
             stale = self._status(on_head)
@@ -141,7 +141,7 @@ class _Scenario:
             }
             calls = {phase: tally(load.sent, phase) for phase in PHASES}
             problems = [f"{each.phase}: {'; '.join(each.problems)}" for each in load.sent if each.problems]
-        return Found(
+        return HeadLoss(
             calls=calls,
             problems=problems[:10],
             killed=killed,

@@ -43,7 +43,7 @@ class Result:
         """holds, misses or fails."""
         if self.comparison is None:
             return "fails"
-        return "holds" if self.comparison.holds else "misses"
+        return "holds" if self.comparison.agrees else "misses"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -25,13 +25,13 @@ class Comparison:
     norm: float
 
     @property
-    def holds(self) -> bool:
-        """Whether both are within tolerance."""
+    def agrees(self) -> bool:
+        """True where both are within tolerance."""
         return self.loss <= LOSS_TOLERANCE and self.norm <= NORM_TOLERANCE
 
 
 def compare(curve: Curve, reference: Curve) -> Comparison:
-    """How far ``curve`` is from ``reference``; nan counts as infinitely far."""
+    """Returns how far ``curve`` is from ``reference``; nan counts as infinitely far."""
     return Comparison(_worst(curve.losses, reference.losses), _worst(curve.norms, reference.norms))
 
 

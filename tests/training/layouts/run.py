@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What is trained.
+    """The recipe and its data, and how they are trained.
 
     Attributes:
         batch_size: rows per step over all ranks.
@@ -73,7 +73,7 @@ def reference(run: Run) -> Curve:
 
 
 def _balance(run: Run, model: nn.Module) -> Callable[[], None]:
-    """What balances the model's experts after a step. It counts what goes forward: here that happens once."""
+    """Returns what balances the model's experts after a step. It counts tokens forward: here that is once a step."""
     plan = run.recipe.parallel_plan(run.data) if isinstance(run.recipe, ParallelRecipe) else None
     if plan is None or plan.balance is None:
         return lambda: None

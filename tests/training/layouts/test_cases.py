@@ -25,7 +25,7 @@ WANTED = Curve((5.0, 4.0), (2.0, 1.0))
     ],
 )
 def test_verdict(losses: tuple[float, ...], norms: tuple[float, ...], holds: bool) -> None:
-    assert compare(Curve(losses, norms), WANTED).holds is holds
+    assert compare(Curve(losses, norms), WANTED).agrees is holds
 
 
 def test_no_case_is_refused() -> None:

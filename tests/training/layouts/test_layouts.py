@@ -25,7 +25,7 @@ def run() -> Run:
 
 
 @pytest.fixture(scope="module")
-def wanted(run: Run) -> Curve:
+def one_process(run: Run) -> Curve:
     """The same by a plain loop."""
     return reference(run)
 
@@ -48,9 +48,9 @@ def wanted(run: Run) -> Curve:
     ],
     ids=lambda layout: f"{layout} {layout.schedule or ''}".strip(),
 )
-def test_follows_one_process(run: Run, wanted: Curve, layout: ParallelDims) -> None:
-    comparison = compare(measure_layout(run, layout), wanted)
-    assert comparison.holds, comparison
+def test_follows_one_process(run: Run, one_process: Curve, layout: ParallelDims) -> None:
+    comparison = compare(measure_layout(run, layout), one_process)
+    assert comparison.agrees, comparison
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def mixture() -> Run:
 
 
 @pytest.fixture(scope="module")
-def wanted_of_mixture(mixture: Run) -> Curve:
+def one_process_of_mixture(mixture: Run) -> Curve:
     return reference(mixture)
 
 
@@ -75,10 +75,10 @@ def wanted_of_mixture(mixture: Run) -> Curve:
     ids=lambda layout: f"ep={layout.ep} of {layout}",
 )
 def test_experts_of_other_ranks_follow_one_process(
-    mixture: Run, wanted_of_mixture: Curve, layout: ParallelDims
+    mixture: Run, one_process_of_mixture: Curve, layout: ParallelDims
 ) -> None:
-    comparison = compare(measure_layout(mixture, layout), wanted_of_mixture)
-    assert comparison.holds, comparison
+    comparison = compare(measure_layout(mixture, layout), one_process_of_mixture)
+    assert comparison.agrees, comparison
 
 
 @pytest.mark.parametrize(
@@ -90,13 +90,13 @@ def test_a_recipe_without_a_plan_gets_data_parallelism(layout: ParallelDims) -> 
     recipe = TinyRecipe(TinyConfig(dropout=0.0))
     run = Run(recipe, recipe.prepare(), steps=5, batch_size=32, learning_rate=0.01)
     comparison = compare(measure_layout(run, layout), reference(run))
-    assert comparison.holds, comparison
+    assert comparison.agrees, comparison
 
 
-def test_a_run_that_sees_other_rows_is_told_apart(run: Run, wanted: Curve) -> None:
+def test_a_run_that_sees_other_rows_is_told_apart(run: Run, one_process: Curve) -> None:
     """The comparison can fail: the same model, another order of the rows."""
     other = Run(run.recipe, run.data, run.steps, run.batch_size, seed=1)
-    assert not compare(reference(other), wanted).holds
+    assert not compare(reference(other), one_process).agrees
 
 
 def test_a_process_that_fails_ends_the_group(run: Run) -> None:

@@ -133,7 +133,7 @@ def goes_on(run: Run, wanted: Curve, saving: str, loading: str, tmp_path: Path) 
         parts.append(in_processes(layout.workers, work)[0])
     found = Curve(parts[0].losses + parts[1].losses, parts[0].norms + parts[1].norms)
     comparison = compare(found, wanted)
-    assert comparison.holds, comparison
+    assert comparison.agrees, comparison
     assert [metadata.step for metadata in folder.complete()] == [SAVED_AT, STEPS]
     model = run.recipe.build(run.data)
     load_whole(folder, STEPS, model)

@@ -19,7 +19,7 @@ from tests.releases.judge.simulation.samples import Counts, Samples
 ALPHA = 0.05
 MINUTE = 60
 FAILED_CHECKS = 5
-MOST_ERRORS = 0.02
+MAX_ERROR_RATE = 0.02
 """A check fails above it: twice the champion's rate. At Flagger's usual 99 % of success the champion itself would
 fail every other check."""
 Z = NormalDist().inv_cdf(1 - ALPHA)
@@ -73,7 +73,7 @@ def z_test(samples: Samples) -> Floats:
 def failed_checks(samples: Samples) -> Floats:
     """Flagger's way: once a minute the challenger's error rate of that minute; the fifth failure is one too many."""
     bad, n = _per_minute(samples.bad_challenger), _per_minute(samples.n_challenger)
-    return MINUTE * _first((bad > MOST_ERRORS * n).cumsum(0) >= FAILED_CHECKS)
+    return MINUTE * _first((bad > MAX_ERROR_RATE * n).cumsum(0) >= FAILED_CHECKS)
 
 
 def mann_whitney(samples: Samples) -> Floats:

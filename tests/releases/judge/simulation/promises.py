@@ -1,4 +1,4 @@
-"""What the judge promises, and whether the simulation bears it out. Pure."""
+"""The judge's promises, held against the simulation. Pure."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Cell:
 
     @property
     def releases(self) -> int:
-        """How many."""
+        """Number of releases."""
         return len(self.seconds[JUDGE])
 
     def taken_back(self, method: str) -> int:
-        """How many were."""
+        """Number of releases that were rolled back."""
         return int(np.isfinite(self.seconds[method]).sum())
 
     def median_s(self, method: str) -> float:
@@ -65,7 +65,7 @@ class Cell:
 
     @property
     def broken(self) -> str | None:
-        """Why the promise is, as a sentence; None where it holds."""
+        """Sentence that says why the promise is broken; None where it holds."""
         scenario = self.scenario
         if scenario.errors is None:
             count = self.taken_back(JUDGE)

@@ -18,7 +18,7 @@ ERRORS = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """What many releases saw, all of them for the same number of seconds."""
+    """Requests of many releases, all of them for the same number of seconds."""
 
     n_challenger: Counts
     n_champion: Counts
@@ -42,12 +42,12 @@ class Scenario:
 
     @property
     def weight_text(self) -> str:
-        """As it is shown."""
+        """The weights as text, in percent."""
         return ", ".join(f"{100 * weight:g}" for weight in self.weights) + " %"
 
     @property
     def base_text(self) -> str:
-        """As it is shown."""
+        """The champion's error rate as text."""
         return "0.5 to 3 %" if self.drifts else f"{100 * ERRORS:g} %"
 
 

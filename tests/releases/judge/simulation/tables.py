@@ -8,13 +8,13 @@ from typing import Any
 
 from rich.table import Table
 
-from tests.releases.judge.simulation.methods import ALPHA, FAILED_CHECKS, JUDGE, METHODS, MOST_ERRORS
+from tests.releases.judge.simulation.methods import ALPHA, FAILED_CHECKS, JUDGE, MAX_ERROR_RATE, METHODS
 from tests.releases.judge.simulation.promises import CHANCE, PROMISED_S, Cell
 from tests.releases.judge.simulation.samples import ERRORS, REQUESTS_PER_S, SECONDS
 
 BESIDE = (
-    f"{FAILED_CHECKS} failed checks: minutes in which more than {100 * MOST_ERRORS:g} % of the challenger's requests "
-    "fail (Flagger's way). Mann-Whitney: on the error rates of the minutes, at the end (Kayenta's way)"
+    f"{FAILED_CHECKS} failed checks: minutes in which more than {100 * MAX_ERROR_RATE:g} % of the challenger's "
+    "requests fail (Flagger's way). Mann-Whitney: on the error rates of the minutes, at the end (Kayenta's way)"
 )
 
 
