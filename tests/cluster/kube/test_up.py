@@ -242,7 +242,7 @@ def test_diff_has_the_exit_codes_of_kubectl(call: Call, capsys: pytest.CaptureFi
     assert call("diff", "OVERLAY", exchanges=other) == 1
     assert capsys.readouterr().out.splitlines()[:6] == [
         "--- live/demo/ConfigMap/settings",
-        "+++ wanted/demo/ConfigMap/settings",
+        "+++ desired/demo/ConfigMap/settings",
         "@@ -1,6 +1,6 @@",
         " apiVersion: v1",
         " data:",
