@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Annotated, TextIO
 
+import typer
 from rich.console import Console
 
-from cluster.kube.cli import Verbs, add_access, run
 from cluster.kube.connection import connect, namespace_of, platform_namespace
 from cluster.kube.errors import ApiError, KubeError, MissingKindError, PermissionDeniedError
 from cluster.kube.manifest import Key, Object, key_of
 from cluster.kube.observer import Kind, Observer
+from cluster.kube.options import Access, Context, Kubeconfig, Namespace, Sets, errors_as_json
 from cluster.kube.reader import Reader
 from cluster.kube.render import render
 from cluster.kube.snapshot import EVENTS, POD, Snapshot
 from cluster.kube.status_report import StatusReport, headline, lines, status_report, view
-from cluster.kube.verbs.render import add_sets
 
 NEEDED = (
     ("ray.io/v1", "RayService"),
@@ -52,53 +51,50 @@ WHERE_THERE = (
 TICK_S = 30.0
 WATCH_S = 30 * 86_400.0
 
-DESCRIPTION = """\
-Show one table: each object, Ray group, Serve application and pod that is not ready, with its state and the reason
-(from its conditions and warnings), errors first, and the warnings of the last hour. A Ray worker that runs and lacks
-only a Serve proxy, as one that trains, counts as ready.
-
-Without OVERLAY these are the objects with the label app.kubernetes.io/part-of=tidegate and what the operator has made
-of them; with OVERLAY the objects of these manifests, also those that are missing. The exit status is 0 only if all
-are ready; jobs (RayJob, Workload) are shown and not counted. An optional kind that the account may not see, such as
-Gateway or Event, is named and not counted, but an object of OVERLAY that cannot be seen is. --watch repeats it until
-Ctrl-C: on a terminal the table after each change, elsewhere the lines that have changed.
-"""
+app = typer.Typer(add_completion=False)
 
 
-def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    """Add the verb."""
-    parser = verbs.add_parser(
-        "status",
-        help="show how everything is, and why it is not ready",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("overlay", nargs="?", metavar="OVERLAY", help="only what these manifests hold")
-    parser.add_argument("--watch", action="store_true", help="follow changes until Ctrl-C")
-    parser.add_argument(
-        "--json", action="store_true", help="one JSON object, with --watch one a line for each change"
-    )
-    add_sets(parser)
-    add_access(parser)
-    parser.set_defaults(run=lambda options: run(_status, options))
+@app.command()
+def status(
+    overlay: Annotated[str | None, typer.Argument(help="Only what these manifests hold.", show_default=False)] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat it at each change until Ctrl-C.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object; with --watch one a line for each change.")
+    ] = False,
+    sets: Sets = [],  # noqa: B006  (typer copies it)
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    namespace: Namespace = None,
+) -> int:
+    """Show how everything is, and why it is not ready.
+
+    One table: each object, Ray group, Serve application and pod that is not ready, with its state and the reason
+    (from its conditions and warnings), errors first, and the warnings of the last hour. A Ray worker that runs and
+    lacks only a Serve proxy, as one that trains, counts as ready.
+
+    Without OVERLAY these are the objects with the label app.kubernetes.io/part-of=tidegate and what the operator has
+    made of them; with OVERLAY the objects of these manifests, also those that are missing. The exit code is 0 only if
+    all are ready; jobs (RayJob, Workload) are shown and not counted. An optional kind that the account may not see,
+    such as Gateway or Event, is named and not counted, but an object of OVERLAY that cannot be seen is. --watch shows
+    the table after each change on a terminal, and elsewhere the lines that have changed.
+    """
+    access = Access(kubeconfig, context, namespace)
+    with errors_as_json(as_json):
+        kube = connect(kubeconfig, context)
+        where = namespace_of(access) if overlay else platform_namespace(kube, access)
+        keys = _keys(kube.is_namespaced, render(overlay, sets, namespace), where) if overlay else None
+        # Where the manifests say where they are, their pods are there, too, whatever the context's namespace is.
+        where = next((key.namespace for key in keys or () if key.namespace), where)
+        if watch:
+            return watch_status(kube, where, keys, as_json=as_json)
+        report = observe_once(kube, where, keys)
+        show(report, kube.server, as_json=as_json)
+        return 0 if report.ready else 1
 
 
-def _status(options: argparse.Namespace) -> int:
-    kube = connect(options.kubeconfig, options.context)
-    namespace = namespace_of(options) if options.overlay else platform_namespace(kube, options)
-    keys = _keys(kube.is_namespaced, options, namespace) if options.overlay else None
-    # Where the manifests say where they are, their pods are there, too, whatever the context's namespace is.
-    namespace = next((key.namespace for key in keys or () if key.namespace), namespace)
-    if options.watch:
-        return watch_status(kube, namespace, keys, as_json=options.json)
-    report = observe_once(kube, namespace, keys)
-    show(report, kube.server, as_json=options.json)
-    return 0 if report.ready else 1
-
-
-def _keys(is_namespaced: Callable[[str, str], bool], options: argparse.Namespace, namespace: str) -> list[Key]:
+def _keys(is_namespaced: Callable[[str, str], bool], objects: list[Object], namespace: str) -> list[Key]:
     keys = []
-    for obj in render(options.overlay, options.sets, options.namespace):
+    for obj in objects:
         key = key_of(obj)
         try:
             namespaced = is_namespaced(key.api_version, key.kind)

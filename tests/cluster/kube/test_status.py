@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import threading
@@ -18,6 +17,7 @@ from cluster.kube.snapshot import PART_OF, Snapshot
 from cluster.kube.status_report import Row, StatusReport, status_report
 from cluster.kube.verbs import status
 from cluster.kube.verbs.status import observe_once, show, watch_status
+from tests.cluster.kube.conftest import tidegate_kube
 from tests.cluster.kube.recorded import Recorded, snapshot_at
 from tests.cluster.kube.test_readiness import CLUSTER, NOW, RUNNING, cluster_with, ray_pod
 
@@ -197,11 +197,8 @@ def test_manifests_are_looked_for_where_they_are_and_not_where_the_context_is(
     monkeypatch.setattr(status, "platform_namespace", lambda *_: "where-the-context-is")
     monkeypatch.setattr(status, "render", lambda *_: objects)
     monkeypatch.setattr(status, "observe_once", observe)
-    parser = argparse.ArgumentParser()
-    status.add_parser(parser.add_subparsers())
     for argv in (["status", "dev"], ["status"]):
-        options = parser.parse_args(argv)
-        options.run(options)
+        tidegate_kube(*argv)
     assert looked == ["tidegate", "where-the-context-is"]
 
 

@@ -20,7 +20,7 @@ class Unknown:
     why: str
 
 
-def ask(question: Callable[[], T]) -> T | Unknown:
+def answer_to(question: Callable[[], T]) -> T | Unknown:
     """Returns the answer, or ``Unknown`` where the server refuses it; ``UnauthenticatedError`` is raised."""
     try:
         return question()

@@ -1,21 +1,19 @@
-"""``python -m jobs.train --dry-run``: what a run would be and need. No cluster, no registry, no device."""
+"""The dry run of a training: mesh, batch, parameters and memory, without a cluster, a registry or a device."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
+from app.terminal import console, table
 from app.training.config.parallel_dims import DIMENSIONS, Device, ParallelDims
 from app.training.config.train_config import ConfigError, TrainConfig
 from app.training.config.validation import batch_plan
 from app.training.config.world_sizes import check_early, layouts
 from app.training.dryrun import Estimate, estimate, memory_errors
 from app.training.recipe import Data, ParallelPlan, ParallelRecipe, Recipe, row_count
-
-WIDTH = 100
 
 
 def dry_run(config: TrainConfig, recipe: Recipe) -> None:
@@ -39,12 +37,12 @@ def dry_run(config: TrainConfig, recipe: Recipe) -> None:
     # A memory limit is one for every size that the run may have; fewer workers share less.
     sizes = (most,) if config.device_memory_gib is None else tuple(possible)
     found = {size: estimate(recipe, data, possible[size], config.batch_size, device) for size in sizes}
-    console = Console(width=WIDTH)
+    screen = console()
     if len(possible) > 1:
-        console.print(_sizes(possible), "\n")
+        screen.print(_sizes(possible), "\n")
     for line in _facts(config, device, data, plan, found[most]):
-        console.print(line, highlight=False)
-    console.print("", _table(found[most]), sep="\n")
+        screen.print(line)
+    screen.print("", _ranks(found[most]), sep="\n")
     _check_memory(config, found)
 
 
@@ -54,16 +52,16 @@ def _print_servers(config: TrainConfig, recipe: Recipe) -> None:
     with torch.device("meta"):
         parameters = sum(parameter.numel() for parameter in recipe.build(data).parameters())
     servers = config.parameter_server.servers
-    console = Console(width=WIDTH)
-    console.print(
+    screen = console()
+    screen.print(
         f"strategy    {config.max_workers} workers, {servers} parameter servers, {config.parameter_server.mode}"
     )
-    console.print(f"parameters  {parameters:,}")
-    console.print(
+    screen.print(f"parameters  {parameters:,}")
+    screen.print(
         f"batch       {config.batch_size} rows a step: {config.batch_size // config.max_workers} on each worker"
     )
-    console.print(f"server      {_size(12 * -(-parameters // servers))} for weights and optimizer, gradients besides")
-    console.print(f"worker      {_size(8 * parameters)} for weights and gradients, activations besides")
+    screen.print(f"server      {_size(12 * -(-parameters // servers))} for weights and optimizer, gradients besides")
+    screen.print(f"worker      {_size(8 * parameters)} for weights and gradients, activations besides")
 
 
 def _check_memory(config: TrainConfig, found: Mapping[int, Estimate]) -> None:
@@ -101,22 +99,21 @@ def _facts(
 
 
 def _sizes(possible: Mapping[int, ParallelDims]) -> Table:
-    table = Table("workers", "layout", "accumulation", box=None, pad_edge=False)
+    shown = table("workers", "layout", "accumulation")
     for workers, layout in possible.items():
-        table.add_row(str(workers), str(layout), str(layout.accumulation))
-    return table
+        shown.add_row(str(workers), str(layout), str(layout.accumulation))
+    return shown
 
 
-def _table(found: Estimate) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for title in ("rank", "stages", "parameters", "gradients", "optimizer", "≈ activations", "≈ gathered", "≈ sum"):
-        table.add_column(title, justify="right")
+def _ranks(found: Estimate) -> Table:
+    titles = ("rank", "stages", "parameters", "gradients", "optimizer", "≈ activations", "≈ gathered", "≈ sum")
+    shown = table(*titles, right=titles)
     for rank in found.ranks:
         sizes = (rank.parameters, rank.gradients, rank.optimizer, rank.activations, rank.gathered, rank.total)
-        table.add_row(str(rank.rank), ", ".join(map(str, rank.stages)), *map(_size, sizes))
-    return table
+        shown.add_row(str(rank.rank), ", ".join(map(str, rank.stages)), *map(_size, sizes))
+    return shown
 
 
 def _size(count: int) -> str:
-    """Bytes as a person reads them."""
+    """Returns bytes as text in GiB or MiB."""
     return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.2f} MiB"

@@ -1,4 +1,4 @@
-"""What a new version must show on the held-out rows before it may meet anybody. Pure."""
+"""The bounds that a new version must keep on the held-out rows before it is released. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class OfflineGate:
     """``METRIC>=BOUND`` or ``METRIC<=BOUND``.
 
     Attributes:
-        relative: whether the bound counts from the champion's value.
+        relative: the bound counts from the champion's value.
         bound: the number, or what is added to the champion's value.
     """
 
@@ -28,17 +28,17 @@ class OfflineGate:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Whether a gate lets the version through, and the figures in words."""
+    """The verdict of a gate, and the figures in a sentence."""
 
     passed: bool
-    said: str
+    sentence: str
 
 
 def parse(text: str) -> OfflineGate:
     """A gate from text such as ``auc>=champion-0.005`` or ``brier<=0.2``.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is no gate; says what is accepted.
     """
     found = _GATE.fullmatch(text)
     try:
@@ -54,7 +54,7 @@ def parse(text: str) -> OfflineGate:
 
 
 def check(gate: OfflineGate, challenger: Mapping[str, float], champion: Mapping[str, float] | None) -> Outcome:
-    """Whether a version passes.
+    """Returns the outcome for a version.
 
     Args:
         challenger, champion: metric -> value, as logged; None: the model has no champion, and then a relative gate
