@@ -1,4 +1,4 @@
-"""The route tables as a front. A change of weights answers once every gateway replica follows, so it has no deadline."""
+"""The route tables as a front. A change of weights has no deadline: it answers once every gateway replica follows."""
 
 from __future__ import annotations
 
