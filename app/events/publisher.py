@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic
 
-from app.events.event_log import EventLog, EventLogError, R
+from app.events.event_log import EventLogError, EventWriter, R
 from app.periodic import Periodic
 from app.settings import EventSettings
 
@@ -48,12 +48,12 @@ class PublisherStats:
 
 
 class Publisher(Generic[R]):
-    """One replica's way to the event log. All methods belong to one event loop.
+    """The way of one process's records to the event log. All methods belong to one event loop.
 
     While the log is away the newest records are kept, up to ``settings.buffer`` and the batch on its way.
     """
 
-    def __init__(self, event_log: EventLog[R], settings: EventSettings) -> None:
+    def __init__(self, event_log: EventWriter[R], settings: EventSettings) -> None:
         self._log = event_log
         self._batch_size = settings.batch
         self._flush_s = settings.flush_s

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from functools import partial
 
-from app.events import Publisher, connect_events, connect_labels
+from app.events import Publisher, connect_sink
 from app.features import OnlineStore
 from app.features.online import now_us
 from app.features.tracking import TrackedRows
@@ -17,16 +17,17 @@ from app.gateway.access.rate_limit import RateLimiter
 from app.gateway.feedback.ingestion import Feedback
 from app.gateway.inference.dataplane import DataPlane
 from app.gateway.inference.feature_lookup import FeatureLookup
-from app.gateway.inference.version_backends import Versions
+from app.gateway.inference.version_backends import VersionBackends
 from app.gateway.prediction_cache import PredictionCache
+from app.gateway.request_attributes import ATTRIBUTES
 from app.gateway.shadow import Mirror, Observer
-from app.gateway.telemetry.prediction_log import Records
+from app.gateway.telemetry.prediction_log import PredictionLog
 from app.gateway.telemetry.reporter import Reporter
 from app.monitoring.samples import LossBuffer, SampleWriter
 from app.redis_client import connect
 from app.routing.route_store import RouteStore, RouteWatch
 from app.settings import Settings
-from app.web.keys import Door, KeyWatch, Scope
+from app.web.keys import Authenticator, KeyWatch, Scope
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ LAST_EVENTS_S = 5.0
 """Time a replica that ends has for the events it still holds, seconds."""
 
 
-class Parts:
+class GatewayReplica:
     """What answers requests, apart from the protocols.
 
     Args:
@@ -45,15 +46,15 @@ class Parts:
 
     def __init__(self, settings: Settings, replica: str) -> None:
         self.settings = settings
+        self.attributes = ATTRIBUTES
         self.store = RouteStore(connect(settings.redis))
         self.watch = RouteWatch(connect(settings.redis), settings.routing.refresh_s)
-        self.versions = Versions(settings, replica)
+        self.versions = VersionBackends(settings, replica)
         self._keys = KeyWatch(connect(settings.redis), settings.routing.refresh_s)
         self._limiter = RateLimiter(connect(settings.redis), settings.gateway.min_replicas)
-        self._events = connect_events(settings)
-        self._publisher = Publisher(self._events, settings.events)
-        self._labels = connect_labels(settings)
-        self.feedback = Feedback(self._labels, settings, now_us)
+        self._events = connect_sink(settings)
+        self._publisher = Publisher(self._events.predictions, settings.events)
+        self.feedback = Feedback(self._events.labels, settings, now_us)
         self._redis = connect(settings.redis)
         features = settings.features
         self._tracked = (
@@ -69,7 +70,7 @@ class Parts:
                 mget=self._tracked.mget if self._tracked is not None else None,
             )
         )
-        records = Records(self._publisher, now_us)
+        records = PredictionLog(self._publisher, now_us)
         losses = LossBuffer(settings.samples.held_ticks)
         self._samples = SampleWriter(losses, self._redis, replica, settings.samples, settings.redis.timeout_s)
         self._mirror = Mirror(
@@ -86,7 +87,7 @@ class Parts:
             self._mirror,
         )
         self.admission = Admission(
-            Door(
+            Authenticator(
                 self._keys.keys,
                 lambda: self._keys.age_s is not None,
                 settings.gateway.admin_key_hash,
@@ -143,7 +144,6 @@ class Parts:
         await self._reporter.stop()
         await asyncio.gather(self._publisher.stop(LAST_EVENTS_S), self.feedback.stop(LAST_EVENTS_S))
         await self._events.close()
-        await self._labels.close()
         if self._tracked is not None:
             await self._tracked.stop()
         await self._cache.stop()

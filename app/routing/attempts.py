@@ -36,12 +36,12 @@ class ModelRaisedError(VersionFailedError, ModelError):
     """The model's own code raised: asking the same version again would raise again."""
 
 
-TOGETHER = 0.25
+CORRELATED_TIMEOUT_FRACTION = 0.25
 """Timeouts of one version within this share of an attempt's time are one failure."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked(Generic[T]):
+class AttemptResult(Generic[T]):
     """What one attempt gave, and whether the version itself was asked for it (it may have been remembered)."""
 
     value: T
@@ -49,7 +49,7 @@ class Asked(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
+class VersionAnswer(Generic[T]):
     """A reply, and who gave it."""
 
     version: str
@@ -85,8 +85,8 @@ class Attempts:
             self._timed_out.pop(version, None)
 
     async def call(
-        self, ranked: Sequence[str], ask: Callable[[str], Awaitable[Asked[T]]], failed: list[str]
-    ) -> Answer[T]:
+        self, ranked: Sequence[str], attempt_at: Callable[[str], Awaitable[AttemptResult[T]]], failed: list[str]
+    ) -> VersionAnswer[T]:
         """Ask versions in the order ``ranked`` until one answers.
 
         An attempt ends after ``attempt_timeout_s``, all of them after ``deadline_s``. The next attempt goes to
@@ -115,7 +115,7 @@ class Attempts:
                 break
             try:
                 async with asyncio.timeout(min(left, self.settings.attempt_timeout_s)):
-                    asked = await ask(version)
+                    result = await attempt_at(version)
             except TimeoutError:
                 error = VersionTimedOutError(f"version {version} did not answer in time")
             except ModelRaisedError as failure:
@@ -127,13 +127,13 @@ class Attempts:
             except VersionFailedError as failure:
                 error = failure
             else:
-                if asked.of_version:
+                if result.of_version:
                     self.breaker(version).succeeded()
                 else:
                     self.breaker(version).not_asked(self.clock())
                 for broken in dead:  # this one could answer, so it was not the request's fault
                     self.breaker(broken).failed(self.clock())
-                return Answer(version, asked.value)
+                return VersionAnswer(version, result.value)
             failed.append(version)
             if self._counts(version, error):
                 self.breaker(version).failed(self.clock())
@@ -147,7 +147,10 @@ class Attempts:
         self._counted[version] = error
         if isinstance(error, VersionTimedOutError):
             now = self.clock()
-            if now - self._timed_out.get(version, -math.inf) < self.settings.attempt_timeout_s * TOGETHER:
+            if (
+                now - self._timed_out.get(version, -math.inf)
+                < self.settings.attempt_timeout_s * CORRELATED_TIMEOUT_FRACTION
+            ):
                 return False
             self._timed_out[version] = now
         return True

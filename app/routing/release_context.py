@@ -33,7 +33,7 @@ class OutputLoss:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class ReleaseContext:
     """One release's.
 
     Attributes:

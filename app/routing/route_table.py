@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
+from msgspec import structs
 
 from app.errors import FailedPreconditionError, InvalidArgumentError
-from app.routing.release_context import Trial
+from app.routing.release_context import ReleaseContext
 
 Placement = Literal["dedicated", "inline"]
 
@@ -27,7 +28,7 @@ class RouteError(InvalidArgumentError, ValueError):
     """A change of the route table that cannot be honoured; the message says what would be."""
 
 
-class UnderWayError(FailedPreconditionError, RouteError):
+class ReleaseUnderWayError(FailedPreconditionError, RouteError):
     """A change that would interfere with a release."""
 
 
@@ -47,9 +48,9 @@ class Route:
     placement: Placement = "dedicated"
 
 
-@dataclass(frozen=True, slots=True)
-class RouteTable:
-    """What every gateway replica follows for one model.
+class RouteTable(msgspec.Struct, frozen=True, rename={"release_context": "trial"}):
+    """The routes of one model, which every gateway replica follows. Stored as JSON under these names, but ``trial``
+    for ``release_context``.
 
     Attributes:
         model: the registered model's name.
@@ -66,7 +67,7 @@ class RouteTable:
     salt: str
     entity: str | None = None
     routes: tuple[Route, ...] = ()
-    trial: Trial | None = None
+    release_context: ReleaseContext | None = None
     fence: int = 0
 
     @property
@@ -162,10 +163,15 @@ def without_version(table: RouteTable, version: str, now_ms: int) -> RouteTable:
 
     Raises:
         RouteError: the version is not there, or still has weight.
-        UnderWayError: it is part of a release.
+        ReleaseUnderWayError: it is part of a release.
     """
-    if table.trial is not None and version in (table.trial.champion, table.trial.challenger):
-        raise UnderWayError(f"version {version} of {table.model} is part of {_under_way(table.trial)}")
+    if table.release_context is not None and version in (
+        table.release_context.champion,
+        table.release_context.challenger,
+    ):
+        raise ReleaseUnderWayError(
+            f"version {version} of {table.model} is part of {_under_way(table.release_context)}"
+        )
     weight = table.weights.get(_known(table, version), 0.0)
     if weight > 0:
         others = ", ".join(v for v in table.weights if v != version) or "none"
@@ -178,7 +184,7 @@ def without_version(table: RouteTable, version: str, now_ms: int) -> RouteTable:
 
 def with_entity(table: RouteTable, entity: str, now_ms: int) -> RouteTable:
     """The table with another sticky column; empty for none."""
-    return replace(_changed(table, now_ms, table.routes), entity=entity or None)
+    return structs.replace(_changed(table, now_ms, table.routes), entity=entity or None)
 
 
 def with_weights(table: RouteTable, weights: Mapping[str, float], now_ms: int) -> RouteTable:
@@ -187,15 +193,15 @@ def with_weights(table: RouteTable, weights: Mapping[str, float], now_ms: int) -
     Raises:
         RouteError: a version is not deployed, a weight is outside 0 to 1, or the weights neither sum to 1 nor are
             all 0 (which takes the model out of service).
-        UnderWayError: a release is under way.
+        ReleaseUnderWayError: a release is under way.
     """
-    if table.trial is not None:
-        raise UnderWayError(f"the weights of {table.model} are those of {_under_way(table.trial)}")
+    if table.release_context is not None:
+        raise ReleaseUnderWayError(f"the weights of {table.model} are those of {_under_way(table.release_context)}")
     return _changed(table, now_ms, _weighed(table, weights))
 
 
-def with_trial(
-    table: RouteTable, weights: Mapping[str, float], trial: Trial | None, fence: int, now_ms: int
+def with_release_context(
+    table: RouteTable, weights: Mapping[str, float], release_context: ReleaseContext | None, fence: int, now_ms: int
 ) -> RouteTable:
     """The table as a release wants it: weights and trial at once; no trial at its end.
 
@@ -204,13 +210,18 @@ def with_trial(
 
     Raises:
         RouteError: as ``with_weights``, or a newer controller has written.
-        UnderWayError: another release is under way.
+        ReleaseUnderWayError: another release is under way.
     """
     if fence < table.fence:
         raise RouteError(f"fencing token {fence} is older than {table.fence}: another controller has taken over")
-    if table.trial is not None and trial is not None and table.trial.release != trial.release:
-        raise UnderWayError(f"the weights of {table.model} are those of {_under_way(table.trial)}")
-    return replace(_changed(table, now_ms, _weighed(table, weights)), trial=trial, fence=fence)
+    if (
+        table.release_context is not None
+        and release_context is not None
+        and table.release_context.release != release_context.release
+    ):
+        raise ReleaseUnderWayError(f"the weights of {table.model} are those of {_under_way(table.release_context)}")
+    changed = _changed(table, now_ms, _weighed(table, weights))
+    return structs.replace(changed, release_context=release_context, fence=fence)
 
 
 def _weighed(table: RouteTable, weights: Mapping[str, float]) -> list[Route]:
@@ -229,8 +240,8 @@ def _weighed(table: RouteTable, weights: Mapping[str, float]) -> list[Route]:
     return [replace(route, weight=float(weights.get(route.version, 0.0))) for route in table.routes]
 
 
-def _under_way(trial: Trial) -> str:
-    return f"release {trial.release}, which is under way; cancel it first: POST /releases/{trial.release}/cancel"
+def _under_way(context: ReleaseContext) -> str:
+    return f"release {context.release}, which is under way; cancel it first: POST /releases/{context.release}/cancel"
 
 
 def _known(table: RouteTable, version: str) -> str:
@@ -238,4 +249,4 @@ def _known(table: RouteTable, version: str) -> str:
 
 
 def _changed(table: RouteTable, now_ms: int, routes: Iterable[Route]) -> RouteTable:
-    return replace(table, revision=max(table.revision + 1, now_ms), routes=tuple(routes))
+    return structs.replace(table, revision=max(table.revision + 1, now_ms), routes=tuple(routes))

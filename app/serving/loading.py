@@ -11,8 +11,8 @@ from types import ModuleType
 
 from app.registry import RegistryError, connect, download, load
 from app.serving.batch import VersionMetadata, metadata_of
-from app.serving.deploy import settings_of
 from app.serving.scorer import Scorer
+from app.serving.serving_entry import serving_settings
 from app.settings import Settings
 
 CODE = "code"
@@ -36,7 +36,7 @@ def load_scorer(settings: Settings, model: str, version: str, folder: Path) -> t
     """
     with _one_at_a_time:
         client = connect(settings.mlflow)
-        served = settings_of(client, model, settings.serving)
+        served = serving_settings(client, model, version, settings.serving)
         files = download(client, model, version, folder)
         with _own_modules(files / CODE):
             scorer = Scorer(load(client, model, version, files))

@@ -19,6 +19,12 @@ if TYPE_CHECKING:  # every worker imports this module, and needs neither MLflow 
 Columns = Mapping[str, NDArray[Any]]
 """Named arrays that share their first dimension (rows)."""
 
+
+def row_count(columns: Columns) -> int:
+    """Returns the number of rows that ``columns`` share."""
+    return len(next(iter(columns.values())))
+
+
 Balance = Callable[[nn.Module, Mapping[str, Tensor]], None]
 """Changes a model, or a pipeline stage of it, in place by its experts' loads: how many tokens each expert got of a
 step's global batch, (experts,), int64, by name as in ``ParallelPlan.experts``."""

@@ -24,6 +24,7 @@ from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
 from cluster.kube.api import Kube
 from cluster.kube.errors import MissingKindError, PermissionDeniedError, UnreachableError, UsageError
 from cluster.kube.manifest import Key
+from cluster.kube.options import Access
 from cluster.kube.reader import Reader
 
 DEFAULT_NAMESPACE = "tidegate"
@@ -62,17 +63,17 @@ def connect(
     return Kube(client, warn=warn)
 
 
-def namespace_of(options: argparse.Namespace) -> str:
+def namespace_of(access: Access | argparse.Namespace) -> str:
     """``-n``, else the context's namespace, else the pod's own, else ``tidegate``.
 
     Raises:
         UsageError: as ``connect`` does; a machine without any kubeconfig is no error here.
     """
-    if options.namespace:
-        return str(options.namespace)
-    files = _files(options.kubeconfig)
-    if files or options.kubeconfig is not None or options.context is not None:
-        config, name = _context(files, options.kubeconfig, options.context)
+    if access.namespace:
+        return str(access.namespace)
+    files = _files(access.kubeconfig)
+    if files or access.kubeconfig is not None or access.context is not None:
+        config, name = _context(files, access.kubeconfig, access.context)
         found = _named(config, "contexts", name).get("context") or {}
         return str(found.get("namespace") or DEFAULT_NAMESPACE)
     if _in_pod() and (_ACCOUNT / "namespace").is_file():
@@ -80,14 +81,14 @@ def namespace_of(options: argparse.Namespace) -> str:
     return DEFAULT_NAMESPACE
 
 
-def platform_namespace(kube: Reader, options: argparse.Namespace, service: str = SERVICE) -> str:
+def platform_namespace(kube: Reader, access: Access | argparse.Namespace, service: str = SERVICE) -> str:
     """As :func:`namespace_of`; without ``-n``, ``tidegate`` where only that one has the RayService.
 
     The manifests put the platform there, whatever the context says; a verb without them cannot know it. Where
     the look is refused it changes nothing.
     """
-    namespace = namespace_of(options)
-    if options.namespace or namespace == DEFAULT_NAMESPACE:
+    namespace = namespace_of(access)
+    if access.namespace or namespace == DEFAULT_NAMESPACE:
         return namespace
     here, there = (Key("ray.io/v1", "RayService", service, each) for each in (namespace, DEFAULT_NAMESPACE))
     try:

@@ -32,7 +32,7 @@ def check_driver(job: Object, service: Object) -> None:
     why = f"of its groups only {names} has it, with maxReplicas 0" if names else "none of its groups has it"
     raise UsageError(
         f"the job would never start: its driver asks for {text}, which no pod of {key_of(service)} may have: {why}\n"
-        "  where training goes through Kueue (overlay kueue): python -m cluster up kueue-training-job makes a run "
+        "  where training goes through Kueue (overlay kueue): tidegate kube up kueue-training-job makes a run "
         "with a cluster of its own\n"
         "  elsewhere: raise the group's maxReplicas in the manifests"
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.events import EventLogError, LogEntry, Prediction, Publisher
+from app.events import EventLogError, Prediction, Publisher
 from app.events import publisher as module
 from app.settings import EventSettings
 from tests.events.support import prediction
@@ -30,9 +30,6 @@ class Log:
         if self.away:
             raise EventLogError("away")
         return self.refuses
-
-    async def read(self, model: str, after: str, count: int, wait_s: float) -> list[LogEntry[Prediction]]:
-        raise NotImplementedError
 
 
 @pytest.fixture(autouse=True)

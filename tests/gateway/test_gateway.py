@@ -17,14 +17,14 @@ import pytest
 from mlflow import MlflowClient
 from ray.util.state import list_actors
 
-from app.events import Prediction, connect_events
+from app.events import Prediction, connect_sink
 from app.monitoring.samples import SampleStore
 from app.monitoring.sums import Sums
 from app.releases.control.deployment import bring_up, take_down
 from app.routing.readback import Followed, await_followed, gateway_handle
-from app.routing.release_context import OutputMatch, Trial
+from app.routing.release_context import OutputMatch, ReleaseContext
 from app.routing.route_store import RouteStore, connect
-from app.routing.route_table import RouteError, new_table, with_trial, with_version, with_weights
+from app.routing.route_table import RouteError, new_table, with_release_context, with_version, with_weights
 from app.serving.deploy import Deployed
 from app.settings import Settings
 from tests.support.load import Load, infer_body
@@ -235,17 +235,17 @@ def test_changes_that_are_refused_change_nothing(
 def shadowed(driver: Settings, api: httpx.Client, deployed: dict[str, Deployed]) -> Iterator[None]:
     """Version 2 under trial: it has no weight, and is asked whatever version 1 is asked."""
 
-    async def change(trial: Trial | None) -> None:
+    async def change(release_context: ReleaseContext | None) -> None:
         redis = connect(driver.redis)
         table = await RouteStore(redis).change(
-            MODEL, lambda held, now_ms: with_trial(held, {"1": 1.0}, trial, held.fence, now_ms)
+            MODEL, lambda held, now_ms: with_release_context(held, {"1": 1.0}, release_context, held.fence, now_ms)
         )
         await await_followed(gateway_handle(driver.gateway.app_name), MODEL, table.revision, 10)
-        if trial is None:
+        if release_context is None:
             await SampleStore(redis).drop(RELEASE)
         await redis.aclose()
 
-    asyncio.run(change(Trial(RELEASE, "1", "2", mirror=1.0, agreement=OutputMatch("score", 0.0))))
+    asyncio.run(change(ReleaseContext(RELEASE, "1", "2", mirror=1.0, agreement=OutputMatch("score", 0.0))))
     yield
     asyncio.run(change(None))
 
@@ -275,7 +275,7 @@ def test_a_shadow_answers_everything_and_no_caller_sees_it(
     assert anonymous.status_code == 403
 
     async def read() -> tuple[dict[str, dict[str, Sums]], list[Prediction]]:
-        redis, log = connect(driver.redis), connect_events(driver)
+        redis, sink = connect(driver.redis), connect_sink(driver)
         try:
             async with asyncio.timeout(20):
                 while True:
@@ -285,14 +285,14 @@ def test_a_shadow_answers_everything_and_no_caller_sees_it(
                             for arm, found in arms.items():
                                 held = sums.setdefault(metric, {})
                                 held[arm] = held.get(arm, Sums()).plus(found)
-                    entries = await log.read(MODEL, "0", 100_000, 0.2)
+                    entries = await sink.predictions.read(MODEL, "0", 100_000, 0.2)
                     events = [entry.record for entry in entries if entry.record is not None and entry.record.mirrored]
                     if len(events) == sums.get("errors/pairs", {}).get("champion", Sums()).n == 30:
                         return sums, events
                     await asyncio.sleep(0.1)
         finally:
             await redis.aclose()
-            await log.close()
+            await sink.close()
 
     sums, events = asyncio.run(read())
     assert sums == {

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from app.routing.attempts import (
-    Asked,
+    AttemptResult,
     Attempts,
     ModelRaisedError,
     VersionFailedError,
@@ -20,13 +20,13 @@ from app.settings import RoutingSettings
 
 QUICK = RoutingSettings(deadline_s=0.5, attempt_timeout_s=0.1, max_attempts=3, breaker_failures=2, breaker_open_s=60)
 
-Ask = Callable[[str], Awaitable[Asked[str]]]
+Ask = Callable[[str], Awaitable[AttemptResult[str]]]
 
 
 def asker(outcomes: dict[str, list[Exception | str | None]], asked: list[str]) -> Ask:
     """Answers by version, in order; None never answers."""
 
-    async def ask(version: str) -> Asked[str]:
+    async def ask(version: str) -> AttemptResult[str]:
         asked.append(version)
         outcome = outcomes[version].pop(0)
         if outcome is None:
@@ -34,7 +34,7 @@ def asker(outcomes: dict[str, list[Exception | str | None]], asked: list[str]) -
         if isinstance(outcome, Exception):
             raise outcome
         assert isinstance(outcome, str)
-        return Asked(outcome)
+        return AttemptResult(outcome)
 
     return ask
 
@@ -124,8 +124,8 @@ async def test_timeouts_of_one_call_are_one_failure() -> None:
 async def test_what_was_remembered_is_no_success_of_the_version() -> None:
     attempts = Attempts(QUICK)
 
-    async def remember(version: str) -> Asked[str]:
-        return Asked("held", of_version=False)
+    async def remember(version: str) -> AttemptResult[str]:
+        return AttemptResult("held", of_version=False)
 
     with pytest.raises(VersionUnavailableError):
         await attempts.call(["1"], asker({"1": [VersionUnavailableError() for _ in range(3)]}, []), [])

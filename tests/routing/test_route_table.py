@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.routing.release_context import OutputRange, ReleaseContext
 from app.routing.route_table import (
     RouteError,
     RouteTable,
@@ -99,3 +100,15 @@ def test_the_document_comes_back_as_it_was() -> None:
 def test_what_is_not_a_table_is_refused(document: bytes) -> None:
     with pytest.raises(RouteError, match="not a route table"):
         decode(document)
+
+
+def test_a_table_of_an_earlier_version_is_read_and_written_back_under_its_names() -> None:
+    stored = (
+        b'{"model":"m","revision":7,"salt":"s","entity":null,'
+        b'"routes":[{"version":"1","app":"m-1","weight":1.0,"placement":"dedicated"}],'
+        b'"trial":{"release":"r1","champion":"1","challenger":"2","mirror":0.0,"pinned":[],"slow_over_s":null,'
+        b'"drift":{"output":"y","low":0.0,"high":1.0},"agreement":null,"quality":null},"fence":0}'
+    )
+    read = decode(stored)
+    assert read.release_context == ReleaseContext("r1", "1", "2", drift=OutputRange("y", 0.0, 1.0))
+    assert read.encode() == stored

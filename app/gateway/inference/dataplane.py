@@ -18,15 +18,15 @@ from app.errors import (
     UnavailableError,
 )
 from app.gateway.errors import ModelNotFoundError
-from app.gateway.inference.call import InferCall, Reply
+from app.gateway.inference.call import InferCall, InferReply
 from app.gateway.inference.feature_lookup import FeatureLookup
 from app.gateway.inference.inputs import Arrays, fit, fit_parameters
-from app.gateway.inference.request_record import Served
-from app.gateway.inference.version_backends import Versions
+from app.gateway.inference.request_record import RequestRecord
+from app.gateway.inference.version_backends import VersionBackends
 from app.gateway.prediction_cache import PredictionCache, key_of
 from app.model_spec import ModelSpec
 from app.routing.attempts import (
-    Asked,
+    AttemptResult,
     Attempts,
     ModelRaisedError,
     VersionFailedError,
@@ -57,11 +57,11 @@ class DataPlane:
         self,
         settings: Settings,
         tables: Mapping[str, RouteTable],
-        versions: Versions,
+        versions: VersionBackends,
         tables_read: Callable[[], bool],
         features: FeatureLookup,
         cache: PredictionCache,
-        report: Callable[[Served], None],
+        report: Callable[[RequestRecord], None],
     ) -> None:
         self._settings = settings
         self._tables = tables
@@ -89,8 +89,8 @@ class DataPlane:
         if not self._tables_read():
             raise UnavailableError("route tables have not been read yet; Redis does not answer")
         if found is None or not found.routes:
-            served = ", ".join(name for name, table in self._tables.items() if table.routes) or "none"
-            raise ModelNotFoundError(f"model {model!r} is not served here; served: {served}")
+            record = ", ".join(name for name, table in self._tables.items() if table.routes) or "none"
+            raise ModelNotFoundError(f"model {model!r} is not served here; served: {record}")
         return found
 
     def revision(self, model: str) -> int:
@@ -110,78 +110,80 @@ class DataPlane:
         """Whether every version of every model is where its table places it."""
         return all(self.placed_revision(model) >= table.revision for model, table in list(self._tables.items()))
 
-    async def infer(self, call: InferCall) -> Reply:
+    async def infer(self, call: InferCall) -> InferReply:
         """Ask the version that the split picks, or the pinned one.
 
         Raises:
             TidegateError: one of the tree in ``errors``.
         """
         table = self.table(call.model)
-        served = Served(call, _key(table, call), trial=table.trial)
+        record = RequestRecord(call, _key(table, call), release_context=table.release_context)
         started = time.perf_counter()
         try:
-            reply = await self._infer(table, call, served)
-            served.status = 200
+            reply = await self._try_versions(table, call, record)
+            record.status = 200
             return reply
         except TidegateError as error:
-            served.status = error.status
+            record.status = error.status
             raise
         except asyncio.CancelledError:
-            served.status = CLOSED_BY_CALLER
+            record.status = CLOSED_BY_CALLER
             raise
         finally:
-            served.total_s = time.perf_counter() - started
+            record.total_s = time.perf_counter() - started
             try:
-                self._report(served)
+                self._report(record)
             except Exception:  # must not stand in for the answer
                 log.exception("a request to %s could not be noted down", call.model)
 
-    async def _infer(self, table: RouteTable, call: InferCall, served: Served) -> Reply:
+    async def _try_versions(self, table: RouteTable, call: InferCall, record: RequestRecord) -> InferReply:
         if call.pinned is not None:
             ranked = [self._deployed(table, call.pinned)]
         else:
-            ranked = rank(table.weights, table.salt, served.sticky)
-            served.picked = ranked[0] if ranked else None
+            ranked = rank(table.weights, table.salt, record.sticky)
+            record.picked = ranked[0] if ranked else None
         if not ranked:
             raise UnavailableError(f"no version of {call.model} has weight; deployed: {', '.join(table.apps)}")
         try:
-            ask = partial(self._ask, table, call, served)
-            answer = await self._attempts_of(table).call(ranked, ask, served.failed)
+            compute = partial(self._attempt, table, call, record)
+            answer = await self._attempts_of(table).call(ranked, compute, record.failed)
         except VersionFailedError as error:
             raise as_gateway_error(call.model, error) from error
         route = table.route(answer.version)
-        served.version, served.placement, served.weight = answer.version, route.placement, route.weight
-        served.outputs = answer.value
+        record.version, record.placement, record.weight = answer.version, route.placement, route.weight
+        record.outputs = answer.value
         outputs = _chosen(call.model, answer.version, answer.value, call.outputs)
-        return Reply(answer.version, outputs, tuple(served.failed), served.cached, served.features)
+        return InferReply(answer.version, outputs, tuple(record.failed), record.cached, record.features)
 
-    async def _ask(self, table: RouteTable, call: InferCall, served: Served, version: str) -> Asked[Outputs]:
+    async def _attempt(
+        self, table: RouteTable, call: InferCall, record: RequestRecord, version: str
+    ) -> AttemptResult[Outputs]:
         """One attempt at one version."""
         route = table.route(version)
         metadata = self._versions.known_metadata(route) or await self._versions.metadata(route)
         spec = metadata.spec
         inputs = fit(spec, call.inputs, self._known_inputs(table), self._settings.gateway.max_rows)
         parameters = fit_parameters(spec, call.parameters)
-        served.rows = rows_of(spec, inputs)
+        record.rows = rows_of(spec, inputs)
         whole: Arrays = inputs
-        report = served.features = None
+        report = record.features = None
         if spec.feature_views:
             completed = await self._features.complete(spec, inputs)
             whole, report = completed.inputs, completed.report
-            served.features = report
-        served.spec, served.given = spec, whole
+            record.features = report
+        record.spec, record.given = spec, whole
 
-        async def ask() -> Outputs:
-            outputs, served.version_s = await self._versions.infer(route, spec, whole, parameters)
+        async def compute() -> Outputs:
+            outputs, record.version_s = await self._versions.infer(route, spec, whole, parameters)
             return outputs
 
         if not metadata.cache_ttl_s or (report is not None and report.degraded):
-            return Asked(await ask())
+            return AttemptResult(await compute())
         event_times = report.event_times if report is not None else ()
         key = key_of(call.model, version, route.app, inputs, event_times, parameters)
-        answer = await self._cache.get_or_compute(key, metadata.cache_ttl_s, ask)
-        served.cached = answer.source != "computed"
-        return Asked(answer.outputs, of_version=not served.cached)
+        answer = await self._cache.get_or_compute(key, metadata.cache_ttl_s, compute)
+        record.cached = answer.source != "computed"
+        return AttemptResult(answer.outputs, of_version=not record.cached)
 
     async def spec(self, model: str, version: str | None = None) -> ModelSpec:
         """What a version takes and gives; without a version, the one with the most weight that answers.
@@ -264,8 +266,9 @@ class DataPlane:
 
 
 def _key(table: RouteTable, call: InferCall) -> str:
-    if call.key is not None:
-        return call.key
+    key = call.attributes.sticky_key
+    if key is not None:
+        return key
     if table.entity is not None:
         values = call.inputs.get(table.entity)
         if values is None or not values.size:

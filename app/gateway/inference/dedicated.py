@@ -25,7 +25,7 @@ SEEN_S = 10.0
 """A replica that has not answered for so long may be gone."""
 
 
-class Dedicated:
+class DedicatedBackend:
     """The replicas of one Serve application."""
 
     def __init__(self, app: str) -> None:
@@ -36,14 +36,14 @@ class Dedicated:
         self._model_share = 1.0  # not known yet
 
     async def metadata(self) -> VersionMetadata:
-        """See :class:`app.gateway.inference.version_backends.Placement`."""
-        metadata: VersionMetadata = await self._ask(lambda handle: handle.metadata.remote())
+        """See :class:`app.gateway.inference.version_backends.VersionBackend`."""
+        metadata: VersionMetadata = await self._call(lambda handle: handle.metadata.remote())
         return metadata
 
     async def send(self, batch: Batch) -> BatchReply:
-        """See :class:`app.gateway.inference.version_backends.Placement`."""
+        """See :class:`app.gateway.inference.version_backends.VersionBackend`."""
         started = time.monotonic()
-        reply: BatchReply = await self._ask(lambda handle: handle.infer.remote(batch))
+        reply: BatchReply = await self._call(lambda handle: handle.infer.remote(batch))
         ended = self._seen[reply.replica] = time.monotonic()
         share = min(reply.seconds / max(ended - started, 1e-9), 1.0)
         self._model_share += SMOOTHING * (share - self._model_share)
@@ -61,7 +61,7 @@ class Dedicated:
         return 0.0
 
     async def close(self) -> None:
-        """See :class:`app.gateway.inference.version_backends.Placement`."""
+        """See :class:`app.gateway.inference.version_backends.VersionBackend`."""
 
     def _handle(self) -> DeploymentHandle[Any]:
         if self._handle_ is None:
@@ -72,7 +72,7 @@ class Dedicated:
             self._handle_ = serve.get_deployment_handle(DEPLOYMENT, self._app)
         return self._handle_
 
-    async def _ask(self, send: Callable[[Any], DeploymentResponse[Any]]) -> Any:
+    async def _call(self, send: Callable[[Any], DeploymentResponse[Any]]) -> Any:
         try:
             response = send(self._handle())
         except Exception as error:  # a table may outlive its applications: the Ray cluster was lost, Redis was not

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from app.serving.scorer import Scorer
 
 
-class Inline:
+class InlineBackend:
     """One version in a thread of this process; loaded when its metadata is first asked for."""
 
     def __init__(self, model: str, version: str, settings: Settings) -> None:
@@ -27,7 +27,7 @@ class Inline:
         self._busy_since: float | None = None
 
     async def metadata(self) -> VersionMetadata:
-        """See :class:`app.gateway.inference.version_backends.Placement`. Loads and warms the version.
+        """See :class:`app.gateway.inference.version_backends.VersionBackend`. Loads and warms the version.
 
         Raises:
             RegistryError: the registry is away or does not hold the version.
@@ -36,7 +36,7 @@ class Inline:
         return metadata
 
     async def send(self, batch: Batch) -> BatchReply:
-        """See :class:`app.gateway.inference.version_backends.Placement`."""
+        """See :class:`app.gateway.inference.version_backends.VersionBackend`."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._score, batch)
 
     def calls(self) -> int:

@@ -8,13 +8,13 @@ from app.gateway.inference.call import InferCall
 from app.gateway.inference.feature_lookup import FeatureReport
 from app.gateway.inference.inputs import Arrays
 from app.model_spec import ModelSpec
-from app.routing.release_context import Trial
+from app.routing.release_context import ReleaseContext
 from app.routing.route_table import Placement
 from app.serving.batch import Outputs
 
 
 @dataclass(slots=True)
-class Served:
+class RequestRecord:
     """One request whose model has a route table.
 
     Attributes:
@@ -43,7 +43,7 @@ class Served:
     outputs: Outputs | None = None
     failed: list[str] = field(default_factory=list)
     features: FeatureReport | None = None
-    trial: Trial | None = None
+    release_context: ReleaseContext | None = None
     picked: str | None = None
     spec: ModelSpec | None = None
     given: Arrays | None = None

@@ -12,47 +12,52 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.gateway.inference.request_record import Served
+from app.gateway.inference.request_record import RequestRecord
 from app.monitoring.samples import Sample
 from app.monitoring.sums import Arm
-from app.routing.release_context import OutputMatch, OutputRange, Trial
+from app.routing.release_context import OutputMatch, OutputRange, ReleaseContext
 from app.serving.batch import Outputs
 
 
-def arm_of(served: Served) -> Arm | None:
+def arm_of(record: RequestRecord) -> Arm | None:
     """The arm that a request counts for; None where it says nothing: no release, or one without a champion, pinned,
     the caller's own mistake, a caller who left, or an answer from the prediction cache, for which the version was not
     asked."""
-    trial = served.trial
-    if trial is None or trial.champion is None or served.picked is None or 400 <= served.status < 500:
+    release_context = record.release_context
+    if (
+        release_context is None
+        or release_context.champion is None
+        or record.picked is None
+        or 400 <= record.status < 500
+    ):
         return None
-    if served.cached and not failed(served):
+    if record.cached and not failed(record):
         return None
-    if served.picked == trial.challenger:
+    if record.picked == release_context.challenger:
         return "challenger"
-    return "champion" if served.picked == trial.champion else None
+    return "champion" if record.picked == release_context.champion else None
 
 
-def failed(served: Served) -> bool:
+def failed(record: RequestRecord) -> bool:
     """Whether the version picked gave no answer: when it was first asked, or because its breaker kept the request
     away from it. What another version, or a second attempt, made good is no merit of it."""
-    return served.version != served.picked or served.picked in served.failed
+    return record.version != record.picked or record.picked in record.failed
 
 
-def of_request(trial: Trial, served: Served, arm: Arm) -> list[Sample]:
+def of_request(release_context: ReleaseContext, record: RequestRecord, arm: Arm) -> list[Sample]:
     """A request by itself."""
-    found: list[Sample] = [("errors", arm, float(failed(served)))]
-    if served.version == served.picked:
-        slow = _slow(trial, served)
+    found: list[Sample] = [("errors", arm, float(failed(record)))]
+    if record.version == record.picked:
+        slow = _slow(release_context, record)
         if slow is not None:
             found.append(("latency", arm, float(slow)))
-        drift = _drift(trial.drift, served.outputs)
+        drift = _drift(release_context.drift, record.outputs)
         if drift is not None:
             found.append(("drift", arm, drift))
     return found
 
 
-def of_pair(trial: Trial, champion: Served, challenger: Served) -> list[Sample]:
+def of_pair(release_context: ReleaseContext, champion: RequestRecord, challenger: RequestRecord) -> list[Sample]:
     """A mirrored request: the caller's, for which the champion was picked, and what the challenger made of it.
 
     A challenger that refuses what the champion answered has failed; it is no mistake of the caller's.
@@ -61,14 +66,17 @@ def of_pair(trial: Trial, champion: Served, challenger: Served) -> list[Sample]:
     found = _worse("errors/pairs", second, first)
     if champion.version != champion.picked or second:
         return found
-    slow, slow_second = _slow(trial, champion), _slow(trial, challenger)
+    slow, slow_second = _slow(release_context, champion), _slow(release_context, challenger)
     if slow is not None and slow_second is not None:
         found += _worse("latency/pairs", slow_second, slow)
-    drift, drift_second = _drift(trial.drift, champion.outputs), _drift(trial.drift, challenger.outputs)
+    drift, drift_second = (
+        _drift(release_context.drift, champion.outputs),
+        _drift(release_context.drift, challenger.outputs),
+    )
     if drift is not None and drift_second is not None:
         found += _worse("drift/pairs", drift_second, drift)
-    if trial.agreement is not None and champion.outputs is not None and challenger.outputs is not None:
-        apart = differ(trial.agreement, champion.outputs, challenger.outputs)
+    if release_context.agreement is not None and champion.outputs is not None and challenger.outputs is not None:
+        apart = differ(release_context.agreement, champion.outputs, challenger.outputs)
         if apart is not None:
             found += ("agreement", "challenger", float(apart)), ("agreement", "champion", 0.0)
     return found
@@ -116,11 +124,11 @@ def _drift(of: OutputRange | None, outputs: Outputs | None) -> float | None:
     return None if of is None or outputs is None else position(of, outputs)
 
 
-def _slow(trial: Trial, served: Served) -> bool | None:
+def _slow(release_context: ReleaseContext, record: RequestRecord) -> bool | None:
     """None where nobody asks, or the time is not known: the request waited for another one's answer."""
-    if trial.slow_over_s is None or not served.version_s:
+    if release_context.slow_over_s is None or not record.version_s:
         return None
-    return served.version_s > trial.slow_over_s
+    return record.version_s > release_context.slow_over_s
 
 
 def _worse(metric: str, challenger: float, champion: float) -> list[Sample]:

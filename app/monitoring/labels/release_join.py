@@ -11,9 +11,7 @@ from contextlib import suppress
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.events import Label, LogEntry, Prediction
-from app.events.redis_streams import is_temporary
-from app.monitoring.labels.consumer_groups import ConsumerGroups
+from app.events import EventLogError, EventSink, Label, LogEntry, Prediction
 from app.monitoring.labels.index import JoinOutcome, LabelIndex, PendingRecord
 from app.monitoring.labels.joined_release import JoinedRelease, OutputLoss
 from app.monitoring.labels.judged_prediction import JudgedPrediction, judged_prediction
@@ -21,6 +19,7 @@ from app.monitoring.labels.loss import loss_of
 from app.monitoring.labels.tally import Tally
 from app.monitoring.sums import Arm, Metric
 from app.periodic import Periodic
+from app.redis_client import is_temporary
 from app.settings import LabelSettings
 
 log = logging.getLogger(__name__)
@@ -31,6 +30,8 @@ Deliver = Callable[[str, int, Metric, Arm, float], None]
 The metric's name holds the challenger's weight at the prediction, ``quality/0.05``: what is joined in one second was
 predicted over a long time, whose base rates differ, and only predictions of one weight are shared out alike."""
 
+GROUP_PREFIX = "join:"
+"""Beginning of the groups' names. What follows is the release's id, and these sort by the time of their start."""
 BATCH = 128
 """Records read, and taken in, together."""
 AHEAD = 16
@@ -44,21 +45,23 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 
 
 class ReleaseJoin:
-    """One model's, for one release.
+    """The join of one model's labels with its predictions, for one release.
 
-    Records are read at least once, a loss is handed on at most once: Redis remembers a join before this process hears
-    of it, and tells nobody else. What was handed on and not kept when the process was lost is gone, and nothing is
+    Records are read at least once, a loss is delivered at most once: the index reports a join only to the consumer
+    whose record made it. A loss that was delivered and not stored when the process was lost is gone, and nothing is
     counted twice. That holds for a Redis that keeps what it acknowledged (appendonly), not for one that comes back
     older than it was.
 
     Args:
-        redis: of the streams.
-        timeout_s: deadline of one call, seconds.
+        sink: of the predictions and labels.
+        redis: of the index.
+        timeout_s: deadline of one call of the index, seconds.
         now_us: the wall clock, microseconds since the epoch.
     """
 
     def __init__(
         self,
+        sink: EventSink,
         redis: Redis,
         settings: LabelSettings,
         timeout_s: float,
@@ -70,20 +73,22 @@ class ReleaseJoin:
         now_us: Callable[[], int],
     ) -> None:
         self.release = release.release
-        self._model, self._trial, self._quality = model, release, quality
+        self._model, self._context, self._quality = model, release, quality
         self._settings, self._deliver, self._tally, self._now_us = settings, deliver, tally, now_us
-        consumer = secrets.token_hex(6)
-        self._groups = ConsumerGroups(redis, model, release.release, consumer, timeout_s)
-        self._index = LabelIndex(redis, settings, model, release.release, self._groups.name, consumer, timeout_s)
+        member = secrets.token_hex(6)
+        self._group = f"{GROUP_PREFIX}{release.release}"
+        self._consumer = sink.consumer(model, self._group, member)
+        self._index = LabelIndex(redis, settings, model, release.release, member, timeout_s)
         self._since_us: int | None = None
         self._predictions: list[PendingRecord] = []
         self._labels: list[PendingRecord] = []
+        self._unacknowledged: list[PendingRecord] = []
         self._next_sweep = 0.0
         self._rounds = Periodic(
             f"joining the labels of {model}",
             self._try_round,
             0.0,
-            expected=(RedisError, OSError),
+            expected=(RedisError, OSError, EventLogError),
             consequence="they are joined once it works again",
             retry_s=(FIRST_PAUSE_S, LONGEST_PAUSE_S),
         )
@@ -103,8 +108,8 @@ class ReleaseJoin:
         """Joins until :meth:`stop`; while Redis is away, tries again."""
         await self._rounds.run()
         if self._forget:
-            with suppress(RedisError, OSError):  # what stays behind expires
-                await self._groups.destroy()
+            with suppress(RedisError, OSError, EventLogError):  # what stays behind expires
+                await self._consumer.drop()
                 await self._index.drop()
 
     async def _try_round(self) -> None:
@@ -119,13 +124,14 @@ class ReleaseJoin:
     async def _round(self) -> None:
         if self._since_us is None:
             since_us = await self._index.started(self._now_us())
-            await self._groups.create(since_us // 1000)
+            await self._consumer.open(since_us, self._is_of_earlier_release)
             self._since_us = since_us
-        await self._take_in(self._predictions)  # of a round that failed
+        await self._acknowledge()  # of a round that failed: a record must not be claimed again, nor be joined twice
+        await self._take_in(self._predictions)
         await self._take_in(self._labels)
         if time.monotonic() >= self._next_sweep:
             await self._sweep()
-        read = await self._groups.read(BATCH, WAIT_S)
+        read = await self._consumer.read(BATCH, WAIT_S)
         self._predictions = self._of_predictions(read.predictions)
         self._labels = self._of_labels(read.labels)
         await self._take_in(self._predictions)
@@ -133,23 +139,25 @@ class ReleaseJoin:
         for _ in range(AHEAD):
             if len(last) < BATCH or self._rounds.stopping:
                 break
-            last = await self._groups.read_predictions(BATCH)
+            last = await self._consumer.read_predictions(BATCH)
             self._predictions = self._of_predictions(last)
             await self._take_in(self._predictions)
         await self._take_in(self._labels)
         self.behind_s = max(self._behind_s(last), self._behind_s(read.labels))
 
+    def _is_of_earlier_release(self, group: str) -> bool:
+        return group.startswith(GROUP_PREFIX) and group < self._group
+
     def _behind_s(self, entries: list[LogEntry[Prediction]] | list[LogEntry[Label]]) -> float:
-        """The age of the last entry of a full batch, seconds; positions begin with Redis' clock, milliseconds."""
-        if len(entries) < BATCH:
-            return 0.0
-        return max(time.time() - int(entries[-1].position.split("-")[0]) / 1000, 0.0)
+        """The age of the last record of a full batch, seconds."""
+        record = entries[-1].record if len(entries) >= BATCH else None
+        return 0.0 if record is None else max((self._now_us() - record.at) / 1e6, 0.0)
 
     async def _sweep(self) -> None:
         unmatched, expired = await self._index.sweep(self._now_us())
         self._tally.add("unmatched", unmatched)
         self._tally.add("expired", expired)
-        claimed = await self._groups.claim(self._settings.claim_after_s, BATCH)
+        claimed = await self._consumer.claim(self._settings.claim_after_s, BATCH)
         self._tally.add("trimmed", claimed.trimmed)
         self._predictions = self._of_predictions(claimed.predictions)
         self._labels = self._of_labels(claimed.labels)
@@ -164,8 +172,8 @@ class ReleaseJoin:
         assert self._since_us is not None
         if record is None or record.at < self._since_us:
             self._tally.add("unreadable" if record is None else "before")
-            return self._index.skip_prediction(position)
-        found = judged_prediction(record, self._trial, self._quality.output)
+            return PendingRecord("prediction", position)
+        found = judged_prediction(record, self._context, self._quality.output)
         answer, counter = (found, "indexed") if isinstance(found, JudgedPrediction) else (None, found)
         return self._index.prediction(position, record, answer, counter, self._now_us(), record.mirrored)
 
@@ -176,40 +184,51 @@ class ReleaseJoin:
         assert self._since_us is not None
         if record is None:
             self._tally.add("unreadable")
-            return self._index.skip_label(position)
+            return PendingRecord("label", position)
         about = record.predicted_at
         if about is not None and about < self._since_us - int(self._settings.tolerance_s * 1e6):
             self._tally.add("before")
-            return self._index.skip_label(position)
+            return PendingRecord("label", position)
         return self._index.label(position, record, self._now_us())
 
-    async def _take_in(self, calls: list[PendingRecord]) -> None:
-        """Take in and remove all ``calls``.
+    async def _take_in(self, records: list[PendingRecord]) -> None:
+        """Takes in, acknowledges and removes all ``records``.
 
         Raises:
-            RedisError, OSError: those that are left must be made again.
+            RedisError, OSError, EventLogError: those that are left must be taken in again.
         """
-        while calls:
-            batch = calls[:BATCH]
-            answers = await self._index.take_in(batch)
+        while records:
+            batch = records[:BATCH]
+            outcomes = await self._index.take_in(batch)
             left: list[PendingRecord] = []
             failure: Exception | None = None
-            for call, answer in zip(batch, answers, strict=True):
-                if isinstance(answer, Exception) and (call.script is None or is_temporary(answer)):
-                    left.append(call)
-                    failure = answer
-                elif isinstance(answer, Exception):
-                    log.error("a record of %s cannot be joined: %s", call.stream, answer)
+            for record, outcome in zip(batch, outcomes, strict=True):
+                if isinstance(outcome, Exception) and is_temporary(outcome):
+                    left.append(record)
+                    failure = outcome
+                    continue
+                if isinstance(outcome, Exception):
+                    log.error("a %s of %s cannot be joined: %s", record.kind, self._model, outcome)
                     self._tally.add("refused")
-                    left.append(PendingRecord(call.stream, call.position))
-            calls[:BATCH] = left  # before anything is handed on, which must not happen again
-            for call, answer in zip(batch, answers, strict=True):
-                if isinstance(answer, JoinOutcome):
-                    self._note(call, answer)
+                self._unacknowledged.append(record)
+            records[:BATCH] = left  # before anything is delivered, which must not happen again
+            for record, outcome in zip(batch, outcomes, strict=True):
+                if isinstance(outcome, JoinOutcome):
+                    self._hand_on(record, outcome)
             if failure is not None:
                 raise failure
+            await self._acknowledge()
 
-    def _note(self, call: PendingRecord, outcome: JoinOutcome) -> None:
+    async def _acknowledge(self) -> None:
+        if self._unacknowledged:
+            done = self._unacknowledged
+            await self._consumer.acknowledge(
+                [record.position for record in done if record.kind == "prediction"],
+                [record.position for record in done if record.kind == "label"],
+            )
+            self._unacknowledged = []
+
+    def _hand_on(self, call: PendingRecord, outcome: JoinOutcome) -> None:
         self._tally.add("unmatched", outcome.unmatched)
         if outcome.status in ("indexed", "joined"):
             if call.counter:

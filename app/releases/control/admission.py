@@ -18,7 +18,7 @@ from app.releases.model.plan import Agreement, Drift, Quality, ReleasePlan
 from app.releases.model.release import Entry, Note, Release
 from app.releases.model.tags import CHALLENGER_ALIAS, RELEASE_TAG
 from app.routing.route_table import RouteTable
-from app.serving.deploy import settings_of
+from app.serving.serving_entry import serving_settings
 from app.settings import ServingSettings
 
 
@@ -57,7 +57,7 @@ def candidate(
     """
     try:
         number = str(find(client, model, version).version)
-        spec, serving = read_spec(model, number), settings_of(client, model, defaults)
+        spec, serving = read_spec(model, number), serving_settings(client, model, number, defaults)
         new = _new_inputs(spec, beside)
         return Candidate(number, spec, serving.side_effects, serving.placement == "inline", new)
     except (UnknownVersionError, UnservableError) as error:
@@ -98,8 +98,8 @@ def admit(
         LiveReleaseError: the model has a release under way.
     """
     weights = table.weights if table is not None else {}
-    if table is not None and table.trial is not None:
-        raise LiveReleaseError(f"model {model} has a release under way: {table.trial.release}")
+    if table is not None and table.release_context is not None:
+        raise LiveReleaseError(f"model {model} has a release under way: {table.release_context.release}")
     carrying = {version: weight for version, weight in weights.items() if weight}
     if len(carrying) > 1:
         shown = ", ".join(f"{version}: {weight:g}" for version, weight in carrying.items())

@@ -27,13 +27,13 @@ from app.releases.control.evaluation import Evaluation, GuardEvaluator
 from app.releases.control.reconciler import Reconciler
 from app.releases.control.release_metrics import ReleaseMetrics
 from app.releases.control.release_store import FencedError, LiveReleaseError, ReleaseStore
-from app.releases.lifecycle.commands import order
 from app.releases.lifecycle.machine import decide
-from app.releases.lifecycle.observation import Observation, SetWeights
+from app.releases.lifecycle.observation import Observation, SetWeights, Work
+from app.releases.lifecycle.orders import Order
 from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import Release
 from app.releases.model.release_context import context_of
-from app.routing.release_context import Trial
+from app.routing.release_context import ReleaseContext
 from app.routing.route_store import RouteStore
 from app.routing.route_table import RouteError
 from app.settings import Settings
@@ -58,8 +58,8 @@ class NotLeadingError(UnavailableError):
 class Labels(Protocol):
     """Whoever joins labels with the predictions of releases under way (``app.monitoring.labels.LabelJoin``)."""
 
-    def follow(self, model: str, trial: Trial | None) -> None:
-        """Join those of a model for a trial, or for none any more."""
+    def join_release(self, model: str, release: ReleaseContext | None) -> None:
+        """Joins the labels of a model for its release; with None, for none any more."""
 
 
 class Controller:
@@ -160,8 +160,8 @@ class Controller:
         self._wake.set()
         return release
 
-    async def order(self, release: str, verb: str, who: str, full: bool = False, step: int | None = None) -> Release:
-        """Give a release an order; see ``app.releases.lifecycle.commands``.
+    async def order(self, release: str, order: Order, who: str) -> Release:
+        """Gives a release an order; see ``app.releases.lifecycle.orders``.
 
         Raises:
             UnknownReleaseError: there is none of that id.
@@ -173,7 +173,7 @@ class Controller:
             held = self._live.get(release) or await self._store.read(release)
             if held is None:
                 raise UnknownReleaseError(f"there is no release {release}")
-            ordered = order(held, verb, who, time.time(), full, step)
+            ordered = order.apply(held, who, time.time())
             if ordered is not held:
                 await self._writing(self._store.save(held, ordered, token), release)
                 self._live[release] = ordered
@@ -281,13 +281,15 @@ class Controller:
             # Under the same lock: an order given meanwhile must not be followed by what was decided before it.
             for action in decided.actions:
                 await self._executor.execute(release, action, snapshot.tables.get(release.model))
-            if any(isinstance(action, SetWeights) for action in decided.actions):
+            if not any(isinstance(action, SetWeights) for action in decided.actions):
+                self._executor.written(release)
+            else:
                 self._wake.set()  # whether they are followed is what the release waits for now
         await self._evaluator.after_save(release)
-        self._labels.follow(release.model, None if release.is_final else context_of(release))
+        self._labels.join_release(release.model, None if release.is_final else context_of(release))
         if release.is_final:
             del self._live[identity]
-            self._executor.forget(identity)
+            self._executor.forget(release)
             self._metrics.ended(release)
 
     def _observe(self, evaluation: Evaluation, snapshot: Snapshot) -> Observation:
@@ -297,7 +299,7 @@ class Controller:
         return Observation(
             now=time.time(),
             weights=table.weights if table else {},
-            announced=table is not None and table.trial == context_of(release),
+            announced=table is not None and table.release_context == context_of(release),
             followed=table is None or self._cluster.followed(table),  # where there is none, nobody is behind
             running=snapshot.running(model),
             inline=snapshot.inline(model),
@@ -307,4 +309,12 @@ class Controller:
             verdict=evaluation.verdict,
             why=evaluation.why,
             counted=evaluation.counted,
+            errors=self._errors(release, snapshot),
         )
+
+    def _errors(self, release: Release, snapshot: Snapshot) -> dict[tuple[Work, str], str]:
+        """(work, version) -> why that work of a release is not done."""
+        replicas: dict[tuple[Work, str], str] = {
+            ("replicas", version): message for version, message in snapshot.problems(release.model).items()
+        }
+        return replicas | self._executor.errors(release)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from app.releases.model.plan import Agreement, Drift, Quality, SlowAnswers
 from app.releases.model.release import Release
-from app.routing.release_context import OutputLoss, OutputMatch, OutputRange, Trial
+from app.routing.release_context import OutputLoss, OutputMatch, OutputRange, ReleaseContext
 
 
-def context_of(release: Release) -> Trial:
+def context_of(release: Release) -> ReleaseContext:
     """The route table's part."""
     plan = release.plan
     slow_over_s, drift, agreement, quality = None, None, None, None
@@ -21,7 +21,7 @@ def context_of(release: Release) -> Trial:
                 agreement = OutputMatch(output, within)
             case Quality(output=output, loss=loss, threshold=threshold):
                 quality = OutputLoss(output, loss, threshold)
-    return Trial(
+    return ReleaseContext(
         release=release.id,
         champion=release.champion,
         challenger=release.challenger,

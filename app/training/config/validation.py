@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from app.training.config.parallel_dims import SPLITS_BACKWARD, Device, ParallelDims
-from app.training.config.train_config import ConfigError
+from app.training.config.schedule import BatchPlan
+from app.training.config.train_config import ConfigError, TrainConfig, parse_steps
 from app.training.recipe import ParallelPlan
 
 
@@ -41,6 +42,22 @@ def model_independent_errors(layout: ParallelDims, device: Device, batch_size: i
     yield from _switches(layout, device)
     if layout.ep != 1:
         yield from _experts(layout)
+
+
+def batch_plan(config: TrainConfig, rows: int) -> BatchPlan:
+    """Returns the plan of a run over ``rows`` training rows.
+
+    Raises:
+        ConfigError: fewer rows than a step takes, or fewer steps than are to be profiled.
+    """
+    if rows < config.batch_size:
+        raise ConfigError(
+            f"batch_size = {config.batch_size}: accepted is at most {rows}, the number of training rows"
+        )
+    plan = BatchPlan(rows, config.batch_size, config.epochs, config.seed)
+    if config.profile and parse_steps(config.profile)[1] > plan.steps:
+        raise ConfigError(f"profile = {config.profile!r}: accepted is up to {plan.steps}, the number of steps")
+    return plan
 
 
 def _batch(layout: ParallelDims, batch_size: int) -> Iterator[str]:

@@ -11,8 +11,8 @@ import torch
 from app.training.config.train_config import TrainConfig
 from app.training.driver.monitor import MonitorLink
 from app.training.recipe import Recipe
+from app.training.shared_data import Shared
 from app.training.storage.run_folder import RunFolder
-from app.training.storage.shared_data import Shared
 from app.training.worker.loop import Task, train_ranks
 
 
@@ -32,5 +32,6 @@ def train_worker(loop_config: dict[str, Any]) -> None:
     job: Job = loop_config["job"]
     device = ray.train.torch.get_device()
     assert isinstance(device, torch.device)
-    task = Task(job.config, job.recipe, job.data.get(), job.folder, job.link)
+    node = str(ray.get_runtime_context().get_node_id())
+    task = Task(job.config, job.recipe, job.data.get(), job.folder, job.link, node)
     train_ranks(task, loop_config["layout"], device)

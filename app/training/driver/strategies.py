@@ -22,12 +22,12 @@ from app.training.driver.job import Job
 from app.training.driver.monitor import MonitorLink
 from app.training.driver.supervisor import LOOK_EVERY_S, StoppedError, Supervisor, TrainingError
 from app.training.parameter_server import checkpoints
-from app.training.parameter_server.errors import ParameterServerError
+from app.training.parameter_server.failures import ParameterServerError
 from app.training.parameter_server.job import Optimization, ServerJob
 from app.training.parameter_server.train import ServerResult, Summary, train_with_servers
 from app.training.recipe import Data, Recipe
+from app.training.shared_data import Shared
 from app.training.storage.run_folder import RunFolder
-from app.training.storage.shared_data import Shared
 from app.training.tracking.progress import RunProgress
 from app.training.worker.checkpoint import CheckpointError, load_whole
 from app.training.worker.probe import check_probe
@@ -112,7 +112,9 @@ def _by_servers(run: Run) -> nn.Module:
         run.data,
         run.plan,
         config.max_workers,
-        Optimization(config.learning_rate, config.warmup_share, config.weight_decay, config.clip_norm),
+        Optimization(
+            config.learning_rate, config.warmup_share, config.weight_decay, config.clip_norm, config.optimizer
+        ),
         config.checkpoint_every,
         run.settings.max_failures,
         run.settings.node_labels,

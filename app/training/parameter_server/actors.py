@@ -12,7 +12,7 @@ from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError, RayE
 
 from app.errors import TidegateError, UnavailableError
 from app.training.parameter_server.client import Servers
-from app.training.parameter_server.errors import ParameterServerError, reason
+from app.training.parameter_server.failures import ParameterServerError, reason
 from app.training.parameter_server.job import Terms, Work
 from app.training.parameter_server.server import Server, ServerProgress
 from app.training.parameter_server.stale import StaleServer

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from app.training.parallel.initialization import materialise
-from app.training.parameter_server.errors import ParameterServerError
+from app.training.parameter_server.failures import ParameterServerError
 from app.training.recipe import Data, ParallelRecipe, Recipe
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from app.training.parameter_server.client import Servers
-from app.training.parameter_server.errors import ParameterServerError
+from app.training.parameter_server.failures import ParameterServerError
 from app.training.parameter_server.job import Terms
 from app.training.parameter_server.server import Server
 from app.training.parameter_server.shard import Floats

@@ -23,12 +23,12 @@ from app.training.parameter_server.actors import (
 )
 from app.training.parameter_server.client import GRACE_S
 from app.training.parameter_server.config import ParameterServerConfig
-from app.training.parameter_server.errors import ParameterServerError
+from app.training.parameter_server.failures import ParameterServerError
 from app.training.parameter_server.flat import build
 from app.training.parameter_server.job import ServerJob, Terms, Work
 from app.training.parameter_server.ranges import cut
 from app.training.parameter_server.server import ServerProgress
-from app.training.storage.shared_data import Shared
+from app.training.shared_data import Shared
 from app.training.worker.protocol import Report, Started
 
 Tell = Callable[[Report], object]

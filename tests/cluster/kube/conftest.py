@@ -10,6 +10,7 @@ import kubernetes
 import pytest
 
 from cluster.kube.api import Kube
+from jobs.cli import main
 from tests.support.fake_api_server import Exchange, FakeApiServer, composed, recorded
 
 RAY = "/apis/ray.io/v1"
@@ -40,6 +41,11 @@ def discovery() -> list[Exchange]:
         resources("apps/v1", ("Deployment", "deployments", True), ("StatefulSet", "statefulsets", True)),
         resources("autoscaling/v2", ("HorizontalPodAutoscaler", "horizontalpodautoscalers", True)),
     ]
+
+
+def tidegate_kube(*arguments: str) -> int:
+    """Exit code of ``tidegate kube`` with these arguments."""
+    return main(["kube", *arguments])
 
 
 @dataclass(frozen=True)

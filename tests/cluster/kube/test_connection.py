@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.__main__ import main
 from cluster.kube import connection
 from cluster.kube.connection import connect, namespace_of, platform_namespace
 from cluster.kube.errors import PermissionDeniedError, UnreachableError, UsageError
 from cluster.kube.manifest import Key, Object
+from cluster.kube.options import Access
+from tests.cluster.kube.conftest import tidegate_kube
 from tests.cluster.kube.recorded import Recorded
 
 PLUGIN = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", "command": "no-such-plugin"}
@@ -40,8 +40,8 @@ def _config(
     return path
 
 
-def _options(**given: Any) -> argparse.Namespace:
-    return argparse.Namespace(**({"namespace": None, "kubeconfig": None, "context": None} | given))
+def _options(**given: Any) -> Access:
+    return Access(**given)
 
 
 def test_the_home_of_the_user_by_default(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_verbs_without_manifests_look_for_the_platform(
     kube = Recorded(_service("tidegate"))
     monkeypatch.setattr(kube, "get", kube.find, raising=False)
     monkeypatch.setattr(f"cluster.kube.verbs.{verb[0]}.connect", lambda *_, **__: kube)
-    main([*verb, "--kubeconfig", str(_config(tmp_path / "config", "one", namespace="default"))])
+    tidegate_kube(*verb, "--kubeconfig", str(_config(tmp_path / "config", "one", namespace="default")))
     assert "tidegate has: taking that one" in capsys.readouterr().err
 
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import pytest
 
 from cluster.kube.errors import DeadlineError, KubeError, PermissionDeniedError
-from cluster.kube.health import Health
 from cluster.kube.manifest import Key, Object
+from cluster.kube.readiness import Readiness
 from cluster.kube.wait import wait_until_ready
 from tests.cluster.kube.recorded import Recorded, transcript
 
@@ -34,10 +34,10 @@ class Told:
     """What was reported; a test can wait for a state."""
 
     def __init__(self) -> None:
-        self.reports: list[Mapping[Key, Health]] = []
+        self.reports: list[Mapping[Key, Readiness]] = []
         self._changed = threading.Condition()
 
-    def __call__(self, found: Mapping[Key, Health]) -> None:
+    def __call__(self, found: Mapping[Key, Readiness]) -> None:
         with self._changed:
             self.reports.append(found)
             self._changed.notify_all()

@@ -60,6 +60,20 @@ BREAKS: list[tuple[str, str, Change]] = [
         "more than its limit",
         lambda o: pod(o, REDIS)["containers"][0]["resources"]["requests"].update(cpu="2100m"),
     ),
+    ("the_operator_accepts_rays_objects", "more than maxReplicas 0", lambda o: group(o, 0).update(maxReplicas=0)),
+    (
+        "the_operator_accepts_rays_objects",
+        "restartPolicy Always",
+        lambda o: group(o, 0)["template"]["spec"].update(restartPolicy="Always"),
+    ),
+    (
+        "the_operator_accepts_rays_objects",
+        "resources beside rayStartParams num-cpus",
+        lambda o: (
+            group(o, 0)["rayStartParams"].update({"num-cpus": "1"}),
+            group(o, 0).update(resources={"CPU": "1"}),
+        ),
+    ),
     ("nothing_is_privileged", "runAsNonRoot", lambda o: head(o)["securityContext"].pop("runAsNonRoot")),
     ("nothing_is_privileged", "user and groups", lambda o: head(o)["securityContext"].update(runAsUser=0)),
     (
@@ -281,6 +295,12 @@ def test_a_gateways_pods_are_thought_of() -> None:
 
 def test_every_invariant_was_broken_once() -> None:
     assert {name for name, _, _ in BREAKS} == {each.__name__ for each in invariants.ALL}
+
+
+def test_dev_and_ha_do_not_go_together_and_the_documents_say_so() -> None:
+    (found,) = invariants.the_operator_accepts_rays_objects(compose(["dev", "ha"]))
+    assert "minReplicas 2 is more than maxReplicas 1" in found
+    assert "They go together, except `dev` with `ha`:" in (CLUSTER / "README.md").read_text()
 
 
 def test_an_image_given_once_replaces_all() -> None:

@@ -24,13 +24,13 @@ from app.gateway.grpc.servicer import add_inference_service
 from app.gateway.inference.call import InferCall
 from app.gateway.inference.dataplane import DataPlane
 from app.gateway.inference.feature_lookup import FeatureLookup
-from app.gateway.inference.version_backends import Versions
+from app.gateway.inference.version_backends import VersionBackends
 from app.gateway.prediction_cache import PredictionCache
 from app.model_spec import FieldSpec, ModelSpec
 from app.routing.route_table import Route, RouteTable
 from app.serving.batch import Batch, BatchReply, ModelFailure, VersionMetadata
 from app.settings import Settings
-from app.web.keys import Door, Scope
+from app.web.keys import Authenticator, Scope
 from app.web.keys.api_key import hash_key
 
 SPEC = ModelSpec(
@@ -76,7 +76,7 @@ KEY = "a key"
 
 def admission(anonymous: frozenset[Scope]) -> Admission:
     """Admission of ``KEY`` and, for these scopes, of everybody."""
-    return Admission(Door({}, lambda: True, hash_key(KEY), anonymous), cast(RateLimiter, None))
+    return Admission(Authenticator({}, lambda: True, hash_key(KEY), anonymous), cast(RateLimiter, None))
 
 
 class Replica:
@@ -88,7 +88,7 @@ class Replica:
         self.held, self.release = asyncio.Event(), asyncio.Event()
         settings = Settings()
         table = RouteTable("echo", 1, "salt", routes=(Route("1", "echo-v1", 1.0), Route("2", "echo-v2", 0.0)))
-        versions = Versions(settings, "g1", dedicated=lambda app: Echo(self))
+        versions = VersionBackends(settings, "g1", dedicated=lambda app: Echo(self))
         self.plane = DataPlane(
             settings,
             {"echo": table},
@@ -214,7 +214,7 @@ async def test_metadata_reaches_the_call(stub: Any, replica: Replica, monkeypatc
     assert (trailers["x-model-version"], trailers["traceparent"][3:35]) == ("1", trace)
     assert (await stub.ModelInfer(request(1, id="r2"), metadata=sent)).id == "r2"
     assert len((await stub.ModelInfer(request(1))).id) == 32
-    assert [call.key for call in calls] == ["u1", "u1", None]
+    assert [call.attributes.sticky_key for call in calls] == ["u1", "u1", None]
     assert [call.identity.request_id for call in calls[:2]] == ["r1", "r2"]
     assert [call.identity.tracestate for call in calls] == ["a=1", "a=1", None]
 

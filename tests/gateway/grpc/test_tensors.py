@@ -17,12 +17,12 @@ from app.errors import InvalidArgumentError, ModelError
 from app.gateway.grpc.messages import CLASSES
 from app.gateway.grpc.tensors import CONTENTS, decode, encode
 from app.gateway.protocols.v2.datatypes import NUMPY, datatype_of
-from app.gateway.protocols.v2.request import InferRequest
+from app.gateway.protocols.v2.request import DecodedRequest
 
 TWO = struct.pack("<2d", 1.5, -2.0)
 
 
-def read(request: service_pb2.ModelInferRequest) -> InferRequest:
+def read(request: service_pb2.ModelInferRequest) -> DecodedRequest:
     """What we read of a client's message, over the wire."""
     return decode(CLASSES["ModelInferRequest"].FromString(request.SerializeToString()))
 

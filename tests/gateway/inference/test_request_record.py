@@ -21,7 +21,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from redis.asyncio import Redis
 
-from app.events import LABELS, Prediction, connect_events, event_redis
+from app.events import LABELS, Prediction, connect_sink, event_redis
 from app.features import REJECT, Feature, FeatureView, OnlineStore, Row, to_document
 from app.features.online import now_us
 from app.monitoring.labels import LabelJoin
@@ -29,7 +29,7 @@ from app.redis_client import connect
 from app.registry import SERVING_TAG, ModelPackage, log_version
 from app.releases.control.deployment import bring_up
 from app.routing.readback import await_followed, gateway_handle
-from app.routing.release_context import OutputLoss, Trial
+from app.routing.release_context import OutputLoss, ReleaseContext
 from app.routing.route_store import RouteStore
 from app.routing.route_table import with_weights
 from app.settings import Settings
@@ -167,16 +167,16 @@ def test_every_prediction_leaves_an_event(served: Settings) -> None:
     assert httpx.post(f"{served.gateway.url}/v2/models/{MODEL}/infer", json={"inputs": []}).status_code == 400
 
     async def read() -> Prediction:
-        log = connect_events(served)
+        sink = connect_sink(served)
         try:
             deadline = time.monotonic() + 60
             while time.monotonic() < deadline:
-                for entry in await log.read(MODEL, "0", 10_000, 0.2):
+                for entry in await sink.predictions.read(MODEL, "0", 10_000, 0.2):
                     if entry.record is not None and entry.record.request_id == "seen-1":
                         return entry.record
             raise AssertionError("the event did not arrive")
         finally:
-            await log.close()
+            await sink.close()
 
     record = asyncio.run(read())
     assert (record.trace_id, record.version, record.placement, record.weight) == (trace, "1", "dedicated", 1.0)
@@ -189,7 +189,7 @@ def test_every_prediction_leaves_an_event(served: Settings) -> None:
 
 def test_what_came_true_becomes_the_loss_of_a_prediction(served: Settings) -> None:
     losses: list[tuple[str, int, str, str, float]] = []
-    trial = Trial("r1", champion="1", challenger="2", quality=OutputLoss("score", "brier", 0.5))
+    release_context = ReleaseContext("r1", champion="1", challenger="2", quality=OutputLoss("score", "brier", 0.5))
 
     def predict_and_tell() -> list[float]:
         scores = []
@@ -206,10 +206,12 @@ def test_what_came_true_becomes_the_loss_of_a_prediction(served: Settings) -> No
         return scores
 
     async def run(redis: Redis) -> list[float]:
-        join = LabelJoin(connect(event_redis(served)), served, lambda *loss: losses.append(loss), now_us)
+        join = LabelJoin(
+            connect_sink(served), connect(event_redis(served)), served, lambda *loss: losses.append(loss), now_us
+        )
         join.start()
         try:
-            join.follow(PLAIN, trial)
+            join.join_release(PLAIN, release_context)
             async with asyncio.timeout(10):
                 while not await redis.exists(LABELS.stream(PLAIN)):  # from now on it reads
                     await asyncio.sleep(0.01)
@@ -217,7 +219,7 @@ def test_what_came_true_becomes_the_loss_of_a_prediction(served: Settings) -> No
             await eventually(lambda: len(losses) == 2)
             return scores
         finally:
-            join.follow(PLAIN, None)
+            join.join_release(PLAIN, None)
             await join.stop()
 
     first, second = with_redis(served, run)

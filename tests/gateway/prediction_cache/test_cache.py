@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from redis.asyncio import Redis
 
-from app.gateway.prediction_cache import Answer, PredictionCache
+from app.gateway.prediction_cache import CachedOutputs, PredictionCache
 from app.gateway.prediction_cache.codec import Outputs
 from app.gateway.prediction_cache.shared_entries import AWAY_S, PREFIX
 from app.routing.route_store import connect
@@ -55,7 +55,7 @@ class Clock:
         return int(self.now * 1000)
 
 
-def score(answer: Answer) -> tuple[float, str]:
+def score(answer: CachedOutputs) -> tuple[float, str]:
     assert answer.outputs["label"].tolist() == ["late"]
     return float(answer.outputs["score"][0]), answer.source
 
@@ -201,7 +201,7 @@ async def test_a_deadline_is_the_callers_own(cache: PredictionCache) -> None:
 async def test_a_leader_without_time_fails_nobody_else(cache: PredictionCache) -> None:
     model = Model(held=True)
 
-    async def hasty() -> Answer:
+    async def hasty() -> CachedOutputs:
         async with asyncio.timeout(0.05):
             return await cache.get_or_compute(KEY, TTL_S, model)
 

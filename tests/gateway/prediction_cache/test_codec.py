@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.gateway.prediction_cache.codec import UnfitError, decode, encode, frozen
+from app.gateway.prediction_cache.codec import NotCacheableError, decode, encode, frozen
 from tests.gateway.prediction_cache.test_cache_key import COLUMNS, content
 
 
@@ -33,7 +33,7 @@ def test_numbers_cannot_be_made_writeable() -> None:
 
 @pytest.mark.parametrize("array", [np.array([1j]), np.array([1, "a"], dtype=object)])
 def test_what_is_neither_number_nor_text_is_refused(array: NDArray[Any]) -> None:
-    with pytest.raises(UnfitError, match="output a"):
+    with pytest.raises(NotCacheableError, match="output a"):
         encode({"a": array}, 0)
 
 

@@ -9,18 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from app.errors import InvalidArgumentError, ModelError
 from app.events import Prediction
-from app.gateway.inference.call import Reply
-from app.gateway.telemetry.prediction_log import Records
+from app.gateway.inference.call import InferReply
+from app.gateway.telemetry.prediction_log import PredictionLog
 from app.model_spec import FieldSpec
 from app.monitoring.sums import Sums
-from app.routing.release_context import OutputMatch, OutputRange, Trial
+from app.routing.release_context import OutputMatch, OutputRange, ReleaseContext
 from tests.gateway.shadow.support import MODEL, SPEC, WITH_FEATURE, Replica, Version
 from tests.support.eventually import eventually
 
-SHADOW = Trial(
+SHADOW = ReleaseContext(
     "r", "1", "2", mirror=1.0, slow_over_s=0.5, drift=OutputRange("y", 0, 10), agreement=OutputMatch("y", 0.0)
 )
 CANARY = replace(SHADOW, mirror=0.0)
@@ -46,13 +47,13 @@ async def test_a_request_counts_for_the_version_that_was_picked(make: Make) -> N
     champion, challenger = Version(), Version()
     replica = make(CANARY, champion, challenger, 0.5)
     replies = [await replica.ask(key=str(number)) for number in range(40)]
-    picked = [reply.version for reply in replies if isinstance(reply, Reply)].count("2")
+    picked = [reply.version for reply in replies if isinstance(reply, InferReply)].count("2")
     assert 5 < picked < 35
     await eventually(lambda: replica.losses.added == 40)
     challenger.raises = True
     for number in range(40):
         reply = await replica.ask(key=str(number))
-        assert isinstance(reply, Reply)  # the champion answers, and the challenger is charged with it
+        assert isinstance(reply, InferReply)  # the champion answers, and the challenger is charged with it
         assert reply.version == "1"
         await replica.ask(pinned="2")
     await eventually(lambda: replica.losses.added == 80)
@@ -63,7 +64,7 @@ async def test_a_request_counts_for_the_version_that_was_picked(make: Make) -> N
 
 async def test_without_a_release_nothing_is_noted(make: Make) -> None:
     replica = make(SHADOW, Version(), challenger := Version())
-    replica.tables[MODEL] = replace(replica.tables[MODEL], trial=None)
+    replica.tables[MODEL] = structs.replace(replica.tables[MODEL], release_context=None)
     await replica.ask()
     await replica.mirror.stop()  # and with it whatever was under way
     assert (replica.losses.added, challenger.asked) == (0, [])
@@ -73,7 +74,7 @@ async def test_both_are_asked_the_same_and_compared_as_a_pair(make: Make) -> Non
     champion, challenger = Version(seconds=0.1), Version(factor=2.0, seconds=0.9)
     replica = make(SHADOW, champion, challenger)
     reply = await replica.ask(2.5)
-    assert isinstance(reply, Reply)
+    assert isinstance(reply, InferReply)
     assert (reply.version, reply.outputs["y"].tolist()) == ("1", [2.5])
     assert challenger.asked == []  # the reply comes first
     await eventually(lambda: replica.mirror.stats.compared == 1)
@@ -114,7 +115,7 @@ async def test_a_challenger_that_raises_is_the_pairs_failure_alone(make: Make) -
     replica = make(SHADOW, champion, challenger)
     for _ in range(20):  # more than its breaker would let through
         reply = await replica.ask()
-        assert isinstance(reply, Reply)
+        assert isinstance(reply, InferReply)
         assert (reply.version, reply.failed) == ("1", ())
     await eventually(lambda: replica.mirror.stats.compared == 20)
     assert replica.sums() == {"errors/pairs": {"challenger": Sums(20, 20, 20), "champion": Sums(20)}}
@@ -162,7 +163,7 @@ async def test_a_challenger_that_hangs_is_never_felt(make: Make) -> None:
     started = time.monotonic()
     for _ in range(50):
         reply = await replica.ask()
-        assert isinstance(reply, Reply)
+        assert isinstance(reply, InferReply)
         assert (reply.version, reply.failed) == ("1", ())
     assert time.monotonic() - started < 5  # whoever waited for a mirrored request would take 25 s
     stats = replica.mirror.stats
@@ -214,7 +215,7 @@ async def test_what_is_left_when_the_release_or_the_replica_ends_is_counted(make
         await replica.ask()
     await eventually(lambda: len(challenger.asked) == 1)
     table = replica.tables[MODEL]
-    replica.tables[MODEL] = replace(table, trial=replace(SHADOW, release="another"))
+    replica.tables[MODEL] = structs.replace(table, release_context=replace(SHADOW, release="another"))
     challenger.answers.set()
     stats = replica.mirror.stats
     await eventually(lambda: stats.compared + stats.dropped_over == 3)
@@ -240,7 +241,7 @@ class Kept:
 
 async def test_the_event_of_a_mirrored_answer_says_so(make: Make) -> None:
     kept: Any = Kept()
-    records = Records(kept, lambda: 7)
+    records = PredictionLog(kept, lambda: 7)
     replica = make(SHADOW, Version(), Version(factor=2.0))
     await replica.ask(3.0, key="ann")
     await eventually(lambda: len(replica.mirrored) == 1)

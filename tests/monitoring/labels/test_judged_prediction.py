@@ -8,10 +8,10 @@ import pytest
 
 from app.events import Output
 from app.monitoring.labels.judged_prediction import JudgedPrediction, judged_prediction
-from app.routing.release_context import Trial
+from app.routing.release_context import ReleaseContext
 from tests.events.support import prediction
 
-TRIAL = Trial("r1", champion="7", challenger="8")
+TRIAL = ReleaseContext("r1", champion="7", challenger="8")
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,6 @@ def test_what_a_prediction_says(fields: dict[str, Any], found: Any) -> None:
 
 
 def test_without_a_champion_what_nobody_answered_is_still_nobodys() -> None:
-    first = Trial("r1", champion=None, challenger="8")
+    first = ReleaseContext("r1", champion=None, challenger="8")
     assert judged_prediction(prediction(version=None, status=503, outputs={}), first, "late") == "other_version"
     assert judged_prediction(prediction(version="8"), first, "late") == JudgedPrediction("challenger", 0.25, 0.9)

@@ -23,12 +23,12 @@ from app.releases.api.ingress import ControllerReplica, build_api
 from app.releases.api.routes import EventStream, stream
 from app.releases.control.controller import AdmissionError, NotLeadingError, UnknownReleaseError
 from app.releases.control.release_store import FencedError, LiveReleaseError, ReleaseStore
-from app.releases.lifecycle.commands import OrderRefusedError, order
+from app.releases.lifecycle.orders import Order, OrderRefusedError
 from app.releases.lifecycle.phases import with_history
 from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import Release
 from app.settings import RedisSettings
-from app.web.keys import Door, Scope, hash_key, mint
+from app.web.keys import Authenticator, Scope, hash_key, mint
 from tests.releases.documents import release
 from tests.support.eventually import eventually
 from tests.support.valkey import redis, valkey, valkey_stack
@@ -65,14 +65,14 @@ class Controls:
         await self.store.create(begun, self.token)
         return begun
 
-    async def order(self, release: str, verb: str, who: str, full: bool = False, step: int | None = None) -> Release:
-        self.asked.append((release, verb, who, full))
+    async def order(self, release: str, order: Order, who: str) -> Release:
+        self.asked.append((release, order, who))
         if self.error is not None:
             raise self.error
         held = await self.store.read(release)
         if held is None:
             raise UnknownReleaseError(f"there is no release {release!r}")
-        after = order(held, verb, who, time.time(), full, step)
+        after = order.apply(held, who, time.time())
         await self.store.save(held, after, self.token)
         return after
 
@@ -102,9 +102,9 @@ async def world(redis: Redis, valkey: RedisSettings) -> AsyncIterator[World]:
     feed = ReleaseFeed(connect(valkey), 0.1, max_subscribers=2)
     feed.start()
     await feed.first_read()
-    door = Door({KEY.id: KEY, PREDICTING.id: PREDICTING}, lambda: True, hash_key("admin key"))
+    authenticator = Authenticator({KEY.id: KEY, PREDICTING.id: PREDICTING}, lambda: True, hash_key("admin key"))
     replica = SimpleNamespace(
-        store=store, controller=controls, feed=feed, door=door, registry=None, webhook_secret=None
+        store=store, controller=controls, feed=feed, authenticator=authenticator, registry=None, webhook_secret=None
     )
     api = build_api(cast(ControllerReplica, replica))
     async with httpx.AsyncClient(

@@ -19,7 +19,7 @@ from mlflow.webhooks.types import ModelVersionAliasCreatedPayload, ModelVersionT
 from app.errors import UnauthenticatedError
 from app.releases.api.ingress import ControllerReplica, build_api
 from app.releases.api.webhook import check
-from app.web.keys import Door, hash_key
+from app.web.keys import Authenticator, hash_key
 
 SECRET = "what MLflow and Tidegate share"
 PATH = "/releases/registry-events"
@@ -47,7 +47,7 @@ def api(watch: Watch, secret: str | None) -> Any:
         store=None,
         controller=None,
         feed=None,
-        door=Door({}, lambda: True, hash_key("admin key")),
+        authenticator=Authenticator({}, lambda: True, hash_key("admin key")),
         registry=watch,
         webhook_secret=secret,
     )

@@ -6,8 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from app.releases.control.release_store import FencedError, LiveReleaseError, ReleaseStore
-from app.releases.lifecycle.commands import order
-from tests.releases.documents import release
+from tests.releases.documents import ordered, release
 from tests.support.valkey import redis, valkey, valkey_stack
 
 __all__ = ["redis", "valkey", "valkey_stack"]
@@ -44,7 +43,7 @@ async def test_who_was_started_to_replace_the_holder_need_not_wait_for_its_lease
     assert await store.acquire("new", 60, later) == new
     assert await store.acquire("old", 60, BORN) is None
     with pytest.raises(FencedError):
-        await store.save(release(), order(release(), "cancel", "key", 1.0), old)
+        await store.save(release(), ordered(release(), "cancel", "key", 1.0), old)
 
 
 async def test_a_fenced_writer_changes_nothing(redis: Redis) -> None:
@@ -55,10 +54,10 @@ async def test_a_fenced_writer_changes_nothing(redis: Redis) -> None:
     await store.give_up("a")
     new = await store.acquire("b", 5, BORN)
     with pytest.raises(FencedError):
-        await store.save(release(), order(release(), "cancel", "key", 1.0), old)
+        await store.save(release(), ordered(release(), "cancel", "key", 1.0), old)
     assert await store.read("r1") == release()
-    await store.save(release(), order(release(), "cancel", "key", 1.0), new or 0)
-    assert (await store.read("r1")) == order(release(), "cancel", "key", 1.0)
+    await store.save(release(), ordered(release(), "cancel", "key", 1.0), new or 0)
+    assert (await store.read("r1")) == ordered(release(), "cancel", "key", 1.0)
 
 
 async def test_one_release_of_a_model_at_a_time(redis: Redis) -> None:
@@ -89,7 +88,7 @@ async def test_the_audit_log_says_who_did_what_from_where_to_where(redis: Redis)
     store = ReleaseStore(redis)
     token = await store.acquire("a", 5, BORN) or 0
     await store.create(release(), token)
-    back = order(release(), "rollback", "ab12", 7.0)
+    back = ordered(release(), "rollback", "ab12", 7.0)
     await store.save(release(), back, token)
     await store.save(back, back, token)
     entries = await store.audit(10, "flights")

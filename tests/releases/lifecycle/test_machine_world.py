@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import pytest
 
 from app.releases.control.cluster_state import UNLIMITED_REPLICAS
-from app.releases.lifecycle.commands import OrderRefusedError, order
 from app.releases.lifecycle.machine import decide
 from app.releases.lifecycle.observation import (
     Action,
@@ -21,9 +20,10 @@ from app.releases.lifecycle.observation import (
     TakeDown,
     Verdict,
 )
+from app.releases.lifecycle.orders import OrderRefusedError
 from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import LEAVING, Release
-from tests.releases.documents import plan, release
+from tests.releases.documents import ordered, plan, release
 
 PLANS = {
     "canary": plan(),
@@ -179,7 +179,8 @@ class World:
                 if verb in ("rollback", "cancel") and self.stored.phase != "committing" and self.dice.random() < 0.8:
                     return
                 try:
-                    self.stored = order(self.stored, verb, "key", self.now, full=self.dice.random() < 0.2)
+                    full = {"full": self.dice.random() < 0.2} if verb == "promote" else {}
+                    self.stored = ordered(self.stored, verb, "key", self.now, **full)
                 except OrderRefusedError:
                     return
 
@@ -209,8 +210,8 @@ class World:
             self.verdict = "pass"
         for _ in range(40):
             try:
-                self.stored = order(self.stored, "resume", "key", self.now)
-                self.stored = order(self.stored, "promote", "key", self.now)
+                self.stored = ordered(self.stored, "resume", "key", self.now)
+                self.stored = ordered(self.stored, "promote", "key", self.now)
             except OrderRefusedError:
                 pass
             self.live(10)

@@ -26,12 +26,13 @@ from torch import Tensor, nn
 from app.settings import Settings
 from app.training.config.schedule import BatchPlan, dropout_seed, learning_rate
 from app.training.config.train_config import ConfigError, TrainConfig
-from app.training.driver import run_lock as identity
+from app.training.driver import run_lock
 from app.training.driver.run import Trained, train
-from app.training.driver.run_lock import RunTakenError, acquire_run, digest, folder_of
+from app.training.driver.run_lock import RunTakenError, acquire_run
 from app.training.driver.supervisor import StoppedError, TrainingError
 from app.training.recipe import Columns, Evaluation
 from app.training.storage.run_folder import RunFolder
+from app.training.storage.run_identity import digest, folder_of
 from cluster.local.programs import NODE_LABEL
 from tests.support.tiny import TinyConfig, TinyRecipe
 
@@ -284,11 +285,11 @@ def test_stopped_while_there_is_no_room(driver: Settings, registry: MlflowClient
 
 
 def test_one_driver_has_a_run(driver: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(identity, "TAKEN_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(run_lock, "TAKEN_TIMEOUT_S", 0.5)
     folder = RunFolder(str(tmp_path / "tiny-0123456789ab"))
     monitor = acquire_run(folder)
     with pytest.raises(RunTakenError, match="the run tiny-0123456789ab is going on already on this cluster"):
         acquire_run(folder)
     ray.kill(monitor)
-    monkeypatch.setattr(identity, "TAKEN_TIMEOUT_S", 30)
+    monkeypatch.setattr(run_lock, "TAKEN_TIMEOUT_S", 30)
     acquire_run(folder)

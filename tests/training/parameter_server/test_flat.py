@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
-from app.training.parameter_server.errors import ParameterServerError
+from app.training.parameter_server.failures import ParameterServerError
 from app.training.parameter_server.flat import FlatModel, build
 from app.training.recipe import Data
 from tests.recipes.bytelm.support import prose

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.training.parameter_server.errors import ParameterServerError
+from app.training.parameter_server.failures import ParameterServerError
 from app.training.parameter_server.ranges import cut
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from app.training.config.schedule import BatchPlan
-from app.training.parameter_server.errors import ParameterServerError
+from app.training.parameter_server.failures import ParameterServerError
 from app.training.parameter_server.job import Optimization, Terms
 from app.training.parameter_server.ranges import Range
 from app.training.parameter_server.server import _Handout
