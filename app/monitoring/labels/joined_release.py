@@ -19,8 +19,8 @@ class OutputLoss(Protocol):
 
 
 class JoinedRelease(Protocol):
-    """A release: its id, its two versions (no champion for a model's first version), and the loss of an output that is
-    measured (None: no label judges it)."""
+    """A release: its id, its two versions (no champion for a model's first version), and the loss that labels are to
+    give (None: no label judges it)."""
 
     @property
     def release(self) -> str: ...
