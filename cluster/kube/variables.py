@@ -1,4 +1,4 @@
-"""Whether a variable may stand in the ConfigMap of the settings."""
+"""Validation of a variable for the ConfigMap of the settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CREDENTIALS = re.compile(r"//[^/@\s]*:[^/@\s]*@")
 
 
 def check_variable(name: str, value: str, data: Mapping[str, str]) -> None:
-    """Refuse what the processes would refuse when they start, and what is secret.
+    """Refuses a variable that the processes would refuse when they start, or that is secret.
 
     Args:
         name: ``TIDEGATE_*`` or ``RAY_*``.

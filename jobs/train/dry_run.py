@@ -13,6 +13,7 @@ from app.training.config.train_config import ConfigError, TrainConfig
 from app.training.config.validation import batch_plan
 from app.training.config.world_sizes import check_early, layouts
 from app.training.dryrun import Estimate, estimate, memory_errors
+from app.training.optimizer import find_optimizer
 from app.training.recipe import Data, ParallelPlan, ParallelRecipe, Recipe, row_count
 
 
@@ -36,7 +37,8 @@ def dry_run(config: TrainConfig, recipe: Recipe) -> None:
     most = max(possible)
     # A memory limit is one for every size that the run may have; fewer workers share less.
     sizes = (most,) if config.device_memory_gib is None else tuple(possible)
-    found = {size: estimate(recipe, data, possible[size], config.batch_size, device) for size in sizes}
+    optimizer = find_optimizer(config.optimizer)
+    found = {size: estimate(recipe, data, possible[size], config.batch_size, device, optimizer) for size in sizes}
     screen = console()
     if len(possible) > 1:
         screen.print(_sizes(possible), "\n")
@@ -47,11 +49,12 @@ def dry_run(config: TrainConfig, recipe: Recipe) -> None:
 
 
 def _print_servers(config: TrainConfig, recipe: Recipe) -> None:
-    """Parameter servers have no mesh: each holds a range of the weights, with AdamW's two moments."""
+    """Parameter servers have no mesh: each holds a range of the weights, with the optimizer's states."""
     data = recipe.prepare()
     with torch.device("meta"):
         parameters = sum(parameter.numel() for parameter in recipe.build(data).parameters())
-    servers = config.parameter_server.servers
+    servers, optimizer = config.parameter_server.servers, find_optimizer(config.optimizer)
+    held = _size((4 + optimizer.state_bytes) * -(-parameters // servers))
     screen = console()
     screen.print(
         f"strategy    {config.max_workers} workers, {servers} parameter servers, {config.parameter_server.mode}"
@@ -60,7 +63,7 @@ def _print_servers(config: TrainConfig, recipe: Recipe) -> None:
     screen.print(
         f"batch       {config.batch_size} rows a step: {config.batch_size // config.max_workers} on each worker"
     )
-    screen.print(f"server      {_size(12 * -(-parameters // servers))} for weights and optimizer, gradients besides")
+    screen.print(f"server      {held} for weights and optimizer, gradients besides")
     screen.print(f"worker      {_size(8 * parameters)} for weights and gradients, activations besides")
 
 
