@@ -135,7 +135,12 @@ def test_broken_promises_are_listed() -> None:
     record = Record("shuffled", "3", "rolled_back")
     record.see(state("rolled_back", 9, reason="undecided"))
     summary = summarize(
-        [], [promoted(), record], under_traffic(tally, labels), {"2": "online"}, alias="1", seconds=1.0
+        [],
+        [promoted(), record],
+        under_traffic(tally, LabelCounts(dropped=1, refused=2)),
+        {"2": "online"},
+        alias="1",
+        seconds=1.0,
     )
     assert summary["ok"] is False
     json.dumps(summary, allow_nan=False)
