@@ -43,7 +43,7 @@ FOLLOW_S = 86_400.0
 LONGEST_NAME = 47
 """The operator refuses a RayJob with a longer one."""
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
 class Submitter(Reader, Protocol):
@@ -84,10 +84,11 @@ def train(
     Where no worker group may have the driver's entrypointResources (the overlay kueue closes the group training) the
     job is refused: there tidegate kube up kueue-training-job makes a run with a cluster of its own.
 
-    \b
+    ```
     tidegate kube train -- python -m jobs.train --config flights-online
     tidegate kube train --name nightly --follow -- python -m jobs.train --config flights-online
     tidegate kube train --name nightly --follow      the one that runs
+    ```
     """
     with errors_as_json(as_json):
         if timeout is not None and not follow:
