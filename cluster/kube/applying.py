@@ -26,7 +26,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What became of an object.
+    """The result for one object.
 
     ``before`` and ``after`` are the live object; ``running`` is the RayCluster that a RayService runs now.
     """
@@ -41,7 +41,7 @@ class Applied:
 
     @property
     def overwritten(self) -> list[Difference]:
-        """What force would change of the fields in conflict."""
+        """The changes that force would make to the fields in conflict."""
         found = []
         for conflict in self.conflicts:
             live, wanted = (
@@ -105,7 +105,7 @@ class Applier:
         except NotFoundError:
             if before is not None or not self._dry_run:
                 raise
-            after = obj  # its namespace is to be created by this very set: nobody can check it there yet
+            after = obj  # its namespace is to be created by this very set: the server cannot check it there yet
         if after is None:
             return Applied(key, Outcome.CONFLICT, before, None, sent, running, conflict)
         if before is None:

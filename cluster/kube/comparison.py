@@ -1,4 +1,4 @@
-"""Two states of an object side by side: what an apply would change, and what a running cluster lacks of it."""
+"""Two states of an object side by side: the changes of an apply, and the differences of a running cluster."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def stripped(obj: Object) -> Object:
 
 
 def same(before: Object, after: Object) -> bool:
-    """Whether nothing but the server's own fields differs."""
+    """True where only the server's own fields differ."""
     revisions = [obj["metadata"].get("resourceVersion") for obj in (before, after)]
     return revisions[0] == revisions[1] is not None or stripped(before) == stripped(after)
 
@@ -59,7 +59,7 @@ def unified(before: Object | None, after: Object, name: str) -> list[str]:
 
 
 def differences(live: Any, wanted: Any, field: str = "") -> Iterator[Difference]:
-    """What of ``wanted`` is otherwise in ``live``; what only ``live`` has (defaults, additions) is none.
+    """The differences of ``wanted`` from ``live``; what only ``live`` has (defaults, additions) is none.
 
     Entries of a list are matched by name where all of them have one, else by index; an entry of ``live`` that
     ``wanted`` lacks is a difference, since a list states all of its entries.

@@ -32,7 +32,7 @@ _LAST = ("RayCluster", "RayService", "RayJob", "RayCronJob")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """What makes an object this one and no other. ``namespace`` is ``None`` of a cluster-scoped one."""
+    """Identity of an object. ``namespace`` is ``None`` for a cluster-scoped one."""
 
     api_version: str
     kind: str
@@ -78,7 +78,7 @@ def load(text: str) -> list[Object]:
 
 
 def in_apply_order(objects: Iterable[Object]) -> list[Object]:
-    """What others refer to comes first (namespace, accounts, policies, settings, services), Ray's own kinds last."""
+    """The objects in the order of an apply: those that others refer to first, Ray's own kinds last."""
     ranks = {kind: rank for rank, kind in enumerate(_FIRST)}
     ranks |= {kind: len(_FIRST) + 1 + rank for rank, kind in enumerate(_LAST)}
     return sorted(objects, key=lambda obj: ranks.get(obj["kind"], len(_FIRST)))

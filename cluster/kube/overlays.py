@@ -1,4 +1,4 @@
-"""Which manifests there are, and what a name such as ``gpu+ha+mesh`` stands for."""
+"""Overlays and components that there are, and the folders of a name such as ``gpu+ha+mesh``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What others have decided since the last apply and a new one must not undo: replicas, and workers to be deleted.
+"""Decisions of autoscalers that a new apply must not undo: replicas, and workers to be deleted.
 
 Ray's autoscaler writes ``replicas`` and ``scaleStrategy.workersToDelete`` of the groups of a RayCluster; for a
 RayService that is the RayCluster which the operator made of it. A HorizontalPodAutoscaler writes ``replicas`` of a
@@ -35,7 +35,7 @@ class Carried:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is sent instead of the manifest, and what was carried over into it."""
+    """The object that is sent instead of the manifest, and the replicas carried over into it."""
 
     obj: Object
     carried: tuple[Carried, ...] = ()
@@ -54,7 +54,7 @@ def active_cluster(service: Object) -> str | None:
 def with_live_groups(obj: Object, cluster: Object | None) -> Prepared:
     """The RayCluster or RayService with the replicas of ``cluster``, the live RayCluster; ``None``: there is none.
 
-    Without an autoscaler (``enableInTreeAutoscaling``) the manifest's numbers count: nobody else decides them. With
+    Without an autoscaler (``enableInTreeAutoscaling``) the manifest's numbers count. With
     one, they are the live ones within the manifest's ``[minReplicas, maxReplicas]``. ``scaleStrategy`` goes with them
     into a RayCluster; a RayService's is not the place for names of pods that its next cluster will not have.
     """
@@ -86,7 +86,7 @@ def bounds(group: dict[str, Any]) -> tuple[int, int]:
 
 
 def autoscaled(objects: Iterable[Object], namespace: str | None) -> frozenset[Key]:
-    """What the HorizontalPodAutoscalers among the objects scale."""
+    """The objects that the HorizontalPodAutoscalers among ``objects`` scale."""
     found = set()
     for obj in objects:
         if obj["kind"] == "HorizontalPodAutoscaler":

@@ -1,4 +1,4 @@
-"""What ``down`` removes, what it keeps, and waiting until it is gone."""
+"""Removal by ``down``: the plan of what goes and what is kept, and waiting until it is gone."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _OF_SERVICE = "ray.io/originated-from-cr-name={name},ray.io/originated-from-crd=
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What will go, in this order, and what stays although the manifests have it, with the reason."""
+class RemovalPlan:
+    """Objects that go, in this order, and those of the manifests that stay, with the reason."""
 
     going: tuple[Key, ...]
     kept: tuple[tuple[Key, str], ...]
 
 
-def plan(kube: Kube, objects: Sequence[Object], *, volumes: bool = False, namespace: bool = False) -> Plan:
-    """Of what the manifests have, what is there; the reverse of the order in which it was applied.
+def plan(kube: Kube, objects: Sequence[Object], *, volumes: bool = False, namespace: bool = False) -> RemovalPlan:
+    """The plan for the manifests' objects that are there, in the reverse of the order in which they were applied.
 
     Args:
         volumes: PersistentVolumeClaims go, too, also those that StatefulSets made of their templates.
@@ -52,7 +52,7 @@ def plan(kube: Kube, objects: Sequence[Object], *, volumes: bool = False, namesp
             claims = _claims(kube, obj)
             going += claims if volumes else []
             kept += [] if volumes else [(claim, "holds data; --delete-volumes removes it") for claim in claims]
-    return Plan(tuple(going), tuple(kept))
+    return RemovalPlan(tuple(going), tuple(kept))
 
 
 def remove(kube: Kube, going: Sequence[Key], deadline: float, report: Callable[[str], None]) -> None:

@@ -21,7 +21,7 @@ TIMEOUT_S = 60.0
 
 
 def to_stderr(warning: str) -> None:
-    """Where warnings go unless the caller says otherwise."""
+    """Print a warning on stderr."""
     print(f"warning: {warning}", file=sys.stderr)
 
 

@@ -1,4 +1,4 @@
-"""What an overlay asks for: pods of each part, what one of them requests, and all of them at their least and most."""
+"""Size of an overlay: pods of each part, the requests of one of them, and the sum at their least and most."""
 
 from __future__ import annotations
 

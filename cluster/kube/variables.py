@@ -1,4 +1,4 @@
-"""Whether a variable may stand in the ConfigMap of the settings."""
+"""Check of a variable for the ConfigMap of the settings."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from cluster.kube.desired import add_desired, desired_objects, in_namespace
 from cluster.kube.durations import seconds
 from cluster.kube.errors import MissingKindError, UsageError
 from cluster.kube.manifest import Key, Object
-from cluster.kube.removal import Plan, plan, remove
+from cluster.kube.removal import RemovalPlan, plan, remove
 
 DESCRIPTION = """\
 Remove what an overlay's manifests brought, in the reverse order: KubeRay's objects first, each awaited gone with its
@@ -75,7 +75,7 @@ def _down(options: argparse.Namespace) -> int:
     return 0
 
 
-def lines(found: Plan, server: str) -> list[str]:
+def lines(found: RemovalPlan, server: str) -> list[str]:
     """What will go and what stays."""
     text = [f"on {server} these go, in this order:"] if found.going else [f"on {server} there is nothing to remove"]
     text += [f"  {key}" for key in found.going]

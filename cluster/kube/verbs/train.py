@@ -15,7 +15,7 @@ import typer
 
 from cluster.kube.cli import Say, to_stderr, to_stdout
 from cluster.kube.connection import SERVICE, connect, namespace_of
-from cluster.kube.driver import check_driver
+from cluster.kube.driver_resources import check_driver
 from cluster.kube.errors import DeadlineError, ExistsError, KubeError, UsageError
 from cluster.kube.manifest import Key, Object, key_of
 from cluster.kube.observer import Kind, Observer
@@ -182,7 +182,7 @@ def the_service(kube: Reader, namespace: str) -> Object:
 
 
 def in_mesh(service: Object) -> bool:
-    """Whether its head has a sidecar: then a job's pods without one would find nobody who talks to them."""
+    """True where the head has a sidecar: a job's pods without one could not connect to it."""
     head = service["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]
     return ((head.get("metadata") or {}).get("labels") or {}).get(SIDECAR) == "true"
 

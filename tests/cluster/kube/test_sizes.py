@@ -1,4 +1,4 @@
-"""What an overlay asks for in pods, CPU, memory and storage."""
+"""Pods, CPU, memory and storage that an overlay asks for."""
 
 from __future__ import annotations
 

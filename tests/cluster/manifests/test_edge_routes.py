@@ -57,7 +57,7 @@ def matched(route: str, path: str) -> Rule | None:
         ("/metrics", None),
     ],
 )
-def test_a_path_is_routed_or_not(path: str, rule: str | None) -> None:
+def test_path_is_routed_or_not(path: str, rule: str | None) -> None:
     found = matched(HTTPS, path)
     assert (found and found["name"]) == rule
     if found is not None:
@@ -86,7 +86,7 @@ def test_the_whole_api_is_routed() -> None:
     assert {path for path in filled if matched(HTTPS, path) is None} == set()
 
 
-def test_an_answer_that_is_late_is_told_by_the_gateway_and_not_by_the_edge() -> None:
+def test_edge_time_limit_is_above_the_gateways_deadline() -> None:
     """Its own deadline is the shorter one; and what may last is not cut off."""
     limits = {
         rule["name"]: rule["timeouts"]["request"]
@@ -118,7 +118,7 @@ def test_grpc_reaches_inference_and_nothing_of_serve_s_own() -> None:
     assert all(rule["backendRefs"] == [{"name": "tidegate-serve-svc", "port": 8081}] for rule in rules)
 
 
-def test_nothing_that_may_have_been_done_is_done_again() -> None:
+def test_edge_does_not_retry_requests_that_may_have_run() -> None:
     """Only what no replica has seen is repeated: the gateway has a retry budget of its own."""
     untouched = {"connect-failure", "refused-stream", "reset-before-request"}
     for rule in of("mesh", "VirtualService")[0]["spec"]["http"]:
@@ -156,7 +156,7 @@ def test_the_edge_scales_what_istio_makes_for_the_gateway() -> None:
     assert scaler["minReplicas"] >= 2
 
 
-def test_our_retries_are_for_callers_in_the_mesh_and_nothing_else_is_said() -> None:
+def test_retries_are_only_for_callers_in_the_mesh() -> None:
     """A route of the Gateway API has no retries outside the experimental channel."""
     assert of("mesh", "VirtualService")[0]["spec"]["gateways"] == ["mesh"]
     routes = of("gateway-api", "HTTPRoute") + of("gateway-api", "GRPCRoute")

@@ -1,4 +1,4 @@
-"""What of a RayService's manifest the RayCluster that runs for it does not have, and whether it will get it.
+"""Differences between a RayService's manifest and the RayCluster that runs for it, and if it will get them.
 
 The operator compares the two without replicas, bounds, tolerations and scheduling gates (KubeRay 1.7.0,
 ``GenerateHashWithoutReplicasAndWorkersToDelete``). Equal so far: nothing is passed on, those fields included.
@@ -21,7 +21,7 @@ _NOT_COMPARED = re.compile(
 
 
 def lacking(service: Object, cluster: Object) -> list[Difference]:
-    """What the cluster has otherwise than the RayService says, but for what the autoscaler decides."""
+    """The differences of the cluster from the RayService, without those that the autoscaler decides."""
     found = differences(cluster["spec"], service["spec"]["rayClusterConfig"])
     return [difference for difference in found if not _REPLICAS.match(difference.field)]
 
