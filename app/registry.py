@@ -105,7 +105,7 @@ def connect(settings: MlflowSettings) -> MlflowClient:
     except MlflowException as error:
         raise RegistryError(
             f"MLflow at TIDEGATE_MLFLOW_TRACKING_URI={settings.tracking_uri} does not answer ({_first_line(error)}); "
-            "start one with: python -m cluster local up"
+            "start one with: tidegate local up"
         ) from error
     return client
 

@@ -2,14 +2,12 @@
 
 ``TIDEGATE_<GROUP>_<FIELD>`` sets ``settings.<group>.<field>``. A running local stack leaves the addresses and
 secrets of its parts in ``<state_dir>/stack.env``, which is read too and loses against the environment, so that
-a command typed beside the stack finds it. ``python -m app.settings`` prints the values in force.
+a command typed beside the stack finds it. ``tidegate settings`` prints the values in force.
 """
 
 from __future__ import annotations
 
-import argparse
 import difflib
-import json
 import os
 import re
 import sys
@@ -472,33 +470,4 @@ def _explain(error: ValidationError) -> str:
 
 def _did_you_mean(name: str) -> str:
     close = difflib.get_close_matches(name.upper(), variables(), n=1)
-    return f"; did you mean {close[0]}?" if close else "; python -m app.settings lists what there is"
-
-
-def main(argv: list[str] | None = None) -> int:
-    """``python -m app.settings``: print the values in force with their source."""
-    parser = argparse.ArgumentParser(prog="python -m app.settings", description="Settings in force, and where from.")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    options = parser.parse_args(argv)
-    try:
-        found = list(rows(get_settings()))
-    except SettingsError as error:
-        print(error, file=sys.stderr)
-        return 2
-    if options.json:
-        print(json.dumps({row.name: {"value": row.value, "source": row.source} for row in found}, indent=2))
-        return 0
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for title in ("variable", "value", "source", "meaning"):
-        table.add_column(title, overflow="fold")
-    for row in found:
-        table.add_row(row.name, "" if row.value is None else str(row.value), row.source, row.description)
-    Console().print(table)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return f"; did you mean {close[0]}?" if close else "; tidegate settings lists what there is"

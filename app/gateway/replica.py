@@ -19,6 +19,7 @@ from app.gateway.inference.dataplane import DataPlane
 from app.gateway.inference.feature_lookup import FeatureLookup
 from app.gateway.inference.version_backends import VersionBackends
 from app.gateway.prediction_cache import PredictionCache
+from app.gateway.request_attributes import ATTRIBUTES
 from app.gateway.shadow import Mirror, Observer
 from app.gateway.telemetry.prediction_log import PredictionLog
 from app.gateway.telemetry.reporter import Reporter
@@ -45,6 +46,7 @@ class GatewayReplica:
 
     def __init__(self, settings: Settings, replica: str) -> None:
         self.settings = settings
+        self.attributes = ATTRIBUTES
         self.store = RouteStore(connect(settings.redis))
         self.watch = RouteWatch(connect(settings.redis), settings.routing.refresh_s)
         self.versions = VersionBackends(settings, replica)

@@ -1,4 +1,4 @@
-"""The verbs of ``python -m cluster`` that speak of Kubernetes, and what they have in common."""
+"""The verbs of ``tidegate kube`` that speak of Kubernetes, and what they have in common."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def _load(name: str, module: str) -> typer.Typer:
     return pass_on(main)
 
 
-app = typer.Typer(cls=lazy_group(VERBS, highest=255, load=_load), no_args_is_help=True)
+app = typer.Typer(cls=lazy_group(VERBS, highest=255, load=_load), add_completion=False)
 
 
 @app.callback()

@@ -55,13 +55,13 @@ class Outsider:
 
     Attributes:
         variables: what it has instead of a member's; None: it lacks that.
-        told: what its log says.
+        log_words: words of its log.
     """
 
     name: str
     command: tuple[str, ...]
     variables: Mapping[str, str | None]
-    told: str
+    log_words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def test_who_lacks_certificate_or_token_is_refused(secured: Secured, tmp_path: P
 
     with ThreadPoolExecutor(len(outsiders)) as pool:
         for outsider, said in zip(outsiders, pool.map(refusal, outsiders), strict=True):
-            assert outsider.told in said, f"{outsider.name}: {said}"
+            assert outsider.log_words in said, f"{outsider.name}: {said}"
     assert secured.runs("task-again", "-c", JOINS) == "a task ran"
 
 

@@ -47,6 +47,7 @@ class ReleaseBody(SummaryBody):
     weights: dict[str, float] | None = Field(description="Version -> weight wanted now; null: left as they are")
     since: datetime = Field(description="When state or step was begun")
     waiting_for: str = Field(description="What keeps it where it is, in words; empty: nothing")
+    waiting_because: str = Field(description="Why that is not there yet: the last error of it; empty: none")
     registry_told: bool = Field(description="Whether the registry has everything that it is to be told")
     judge: dict[str, Any] | None = Field(
         description="The judge's report: verdict and e-value of the whole; per guard verdict, e-values, the bound "
@@ -99,6 +100,7 @@ def release_body(release: Release) -> ReleaseBody:
         weights=target_weights(release),
         since=_instant(release.since),
         waiting_for="" if release.is_final else release.waiting_for,
+        waiting_because="" if release.is_final else release.waiting_because,
         registry_told=not release.outbox,
         judge=_finite(release.report),
         plan=release.plan,

@@ -17,6 +17,7 @@ from ray.serve.handle import DeploymentHandle
 from app.errors import UnavailableError
 from app.ray_internals import running_replicas
 from app.releases.control.background_tasks import BackgroundTasks
+from app.releases.control.task_names import read_back_task
 from app.routing.readback import await_followed
 from app.routing.route_store import RouteStore
 from app.routing.route_table import RouteTable
@@ -25,6 +26,8 @@ from app.serving.batch import DEPLOYMENT
 log = logging.getLogger(__name__)
 
 FOLLOW_TIMEOUT_S = 10.0
+HEALTHY = "HEALTHY"
+"""Serve's status of a deployment that has all its replicas."""
 QUERY_S = 5.0
 """Time that Serve's controller has for an answer, seconds: one that hangs must not hold up the way back, for which
 Redis is enough."""
@@ -41,15 +44,17 @@ class ServeUnavailableError(UnavailableError):
 
 @dataclass(frozen=True, slots=True)
 class Applications:
-    """What Serve says of its applications: status, and running replicas of a version, by name."""
+    """Serve's applications by name: status, running replicas of the version, and Serve's message about what is not
+    healthy."""
 
     status: dict[str, str]
     replicas: dict[str, int]
+    messages: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One look: every model's table, and Serve's applications."""
+    """The cluster at one instant: every model's table, and Serve's applications."""
 
     tables: dict[str, RouteTable]
     applications: Applications
@@ -65,6 +70,14 @@ class Snapshot:
             else self.applications.replicas.get(route.app, 0)
             for route in table.routes
         }
+
+    def problems(self, model: str) -> dict[str, str]:
+        """Version -> Serve's message about its application, where Serve has one."""
+        table = self.tables.get(model)
+        messages = self.applications.messages
+        return (
+            {route.version: messages[route.app] for route in table.routes if route.app in messages} if table else {}
+        )
 
     def inline(self, model: str) -> frozenset[str]:
         """Versions of the model that its table places in the gateway replicas."""
@@ -161,16 +174,19 @@ class ClusterState:
             await await_followed(self.gateway(), model, revision, FOLLOW_TIMEOUT_S)
             self._followed[model] = revision
 
-        self.tasks.run(f"read-back of {model}", read_back)
+        self.tasks.run(read_back_task(model), read_back)
         return False
 
 
 def applications_now() -> Applications:
     """Serve's applications; blocks for a call to its controller."""
     found = serve.status().applications
-    replicas = {}
+    replicas, messages = {}, {}
     for name, application in found.items():
         deployment = application.deployments.get(DEPLOYMENT)
         if deployment is not None:
             replicas[name] = running_replicas(deployment)
-    return Applications({name: str(application.status.value) for name, application in found.items()}, replicas)
+            if deployment.message and deployment.status.value != HEALTHY:
+                messages[name] = deployment.message
+    status = {name: str(application.status.value) for name, application in found.items()}
+    return Applications(status, replicas, messages)

@@ -28,7 +28,7 @@ from app.releases.control.reconciler import Reconciler
 from app.releases.control.release_metrics import ReleaseMetrics
 from app.releases.control.release_store import FencedError, LiveReleaseError, ReleaseStore
 from app.releases.lifecycle.machine import decide
-from app.releases.lifecycle.observation import Observation, SetWeights
+from app.releases.lifecycle.observation import Observation, SetWeights, Work
 from app.releases.lifecycle.orders import Order
 from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import Release
@@ -281,13 +281,15 @@ class Controller:
             # Under the same lock: an order given meanwhile must not be followed by what was decided before it.
             for action in decided.actions:
                 await self._executor.execute(release, action, snapshot.tables.get(release.model))
-            if any(isinstance(action, SetWeights) for action in decided.actions):
+            if not any(isinstance(action, SetWeights) for action in decided.actions):
+                self._executor.written(release)
+            else:
                 self._wake.set()  # whether they are followed is what the release waits for now
         await self._evaluator.after_save(release)
         self._labels.join_release(release.model, None if release.is_final else context_of(release))
         if release.is_final:
             del self._live[identity]
-            self._executor.forget(identity)
+            self._executor.forget(release)
             self._metrics.ended(release)
 
     def _observe(self, evaluation: Evaluation, snapshot: Snapshot) -> Observation:
@@ -307,4 +309,12 @@ class Controller:
             verdict=evaluation.verdict,
             why=evaluation.why,
             counted=evaluation.counted,
+            errors=self._errors(release, snapshot),
         )
+
+    def _errors(self, release: Release, snapshot: Snapshot) -> dict[tuple[Work, str], str]:
+        """(work, version) -> why that work of a release is not done."""
+        replicas: dict[tuple[Work, str], str] = {
+            ("replicas", version): message for version, message in snapshot.problems(release.model).items()
+        }
+        return replicas | self._executor.errors(release)

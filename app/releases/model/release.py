@@ -75,7 +75,8 @@ class Release(_Frozen):
         counted: requests judged before the step, the smaller arm's.
         approved: whether a person has opened the present gate; paused: whether nothing goes forward.
         ending: how it ends, once it is on the way back; reason: why, or what ended it.
-        waiting_for: what the present phase waits for, in words.
+        waiting_for: what the present phase waits for, in words; waiting_because: why that is not there yet,
+            its last error; empty where nothing failed.
         outbox: what the registry has not been told yet; notes: how many notes there were in all.
         inline: whether the model's serving entry wants its champion in the gateway replicas.
         given_alias: whether the registry was ever told that the challenger is champion.
@@ -100,6 +101,7 @@ class Release(_Frozen):
     ending: Ending | None = None
     reason: str = ""
     waiting_for: str = ""
+    waiting_because: str = ""
     outbox: tuple[Note, ...] = ()
     notes: int = 0
     inline: bool = False

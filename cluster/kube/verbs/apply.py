@@ -1,4 +1,4 @@
-"""``python -m cluster up`` (or ``apply``): manifests brought to a cluster, and what comes of them awaited."""
+"""``tidegate kube up`` (or ``apply``): manifests brought to a cluster, and what comes of them awaited."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ exit status:
   6  a kind is not installed                        7  conflicts; see --force-conflicts
 
 examples:
-  python -m cluster up gpu+ha --set image=NAME@sha256:…
-  python -m cluster up dev --dry-run
-  python -m cluster up gpu --no-wait --context staging
+  tidegate kube up gpu+ha --set image=NAME@sha256:…
+  tidegate kube up dev --dry-run
+  tidegate kube up gpu --no-wait --context staging
 """
 
 

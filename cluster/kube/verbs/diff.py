@@ -1,4 +1,4 @@
-"""``python -m cluster diff``: what ``up`` would change, as the server would have it."""
+"""``tidegate kube diff``: what ``up`` would change, as the server would have it."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ exit status:
   2 to 7  as of `up`               8  the server said no
 
 examples:
-  python -m cluster diff gpu+ha
-  python -m cluster diff gpu --set TIDEGATE_GATEWAY_MAX_REPLICAS=8 --json
+  tidegate kube diff gpu+ha
+  tidegate kube diff gpu --set TIDEGATE_GATEWAY_MAX_REPLICAS=8 --json
 """
 _COLOURS = {"+": "\033[32m", "-": "\033[31m", "@": "\033[36m"}
 _PLAIN = "\033[0m"

@@ -1,4 +1,4 @@
-"""``python -m cluster doctor``: whether a cluster is ready for an overlay, before anything is sent to it."""
+"""``tidegate kube doctor``: whether a cluster is ready for an overlay, before anything is sent to it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ problem, else 0.
 """
 EXAMPLES = """\
 examples:
-  python -m cluster doctor ha
-  python -m cluster doctor gpu+mesh --set image=NAME@sha256:…
-  python -m cluster doctor --json | jq '.checks[] | select(.level == "problem")'
+  tidegate kube doctor ha
+  tidegate kube doctor gpu+mesh --set image=NAME@sha256:…
+  tidegate kube doctor --json | jq '.checks[] | select(.level == "problem")'
 """
 
 

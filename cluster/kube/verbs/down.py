@@ -1,4 +1,4 @@
-"""``python -m cluster down``: what the manifests brought is removed, but for data and what is others'."""
+"""``tidegate kube down``: what the manifests brought is removed, but for data and what is others'."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ exit status:
   others, as of `up`
 
 examples:
-  python -m cluster down gpu+ha --dry-run
-  python -m cluster down dev --yes --delete-volumes
+  tidegate kube down gpu+ha --dry-run
+  tidegate kube down dev --yes --delete-volumes
 """
 
 

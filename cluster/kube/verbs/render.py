@@ -1,4 +1,4 @@
-"""``python -m cluster render``: the manifests as plain YAML."""
+"""``tidegate kube render``: the manifests as plain YAML."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ of a kustomization of your own (with a /).
 """
 EXAMPLES = """\
 examples:
-  python -m cluster render --list
-  python -m cluster render gpu+ha+mesh
-  python -m cluster render ha --sizes
-  python -m cluster render gpu --set image=NAME@sha256:… --set TIDEGATE_GATEWAY_MAX_REPLICAS=8
-  python -m cluster render ha --set mlflow.maxReplicas=3 | kubectl apply --server-side -f -
+  tidegate kube render --list
+  tidegate kube render gpu+ha+mesh
+  tidegate kube render ha --sizes
+  tidegate kube render gpu --set image=NAME@sha256:… --set TIDEGATE_GATEWAY_MAX_REPLICAS=8
+  tidegate kube render ha --set mlflow.maxReplicas=3 | kubectl apply --server-side -f -
 """
 
 
@@ -63,7 +63,7 @@ def _render(options: argparse.Namespace) -> int:
         _show_list()
         return 0
     if options.overlay is None:
-        raise UsageError("an OVERLAY is missing; python -m cluster render --list shows what there is")
+        raise UsageError("an OVERLAY is missing; tidegate kube render --list shows what there is")
     if options.sizes:
         _show_sizes(sizes(render(options.overlay, options.sets, options.namespace)))
         return 0

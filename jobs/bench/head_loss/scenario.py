@@ -158,7 +158,7 @@ class _Scenario:
     def _prepared(self) -> RayCluster:
         """Redis and MLflow run; nothing of Ray does."""
         state = self._folder / "state"
-        command = [sys.executable, "-P", "-m", "cluster", "local", "up", "--foreground", "--parts", "redis,mlflow"]
+        command = [sys.executable, "-P", "-m", "jobs.cli", "local", "up", "--foreground", "--parts", "redis,mlflow"]
         command += ["--state-dir", str(state), "--port-offset", str(self._ports.offset)]
         self._processes.start("services", command, self._outer)
 

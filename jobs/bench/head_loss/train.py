@@ -12,7 +12,7 @@ import sys
 import ray
 
 from app.settings import get_settings
-from jobs import train
+from jobs.cli import main as tidegate
 
 TEMP_DIR = "_TIDEGATE_BENCH_TEMP_DIR"
 
@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
         _temp_dir=os.environ[TEMP_DIR],
     )
     try:
-        return train.main(argv)
+        return tidegate(["train", *argv])
     finally:
         ray.shutdown()
 

@@ -92,7 +92,7 @@ def test_replicas_set_meanwhile_are_not_overwritten(serve: Serve) -> None:
         _got(live),
         _got(later),
         _applied(manifest | {"spec": manifest["spec"] | {"workerGroupSpecs": first}}, conflict.body, 409),
-        moved(recorded("04_patch", "JSON patch with a test that fails"), **_requests(_patched(live, first, live))),
+        moved(recorded("04_patch", "JSON patch with a test that fails"), **_request(_patched(live, first, live))),
         _patched(later, second, patched),
         _applied(
             manifest | {"spec": manifest["spec"] | {"workerGroupSpecs": patched["spec"]["workerGroupSpecs"]}}, patched
@@ -132,7 +132,7 @@ def test_group_that_changes_each_time_raises(serve: Serve) -> None:
     manifest, live, conflict = _autoscaled("registry.example/ray:new")
     groups = _carried(manifest, live)
     failing = moved(
-        recorded("04_patch", "JSON patch with a test that fails"), **_requests(_patched(live, groups, live))
+        recorded("04_patch", "JSON patch with a test that fails"), **_request(_patched(live, groups, live))
     )
     wanted = manifest | {"spec": manifest["spec"] | {"workerGroupSpecs": groups}}
     served = serve(_got(live), _applied(wanted, conflict.body, 409), failing)
@@ -290,5 +290,5 @@ def _patched(live: Object, groups: list[dict[str, Any]], answer: Object) -> Exch
     return composed(STORY, "PATCH", f"{AU}?fieldManager=rayplat", answer, sent=operations, content_type=PATCH)
 
 
-def _requests(exchange: Exchange) -> dict[str, Any]:
+def _request(exchange: Exchange) -> dict[str, Any]:
     return {"path": exchange.asked.path, "body": exchange.asked.body}

@@ -1,4 +1,4 @@
-"""Removal: its plan and its order; composed from the recorded ways in which a server deletes."""
+"""Objects that go and stay, and their order; composed from the recorded ways in which a server deletes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of overlays and the folders that they stand for."""
+"""Names of overlays and components, and the manifests that they stand for."""
 
 from __future__ import annotations
 

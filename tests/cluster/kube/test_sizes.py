@@ -1,4 +1,4 @@
-"""Pods, CPU, memory and storage that an overlay asks for."""
+"""Sizes of an overlay in pods, CPU, memory and storage."""
 
 from __future__ import annotations
 

@@ -218,12 +218,12 @@ def test_all_kinds_that_are_not_installed_are_named_and_nothing_is_sent(
 
 
 def test_nobody_who_reads_is_no_traceback(tmp_path: Path) -> None:
-    """``python -m cluster render OVERLAY | head -0``: what is written after the reader has gone."""
+    """``tidegate kube render OVERLAY | head -0``: what is written after the reader has gone."""
     (tmp_path / "kustomization.yaml").write_text("resources: [settings.yaml]\n")
     (tmp_path / "settings.yaml").write_text(yaml.safe_dump(SETTINGS))
     reader, writer = os.pipe()
     os.close(reader)
-    argv = [sys.executable, "-m", "cluster", "render", f"{tmp_path}/"]
+    argv = [sys.executable, "-m", "jobs.cli", "kube", "render", f"{tmp_path}/"]
     done = subprocess.run(argv, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, "")
@@ -237,7 +237,7 @@ def test_diff_has_the_exit_codes_of_kubectl(call: Call, capsys: pytest.CaptureFi
     assert call("diff", "OVERLAY", exchanges=other) == 1
     assert capsys.readouterr().out.splitlines()[:6] == [
         "--- live/demo/ConfigMap/settings",
-        "+++ wanted/demo/ConfigMap/settings",
+        "+++ desired/demo/ConfigMap/settings",
         "@@ -1,6 +1,6 @@",
         " apiVersion: v1",
         " data:",

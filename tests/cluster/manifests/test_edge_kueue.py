@@ -1,4 +1,4 @@
-"""Kueue: refusals of its webhook (pkg/controller/jobs/rayjob), and the order of priorities."""
+"""Under Kueue: what its webhook would refuse of a run (pkg/controller/jobs/rayjob), and the order of priorities."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from app.model_spec import ModelSpec
 from app.monitoring.samples import SampleStore
 from app.monitoring.samples.encoding import encode, field_of, key_of
 from app.monitoring.sums import Sums, Tick
+from app.releases.api.release_body import release_body
 from app.releases.control import action_executor as effects
 from app.releases.control import cluster_state as world
 from app.releases.control import controller as module
@@ -26,7 +27,9 @@ from app.releases.control.evaluation import GuardEvaluator
 from app.releases.control.release_store import ROOT, LiveReleaseError, ReleaseStore
 from app.releases.lifecycle.orders import Pause, Rollback
 from app.releases.model.release import Note, Release
+from app.routing.readback import NotFollowedError
 from app.routing.route_store import RouteStore
+from app.routing.route_table import RouteError, RouteTable, with_version, with_weights
 from app.serving.deploy import DeployError
 from app.settings import Settings
 from tests.releases.documents import plan, release
@@ -189,3 +192,82 @@ async def test_a_new_champion_whose_deployment_fails_is_not_given_up(
     await store.create(held, controller.token or 0)
     store.away = 1
     await eventually(lambda: deployments.begun >= 2)
+
+
+APPS = {"1": "flights-v1-a", "2": "flights-v2-b"}
+BACK: dict[str, Any] = {"phase": "removing", "ending": "cancelled", "since": 1.0}
+NOTE = Note(kind="alias", name="champion", version="2", number=1)
+
+
+async def fails(*_: Any) -> None:
+    raise NotFollowedError("it broke")
+
+
+async def succeeds(*_: Any) -> None:
+    return None
+
+
+def breaks(*_: Any) -> None:
+    raise RouteError("it broke")
+
+
+@pytest.mark.parametrize(
+    ("changes", "weights", "broken", "why"),
+    [
+        ({}, {"1": 1.0}, "bring_up", "version 2 could not be deployed: it broke"),
+        ({}, {"1": 1.0, "2": 0.0}, "replicas", "version 2 has too few replicas: no node has 99 CPUs"),
+        ({}, {"1": 1.0, "2": 0.0}, "with_release_context", "the weights could not be written: it broke"),
+        ({}, {"1": 1.0, "2": 0.0}, "await_followed", "a gateway replica is behind: it broke"),
+        (BACK, {"1": 1.0, "2": 0.0}, "take_down", "version 2 could not be deleted: it broke"),
+        (
+            {"phase": "retiring", "inline": True, "since": 4e9},
+            {"2": 1.0},
+            "move_inline",
+            "version 2 could not be moved into the gateway replicas: it broke",
+        ),
+        (
+            {"phase": "committing", "outbox": (NOTE,), "notes": 1},
+            {"1": 0.0, "2": 1.0},
+            "deliver",
+            "the registry did not take a note: it broke",
+        ),
+    ],
+)
+async def test_a_stored_release_says_why_it_waits(
+    controller: Controller,
+    store: Store,
+    redis: Redis,
+    deployments: Deployments,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    weights: dict[str, float],
+    broken: str,
+    why: str,
+) -> None:
+    def table(held: RouteTable, now_ms: int) -> RouteTable:
+        for version in weights:
+            held = with_version(held, version, APPS[version], now_ms)
+        return with_weights(held, weights, now_ms)
+
+    replicas = {APPS[version]: 2 for version in weights}
+    messages = {}
+    for name in ("take_down", "move_inline"):
+        monkeypatch.setattr(effects, name, succeeds)
+    if broken == "replicas":
+        replicas[APPS["2"]], messages[APPS["2"]] = 0, "no node has 99 CPUs"
+    elif broken in ("with_release_context", "deliver"):
+        monkeypatch.setattr(effects, broken, breaks)
+    else:
+        monkeypatch.setattr(world if broken == "await_followed" else effects, broken, fails)
+    if broken != "await_followed":
+        monkeypatch.setattr(world, "await_followed", succeeds)
+    monkeypatch.setattr("ray.serve.get_deployment_handle", lambda *_: None)
+    found = Applications(dict.fromkeys(replicas, "RUNNING"), replicas, messages)
+    monkeypatch.setattr(world, "applications_now", lambda: found)
+    await RouteStore(redis).change("flights", table)
+    await store.create(release(**{"since": time.time(), **changes}), controller.token or 0)
+    store.away = 1
+    async with asyncio.timeout(10):
+        while (held := await store.read("r1")) is None or held.waiting_because != why:
+            await asyncio.sleep(0.02)
+    assert release_body(held).waiting_because == why

@@ -15,6 +15,7 @@ from app.releases.lifecycle.observation import (
     ReserveCapacity,
     SetWeights,
     TakeDown,
+    Work,
 )
 from app.releases.lifecycle.orders import OrderRefusedError
 from app.releases.model.release import Note, Release
@@ -287,3 +288,47 @@ def test_a_paused_release_goes_on_where_it_was() -> None:
 def test_a_document_comes_back_from_json_as_it_was() -> None:
     held = decide(at("settling", since=0.0), seen(**AT_ALL)).release
     assert Release.model_validate_json(held.model_dump_json()) == held
+
+
+@pytest.mark.parametrize(
+    ("held", "observed", "what", "work", "why"),
+    [
+        (at("preparing"), seen(running={"1": 2}), "1 replicas of version 2", ("deploy", "2"),
+         "version 2 could not be deployed: it broke"),
+        (at("step", step=1), seen(running={"1": 2}), "1 replicas of version 2", ("replicas", "2"),
+         "version 2 has too few replicas: it broke"),
+        (at("preparing"), seen(announced=False), "every gateway replica to know of it", ("weights", ""),
+         "the weights could not be written: it broke"),
+        (at("step"), seen(**AT_TENTH, followed=False), "every gateway replica to follow 10%", ("follow", ""),
+         "a gateway replica is behind: it broke"),
+        (at("switching"), seen(**AT_ALL, followed=False), "every gateway replica to follow 100%", ("follow", ""),
+         "a gateway replica is behind: it broke"),
+        (at("committing", outbox=(Note(kind="alias", name="champion", version="2", number=100),)), seen(**AT_ALL),
+         "the registry to take 1 notes", ("registry", ""), "the registry did not take a note: it broke"),
+        (at("retiring"), seen(weights={"2": 1.0, "1": 0.0}, announced=False),
+         "version 1 to be drained and deleted", ("take_down", "1"), "version 1 could not be deleted: it broke"),
+        (at("retiring", **INLINE), seen(**LEFT, apps=frozenset({"2"})), "every gateway replica to load version 2",
+         ("move_inline", "2"), "version 2 could not be moved into the gateway replicas: it broke"),
+        (at("restoring", **BACK), seen(**AT_HALF, running={"2": 2}), "replicas of version 1", ("deploy", "1"),
+         "version 1 could not be deployed: it broke"),
+        (at("restoring", **BACK), seen(**AT_HALF), "the gateway replicas", ("weights", ""),
+         "the weights could not be written: it broke"),
+        (at("removing", **BACK), seen(weights={"1": 1.0}, announced=False, apps=frozenset({"2"})),
+         "version 2 to be drained and deleted", ("take_down", "2"), "version 2 could not be deleted: it broke"),
+    ],
+)  # fmt: skip
+def test_a_wait_carries_the_error_of_the_work_it_waits_for(
+    held: Release, observed: Observation, what: str, work: tuple[Work, str], why: str
+) -> None:
+    quiet = decide(held, observed).release
+    assert quiet.waiting_for == what
+    assert "it broke" not in quiet.waiting_because
+    waits = decide(held, replace(observed, errors={work: "it broke"})).release
+    assert (waits.waiting_for, waits.waiting_because) == (what, why)
+    other = replace(observed, errors={("take_down", "9"): "another version's error"})
+    assert decide(held, other).release.waiting_because == quiet.waiting_because
+
+
+def test_a_cause_goes_with_its_wait() -> None:
+    waits = decide(at("preparing"), seen(announced=False, errors={("weights", ""): "no"})).release
+    assert decide(waits, seen()).release.waiting_because == ""

@@ -16,6 +16,7 @@ from torch.optim import AdamW
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
 from app.training.config.schedule import BatchPlan, dropout_seed, learning_rate
+from app.training.optimizer import ADAMW
 from app.training.parameter_server.actors import ServerGroup
 from app.training.parameter_server.config import ParameterServerConfig
 from app.training.parameter_server.failures import ParameterServerError
@@ -83,7 +84,7 @@ def alone(job: ServerJob, servers: int) -> Tensor:
     """What synchronous servers compute, in this process and without any of their messages: flat parameters."""
     model = build(job.recipe, job.data, job.plan.seed)
     ranges = cut(model.parameters.numel(), servers)
-    shards = [Shard(model.parameters[place.positions].numpy(), OPTIMIZATION.weight_decay) for place in ranges]
+    shards = [Shard(model.parameters[place.positions].numpy(), ADAMW, OPTIMIZATION.weight_decay) for place in ranges]
     loaders = [Loader(job.data.train, job.plan, rank, 2, torch.device("cpu")) for rank in range(2)]
     model.module.train()
     for step in range(job.plan.steps):
