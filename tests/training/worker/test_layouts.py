@@ -25,7 +25,7 @@ def run() -> Run:
 
 
 @pytest.fixture(scope="module")
-def wanted(run: Run) -> Curve:
+def expected(run: Run) -> Curve:
     """The same by a plain loop."""
     return reference(run)
 
@@ -48,8 +48,8 @@ def wanted(run: Run) -> Curve:
     ],
     ids=lambda layout: f"{layout} {layout.schedule or ''}".strip(),
 )
-def test_follows_one_process(run: Run, wanted: Curve, layout: ParallelDims) -> None:
-    comparison = compare(measure(run, layout), wanted)
+def test_layout_follows_one_process(run: Run, expected: Curve, layout: ParallelDims) -> None:
+    comparison = compare(measure(run, layout), expected)
     assert comparison.holds, comparison
 
 
@@ -61,7 +61,7 @@ def mixture() -> Run:
 
 
 @pytest.fixture(scope="module")
-def wanted_of_mixture(mixture: Run) -> Curve:
+def expected_of_mixture(mixture: Run) -> Curve:
     return reference(mixture)
 
 
@@ -75,9 +75,9 @@ def wanted_of_mixture(mixture: Run) -> Curve:
     ids=lambda layout: f"ep={layout.ep} of {layout}",
 )
 def test_experts_of_other_ranks_follow_one_process(
-    mixture: Run, wanted_of_mixture: Curve, layout: ParallelDims
+    mixture: Run, expected_of_mixture: Curve, layout: ParallelDims
 ) -> None:
-    comparison = compare(measure(mixture, layout), wanted_of_mixture)
+    comparison = compare(measure(mixture, layout), expected_of_mixture)
     assert comparison.holds, comparison
 
 
@@ -93,10 +93,10 @@ def test_a_recipe_without_a_plan_gets_data_parallelism(layout: ParallelDims) -> 
     assert comparison.holds, comparison
 
 
-def test_a_run_that_sees_other_rows_is_told_apart(run: Run, wanted: Curve) -> None:
+def test_a_run_that_sees_other_rows_is_told_apart(run: Run, expected: Curve) -> None:
     """The comparison can fail: the same model, another order of the rows."""
     other = Run(run.recipe, run.data, run.steps, run.batch_size, seed=1)
-    assert not compare(reference(other), wanted).holds
+    assert not compare(reference(other), expected).holds
 
 
 def test_a_process_that_fails_ends_the_group(run: Run) -> None:
