@@ -1,4 +1,4 @@
-"""What an operator may set: one frozen tree, read from ``TIDEGATE_*`` variables.
+"""The settings: one frozen tree, read from ``TIDEGATE_*`` variables.
 
 ``TIDEGATE_<GROUP>_<FIELD>`` sets ``settings.<group>.<field>``. A running local stack leaves the addresses and
 secrets of its parts in ``<state_dir>/stack.env``, which is read too and loses against the environment, so that
@@ -134,7 +134,7 @@ class GatewaySettings(_Scaled):
 
 
 class RoutingSettings(_Group):
-    """How a request finds a version, and what happens when that version does not answer."""
+    """The way of a request to a version, and to another when that one does not answer."""
 
     deadline_s: Seconds = Field(
         5.0, description="Time a request may spend on versions, all attempts together, seconds"
@@ -240,7 +240,7 @@ class EventSettings(_Group):
 
 
 class SampleSettings(_Group):
-    """What is measured of requests during a release, on its way to the judge."""
+    """Measurements of a release's requests, on their way to the judge."""
 
     held_ticks: Annotated[int, Field(ge=60)] = Field(
         600, description="Seconds of samples that a process holds while Redis is away; then the oldest go"
@@ -248,7 +248,7 @@ class SampleSettings(_Group):
     max_fields: Count = Field(
         50_000,
         description="Entries of one release in Redis (about 0.3 KB each), one a second of every gateway replica: "
-        "how long nobody may read them before no more are written",
+        "how long they may stay unread before no more are written",
     )
     ttl_s: Annotated[int, Field(ge=1)] = Field(
         86_400, description="Time after which a release's samples go from Redis, seconds since the last ones"
@@ -299,7 +299,7 @@ class ReleaseSettings(_Group):
 
 
 class TrainingSettings(_Group):
-    """Where training runs run, and keep their checkpoints."""
+    """Nodes and storage of training runs."""
 
     node_labels: NodeLabels = Field(
         default_factory=dict, description="Labels of the Ray nodes that training workers run on: name=value,..."
@@ -371,7 +371,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls) -> Settings:
-        """Read the environment and the local stack's file.
+        """Reads the environment and the local stack's file.
 
         Raises:
             SettingsError: a variable's value is refused; every one that is gets a line.

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from cluster.kube.edge_limits import check_edge_limits
 from cluster.kube.errors import DeadlineError, UsageError
 from cluster.kube.manifest import Object, load
 from cluster.kube.overlays import MANIFESTS, Composition, resolve
@@ -33,8 +34,15 @@ def render(
     manifests: Path = MANIFESTS,
     warn: Callable[[str], None] = to_stderr,
 ) -> list[Object]:
-    """Returns the objects of ``overlay``, as :func:`render_text` gives them."""
-    return load(render_text(overlay, sets, namespace, manifests=manifests, warn=warn))
+    """Returns the objects of ``overlay``, as :func:`render_text` gives them.
+
+    Raises:
+        UsageError: also a time limit of the edge that is below the gateway's deadline.
+    """
+    objects = load(render_text(overlay, sets, namespace, manifests=manifests, warn=warn))
+    if not sets and namespace is None:  # else render_text has checked them
+        check_edge_limits(objects)
+    return objects
 
 
 def render_text(
@@ -62,7 +70,9 @@ def render_text(
     plain = _build(composition, {})
     if not sets and namespace is None:
         return plain
-    return _build(composition, changes(sets, load(plain), warn, namespace).fields())
+    text = _build(composition, changes(sets, load(plain), warn, namespace).fields())
+    check_edge_limits(load(text))
+    return text
 
 
 def kubectl() -> str:

@@ -48,7 +48,7 @@ _PACKAGES = ("mlflow", "numpy", "pandas", "safetensors", "torch")
 
 
 class FlightsConfig(BaseModel):
-    """What the network sees, and its sizes."""
+    """Inputs of the network, and its sizes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -193,7 +193,7 @@ def _prepared(features: Features) -> Prepared:
 
 
 def prepare(features: Features) -> Prepared:
-    """Compute the data."""
+    """Computes the data."""
     table = flight_table(features)
     training = table["month"] <= LAST_TRAINING_MONTH
     train, test = select(table, training), select(table, ~training)

@@ -28,9 +28,9 @@ from app.training.parameter_server.train import ServerResult, train_with_servers
 from app.training.recipe import Recipe
 from app.training.worker.loader import Loader
 from app.training.worker.protocol import Report, Started, StepReport
-from jobs.bench.layouts.curve import Curve, compare
 from tests.recipes.bytelm.support import prose
 from tests.support.tiny import TinyConfig, TinyRecipe
+from tests.training.layouts.curve import Curve, compare
 
 pytestmark = pytest.mark.usefixtures("driver")
 
@@ -145,7 +145,7 @@ def test_synchronous_follows_one_process(tmp_path: Path) -> None:
     result = train_with_servers(job, TWO, tmp_path, watch, never)
     curve = Curve(tuple(report.loss for report in watch.steps), tuple(report.gradient_norm for report in watch.steps))
     comparison = compare(curve, plain(job))
-    assert comparison.holds, comparison
+    assert comparison.agrees, comparison
     assert result.summary.updates == result.summary.steps == 8
     assert result.summary.staleness == result.summary.lead == {0: 8 * 2 * 2}
 

@@ -23,10 +23,10 @@ from app.training.worker.checkpoint import Checkpointer, CheckpointError, Retent
 from app.training.worker.loader import Loader
 from app.training.worker.probe import ExportError, check_probe, save_probe_batch
 from app.training.worker.protocol import Saved
-from jobs.bench.layouts.curve import Curve, compare
-from jobs.bench.layouts.run import Run, reference
-from jobs.bench.processes import GroupError, in_processes
 from tests.recipes.bytelm.support import prose
+from tests.support.process_group import GroupError, in_processes
+from tests.training.layouts.curve import Curve, compare
+from tests.training.layouts.run import Run, reference
 
 CPU = torch.device("cpu")
 STEPS, SAVED_AT = 6, 3
@@ -134,7 +134,7 @@ def goes_on(run: Run, expected: Curve, saving: str, loading: str, tmp_path: Path
         parts.append(in_processes(layout.workers, work)[0])
     found = Curve(parts[0].losses + parts[1].losses, parts[0].norms + parts[1].norms)
     comparison = compare(found, expected)
-    assert comparison.holds, comparison
+    assert comparison.agrees, comparison
     assert [metadata.step for metadata in folder.complete()] == [SAVED_AT, STEPS]
     model = run.recipe.build(run.data)
     load_whole(folder, STEPS, model)

@@ -34,7 +34,7 @@ class WineConfig(BaseModel):
 
 
 class WineRecipe:
-    """Which of three growers does a wine come from?"""
+    """The grower of a wine, one of three, from 13 measurements."""
 
     Config = WineConfig
     name = "wine"
