@@ -44,6 +44,6 @@ lock:
 	$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools | sed 's/^\(torch==[^+]*\)+.*/\1/' > requirements.lock
 
 clean:
-	@test ! -e $(READY) || ! test -d .tidegate || $(BIN)/python -m cluster local down --purge
+	@test ! -e $(READY) || ! test -d .tidegate || $(BIN)/python -m jobs.cli local down --purge
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	find app cluster jobs tests -name __pycache__ -type d -prune -exec rm -rf {} +

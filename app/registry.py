@@ -88,7 +88,7 @@ class LoadedModel:
 
 
 def connect(settings: MlflowSettings) -> MlflowClient:
-    """Point MLflow at the configured registry, with few and short retries, and return a client.
+    """Points MLflow at the configured registry, with few and short retries, and returns a client.
 
     Raises:
         RegistryError: it does not answer.
@@ -105,13 +105,13 @@ def connect(settings: MlflowSettings) -> MlflowClient:
     except MlflowException as error:
         raise RegistryError(
             f"MLflow at TIDEGATE_MLFLOW_TRACKING_URI={settings.tracking_uri} does not answer ({_first_line(error)}); "
-            "start one with: python -m cluster local up"
+            "start one with: tidegate local up"
         ) from error
     return client
 
 
 def log_version(package: ModelPackage, model: str, tags: Mapping[str, str]) -> str:
-    """Log ``package`` to the active run and register it as a new version of ``model``.
+    """Logs ``package`` to the active run and registers it as a new version of ``model``.
 
     Returns:
         The version's number, as MLflow writes it.
@@ -191,7 +191,7 @@ def model_tags(client: MlflowClient, model: str) -> Mapping[str, str]:
 
 
 def download(client: MlflowClient, model: str, version: str, folder: Path) -> Path:
-    """Copy a version's files into ``folder``; where they lie in it.
+    """Copies a version's files into ``folder``; returns their place in it.
 
     Raises:
         UnknownVersionError: there is no such version.
@@ -202,10 +202,10 @@ def download(client: MlflowClient, model: str, version: str, folder: Path) -> Pa
 
 
 def load(client: MlflowClient, model: str, version: str, files: Path | None = None) -> LoadedModel:
-    """Load a version, of whatever flavour, with its specification.
+    """Loads a version, of whatever flavour, with its specification.
 
     Args:
-        files: what ``download`` gave; None for a folder of MLflow's own, which nobody removes.
+        files: what ``download`` gave; None for a folder of MLflow's own, which stays.
 
     Raises:
         UnknownVersionError: there is no such version.

@@ -135,7 +135,7 @@ def test_unknown_variables_are_named() -> None:
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "app.settings", *arguments],
+        [sys.executable, "-m", "jobs.cli", "settings", *arguments],
         env={**os.environ, **variables},
         capture_output=True,
         text=True,

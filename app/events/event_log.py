@@ -145,7 +145,7 @@ class EventConsumer(Protocol):
 
 
 class EventSink(Protocol):
-    """Where the events of an installation are kept."""
+    """The place where an installation keeps its events."""
 
     @property
     def predictions(self) -> EventLog[Prediction]:

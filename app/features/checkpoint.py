@@ -1,4 +1,4 @@
-"""What materialisation and replay remember in Redis, beside the rows and lost with them: the replay's clock and
+"""The checkpoint of materialisation and replay in Redis, beside the rows and lost with them: the replay's clock and
 position, and which parts of which views are done."""
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DONE_KEY = f"{PREFIX}:materialized"
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a replay has come.
+    """The position of a replay.
 
     Attributes:
         replay: digest of what is replayed.
@@ -38,7 +38,7 @@ class _Done:
 
 
 class FeatureCheckpoint:
-    """Every method raises FeatureStoreError when Redis is away.
+    """The checkpoint of a store. Every method raises FeatureStoreError when Redis is away.
 
     Args:
         lease_s: time that a replay's clock holds without being renewed, seconds.
@@ -50,7 +50,7 @@ class FeatureCheckpoint:
         self._lease_ms = int(lease_s * 1000)
 
     async def move(self, instant: int, speed: float, replay: str) -> None:
-        """Set the store's clock and the replay's position, together: the rows up to ``instant`` are written.
+        """Sets the store's clock and the replay's position, together: the rows up to ``instant`` are written.
 
         Args:
             instant: microseconds since the epoch.
@@ -64,7 +64,7 @@ class FeatureCheckpoint:
             await self._store.within_deadline(pipe.execute())
 
     async def position(self, replay: str) -> int | None:
-        """How far this replay has come, microseconds since the epoch; None where it has not begun."""
+        """The instant that this replay has reached, microseconds since the epoch; None where it has not begun."""
         held = await self._store.within_deadline(self._redis.get(POSITION_KEY))
         if held is None:
             return None
@@ -72,11 +72,11 @@ class FeatureCheckpoint:
         return found.instant if found.replay == replay else None
 
     async def release(self) -> None:
-        """Give the store's time back to the wall clock. The position stays: a replay goes on from there."""
+        """Gives the store's time back to the wall clock. The position stays: a replay goes on from there."""
         await self._store.within_deadline(self._redis.delete(CLOCK_KEY))
 
     async def forget(self) -> None:
-        """Forget the clock, the position and what is done."""
+        """Forgets the clock, the position and the parts that are done."""
         await self._store.within_deadline(self._redis.delete(CLOCK_KEY, POSITION_KEY, DONE_KEY))
 
     async def done(self) -> dict[str, str]:
@@ -86,7 +86,7 @@ class FeatureCheckpoint:
         return {name: mark.digest for name, mark in marks.items() if mark.until > self._clock()}
 
     async def finish(self, part: str, digest: str, until: int) -> None:
-        """A part's rows are written.
+        """Marks a part as done: its rows are written.
 
         Args:
             until: wall time at which the first of them may have left Redis, microseconds since the epoch.

@@ -51,7 +51,7 @@ class ViewPart:
 
 @dataclass(frozen=True, slots=True)
 class MaterializationProgress:
-    """How far a materialisation is.
+    """Progress of a materialisation.
 
     Attributes:
         parts_done: of ``parts``, those done before included.
@@ -65,7 +65,7 @@ class MaterializationProgress:
 
 @dataclass(frozen=True, slots=True)
 class Materialized:
-    """What became of each view's rows, and the parts that were done already."""
+    """The result of a materialisation: rows by view, and the parts that were done already."""
 
     views: Mapping[str, Written]
     parts: int
@@ -81,7 +81,7 @@ async def materialize(
     replayed: bool,
     report: Callable[[MaterializationProgress], None],
 ) -> Materialized:
-    """Write each view's newest rows as of an instant.
+    """Writes each view's newest rows as of an instant.
 
     Args:
         until: whole seconds since 1970-01-01 UTC; later events are not looked at.
@@ -190,7 +190,7 @@ def _rows(group: pd.DataFrame) -> Iterator[tuple[Entity, Row]]:
 
 
 def _digest(part: ViewPart, events: EventStore, until: int) -> str:
-    """Of what decides the part's rows. An instant past the newest event decides nothing more."""
+    """A digest over all that decides the part's rows. Instants past the newest event are equal."""
     info = events.info(part.view.source)
     assert info is not None
     aggregations = tuple(part.view.features.items())

@@ -48,7 +48,7 @@ class FeatureStoreError(UnavailableError):
 
 
 class RowStatus(StrEnum):
-    """What a read found for one entity."""
+    """Freshness of one entity's row."""
 
     FRESH = "fresh"
     STALE = "stale"
@@ -57,7 +57,7 @@ class RowStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OnlineRow:
-    """One entity's answer; ``row`` is None exactly when the status is missing."""
+    """The row of one entity; ``row`` is None exactly when the status is missing."""
 
     status: RowStatus
     row: Row | None
@@ -68,7 +68,7 @@ MISSING = OnlineRow(RowStatus.MISSING, None)
 
 @dataclass(frozen=True, slots=True)
 class ViewRequest:
-    """What a request asks of one view.
+    """The entities of one view that a request asks for.
 
     Attributes:
         entities: one a row of the request, repeated at will; None where the request names none.
@@ -80,7 +80,7 @@ class ViewRequest:
 
 @dataclass(frozen=True, slots=True)
 class ViewRows:
-    """What a request gets from one view.
+    """The rows of one view for a request.
 
     Attributes:
         read_at: instant to which the statuses hold, microseconds since the epoch.
@@ -147,7 +147,7 @@ class OnlineStore:
         return await self.write_all(((view, entity, row) for entity, row in rows), as_of)
 
     async def write_all(self, rows: Iterable[tuple[FeatureView, Entity, Row]], as_of: int | None = None) -> Written:
-        """Store each row unless Redis holds a newer one of its entity. Idempotent: after any error, write again.
+        """Stores each row unless Redis holds a newer one of its entity. Idempotent: after any error, write again.
 
         Args:
             as_of: instant of a replay that the rows are known at, microseconds since the epoch; None: the store's
@@ -174,7 +174,7 @@ class OnlineStore:
         return Written(written, skipped, expired)
 
     async def clear(self, view: FeatureView) -> int:
-        """Remove every row of a view, of whatever schema; how many there were. Each step has the deadline.
+        """Removes every row of a view, of whatever schema; returns how many there were. Each step has the deadline.
 
         Raises:
             FeatureStoreError: Redis is away or too slow; some rows may be gone.
@@ -191,7 +191,7 @@ class OnlineStore:
 
     async def read(self, requests: Sequence[ViewRequest]) -> tuple[ViewRows, ...]:
         """The rows of all views and entities of a request and the store's time, by one MGET; one answer for each
-        ``ViewRequest``. A request that names no entity asks nobody, and its ``read_at`` is the wall clock's.
+        ``ViewRequest``. A request that names no entity sends nothing, and its ``read_at`` is the wall clock's.
 
         Raises:
             EntityError: an entity cannot be one of its view.

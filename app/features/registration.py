@@ -39,7 +39,7 @@ class Registration:
         return tuple(from_document(msgspec.json.decode(held[name])) for name in sorted(held))
 
     async def register(self, views: Collection[FeatureView], replace: bool = False) -> None:
-        """Register views; a new ttl, default or source of a known view takes the place of the old. Idempotent.
+        """Registers views; a new ttl, default or source of a known view takes the place of the old. Idempotent.
 
         Args:
             replace: take the place of a view with another entity or other typed fields, too; rows of the old schema

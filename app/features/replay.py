@@ -30,14 +30,14 @@ SECOND = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class ReplayStep:
-    """What one step did: events that became known, and what became of the rows of all views."""
+    """The result of one step: the events that became known, and the rows of all views."""
 
     events: int
     rows: Written
 
 
 def replay_digest(views: Collection[RollingView], events: EventStore) -> str:
-    """Of what a replay writes: two with the same digest may go on from each other's position."""
+    """A digest over all that a replay writes: two with the same one may go on from each other's position."""
     sources = sorted({view.source for view in views})
     decides = (
         [(to_document(view.declaration), tuple(view.features.items())) for view in views],
@@ -75,7 +75,7 @@ class Replayer:
         self.newest = max((feed.newest for feed in self._feeds), default=start)
 
     async def begin(self, speed: float = 0.0) -> None:
-        """Set the store's clock to the start.
+        """Sets the store's clock to the start.
 
         Raises:
             FeatureStoreError: Redis is away.
@@ -83,7 +83,7 @@ class Replayer:
         await self._checkpoint.move(self.position * SECOND, speed, self._digest)
 
     async def advance(self, to: int, speed: float = 0.0) -> ReplayStep:
-        """Write what becomes known up to an instant, then set the clock to it. After an error, call it again.
+        """Writes what becomes known up to an instant, then sets the clock to it. After an error, call it again.
 
         Args:
             to: whole seconds since 1970-01-01 UTC.
@@ -126,12 +126,12 @@ class _Feed:
         self._values = [str(name) for name in events if pd.api.types.is_float_dtype(events[name].dtype)]
 
     def written(self) -> None:
-        """The pending rows are in the store."""
+        """Clears the pending rows, which are in the store now."""
         for rows in self.pending.values():
             rows.clear()
 
     def fold(self, to: int) -> int:
-        """Take the events up to an instant into the states and the pending rows; how many there were."""
+        """Folds the events up to an instant into the states and the pending rows; returns how many there were."""
         end = int(np.searchsorted(self._instant, to, side="right"))
         if end <= self._next:
             return 0

@@ -22,7 +22,7 @@ class FeatureRefusedError(FailedPreconditionError):
 
 @dataclass(frozen=True, slots=True)
 class ViewReport:
-    """How a view answered: its rows by status, and the columns in which some row has the declared default."""
+    """A view's rows by status, and the columns in which some row has the declared default."""
 
     fresh: int
     stale: int

@@ -51,7 +51,7 @@ class RollingView:
 
     @property
     def declaration(self) -> FeatureView:
-        """What the online store and the models know of it."""
+        """The declaration that the online store and the models know."""
         features = tuple(Feature(feature, "float64", math.nan) for feature in self.features)
         return FeatureView(self.name, self.entity, features, self.ttl, event_time=INSTANT, source=self.source)
 
@@ -115,7 +115,7 @@ def _grouped(log: EventTable) -> tuple[NDArray[Any], Grouped]:
 
 @dataclass(frozen=True, slots=True)
 class EntityState:
-    """What an entity's past amounts to.
+    """The state to which an entity's past events add up.
 
     Attributes:
         instant: of its newest event.

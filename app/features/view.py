@@ -1,4 +1,4 @@
-"""What a feature view is: the declaration that training, materialisation and serving share."""
+"""The feature view: the declaration that training, materialisation and serving share."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class FeatureView:
         return {f"{self.name}_{feature.name}": feature for feature in self.features}
 
     def is_fresh(self, event_time: int, instant: int) -> bool:
-        """Whether a row may be served; both in microseconds since the epoch."""
+        """True where a row may be served at ``instant``; both in microseconds since the epoch."""
         return instant - event_time <= self.ttl * 1_000_000
 
 

@@ -46,7 +46,7 @@ class VersionReplica:
         log.info("%s version %s loaded; %s", model, version, shown)
 
     async def infer(self, batch: Batch) -> BatchReply:
-        """Score the requests of a batch."""
+        """Scores the requests of a batch."""
         self._demand.begins(batch.caller, batch.ongoing)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._score, batch)
@@ -54,11 +54,11 @@ class VersionReplica:
             self._demand.ends(batch.caller, time.monotonic())
 
     async def metadata(self) -> VersionMetadata:
-        """What this version takes and gives, and how it wants to be asked."""
+        """The version's inputs and outputs, and how it wants to be called."""
         return self._metadata
 
     async def reserve_capacity(self, replicas: int, seconds: float) -> None:
-        """Have Serve keep at least so many replicas for so long, within the version's bounds."""
+        """Makes Serve keep at least ``replicas`` for ``seconds``, within the version's bounds."""
         self._demand.reserve(replicas * self._target_ongoing, time.monotonic() + seconds)
 
     async def record_autoscaling_stats(self) -> dict[str, float]:

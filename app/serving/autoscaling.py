@@ -1,4 +1,4 @@
-"""How many replicas a version should have: by the requests that wait for it or are under way.
+"""The number of replicas of a version: by the requests that wait for it or are under way.
 
 Serve counts calls, but a call carries many requests, and those that wait in a gateway replica for the next one are
 no calls yet. So every call says how many requests its gateway replica has ongoing; a replica keeps what each of them
@@ -19,7 +19,7 @@ FORGET_S = 2.0
 
 
 class Demand:
-    """What the gateway replicas said they have ongoing. Pure."""
+    """The requests that the gateway replicas reported as ongoing. Pure."""
 
     def __init__(self) -> None:
         self._said: dict[str, int] = {}
@@ -28,7 +28,7 @@ class Demand:
         self._reserved, self._reserved_until = 0.0, -math.inf
 
     def reserve(self, ongoing: float, until: float) -> None:
-        """Report at least so much until then, whatever the traffic: capacity that somebody wants kept."""
+        """Reports at least ``ongoing`` requests until ``until``, whatever the traffic, so that capacity is kept."""
         self._reserved, self._reserved_until = ongoing, until
 
     def begins(self, caller: str, ongoing: int) -> None:

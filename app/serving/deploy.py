@@ -21,9 +21,9 @@ from app.serving.serving_entry import serving_settings
 from app.settings import ServingSettings
 
 LOOK_BACK_S = 5.0
-"""Autoscaling looks at the mean of so many seconds."""
+"""Time over which autoscaling takes the mean, seconds."""
 REPORT_S = 1.0
-"""How often a replica says how many requests are ongoing."""
+"""Interval at which a replica reports its ongoing requests, seconds."""
 
 _POLL_S = 0.1
 
@@ -48,7 +48,7 @@ def fresh_name(model: str, version: str) -> str:
 
 
 def deploy(client: MlflowClient, model: str, version: str, defaults: ServingSettings) -> Deployed:
-    """Start ``version`` as an application of its own and wait until it is loaded, warm and healthy.
+    """Starts ``version`` as an application of its own and waits until it is loaded, warm and healthy.
 
     Needs a connection to the Ray cluster whose driver has no working directory of its own: replicas outlive the
     driver and must not depend on files that end with it.
@@ -74,7 +74,7 @@ def deploy(client: MlflowClient, model: str, version: str, defaults: ServingSett
 
 
 def delete(app: str) -> None:
-    """Delete an application and wait until it is gone; Serve lets its requests in flight end first.
+    """Deletes an application and waits until it is gone; Serve lets its requests in flight end first.
 
     Raises:
         DeployError: it was not gone within Serve's own wait (a minute); Serve goes on deleting it.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import copy
 from collections.abc import Sequence
 
@@ -10,18 +9,11 @@ from cluster.kube.api import Kube
 from cluster.kube.errors import MissingKindError
 from cluster.kube.manifest import Object, in_apply_order
 from cluster.kube.render import render
-from cluster.kube.verbs.render import add_sets
 
 
-def add_desired(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that name the objects."""
-    parser.add_argument("overlay", metavar="OVERLAY", help="as for `render`: gpu, gpu+ha+mesh, a path")
-    add_sets(parser)
-
-
-def desired_objects(options: argparse.Namespace) -> list[Object]:
+def desired_objects(overlay: str, sets: Sequence[str], namespace: str | None) -> list[Object]:
     """Returns the rendered objects in the order in which they are applied."""
-    return in_apply_order(render(options.overlay, options.sets, options.namespace))
+    return in_apply_order(render(overlay, sets, namespace))
 
 
 def in_namespace(kube: Kube, objects: Sequence[Object], namespace: str) -> list[Object]:

@@ -45,6 +45,15 @@ Namespace = Annotated[
     ),
 ]
 Sets = Annotated[list[str], typer.Option("--set", metavar="X=VALUE", help=f"May be given again; {FORMS}")]
+Overlay = Annotated[
+    str,
+    typer.Argument(
+        metavar="OVERLAY",
+        help="An overlay, base, components joined by + (gpu+ha+mesh), or the path of a kustomization (with a /).",
+        show_default=False,
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="The server checks everything and keeps nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, also of an error.")]
 
 

@@ -1,8 +1,9 @@
-"""What of a RayService's manifest the RayCluster that runs for it does not have, and whether it will get it.
+"""Differences between a RayService's manifest and the RayCluster that runs for it, and what becomes of them.
 
 The operator compares the two without replicas, bounds, tolerations and scheduling gates (KubeRay 1.7.0,
-``GenerateHashWithoutReplicasAndWorkersToDelete``). Equal so far: nothing is passed on, those fields included.
-Otherwise a new cluster is made, unless ``upgradeStrategy.type`` is ``None``: then the old one stays as it is.
+``GenerateHashWithoutReplicasAndWorkersToDelete``). Where the rest is
+equal, nothing is passed on, those fields included. Otherwise it makes a new cluster, unless ``upgradeStrategy.type``
+is ``None``: then the old one stays as it is.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ _NOT_COMPARED = re.compile(
 
 
 def lacking(service: Object, cluster: Object) -> list[Difference]:
-    """What the cluster has otherwise than the RayService says, but for what the autoscaler decides."""
+    """Returns the RayService's fields that the cluster has otherwise, except those that the autoscaler decides."""
     found = differences(cluster["spec"], service["spec"]["rayClusterConfig"])
     return [difference for difference in found if not _REPLICAS.match(difference.field)]
 
 
 def cluster_changes(service: Object, cluster: Object) -> list[str]:
-    """The lines that say what happens to the running cluster; none where it is as the RayService says."""
+    """Returns lines that say what happens to the running cluster; none where it is as the RayService says."""
     found = lacking(service, cluster)
     if not found:
         return []

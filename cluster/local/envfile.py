@@ -123,7 +123,7 @@ def read(state: State) -> dict[str, str]:
 
 def write(state: State, variables: Mapping[str, str]) -> None:
     """Replace the file, mode 0600."""
-    lines = ["# Written by `python -m cluster local`. For a shell: set -a; . stack.env; set +a"]
+    lines = ["# Written by `tidegate local`. For a shell: set -a; . stack.env; set +a"]
     for name, value in variables.items():
         escaped = value.replace("\\", "\\\\").replace("'", "\\'")
         lines.append(f"{name}='{escaped}'")

@@ -16,8 +16,8 @@ from cluster.local.errors import StackError
 from cluster.local.health import Health
 from cluster.local.listeners import LOOPBACK
 from cluster.local.programs import RAY_HEAD, node_name
-from cluster.local.progress import Progress
 from cluster.local.records import Desired, Observed
+from cluster.local.reporter import Reporter
 from cluster.local.state import State
 
 POLL_S = 0.2
@@ -92,7 +92,7 @@ def tasks(wanted: Wanted, secret: Secrets) -> list[Task]:
 
 
 def bring_up(
-    todo: Sequence[Task], wanted: Wanted, timeout_s: float, progress: Progress, still: Callable[[], str | None]
+    todo: Sequence[Task], wanted: Wanted, timeout_s: float, reporter: Reporter, still: Callable[[], str | None]
 ) -> None:
     """Begin each task as soon as its needs are met and wait until all are healthy.
 
@@ -121,7 +121,7 @@ def bring_up(
             elapsed = time.monotonic() - since[task.part]
             if found.healthy:
                 done.add(task.part)
-                progress.ready(task.part, task.address, elapsed, found.version)
+                reporter.ready(task.part, task.address, elapsed, found.version)
                 continue
             failed = still() or (task.process and wanted.failure(task.process))
             if failed:
@@ -131,7 +131,7 @@ def bring_up(
                 raise StackError(f"{late}: {found.detail}")
             unhealthy[task.part] = found.detail
         if unhealthy:
-            progress.waiting(unhealthy)
+            reporter.waiting(unhealthy)
             time.sleep(POLL_S)
 
 

@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         console.print(str(error), style="red", markup=False)
         summary = {"ok": False, "broken": [str(error)]}
     except KeyboardInterrupt:
-        console.print("interrupted; what is up stays up: python -m cluster local status")
+        console.print("interrupted; what is up stays up: tidegate local status")
         return 130
     if options.json:
         options.json.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
@@ -59,14 +59,14 @@ async def _run(pace: Pace, once: bool, console: Console) -> dict[str, Any]:
     started = time.monotonic()
     progress = Progress(console)
     async with progress.shown():
-        with progress.step("python -m cluster local up") as step:
+        with progress.step("tidegate local up") as step:
             await local("up", say=lambda line: progress.say(step, line))
             progress.say(step, "Redis, MLflow, Ray and the gateway answer")
         try:
             summary = await _tell(pace, progress, started)
         finally:
             if once:
-                with progress.step("python -m cluster local down") as step:
+                with progress.step("tidegate local down") as step:
                     await local("down", say=lambda line: progress.say(step, line))
     show(console, summary, {} if once else _addresses(get_settings()))
     return summary
@@ -88,7 +88,7 @@ def _addresses(settings: Settings) -> dict[str, str]:
         "gateway": f"{settings.gateway.url}/docs",
         "Ray dashboard": f"{settings.ray.dashboard_url} (its token: ~/.ray/auth_token)",
         "MLflow": settings.mlflow.tracking_uri,
-        "still running": "python -m cluster local status; to stop it: python -m cluster local down",
+        "still running": "tidegate local status; to stop it: tidegate local down",
     }
 
 

@@ -1,4 +1,4 @@
-"""``python -m cluster local …`` as a step of the main job: the command that a user would type."""
+"""``tidegate local …`` as a step of the main job: the command that a user would type."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ ROOT = Path(__file__).parents[2]
 
 
 async def local(*arguments: str, say: Callable[[str], None]) -> None:
-    """Run ``python -m cluster local …``, passing its lines on.
+    """Run ``tidegate local …``, passing its lines on.
 
     Raises:
         StepError: it ended with another code than 0.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "cluster", "local", *arguments),
+        *("-m", "jobs.cli", "local", *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -38,4 +38,4 @@ async def local(*arguments: str, say: Callable[[str], None]) -> None:
         await process.wait()
         raise
     if code:
-        raise StepError(f"python -m cluster local {' '.join(arguments)} ended with {code}: {last}")
+        raise StepError(f"tidegate local {' '.join(arguments)} ended with {code}: {last}")

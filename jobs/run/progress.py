@@ -16,7 +16,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from jobs.release.words import Told, entry_line
+from jobs.release.sentences import HistoryCursor, entry_line
 from jobs.run.record import Record
 from jobs.run.release_view import live, plain
 from jobs.run.tally import Tally
@@ -49,7 +49,7 @@ class Progress:
         self._timeline = Timeline()
         self._names: Mapping[str, str] = {}
         self._record: Record | None = None
-        self._told = Told()
+        self._told = HistoryCursor()
         self._plain_at = 0.0
         # Drawn from the event loop, never from a thread of rich's: what is drawn changes on the loop.
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
@@ -106,9 +106,9 @@ class Progress:
     def release(self, record: Record) -> None:
         """A release has a newer state. Where there is no live view, what happened to it is told at once."""
         if self._record is not record:
-            self._record, self._told = record, Told()
+            self._record, self._told = record, HistoryCursor()
         if not self._live:
-            for entry in self._told.fresh(record.state):
+            for entry in self._told.advance(record.state):
                 self._console.print(f"    {entry_line(entry)}", highlight=False, markup=False)
         if record.end:
             self._record = None

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.release.client import Body
-from jobs.release.words import entry_line, guards, number, place
+from jobs.release.sentences import entry_line, guards, number, phase_text
 from jobs.run.record import Record
 
 BAR = 16
@@ -63,12 +63,12 @@ def title(record: Record) -> str:
 def now(state: Body) -> str:
     """Where it is, and what it waits for."""
     waits = f", waits for {state['waiting_for']}" if state["waiting_for"] else ""
-    return f"{place(state)}{waits}"
+    return f"{phase_text(state)}{waits}"
 
 
 def plain(state: Body) -> str:
     """Where it is and what the judge says, as one line."""
-    return " | ".join([place(state), *(_said(guard, state["judge"]["pass_bound"]) for guard in guards(state))])
+    return " | ".join([phase_text(state), *(_said(guard, state["judge"]["pass_bound"]) for guard in guards(state))])
 
 
 def _said(guard: Body, pass_bound: float) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from app.releases.lifecycle.orders import Cancel
 from jobs.release.client import Body, ReleaseError, Releases
 from jobs.release.plans import read
-from jobs.release.stream import followed
+from jobs.release.states import release_states
 from jobs.run.errors import StepError
 
 PLANS = Path(__file__).parent / "plans"
@@ -57,7 +57,7 @@ async def states(releases: Releases, release: str, lost: Callable[[str], None]) 
 
     def follow() -> None:
         try:
-            for state in followed(releases, release, tell):
+            for state in release_states(releases, release, tell):
                 if over.is_set():
                     return
                 put(state)
@@ -104,6 +104,6 @@ async def end_earlier(releases: Releases, model: str, say: Callable[[str], None]
     except TimeoutError as error:
         raise StepError(
             f"release {release} of an earlier run has not ended after {CANCELLED_WITHIN_S:g} s, it waits for "
-            f"{state.get('waiting_for')}: python -m jobs.release show {release} --follow"
+            f"{state.get('waiting_for')}: tidegate release show {release} --follow"
         ) from error
     return release

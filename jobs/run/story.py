@@ -218,7 +218,7 @@ class Story:
             except TimeoutError as error:
                 raise StepError(
                     f"release {record.release} has not ended after {RELEASE_TIMEOUT_S:g} s, it waits for "
-                    f"{record.state['waiting_for']}: python -m jobs.release show {record.release} --follow"
+                    f"{record.state['waiting_for']}: tidegate release show {record.release} --follow"
                 ) from error
             record.failed = len(self._tally.failures) - failed
             record.failed_attempts = self._tally.version(record.version).failed_attempts

@@ -10,11 +10,11 @@ import pytest
 from redis.asyncio import Redis
 
 from app.events import SINKS, Publisher, connect_sink, event_redis
-from app.events.__main__ import main
 from app.monitoring.labels import LabelJoin
 from app.redis_client import connect
 from app.routing import release_context
 from app.settings import EventSettings, RedisSettings, Settings, SettingsError, get_settings
+from jobs.cli import main
 from tests.events.support import label, prediction
 from tests.support import memory_sink
 from tests.support.eventually import eventually
@@ -48,15 +48,13 @@ async def test_publisher_sends_to_a_registered_sink(settings: Settings) -> None:
 
 async def test_tail_reads_a_registered_sink(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     await connect_sink(settings).predictions.publish([prediction(0), prediction(1)])
-    assert await asyncio.to_thread(main, ["tail", "flights", "--from", "@1", "--no-follow", "--json"]) == 0
+    assert await asyncio.to_thread(main, ["events", "tail", "flights", "--from", "@1", "--no-follow", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["position"], shown["request_id"]) == ("@2", "r-1")
 
 
 def test_tail_refuses_what_is_no_position_of_the_sink(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["tail", "flights", "--from", "1760000000000-0"])
-    assert ended.value.code == 2
+    assert main(["events", "tail", "flights", "--from", "1760000000000-0"]) == 2
     assert "'1760000000000-0': accepted is now, start, or a position such as @7" in capsys.readouterr().err
 
 

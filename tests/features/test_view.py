@@ -1,4 +1,4 @@
-"""What a feature view may say, and what its schema depends on."""
+"""Declarations of feature views: what is refused, and what their schema depends on."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,6 +13,8 @@ from app.features.online import now_us
 from app.gateway.access.admission import Admission
 from app.gateway.access.rate_limit import RateLimiter
 from app.gateway.feedback.ingestion import Feedback
+from app.gateway.front import Front
+from app.gateway.fronts import FRONTS
 from app.gateway.inference.dataplane import DataPlane
 from app.gateway.inference.feature_lookup import FeatureLookup
 from app.gateway.inference.request_record import RequestRecord
@@ -20,6 +22,7 @@ from app.gateway.inference.version_backends import VersionBackend, VersionBacken
 from app.gateway.ingress import build_api
 from app.gateway.prediction_cache import PredictionCache
 from app.gateway.replica import GatewayReplica
+from app.gateway.request_attributes import ATTRIBUTES, AttributeTable
 from app.routing.route_store import RouteStore
 from app.routing.route_table import RouteTable
 from app.settings import Settings
@@ -38,6 +41,8 @@ def api_over(
     others: Iterable[RouteTable] = (),
     store: RouteStore | None = None,
     admin_key_hash: str = ADMIN_KEY_HASH,
+    attributes: AttributeTable[Any] = ATTRIBUTES,
+    fronts: Sequence[Front] = FRONTS,
 ) -> FastAPI:
     """The API of a replica that serves one model (and ``others``), without a key; its parts are not started."""
     plane = DataPlane(
@@ -52,6 +57,7 @@ def api_over(
     authenticator = Authenticator({}, lambda: True, admin_key_hash, frozenset({Scope.PREDICT}))
     parts: Any = SimpleNamespace(
         settings=settings,
+        attributes=attributes,
         plane=plane,
         admission=Admission(authenticator, cast(RateLimiter, None)),
         ready=lambda: True,
@@ -60,7 +66,7 @@ def api_over(
         start=_nothing,
         stop=_nothing,
     )
-    return build_api(cast(GatewayReplica, parts))
+    return build_api(cast(GatewayReplica, parts), fronts)
 
 
 async def _nothing() -> None:

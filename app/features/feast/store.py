@@ -22,7 +22,7 @@ Reply = list[bytes | None] | ResponseError
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """What reads one view."""
+    """The keys, fields and decoder of one view."""
 
     keys: EntityKeys
     fields: list[bytes]

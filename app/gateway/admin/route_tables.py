@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from fastapi import APIRouter, Depends
@@ -18,11 +19,12 @@ from app.errors import (
     UnavailableError,
 )
 from app.gateway.errors import OF_A_MODEL, ModelNotFoundError
-from app.routing.readback import NotFollowedError, await_followed
+from app.gateway.front import FrontContext
+from app.routing.readback import NotFollowedError, await_followed, gateway_handle
 from app.routing.route_store import RevisionConflictError, RouteStore
 from app.routing.route_table import RouteTable, with_entity, with_weights
 from app.web.bearer import key_required
-from app.web.keys import Authenticator, Scope
+from app.web.keys import Scope
 from app.web.openapi_parts import responses
 
 FOLLOW_TIMEOUT_S = 5.0
@@ -77,12 +79,11 @@ class ChangeBody(BaseModel):
     if_revision: int | None = Field(None, description="Refuse the change unless this revision is in force")
 
 
-def router(
-    store: RouteStore, gateway: Callable[[], DeploymentHandle[Any]], authenticator: Authenticator
-) -> APIRouter:
-    """The routes over ``store``; ``gateway`` gives the handle for the read-back."""
-
-    admin = key_required(authenticator, Scope.ADMIN, "An API key with the scope admin")
+def router(context: FrontContext) -> APIRouter:
+    """The routes over the replica's store of route tables."""
+    store = context.store
+    gateway: Callable[[], DeploymentHandle[Any]] = cache(lambda: gateway_handle(context.settings.gateway.app_name))
+    admin = key_required(context.admission.authenticator, Scope.ADMIN, "An API key with the scope admin")
     routes = APIRouter(prefix="/routes", tags=["route table"], dependencies=[Depends(admin)])
 
     @routes.get("/{model}", responses=responses((*OF_A_MODEL, UnauthenticatedError, PermissionDeniedError)))

@@ -266,8 +266,9 @@ class DataPlane:
 
 
 def _key(table: RouteTable, call: InferCall) -> str:
-    if call.key is not None:
-        return call.key
+    key = call.attributes.sticky_key
+    if key is not None:
+        return key
     if table.entity is not None:
         values = call.inputs.get(table.entity)
         if values is None or not values.size:

@@ -1,4 +1,4 @@
-"""What predictions were worth once their labels arrived: the join of both streams, for releases judged by it.
+"""Losses of predictions once their labels arrived: the join of both logs, for releases judged by it.
 
 One process, the release controller, owns a :class:`LabelJoin` and is handed each loss.
 """

@@ -50,11 +50,11 @@ class LabelJoin:
         self._publishing = Periodic("publishing the counters of the label join", self._publish, PUBLISH_S)
 
     def start(self) -> None:
-        """Begin, on the running loop."""
+        """Begins, on the running loop."""
         self._publishing.start()
 
     async def stop(self) -> None:
-        """End; what is kept in Redis stays for whoever follows the releases next. Waits for one deadline of Redis."""
+        """Ends within about one deadline of Redis; the indexes there stay for the next process that joins."""
         for join in self._joins.values():
             join.stop(forget=False)
         self._joins.clear()

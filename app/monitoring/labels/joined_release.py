@@ -19,8 +19,8 @@ class OutputLoss(Protocol):
 
 
 class JoinedRelease(Protocol):
-    """One release's: its id, its two versions (no champion for the first version of a model), and what is measured of
-    the outputs (None: nobody asks)."""
+    """A release: its id, its two versions (no champion for a model's first version), and the loss that labels are to
+    give (None: no label judges it)."""
 
     @property
     def release(self) -> str: ...

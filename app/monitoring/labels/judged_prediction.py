@@ -1,4 +1,4 @@
-"""Which arm and which weight a prediction counts for, and the value that its label is held against. Pure."""
+"""The arm and the weight that a prediction counts for, and the value that its label is compared with. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class JudgedPrediction:
 def judged_prediction(
     prediction: Prediction, release: JoinedRelease, output: str
 ) -> JudgedPrediction | UnjudgedReason:
-    """What the prediction says, or why no label judges it."""
+    """Returns the prediction as it is judged, or the reason why no label judges it."""
     arm = _arm(prediction.version, release)
     if arm is None:
         return "other_version"

@@ -96,7 +96,7 @@ class ReleaseJoin:
         self.behind_s = 0.0
 
     def stop(self, forget: bool) -> None:
-        """Let :meth:`run` end, soon.
+        """Lets :meth:`run` end after the round under way.
 
         Args:
             forget: the release is over, and with it what is kept for it in Redis.

@@ -1,4 +1,4 @@
-"""What the join counts."""
+"""The counters of the join."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ NAMES = frozenset(field.name for field in fields(JoinStats))
 
 
 class Tally:
-    """Adds up; the counters of :class:`JoinStats`, by name."""
+    """A sum of the counters of :class:`JoinStats`, by name."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
 
     def add(self, name: str, count: int = 1) -> None:
-        """Count ``name`` up."""
+        """Counts ``name`` up."""
         assert name in NAMES, name
         self._counts[name] += count
 

@@ -1,6 +1,6 @@
-"""What was measured of requests during a release: summed up where it happens, by the second, and added up in Redis.
+"""Losses of a release's requests: summed up by the second in each process, and over processes in Redis.
 
-``LossBuffer`` takes it down, ``SampleWriter`` sends it, ``SampleStore`` reads it for the judge.
+``LossBuffer`` adds them up, ``SampleWriter`` sends the sums, ``SampleStore`` reads them for the judge.
 """
 
 from app.monitoring.samples.loss_buffer import LossBuffer

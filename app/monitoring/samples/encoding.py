@@ -1,4 +1,4 @@
-"""How samples lie in Redis: a hash per release; a field per tick and writer, which holds that writer's sums of it."""
+"""Samples in Redis: a hash per release; a field per tick and writer, which holds that writer's sums of the tick."""
 
 from __future__ import annotations
 

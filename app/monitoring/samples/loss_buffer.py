@@ -1,4 +1,4 @@
-"""The sums of one process: of each release, tick by tick. Nothing here waits."""
+"""Losses of one process, summed up by release and tick. Nothing here waits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.monitoring.sums import Arm, Metric, Sample, Sums
 
 @dataclass(slots=True)
 class _Second:
-    """One release's second. ``changes`` counts the notes, ``sent`` those of them that Redis has."""
+    """The sums of one release in one second. ``changes`` counts the additions, ``sent`` those that Redis has."""
 
     sums: dict[tuple[Metric, Arm], list[float]] = field(default_factory=dict)
     changes: int = 0
@@ -23,7 +23,7 @@ class DueSums(NamedTuple):
     """Sums that are to be sent.
 
     Attributes:
-        changes: how many notes they are made of.
+        changes: how many additions they are made of.
     """
 
     release: str
@@ -33,7 +33,7 @@ class DueSums(NamedTuple):
 
 
 class LossBuffer:
-    """Sums by release and tick, a whole second since the epoch. All who write in it are on one event loop.
+    """Sums by release and tick, a whole second since the epoch. All callers are on one event loop.
 
     A tick that is over never comes back, since what it held may have been judged: a wall clock that is set back
     stands still here until it has caught up.
@@ -50,10 +50,10 @@ class LossBuffer:
         self._tick = 0
         self.added = 0
         self.dropped = 0
-        """Notes that went with a dropped tick and that Redis does not have."""
+        """Additions that went with a dropped tick and that Redis does not have."""
 
     def add(self, release: str, samples: Sequence[Sample]) -> None:
-        """Add what was measured of one request, or of a pair, to the present tick.
+        """Adds the losses of one request, or of a pair, to the present tick.
 
         Raises:
             ValueError: a loss is outside 0 to 1.
@@ -88,20 +88,20 @@ class LossBuffer:
         ]
 
     def sent(self, due: DueSums) -> None:
-        """These sums lie in Redis, or have been refused there for good."""
+        """Marks sums as stored in Redis, or refused there for good."""
         second = self._seconds.get((due.release, due.tick))
         if second is not None:
             second.sent = due.changes
 
     def forget(self) -> None:
-        """Forget the ticks that are over and sent."""
+        """Forgets the ticks that are over and sent."""
         running = self._running()
         over = [key for key, second in self._seconds.items() if key[1] < running and second.sent == second.changes]
         for key in over:
             del self._seconds[key]
 
     def unsent(self) -> int:
-        """Notes that Redis does not have."""
+        """The number of additions that Redis does not have."""
         return sum(second.changes - second.sent for second in self._seconds.values())
 
     def _running(self) -> int:

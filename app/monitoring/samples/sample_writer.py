@@ -1,4 +1,4 @@
-"""Sends a losses's sums to Redis, each second on the wall clock's second.
+"""Sends a buffer's sums to Redis, each second on the wall clock's second.
 
 A writer overwrites its own field with the whole sums of a tick, so that sending twice, after a reply that was lost,
 changes nothing; sums that have changed since are sent again.
@@ -67,7 +67,7 @@ class SampleStats:
 
 
 class SampleWriter:
-    """One process's way to Redis. All methods belong to one event loop.
+    """The way of one process's sums to Redis. All methods belong to one event loop.
 
     Args:
         redis: a client; its owner closes it.
@@ -101,11 +101,11 @@ class SampleWriter:
         )
 
     def start(self) -> None:
-        """Begin to send, on the running loop."""
+        """Begins to send, on the running loop."""
         self._sending.start()
 
     async def stop(self) -> None:
-        """Send what there is a last time, within one call's deadline; the rest is dropped and counted."""
+        """Sends what is held a last time, within one call's deadline; the rest is dropped and counted."""
         await self._sending.stop()
         with suppress(RedisError, OSError):
             async with asyncio.timeout(self._timeout_s):
@@ -158,7 +158,7 @@ class SampleWriter:
         self._written += len(ticks) - refused
         self._full += refused
         if refused:
-            log.warning("samples of release %s: %d ticks found no room; nobody reads them", release, refused)
+            log.warning("samples of release %s: no room for %d ticks; no controller reads them", release, refused)
 
     def _until_next_second(self) -> float:
         now = self._clock()

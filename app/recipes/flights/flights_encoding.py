@@ -44,7 +44,7 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """What the training rows fix.
+    """Constants that the training rows fix.
 
     Attributes:
         vocabularies: by categorical column, the texts with codes 1, 2, …; 0 is any other.

@@ -49,7 +49,8 @@ class TrainConfig(BaseModel):
     warmup_share: float = Field(
         0.1, ge=0, lt=1, description="Share of the steps over which the rate rises; then cosine"
     )
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay")
+    optimizer: str = Field("adamw", description="adamw, or package.module:NAME of your own (an OptimizerKind)")
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay; decoupled from the gradient in adamw")
     clip_norm: float = Field(1.0, gt=0, description="Largest global gradient norm")
     checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints")
     keep_checkpoints: int = Field(2, ge=1, description="Newest checkpoints that are kept")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from app.training.config.parallel_dims import Device, ParallelDims
 from app.training.config.train_config import ConfigError, TrainConfig
 from app.training.config.validation import layout_errors, model_independent_errors
+from app.training.optimizer import find_optimizer
 from app.training.recipe import ParallelPlan
 
 
@@ -37,6 +38,9 @@ def largest(possible: Iterable[int], room: int) -> int | None:
 
 
 def _possible(config: TrainConfig, refused: Callable[[ParallelDims], Iterable[str]]) -> dict[int, ParallelDims]:
+    optimizer = find_optimizer(config.optimizer)
+    if config.strategy == "parameter_server" and (errors := list(optimizer.server_errors())):
+        raise ConfigError("\n".join(errors))
     found: dict[int, ParallelDims] = {}
     reasons: list[str] = []
     largest_size = None
@@ -46,7 +50,7 @@ def _possible(config: TrainConfig, refused: Callable[[ParallelDims], Iterable[st
         except ValueError as error:
             reasons.append(str(error))
             continue
-        errors = list(refused(layout))
+        errors = [*refused(layout), *optimizer.layout_errors(layout)]
         reasons += errors
         if not errors:
             largest_size = largest_size or workers

@@ -112,7 +112,9 @@ def _by_servers(run: Run) -> nn.Module:
         run.data,
         run.plan,
         config.max_workers,
-        Optimization(config.learning_rate, config.warmup_share, config.weight_decay, config.clip_norm),
+        Optimization(
+            config.learning_rate, config.warmup_share, config.weight_decay, config.clip_norm, config.optimizer
+        ),
         config.checkpoint_every,
         run.settings.max_failures,
         run.settings.node_labels,

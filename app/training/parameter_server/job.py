@@ -14,12 +14,13 @@ from app.training.shared_data import Shared
 
 @dataclass(frozen=True, slots=True)
 class Optimization:
-    """AdamW, its schedule and clipping, as in ``TrainConfig``."""
+    """The optimizer, its schedule and clipping, as in ``TrainConfig``."""
 
     learning_rate: float
     warmup_share: float
     weight_decay: float
     clip_norm: float
+    optimizer: str = "adamw"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,8 @@ class Terms:
         """Of an update made from a gradient of ``step``.
 
         The schedule's rate. Where every worker's gradient is an update of its own, it is divided by the number of
-        workers: AdamW's steps do not shrink with the gradient, and so many updates then move as far as the one that
-        a synchronous step makes of them.
+        workers: as many updates as there are workers then move about as far as the one that a synchronous step
+        makes of their mean.
         """
         optimization = self.optimization
         rate = learning_rate(step, self.plan.steps, optimization.learning_rate, optimization.warmup_share)

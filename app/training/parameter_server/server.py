@@ -17,6 +17,7 @@ from typing import Any
 import ray
 import torch
 
+from app.training.optimizer import find_optimizer
 from app.training.parameter_server import checkpoints
 from app.training.parameter_server.clocks import Clocks
 from app.training.parameter_server.curve import Curve
@@ -85,7 +86,9 @@ class Server:
         """
         torch.set_num_threads(1)
         terms = self._terms
-        self._shard = Shard(initial[terms.ranges[self._index].positions], terms.optimization.weight_decay)
+        optimization = terms.optimization
+        kind = find_optimizer(optimization.optimizer)
+        self._shard = Shard(initial[terms.ranges[self._index].positions], kind, optimization.weight_decay)
         self._clocks = Clocks((0,) * terms.workers, terms.bound)
         if resume is not None:
             self._restore(checkpoints.read(Path(terms.folder), resume, self._index, len(terms.ranges)))

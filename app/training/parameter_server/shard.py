@@ -9,23 +9,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.optim import AdamW
+
+from app.training.optimizer import OptimizerKind
 
 Floats = NDArray[np.float32]
 
 
 class Shard:
-    """A range of parameters that AdamW changes. AdamW is elementwise, so that a range behaves as the tensors that it
-    cuts through would. Not safe for concurrent use.
+    """A range of the parameters with its optimizer, which is elementwise: a range behaves as the tensors that it cuts
+    through would. Not safe for concurrent use.
 
     Args:
         values: initial parameters, float32, shape (length,); copied.
     """
 
-    def __init__(self, values: Floats, weight_decay: float) -> None:
+    def __init__(self, values: Floats, optimizer: OptimizerKind, weight_decay: float) -> None:
         self._parameters = nn.Parameter(torch.tensor(values))
         self._parameters.grad = torch.zeros_like(self._parameters)
-        self._optimizer = AdamW([self._parameters], weight_decay=weight_decay)
+        self._optimizer = optimizer.build([{"params": [self._parameters]}], 0.0, weight_decay)
 
     @property
     def values(self) -> Floats:

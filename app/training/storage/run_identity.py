@@ -27,6 +27,8 @@ def digest(config: TrainConfig, fingerprint: str) -> str:
         fingerprint: of the data.
     """
     values = config.model_dump(mode="json", exclude=_FREE)
+    if config.optimizer == "adamw":
+        del values["optimizer"]  # runs that were begun before there was a choice keep their identity
     values["precision"] = config.layout.precision
     if config.strategy == "parameter_server":
         values["servers"] = config.parameter_server.model_dump(mode="json", exclude={"deadline_s"})

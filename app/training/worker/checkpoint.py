@@ -1,7 +1,7 @@
 """Sharded checkpoints by torch.distributed.checkpoint: every rank writes its part, any layout reads it.
 
-A checkpoint holds the model and AdamW's moments under the names that they have in the whole model. All else follows
-from its step: the learning rate, the loader's position, the random states (``schedule``).
+A checkpoint holds the model and the optimizer's states under the names that they have in the whole model. All else
+follows from its step: the learning rate, the loader's position, the random states (``schedule``).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.staging import BlockingAsyncStager
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save
-from torch.optim import AdamW
 
 from app.errors import TidegateError
+from app.training.optimizer import RankOptimizer
 from app.training.parallel.distributed_model import DistributedModel
 from app.training.storage.run_folder import CheckpointMetadata, RunFolder
 from app.training.worker.protocol import Saved
@@ -34,7 +34,6 @@ from app.training.worker.protocol import Saved
 WRITE_TIMEOUT_S = 1800.0
 """How long one checkpoint may take to be written."""
 _SEEN_BY_ALL = "shared"
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class Checkpointer:
         self,
         folder: RunFolder,
         model: DistributedModel,
-        optimizer: AdamW,
+        optimizer: RankOptimizer,
         group: dist.ProcessGroup,
         retention: Retention,
         tell: Callable[[Saved], object],
@@ -114,7 +113,7 @@ class Checkpointer:
         (metadata,) = newest
         if metadata is None:
             return 0
-        prepare(self._optimizer, metadata.step)
+        self._optimizer.prepare(metadata.step)
         reader = FsspecReader(self._folder.checkpoint(metadata.step))
         try:
             load(self._state(), storage_reader=reader, process_group=self._group)
@@ -133,8 +132,8 @@ class Checkpointer:
         for part in self._model.parts:
             state |= {f"model.{name}": value for name, value in part.state_dict().items()}
             for name, parameter in part.named_parameters():
-                moments = self._optimizer.state[parameter]
-                state |= {f"optimizer.{name}.{moment}": moments[moment] for moment in _MOMENTS}
+                states = self._optimizer.states(parameter)
+                state |= {f"optimizer.{name}.{which}": value for which, value in states.items()}
         return state
 
 
@@ -170,16 +169,6 @@ def check_shared(folder: RunFolder, group: dist.ProcessGroup) -> None:
             f"{folder.url} is not the same folder for all workers (not for rank {seen.index(False)}); accepted is a "
             "TIDEGATE_TRAINING_STORAGE that all nodes reach: a shared folder, or an address of an object store"
         )
-
-
-def prepare(optimizer: AdamW, step: int) -> None:
-    """Give AdamW the state of an optimizer that has made ``step`` steps, moments zero."""
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            optimizer.state[parameter] = {
-                "step": torch.tensor(float(step)),
-                **{moment: torch.zeros_like(parameter) for moment in _MOMENTS},
-            }
 
 
 def load_whole(folder: RunFolder, step: int, model: nn.Module) -> None:

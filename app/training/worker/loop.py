@@ -9,17 +9,17 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from torch.optim import AdamW
 
 from app.training.config.parallel_dims import ParallelDims
 from app.training.config.schedule import BatchPlan, dropout_seed, learning_rate
 from app.training.config.train_config import TrainConfig
+from app.training.optimizer import RankOptimizer, find_optimizer
 from app.training.parallel.distributed_model import DistributedModel, distribute_model
 from app.training.parallel.mesh import Mesh, build_mesh
 from app.training.parallel.parallelize import device_type
 from app.training.recipe import Data, Recipe, row_count
 from app.training.storage.run_folder import RunFolder
-from app.training.worker.checkpoint import Checkpointer, Retention, check_shared, prepare
+from app.training.worker.checkpoint import Checkpointer, Retention, check_shared
 from app.training.worker.command_channel import CommandChannel
 from app.training.worker.loader import Loader
 from app.training.worker.probe import save_probe_batch
@@ -67,10 +67,12 @@ class _Rank:
         self._rank = dist.get_rank()
         self._plan = BatchPlan(row_count(data.train), config.batch_size, config.epochs, config.seed)
         self._model: DistributedModel = distribute_model(task.recipe, data, layout, mesh, device, config.seed)
-        self._optimizer = AdamW(
-            self._model.parameter_groups(), lr=config.learning_rate, weight_decay=config.weight_decay
+        self._optimizer = RankOptimizer(
+            find_optimizer(config.optimizer),
+            self._model.parameter_groups(),
+            config.learning_rate,
+            config.weight_decay,
         )
-        prepare(self._optimizer, 0)
         self._loader = Loader(data.train, self._plan, mesh.dp_rank, layout.dp, device)
         # Ranks that hold parts of the same activations, along tp, must drop the same.
         self._dropout_rank = mesh.dp_rank * layout.cp + mesh.rank("cp")
@@ -122,10 +124,9 @@ class _Rank:
 
     def _step(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """One update; returns what this rank saw of the loss, and the gradients' norm."""
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._rate(step)
+        self._optimizer.set_learning_rate(self._rate(step))
         torch.manual_seed(dropout_seed(self._config.seed, step, self._dropout_rank))
-        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad()
         seen = self._model.backward(self._loader.batch(step))
         norm = self._model.clip(self._config.clip_norm)
         self._optimizer.step()

@@ -1,4 +1,4 @@
-"""API keys: hashed at rest in Redis, scoped, rate limited, revocable. ``python -m app.web.keys`` makes them.
+"""API keys: hashed at rest in Redis, scoped, rate limited, revocable. ``tidegate keys`` makes them.
 
 An :class:`Authenticator` decides in memory; a :class:`KeyWatch` keeps the keys of a replica current.
 """

@@ -11,7 +11,7 @@ from functools import partial
 
 from cluster.kube.api import Kube
 from cluster.kube.applying import Outcome
-from cluster.kube.doctor.asking import Unknown, ask, at_least, version_of
+from cluster.kube.doctor.answers import Unknown, answer_to, at_least, version_of
 from cluster.kube.doctor.needs import TLS_KEYS, Right, rights_of, secrets_of
 from cluster.kube.doctor.operator import operator_checks
 from cluster.kube.doctor.report import Check
@@ -85,7 +85,7 @@ def _with_namespaces(kube: Kube, rendered: Sequence[Object], namespace: str) -> 
 
 def _rights(kube: Kube, rendered: Sequence[Object], namespace: str) -> Iterator[Check]:
     rights = rights_of(rendered, namespace)
-    answers = {right: ask(partial(_may, kube, right)) for right in rights}
+    answers = {right: answer_to(partial(_may, kube, right)) for right in rights}
     refused: dict[tuple[str, str, str | None], list[str]] = defaultdict(list)
     for right, allowed in answers.items():
         if allowed is False:
@@ -117,7 +117,7 @@ def _may(kube: Kube, right: Right) -> bool:
 def _secrets(kube: Kube, rendered: Sequence[Object], namespace: str) -> Iterator[Check]:
     """Only the names of a Secret's keys are looked at."""
     for name, keys in secrets_of(rendered).items():
-        secret = ask(partial(kube.find, Key("v1", "Secret", name, namespace)))
+        secret = answer_to(partial(kube.find, Key("v1", "Secret", name, namespace)))
         listed = ", ".join(sorted(keys)) or "those that its reader wants"
         if isinstance(secret, Unknown):
             yield Check("secrets", "unknown", f"{name}: {secret.why}", f"it must be there, with the keys {listed}")
@@ -147,7 +147,7 @@ def _storage(kube: Kube, rendered: Sequence[Object]) -> Iterator[Check]:
     }
     if not claims:
         return
-    classes = ask(lambda: kube.list("storage.k8s.io/v1", "StorageClass", None))
+    classes = answer_to(lambda: kube.list("storage.k8s.io/v1", "StorageClass", None))
     if isinstance(classes, Unknown):
         yield Check("storage", "unknown", classes.why, "see that each claim has a class, or one class is the default")
         return
@@ -172,7 +172,7 @@ def _dry_run(kube: Kube, here: Sequence[Object], namespace: str) -> Iterator[Che
     subject = "dry run"
     for error in (error for obj in here for error in silent_errors(obj)):
         yield Check(subject, "warning", error)
-    live = ask(lambda: kube.find(Key("v1", "Namespace", namespace)))
+    live = answer_to(lambda: kube.find(Key("v1", "Namespace", namespace)))
     if live is None:
         inside = sum(bool(obj["metadata"].get("namespace")) for obj in here)
         made = any((obj["kind"], obj["metadata"]["name"]) == ("Namespace", namespace) for obj in here)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from cluster.kube.api import Kube
-from cluster.kube.doctor.asking import Unknown, ask, at_least, version_of
+from cluster.kube.doctor.answers import Unknown, answer_to, at_least, version_of
 from cluster.kube.doctor.report import Check
 from cluster.kube.manifest import Key, Object
 from cluster.kube.reading import at, mapping, number, objects, text
@@ -60,11 +60,11 @@ def operator_checks(kube: Kube, rendered: Sequence[Object], namespace: str) -> I
 def _operators(kube: Kube, namespace: str) -> Sequence[Object] | Unknown:
     """Returns those of all namespaces, by label or name; else those of the namespaces that we may look into."""
     label = f"app.kubernetes.io/name={OPERATOR}"
-    everywhere = ask(lambda: kube.list("apps/v1", "Deployment", None, labels=label))
+    everywhere = answer_to(lambda: kube.list("apps/v1", "Deployment", None, labels=label))
     if not isinstance(everywhere, Unknown):
         return everywhere or kube.list("apps/v1", "Deployment", None, fields=f"metadata.name={OPERATOR}")
     places = dict.fromkeys((OPERATOR, "default", "ray-system", namespace))
-    found = [ask(partial(kube.find, Key("apps/v1", "Deployment", OPERATOR, place))) for place in places]
+    found = [answer_to(partial(kube.find, Key("apps/v1", "Deployment", OPERATOR, place))) for place in places]
     return [each for each in found if isinstance(each, dict)] or everywhere
 
 

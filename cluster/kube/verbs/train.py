@@ -13,7 +13,6 @@ from typing import Annotated, Any, Protocol
 
 import typer
 
-from cluster.kube.cli import Say, to_stderr, to_stdout
 from cluster.kube.connection import SERVICE, connect, namespace_of
 from cluster.kube.driver import check_driver
 from cluster.kube.errors import DeadlineError, ExistsError, KubeError, UsageError
@@ -29,6 +28,7 @@ from cluster.kube.options import (
     duration,
     errors_as_json,
 )
+from cluster.kube.output import Say, to_stderr, to_stdout
 from cluster.kube.overlays import MANIFESTS
 from cluster.kube.reader import Reader
 from cluster.kube.readiness import Readiness, readiness

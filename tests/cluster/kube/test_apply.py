@@ -92,7 +92,7 @@ def test_a_decision_made_meanwhile_is_not_overwritten(serve: Serve) -> None:
         _got(live),
         _got(later),
         _applied(manifest | {"spec": manifest["spec"] | {"workerGroupSpecs": first}}, conflict.body, 409),
-        moved(recorded("04_patch", "JSON patch with a test that fails"), **_asked(_patched(live, first, live))),
+        moved(recorded("04_patch", "JSON patch with a test that fails"), **_request(_patched(live, first, live))),
         _patched(later, second, patched),
         _applied(
             manifest | {"spec": manifest["spec"] | {"workerGroupSpecs": patched["spec"]["workerGroupSpecs"]}}, patched
@@ -131,7 +131,9 @@ def test_what_is_being_deleted_is_not_applied(serve: Serve) -> None:
 def test_a_group_that_never_rests_ends_in_an_error(serve: Serve) -> None:
     manifest, live, conflict = _autoscaled("registry.example/ray:new")
     groups = _carried(manifest, live)
-    failing = moved(recorded("04_patch", "JSON patch with a test that fails"), **_asked(_patched(live, groups, live)))
+    failing = moved(
+        recorded("04_patch", "JSON patch with a test that fails"), **_request(_patched(live, groups, live))
+    )
     wanted = manifest | {"spec": manifest["spec"] | {"workerGroupSpecs": groups}}
     served = serve(_got(live), _applied(wanted, conflict.body, 409), failing)
     with pytest.raises(TestFailedError):
@@ -288,5 +290,5 @@ def _patched(live: Object, groups: list[dict[str, Any]], answer: Object) -> Exch
     return composed(STORY, "PATCH", f"{AU}?fieldManager=rayplat", answer, sent=operations, content_type=PATCH)
 
 
-def _asked(exchange: Exchange) -> dict[str, Any]:
+def _request(exchange: Exchange) -> dict[str, Any]:
     return {"path": exchange.asked.path, "body": exchange.asked.body}

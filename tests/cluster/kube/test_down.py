@@ -1,4 +1,4 @@
-"""What goes, what stays, and in which order; composed from the recorded ways in which a server deletes."""
+"""Objects that go and stay, and their order; composed from the recorded ways in which a server deletes."""
 
 from __future__ import annotations
 

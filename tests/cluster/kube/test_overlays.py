@@ -1,4 +1,4 @@
-"""Which manifests a name stands for."""
+"""Names of overlays and components, and the manifests that they stand for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is carried over from live objects: recorded ones of an autoscaler at work, and tables."""
+"""Values that are carried over from live objects: recorded ones of an autoscaler at work, and tables."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from cluster.kube.overlays import available
 from cluster.kube.render import render, render_text
 from cluster.kube.verbs import render as verb
 from tests.cluster.kube import tiny
+from tests.cluster.kube.conftest import tidegate_kube
 
 DIGEST = "sha256:" + "0" * 64
 
@@ -109,13 +109,9 @@ def test_every_overlay_and_component_that_is_shipped_renders_with_another_image_
 
 def test_the_verb(manifests: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verb, "available", lambda: available(manifests))
-    parser = argparse.ArgumentParser()
-    verb.add_parser(parser.add_subparsers())
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        options = parser.parse_args(["render", *arguments])
-        code = options.run(options)
-        return code, *capsys.readouterr()
+        return tidegate_kube("render", *arguments), *capsys.readouterr()
 
     code, out, _ = call("--list")
     assert code == 0

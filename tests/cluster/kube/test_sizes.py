@@ -1,4 +1,4 @@
-"""What an overlay asks for in pods, CPU, memory and storage."""
+"""Sizes of an overlay in pods, CPU, memory and storage."""
 
 from __future__ import annotations
 

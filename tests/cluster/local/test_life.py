@@ -59,7 +59,7 @@ def test_stack_env(cli: Cli, state_dir: Path) -> None:
     assert first["TIDEGATE_GATEWAY_ADMIN_KEY"] not in environ
 
     seen = subprocess.run(
-        [sys.executable, "-m", "app.settings", "--json"],
+        [sys.executable, "-m", "jobs.cli", "settings", "--json"],
         env={**os.environ, "TIDEGATE_STATE_DIR": str(state_dir)},
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""What holds of every overlay. Each function returns its violations as sentences; none is good."""
+"""Invariants of every overlay. Each function returns its violations as sentences; none is good."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ def policies_name_open_ports(objects: list[Object]) -> Iterator[str]:
             for port in rule.get("ports", []):
                 opened = any(port["port"] in _ports(pod.spec) for pod in theirs)
                 if not opened and (peers or port["port"] not in PORTS_OUTSIDE):
-                    yield f"{key_of(obj)}: nobody it speaks to opens {port['port']}"
+                    yield f"{key_of(obj)}: none of its peers opens {port['port']}"
 
 
 def what_speaks_is_let_through(objects: list[Object]) -> Iterator[str]:

@@ -17,7 +17,7 @@ READ, WRITE = {"get", "list", "watch"}, {"create", "patch", "delete"}
 
 
 def granted(objects: list[Object], role: str) -> dict[tuple[str, str], set[str]]:
-    """What the role gives, with those that components add to it by their own name behind it."""
+    """Returns what the role gives, with those that components add to it by their own name behind it."""
     names = [obj["metadata"]["name"] for obj in objects if obj["kind"] == "Role"]
     assert role in names
     rules = [

@@ -1,4 +1,4 @@
-"""Who may talk to whom in the mesh: a table of connections, decided as Istio decides them."""
+"""Authorization between parts in the mesh: a table of connections, decided as Istio decides them."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _holds(rule: dict[str, Any], port: int, principal: str | None) -> bool:
         pytest.param(MLFLOW, 5000, INGRESS, False, id="the world does not see MLflow"),
         pytest.param(EDGE, 443, NOBODY, True, id="the edge is open to the world"),
         pytest.param(EDGE, 15000, NOBODY, False, id="by its doors only"),
-        pytest.param(OTHER, 80, RAY_HEAD, False, id="what nobody thought of is refused"),
+        pytest.param(OTHER, 80, RAY_HEAD, False, id="an unforeseen connection is refused"),
     ],
 )
 def test_who_may(labels: dict[str, str], port: int, principal: str | None, answer: bool) -> None:

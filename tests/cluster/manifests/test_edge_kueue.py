@@ -1,4 +1,4 @@
-"""Under Kueue: what its webhook would refuse of a run (pkg/controller/jobs/rayjob), and who goes before whom."""
+"""Under Kueue: what its webhook would refuse of a run (pkg/controller/jobs/rayjob), and the order of priorities."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from app.monitoring.samples.sample_writer import SampleStats
 from app.releases.model.release import Phase
 from tests.support.components import CLUSTER, of
 from tests.support.metric_names import OF_RAY, in_prometheus
-from tests.support.promql import reads, wanted
+from tests.support.promql import matches, reads
 
 DASHBOARDS = {
     path.stem: json.loads(path.read_text()) for path in CLUSTER.glob("components/monitoring/dashboards/*.json")
@@ -83,7 +83,7 @@ def test_an_expression_reads_what_is_there(where: str) -> None:
             if values is not None and not text.startswith("$"):
                 parts = text.split("|") if is_regex else [text]
                 for part in parts:
-                    assert wanted(is_regex, part, values), (
+                    assert matches(is_regex, part, values), (
                         f"{label} of {metric} is never {part}: it is one of {values}"
                     )
     for label in found.grouping:

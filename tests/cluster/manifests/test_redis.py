@@ -23,7 +23,7 @@ PASSWORD = 'quote " back\\slash ünd $HOME'
 
 @pytest.fixture(scope="module")
 def mounted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the pod mounts, with data and port of this machine."""
+    """Returns the files that the pod mounts, with data and port of this machine."""
     folder = tmp_path_factory.mktemp("redis")
     data = next(
         obj["data"]

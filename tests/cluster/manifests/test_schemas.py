@@ -28,7 +28,7 @@ def builtin(obj: Object) -> bool:
 
 
 def refused(obj: Object) -> list[str]:
-    """What the server would say; an object that several overlays have is looked at once."""
+    """Returns what the server would say; an object that several overlays have is looked at once."""
     return _refused(json.dumps(obj, sort_keys=True))
 
 

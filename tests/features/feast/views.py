@@ -77,7 +77,7 @@ ROWS: dict[FeastView, dict[Entity, Row]] = {
 
 
 def asked_of_feast() -> dict[str, Any]:
-    """What ``repository.py`` is told to write."""
+    """The rows that ``repository.py`` is told to write."""
     return {"project": PROJECT, "views": [_told(source) for source in ROWS]}
 
 

@@ -214,7 +214,7 @@ async def test_metadata_reaches_the_call(stub: Any, replica: Replica, monkeypatc
     assert (trailers["x-model-version"], trailers["traceparent"][3:35]) == ("1", trace)
     assert (await stub.ModelInfer(request(1, id="r2"), metadata=sent)).id == "r2"
     assert len((await stub.ModelInfer(request(1))).id) == 32
-    assert [call.key for call in calls] == ["u1", "u1", None]
+    assert [call.attributes.sticky_key for call in calls] == ["u1", "u1", None]
     assert [call.identity.request_id for call in calls[:2]] == ["r1", "r2"]
     assert [call.identity.tracestate for call in calls] == ["a=1", "a=1", None]
 

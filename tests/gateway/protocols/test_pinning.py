@@ -16,6 +16,7 @@ from app.gateway.access.admission import Admission
 from app.gateway.access.rate_limit import RateLimiter
 from app.gateway.inference.dataplane import DataPlane
 from app.gateway.protocols.pinning import Pinning
+from app.gateway.request_attributes import RequestAttributes
 from app.routing.release_context import ReleaseContext
 from app.routing.route_table import Route, RouteTable
 from app.settings import Settings
@@ -60,19 +61,23 @@ def bearer(key: str | None) -> str | None:
     ],
     ids=range(10),  # keys are random: names must be the same in every process
 )
-def test_who_may_choose(release_context: ReleaseContext | None, key: str | None, may: bool) -> None:
+def test_callers_that_may_pin_and_callers_that_may_not(
+    release_context: ReleaseContext | None, key: str | None, may: bool
+) -> None:
     keys = {held.id: held for held in (SHOP_KEY, OPS_KEY)}
     authenticator = Authenticator(keys, lambda: True, hash_key(ADMIN), frozenset({Scope.PREDICT}))
     plane = SimpleNamespace(table=lambda model: structs.replace(ROUTES, release_context=release_context))
     pinning = Pinning(cast(DataPlane, plane), Admission(authenticator, cast(RateLimiter, None)))
     caller = authenticator.authenticate(bearer(key), Scope.PREDICT)
-    assert pinning.version("table", caller, bearer(key), None) is None
-    assert pinning.version("table", caller, bearer(key), "", "2") == "2"
+    unpinned = RequestAttributes(authorization=bearer(key))
+    assert pinning.version("table", caller, unpinned) is None
+    assert pinning.version("table", caller, structs.replace(unpinned, version=""), "2") == "2"
+    pinned = structs.replace(unpinned, version="2")
     if may:
-        assert pinning.version("table", caller, bearer(key), "2") == "2"
+        assert pinning.version("table", caller, pinned) == "2"
         return
     with pytest.raises(PermissionDeniedError) as refused:
-        pinning.version("table", caller, bearer(key), "2")
+        pinning.version("table", caller, pinned)
     assert refused.value.scope == "release"
     assert (
         f"is for keys with the scope release{', or one that release r-7 names' if release_context else ''};"
@@ -80,13 +85,13 @@ def test_who_may_choose(release_context: ReleaseContext | None, key: str | None,
     )
 
 
-def test_what_everybody_may_name_cannot_be_contradicted() -> None:
+def test_a_header_that_contradicts_the_path_is_refused() -> None:
     pinning = Pinning(cast(DataPlane, None), cast(Admission, None))
-    assert pinning.version("table", ANONYMOUS, None, "1", "1") == "1"
+    assert pinning.version("table", ANONYMOUS, RequestAttributes(version="1"), "1") == "1"
     with pytest.raises(
         InvalidArgumentError, match=r"is for version '1', its x-model-version says '2': leave one out"
     ):
-        pinning.version("table", ANONYMOUS, None, "2", "1")
+        pinning.version("table", ANONYMOUS, RequestAttributes(version="2"), "1")
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from app.gateway.inference.inputs import Arrays
 from app.gateway.inference.request_record import RequestRecord
 from app.gateway.inference.version_backends import VersionBackends
 from app.gateway.prediction_cache import PredictionCache
+from app.gateway.request_attributes import RequestAttributes
 from app.gateway.shadow import Mirror, Observer
 from app.gateway.trace_context import identify
 from app.model_spec import FieldSpec, ModelSpec
@@ -125,7 +126,11 @@ class Replica:
         """One request; ``inputs`` instead of ``x``."""
         given = inputs or {"x": np.array([x])}
         try:
-            return await self.plane.infer(InferCall(MODEL, given, ANONYMOUS, identify(), pinned=pinned, key=key))
+            return await self.plane.infer(
+                InferCall(
+                    MODEL, given, ANONYMOUS, identify(), pinned=pinned, attributes=RequestAttributes(sticky_key=key)
+                )
+            )
         except TidegateError as error:
             return error
 

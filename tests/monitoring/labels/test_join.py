@@ -39,7 +39,7 @@ def challenged(number: int) -> Prediction:
     return prediction(number, version="8", weight=0.1)
 
 
-class World:
+class LabelWorld:
     """Streams, a clock that stands still until it is moved, and what the joins have handed on."""
 
     def __init__(self, valkey: RedisSettings, redis: Redis) -> None:
@@ -90,10 +90,10 @@ class World:
 
 
 @pytest.fixture
-async def world(valkey: RedisSettings, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+async def world(valkey: RedisSettings, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LabelWorld]:
     monkeypatch.setattr(release_join, "WAIT_S", 0.02)
     monkeypatch.setattr(release_join, "SWEEP_S", 0.05)
-    found = World(valkey, redis)
+    found = LabelWorld(valkey, redis)
     yield found
     await found.close()
 
@@ -112,7 +112,7 @@ async def counted(join: LabelJoin, **counts: int) -> None:
         assert join.stats() == JoinStats(**counts)
 
 
-async def test_a_label_joins_its_prediction_once_and_each_arm_gets_its_own(world: World) -> None:
+async def test_a_label_joins_its_prediction_once_and_each_arm_gets_its_own(world: LabelWorld) -> None:
     join = await world.following()
     await world.predict(prediction(0), challenged(1), prediction(2, weight=0.75), prediction(3))
     await counted(join, indexed=4)
@@ -127,7 +127,7 @@ async def test_a_label_joins_its_prediction_once_and_each_arm_gets_its_own(world
     ]
 
 
-async def test_a_label_before_its_prediction_waits_for_it(world: World) -> None:
+async def test_a_label_before_its_prediction_waits_for_it(world: LabelWorld) -> None:
     join = await world.following()
     await world.say(label(0))
     await counted(join, early=1)
@@ -136,7 +136,7 @@ async def test_a_label_before_its_prediction_waits_for_it(world: World) -> None:
     assert world.losses == [CHAMPION]
 
 
-async def test_the_first_label_counts_and_every_later_one_is_a_duplicate(world: World) -> None:
+async def test_the_first_label_counts_and_every_later_one_is_a_duplicate(world: LabelWorld) -> None:
     join = await world.following()
     first, other = label(0), label(0, label=0.0)
     await world.predict(prediction(0))
@@ -147,7 +147,7 @@ async def test_the_first_label_counts_and_every_later_one_is_a_duplicate(world: 
     assert world.losses == [CHAMPION]
 
 
-async def test_a_prediction_that_is_published_twice_is_one(world: World) -> None:
+async def test_a_prediction_that_is_published_twice_is_one(world: LabelWorld) -> None:
     join = await world.following()
     record = prediction(0)
     await world.predict(record, record, prediction(1, request_id="r-0", version="8", weight=0.1))
@@ -158,7 +158,7 @@ async def test_a_prediction_that_is_published_twice_is_one(world: World) -> None
     assert world.losses == [CHAMPION]
 
 
-async def test_a_label_by_entity_finds_the_nearest_prediction(world: World) -> None:
+async def test_a_label_by_entity_finds_the_nearest_prediction(world: LabelWorld) -> None:
     join = await world.following(tolerance_s=10)
     await world.predict(
         prediction(0, version="8", weight=0.1),  # 1 s before the time in the label
@@ -177,7 +177,7 @@ async def test_a_label_by_entity_finds_the_nearest_prediction(world: World) -> N
     await counted(join, indexed=4, joined=2, early=1, duplicates=1)
 
 
-async def test_a_label_by_entity_before_its_prediction_waits_for_it(world: World) -> None:
+async def test_a_label_by_entity_before_its_prediction_waits_for_it(world: LabelWorld) -> None:
     join = await world.following(tolerance_s=10)
     by_entity: dict[str, Any] = {"request_id": None, "sticky": "00f067aa0ba902b7"}
     near, far, old = (START_US + offset for offset in (5 * S, 60 * S, -60 * S))
@@ -189,7 +189,7 @@ async def test_a_label_by_entity_before_its_prediction_waits_for_it(world: World
     await counted(join, early=2, before=1, indexed=2, joined=1, duplicates=1)
 
 
-async def test_labels_that_wait_in_vain_are_counted(world: World) -> None:
+async def test_labels_that_wait_in_vain_are_counted(world: LabelWorld) -> None:
     join = await world.following(wait_s=300, max_waiting=2)
     by_entity = label(1, request_id=None, sticky="00f067aa0ba902b7", predicted_at=START_US)
     await world.say(label(0), by_entity, label(2))
@@ -202,7 +202,7 @@ async def test_labels_that_wait_in_vain_are_counted(world: World) -> None:
     assert world.losses == []
 
 
-async def test_a_late_label_counts_as_late_and_its_prediction_goes(world: World) -> None:
+async def test_a_late_label_counts_as_late_and_its_prediction_goes(world: LabelWorld) -> None:
     join = await world.following(ttl_s=100, wait_s=10)
     await world.predict(prediction(0))
     await counted(join, indexed=1)
@@ -216,7 +216,7 @@ async def test_a_late_label_counts_as_late_and_its_prediction_goes(world: World)
     assert world.losses == []
 
 
-async def test_predictions_that_no_label_judges_are_counted_and_so_are_their_labels(world: World) -> None:
+async def test_predictions_that_no_label_judges_are_counted_and_so_are_their_labels(world: LabelWorld) -> None:
     join = await world.following()
     await world.predict(
         prediction(0, version="9"),
@@ -232,7 +232,7 @@ async def test_predictions_that_no_label_judges_are_counted_and_so_are_their_lab
     assert world.losses == []
 
 
-async def test_without_room_predictions_are_left_out_until_others_have_their_labels(world: World) -> None:
+async def test_without_room_predictions_are_left_out_until_others_have_their_labels(world: LabelWorld) -> None:
     join = await world.following(max_predictions=4, ttl_s=100)
     await world.predict(*(prediction(number) for number in range(6)))
     await counted(join, indexed=4, full=2)
@@ -248,7 +248,7 @@ async def test_without_room_predictions_are_left_out_until_others_have_their_lab
     await counted(join, indexed=6, full=3, joined=1)
 
 
-async def test_a_mirrored_answer_has_its_own_loss_by_the_same_label_whichever_comes_first(world: World) -> None:
+async def test_a_mirrored_answer_has_its_own_loss_by_the_same_label_whichever_comes_first(world: LabelWorld) -> None:
     index = LabelIndex(world.redis, LabelSettings(), "flights", "r1", "c", 2.0)
     answers = {False: JudgedPrediction("champion", 0.25, 0.1), True: JudgedPrediction("challenger", 0.5, 0.1)}
 
@@ -275,7 +275,7 @@ async def test_a_mirrored_answer_has_its_own_loss_by_the_same_label_whichever_co
     assert await arms(None, False, True, None, False, True) == ["champion", "challenger"]
 
 
-async def test_what_a_lost_process_had_read_is_taken_over_and_joined_once(world: World) -> None:
+async def test_what_a_lost_process_had_read_is_taken_over_and_joined_once(world: LabelWorld) -> None:
     first = await world.following()
     await world.predict(prediction(0), prediction(1))
     await counted(first, indexed=2)
@@ -295,7 +295,7 @@ async def test_what_a_lost_process_had_read_is_taken_over_and_joined_once(world:
 
 
 async def test_a_process_lost_between_the_join_and_its_answer_makes_no_second_loss(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: LabelWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await world.following()
     await world.predict(prediction(0))
@@ -321,7 +321,7 @@ async def test_a_process_lost_between_the_join_and_its_answer_makes_no_second_lo
 
 
 async def test_a_lost_reply_is_asked_for_again_and_the_loss_handed_on_once(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: LabelWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take_in = LabelIndex.take_in
     lost: list[Any] = []
@@ -348,7 +348,7 @@ async def test_a_lost_reply_is_asked_for_again_and_the_loss_handed_on_once(
     assert join.stats().failures >= 2
 
 
-async def test_two_processes_share_the_streams_without_a_loss_too_many(world: World) -> None:
+async def test_two_processes_share_the_streams_without_a_loss_too_many(world: LabelWorld) -> None:
     joins = [await world.following(), await world.following()]
     await world.predict(*(prediction(number) for number in range(300)))
     for start in range(0, 300, 50):
@@ -357,7 +357,7 @@ async def test_two_processes_share_the_streams_without_a_loss_too_many(world: Wo
     assert world.losses == [CHAMPION] * 300
 
 
-async def test_it_goes_on_when_the_server_was_killed(world: World, valkey_pid: Callable[[], int]) -> None:
+async def test_it_goes_on_when_the_server_was_killed(world: LabelWorld, valkey_pid: Callable[[], int]) -> None:
     join = await world.following()
     await world.predict(prediction(0), prediction(1))
     await world.say(label(0))
@@ -380,7 +380,7 @@ async def answers(redis: Redis) -> bool:
         return False
 
 
-async def test_a_server_that_lost_all_begins_anew(world: World) -> None:
+async def test_a_server_that_lost_all_begins_anew(world: LabelWorld) -> None:
     join = await world.following()
     await world.predict(prediction(0))
     await counted(join, indexed=1)
@@ -392,7 +392,7 @@ async def test_a_server_that_lost_all_begins_anew(world: World) -> None:
     assert join.stats().failures > 0
 
 
-async def test_a_full_server_is_asked_again_and_nothing_is_lost(world: World) -> None:
+async def test_a_full_server_is_asked_again_and_nothing_is_lost(world: LabelWorld) -> None:
     join = await world.following()
     await world.predict(prediction(0))
     await counted(join, indexed=1)
@@ -412,7 +412,7 @@ async def test_a_full_server_is_asked_again_and_nothing_is_lost(world: World) ->
     assert world.losses == [CHAMPION] * 2
 
 
-async def test_what_is_no_record_or_cannot_be_joined_holds_up_nothing(world: World) -> None:
+async def test_what_is_no_record_or_cannot_be_joined_holds_up_nothing(world: LabelWorld) -> None:
     await world.redis.rpush("tidegate:join:{flights}:r1:rows", "not a hash")
     join = await world.following()
     await world.redis.xadd(PREDICTIONS.stream("flights"), {"r": b"\xff"})
@@ -426,7 +426,7 @@ async def test_what_is_no_record_or_cannot_be_joined_holds_up_nothing(world: Wor
     assert (await world.redis.xpending(PREDICTIONS.stream("flights"), "join:r1"))["pending"] == 0
 
 
-async def test_the_end_of_a_release_leaves_nothing_and_the_next_one_has_its_own(world: World) -> None:
+async def test_the_end_of_a_release_leaves_nothing_and_the_next_one_has_its_own(world: LabelWorld) -> None:
     join = await world.following()
     await world.predict(prediction(0))
     await counted(join, indexed=1)
@@ -443,11 +443,11 @@ async def test_the_end_of_a_release_leaves_nothing_and_the_next_one_has_its_own(
     assert world.losses == []
 
 
-async def gone(world: World, release: str) -> bool:
+async def gone(world: LabelWorld, release: str) -> bool:
     return not await world.has_group(release) and not await world.redis.keys(f"tidegate:join:*:{release}:*")
 
 
-async def test_groups_of_earlier_releases_are_taken_away_and_those_of_later_ones_stay(world: World) -> None:
+async def test_groups_of_earlier_releases_are_taken_away_and_those_of_later_ones_stay(world: LabelWorld) -> None:
     for release in ("r0", "r2"):
         await world.redis.xgroup_create(LABELS.stream("flights"), f"join:{release}", mkstream=True)
     await world.redis.xgroup_create(LABELS.stream("flights"), "another")
@@ -457,17 +457,17 @@ async def test_groups_of_earlier_releases_are_taken_away_and_those_of_later_ones
     assert names == {b"another", b"join:r1", b"join:r2"}
 
 
-async def not_there(world: World) -> bool:
+async def not_there(world: LabelWorld) -> bool:
     return not await world.has_group("r0")
 
 
-async def test_another_process_goes_on_where_one_stopped(world: World) -> None:
+async def test_another_process_goes_on_where_one_stopped(world: LabelWorld) -> None:
     first = await world.following()
     await world.predict(prediction(0))
     await counted(first, indexed=1)
     await first.stop()
     world.now_us += 60 * S
     await world.say(label(0))
-    await world.predict(prediction(30 * S))  # of the trial's time, though nobody was there
+    await world.predict(prediction(30 * S))  # of the release's time, though no process was there
     second = await world.following()
     await counted(second, indexed=1, joined=1)

@@ -1,4 +1,4 @@
-"""Which arm a prediction counts for, and by which value."""
+"""The arm that a prediction counts for, and its value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an answer costs."""
+"""The loss of an answer."""
 
 from __future__ import annotations
 

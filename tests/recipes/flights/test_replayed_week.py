@@ -1,4 +1,4 @@
-"""What a request reads online, after a replay of the events, is what training joined for the same instant."""
+"""Rows that a request reads online after a replay equal those that training joined for the same instant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing of the future enters a request: every feature is worked out again, slowly, from what was known."""
+"""No feature of a request holds anything of the future: each is computed again, slowly, from what was known."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from app.releases.lifecycle.phases import with_history
 from app.releases.model.release import Phase, Release
 from app.settings import GatewaySettings
 from app.web.keys import Authenticator, Scope, mint
-from jobs.release.__main__ import main
+from jobs.cli import main
 from jobs.release.client import Releases
 from tests.releases.documents import release
 
@@ -107,13 +107,13 @@ def test_an_order_of_ones_own_reaches_the_release_from_the_command_line(
         "Of settle: Instant until which the way back is instant, ISO 8601"
     ]
     monkeypatch.setattr(
-        "jobs.release.__main__.Releases",
+        "jobs.cli.release.Releases",
         lambda _: Releases(GatewaySettings(admin_key=SecretStr(TEXT)), InProcess(api)),
     )
     until = datetime.fromtimestamp(5_000, UTC)
     for _ in range(2):
-        assert main(["settle", "r1", "--until", until.isoformat()]) == 0
+        assert main(["release", "settle", "r1", "--until", until.isoformat()]) == 0
     assert held.release.plan.scale_down_delay == 4_000
     assert [entry.what for entry in held.release.history] == [f"settles until {until}"]
-    assert main(["pause", "r1"]) == 0
+    assert main(["release", "pause", "r1"]) == 0
     assert held.release.paused

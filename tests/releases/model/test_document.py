@@ -31,7 +31,7 @@ OLDEST = {
 def newer() -> dict[str, Any]:
     """A document that a later version wrote: more fields, at every depth."""
     held = release(
-        history=(Entry(at=1.0, who="ci", what="begun"),), outbox=(Note(kind="tag", name="t", version="2"),)
+        history=(Entry(at=1.0, who="ci", what="begun"),), outbox=(Note(kind="tag", name="t", version="2", number=1),)
     )
     document: dict[str, Any] = json.loads(encode(held))
     document |= {"schema": 2, "budget": {"errors": 3}}

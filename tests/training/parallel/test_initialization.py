@@ -19,8 +19,8 @@ from app.training.config.parallel_dims import ParallelDims
 from app.training.parallel.distributed_model import distribute_model
 from app.training.parallel.initialization import generator
 from app.training.parallel.mesh import build_mesh
-from jobs.bench.processes import fork_server
 from tests.recipes.bytelm.support import prose
+from tests.support.process_group import fork_server
 
 RECIPE = ByteLMRecipe(ByteLMConfig(sequence=16))
 DATA = prose(sequence=16, words=100)

@@ -11,22 +11,22 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-from torch.optim import AdamW
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
 from app.recipes.bytelm.named_sizes import SIZES
 from app.training.config.parallel_dims import ParallelDims
+from app.training.optimizer import ADAMW, RankOptimizer
 from app.training.parallel.distributed_model import distribute_model
 from app.training.parallel.mesh import build_mesh
 from app.training.storage.run_folder import CheckpointMetadata, RunFolder
-from app.training.worker.checkpoint import Checkpointer, CheckpointError, Retention, load_whole, prepare
+from app.training.worker.checkpoint import Checkpointer, CheckpointError, Retention, load_whole
 from app.training.worker.loader import Loader
 from app.training.worker.probe import ExportError, check_probe, save_probe_batch
 from app.training.worker.protocol import Saved
-from jobs.bench.layouts.curve import Curve, compare
-from jobs.bench.layouts.run import Run, reference
-from jobs.bench.processes import GroupError, in_processes
 from tests.recipes.bytelm.support import prose
+from tests.support.process_group import GroupError, in_processes
+from tests.training.layouts.curve import Curve, compare
+from tests.training.layouts.run import Run, reference
 
 CPU = torch.device("cpu")
 STEPS, SAVED_AT = 6, 3
@@ -69,8 +69,7 @@ def part_of_a_run(run: Run, layout: ParallelDims, folder: RunFolder, first: int,
     """As one rank: go on from the newest checkpoint, which must be at ``first``, and save at ``end``."""
     mesh = build_mesh(layout, "cpu")
     model = distribute_model(run.recipe, run.data, layout, mesh, CPU, run.seed)
-    optimizer = AdamW(model.parameter_groups(), lr=run.learning_rate)
-    prepare(optimizer, 0)
+    optimizer = RankOptimizer(ADAMW, model.parameter_groups(), run.learning_rate, 0.01)
     said: list[Saved] = []
     group = dist.new_group(backend="gloo")
     checkpoints = Checkpointer(folder, model, optimizer, group, Retention(2, 0), said.append)
@@ -133,7 +132,7 @@ def goes_on(run: Run, wanted: Curve, saving: str, loading: str, tmp_path: Path) 
         parts.append(in_processes(layout.workers, work)[0])
     found = Curve(parts[0].losses + parts[1].losses, parts[0].norms + parts[1].norms)
     comparison = compare(found, wanted)
-    assert comparison.holds, comparison
+    assert comparison.agrees, comparison
     assert [metadata.step for metadata in folder.complete()] == [SAVED_AT, STEPS]
     model = run.recipe.build(run.data)
     load_whole(folder, STEPS, model)
@@ -147,8 +146,7 @@ def save_while(run: Run, folder: RunFolder, spoil: Callable[[Path], None], root:
     """As one rank: save, and see what the next save says when the folder was spoilt meanwhile."""
     mesh = build_mesh(ParallelDims(), "cpu")
     model = distribute_model(run.recipe, run.data, ParallelDims(), mesh, CPU, run.seed)
-    optimizer = AdamW(model.parameter_groups())
-    prepare(optimizer, 0)
+    optimizer = RankOptimizer(ADAMW, model.parameter_groups(), 1e-3, 0.01)
     checkpoints = Checkpointer(folder, model, optimizer, dist.new_group(backend="gloo"), Retention(1, 0), print)
     spoil(root)
     checkpoints.save(1, 1.0)
@@ -175,8 +173,7 @@ def die_while_saving(run: Run, folder: RunFolder) -> None:
     layout = ParallelDims(dp_shard=2)
     mesh = build_mesh(layout, "cpu")
     model = distribute_model(run.recipe, run.data, layout, mesh, CPU, run.seed)
-    optimizer = AdamW(model.parameter_groups())
-    prepare(optimizer, 0)
+    optimizer = RankOptimizer(ADAMW, model.parameter_groups(), 1e-3, 0.01)
     checkpoints = Checkpointer(folder, model, optimizer, dist.new_group(backend="gloo"), Retention(2, 0), print)
     checkpoints.save(1, 1.0)
     checkpoints.finish()

@@ -15,12 +15,11 @@ from redis.exceptions import RedisError
 from app.errors import ResourceExhaustedError
 from app.gateway.access.rate_limit.bucket import LEASE_S, Bucket, lot_of, pause_s, retry_after_s, share_of
 from app.gateway.access.rate_limit.shared_buckets import SharedBuckets, Taken
+from app.gateway.time_limits import RATE_LIMITER_DEADLINE_S
 from app.web.keys import Caller, Limit
 
 log = logging.getLogger(__name__)
 
-DEADLINE_S = 0.25
-"""Time a request may wait for Redis before its replica's own bucket decides, seconds."""
 PROBE_S = 1.0
 """While Redis is away one call tries it again at this interval, beside the requests; seconds."""
 
@@ -132,7 +131,7 @@ class RateLimiter:
             return False
         account.waiting += 1
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(RATE_LIMITER_DEADLINE_S):
                 while not (account.lot and now < account.lease_ends):
                     if now < account.ask_from:
                         account.lot = 0
@@ -158,7 +157,7 @@ class RateLimiter:
         self._calls += 1
         wanted = max(lot_of(account.limit), account.waiting)
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(RATE_LIMITER_DEADLINE_S):
                 taken = await self._shared.take(account.key_id, account.limit, wanted)
         except (RedisError, OSError) as error:  # a passed deadline is a TimeoutError, which is an OSError
             self._failed_calls += 1

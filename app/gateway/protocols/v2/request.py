@@ -9,46 +9,57 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import InvalidArgumentError
+from app.gateway.protocols.body_fields import schema
 from app.gateway.protocols.v2.binary import LENGTH_HEADER, Reader, split
-from app.gateway.protocols.v2.datatypes import count_of, dtype_of, shaped, shown
+from app.gateway.protocols.v2.datatypes import MAX_DIMENSIONS, NUMPY, count_of, dtype_of, shaped, shown
 
 
 class V2TensorParameters(msgspec.Struct):
-    binary_data_size: int | None = None
-    shared_memory_region: str | None = None
+    """Parameters of an input."""
+
+    binary_data_size: Annotated[int | None, schema(minimum=0)] = None
+    shared_memory_region: Annotated[str | None, schema(description="Refused: it is not offered here")] = None
 
 
 class V2Tensor(msgspec.Struct):
+    """An input."""
+
     name: str
-    shape: list[int]
-    datatype: str
+    shape: Annotated[list[Annotated[int, schema(minimum=0)]], schema(maxItems=MAX_DIMENSIONS)]
+    datatype: Annotated[str, schema(enum=list(NUMPY))]
     data: list[Any] | None = None
     parameters: V2TensorParameters | None = None
 
 
 class V2OutputParameters(msgspec.Struct):
+    """Parameters of a requested output."""
+
     binary_data: bool | None = None
-    shared_memory_region: str | None = None
-    classification: int | None = None
+    shared_memory_region: Annotated[str | None, schema(description="Refused: it is not offered here")] = None
+    classification: Annotated[int | None, schema(description="Refused: it is not offered here")] = None
 
 
 class V2Output(msgspec.Struct):
+    """A requested output."""
+
     name: str
     parameters: V2OutputParameters | None = None
 
 
 class V2Request(msgspec.Struct):
-    inputs: list[V2Tensor]
+    """An inference request of the Open Inference Protocol."""
+
+    inputs: Annotated[list[V2Tensor], schema(minItems=1)]
     id: str | None = None
     outputs: list[V2Output] = []
-    parameters: dict[str, Any] = {}
+    parameters: Annotated[dict[str, Any], schema(properties={"binary_data_output": {"type": "boolean"}})] = {}
 
 
 @dataclass(frozen=True, slots=True)

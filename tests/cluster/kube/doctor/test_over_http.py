@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from typing import Any
 
@@ -12,7 +11,7 @@ from cluster.kube.doctor.checks import examine
 from cluster.kube.doctor.needs import rights_of
 from cluster.kube.manifest import Object
 from cluster.kube.verbs import doctor
-from tests.cluster.kube.conftest import RAY, Serve, resources
+from tests.cluster.kube.conftest import RAY, Serve, resources, tidegate_kube
 from tests.support.fake_api_server import Exchange, composed, moved, recorded
 
 NAMESPACE = "team-a"
@@ -102,14 +101,11 @@ def test_the_verb(serve: Serve, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
     monkeypatch.setattr(doctor, "render", render)
     monkeypatch.setattr(doctor, "connect", lambda kubeconfig, context: served.kube)
-    parser = argparse.ArgumentParser()
-    doctor.add_parser(parser.add_subparsers())
-    options = parser.parse_args(["doctor", "gpu+ha", "--json", "--set", "X=1", "-n", "team-a"])
-    assert options.run(options) == 1
+    assert tidegate_kube("doctor", "gpu+ha", "--json", "--set", "X=1", "-n", "team-a") == 1
     assert asked == {"overlay": "gpu+ha", "sets": ["X=1"], "namespace": "team-a"}
     report = json.loads(capsys.readouterr().out)
     assert report["namespace"] == "team-a"
     assert {check["subject"] for check in report["checks"] if check["level"] == "problem"} == {"permissions"}
-    options = parser.parse_args(["doctor"])
-    assert (options.overlay, options.run(options)) == ("base", 1)
+    assert tidegate_kube("doctor") == 1
+    assert asked["overlay"] == "base"
     assert "4 problem" in capsys.readouterr().out

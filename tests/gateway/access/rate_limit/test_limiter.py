@@ -28,7 +28,7 @@ REPLICAS = 2
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that stands still for a while is no server that is away."""
-    monkeypatch.setattr(module, "DEADLINE_S", 10.0)
+    monkeypatch.setattr(module, "RATE_LIMITER_DEADLINE_S", 10.0)
 
 
 @pytest.fixture
