@@ -107,7 +107,7 @@ def test_nothing_is_read_that_the_monitors_drop() -> None:
 
 
 @pytest.mark.parametrize("name", OF_RAY)
-def test_what_is_taken_for_ray_s_is_in_the_installed_ray(name: str) -> None:
+def test_metrics_of_ray_are_in_the_installed_ray(name: str) -> None:
     known = OF_RAY[name]
     assert (known.words or name).encode() in (Path(ray.__file__).parent / known.where).read_bytes()
 
@@ -154,7 +154,7 @@ def _cells(place: dict[str, int]) -> set[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_an_alert_says_how_bad_what_and_what_then(name: str) -> None:
+def test_alert_has_severity_summary_and_runbook(name: str) -> None:
     alert: dict[str, Any] = ALERTS[name]
     assert alert["labels"]["severity"] in {"critical", "warning", "info"}
     assert set(alert["annotations"]) == {"summary", "description", "runbook"}

@@ -1,4 +1,4 @@
-"""Whether a job's driver can find the resources that it asks for on a RayService's cluster."""
+"""Check that a RayService's cluster can offer the resources that a job's driver asks for."""
 
 from __future__ import annotations
 
