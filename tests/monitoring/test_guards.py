@@ -26,7 +26,7 @@ from app.releases.model.release_context import context_of
 from app.routing.release_context import OutputRange, ReleaseContext
 from app.routing.route_table import RouteTable, decode
 from app.web.keys import Caller
-from jobs.release.words import present
+from jobs.release.sentences import present
 from tests.releases.documents import plan, release
 
 CALL = InferCall("m", {}, Caller("c", "c"), Identity("r", "0" * 32, "0" * 16))
@@ -95,7 +95,7 @@ def test_a_guard_of_ones_own_is_planned_measured_judged_and_shown(missing: Relea
     found = evaluation_of(held, ticks, now=20)
     assert found.verdict == "fail"
     assert found.why.startswith("missing 80.00% of 1,000 against 0.00% of 1,000")
-    shown = present(release_body(found.release).model_dump(mode="json"))
+    shown = " ".join(present(release_body(found.release).model_dump(mode="json")))
     assert "missing fail, e " in shown
 
 
