@@ -32,7 +32,7 @@ REPLICA_PORTS = 26000 + REPLICA_PORT_SHIFT
 
 FIRST = (
     "stack",
-    "tests/training/worker/test_layouts.py",
+    "tests/training/layouts/test_layouts.py",
     "tests/training/worker/test_checkpoint.py",
     "clusters",
     "tests/jobs/test_dry_run.py",
