@@ -18,7 +18,7 @@ from app.settings import RaySettings
 
 @contextmanager
 def gateway(app_name: str) -> Iterator[DeploymentHandle[Any]]:
-    """Yields the gateway's handle for the block's duration; left open, it goes on calling Ray when Ray is shut down."""
+    """Yields the gateway's handle for the block's duration; left open, it calls Ray even after Ray is shut down."""
     handle = gateway_handle(app_name)
     try:
         yield handle

@@ -99,7 +99,7 @@ def test_weight_of_all_or_nothing_allows_no_exception() -> None:
     assert not tally.phases[0].as_set()
 
 
-def test_quality_needs_both_outcomes() -> None:
+def test_quality_is_that_of_the_answered_requests() -> None:
     tally = Tally()
     tally.begin({"1": 1.0}, 0.01)
     for score, label in ((0.1, 0), (0.9, 1), (0.8, 0), (0.7, 1)):
