@@ -37,7 +37,7 @@ class Stack:
         return State(self.state_dir).env_file
 
     def pid(self, process: str) -> int | None:
-        """Returns the pid of ``redis``, ``mlflow``, ``ray-head``, ``ray-node-N``, ``supervisor``; ``None`` without one."""
+        """Returns the pid of ``redis``, ``mlflow``, ``ray-head``, ``ray-node-N`` or ``supervisor``, if it lives."""
         if process == "supervisor":
             return self._supervisor.pid
         observed = Observed.read(State(self.state_dir).observed_file)
