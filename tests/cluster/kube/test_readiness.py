@@ -187,8 +187,10 @@ CASES = yaml.safe_load((Path(__file__).parent / "readiness.yaml").read_text())
 
 @pytest.mark.parametrize(("case", "fields"), CASES, ids=[f"{case['kind']} {case['why']}" for case, _ in CASES])
 def test_state_of_each_kind(case: dict[str, str], fields: dict[str, Any]) -> None:
+    fields = dict(fields)
     metadata = fields.pop("metadata", {})
-    found = readiness(an(*case["kind"].split(), **fields, **metadata))
+    api_version, kind = case["kind"].split()
+    found = readiness(an(api_version, kind, **fields, **metadata))
     assert found.state == case["state"]
     assert case["why"] in found.why
 
