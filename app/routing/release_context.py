@@ -1,4 +1,4 @@
-"""What the gateway replicas must know of a release under way: it travels in the route table. Plain values."""
+"""The part of a release under way that gateway replicas need; it travels in the route table. Plain values."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class OutputLoss:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseContext:
-    """One release's.
+    """The context of one release.
 
     Attributes:
         release: its id.
-        champion: None for the first version of a model, which is compared with nobody.
+        champion: None for the first version of a model, which is compared with none.
         mirror: share of the champion's requests that the challenger answers too, unseen by callers.
         pinned: ids of the API keys whose requests may choose a version by header; ``*`` for every caller.
-        slow_over_s: time inside the version from which an answer counts as slow, seconds; None: nobody asks.
-        drift, agreement, quality: what is measured of the outputs; None: nobody asks.
+        slow_over_s: time inside the version from which an answer counts as slow, seconds; None for no limit.
+        drift, agreement, quality: what is measured of the outputs; None where it is not measured.
     """
 
     release: str

@@ -1,4 +1,4 @@
-"""What one request says of its arm: losses from 0 to 1 (see ``app.monitoring.sums``). Pure.
+"""Losses of one request, for its arm of the release: from 0 to 1 (see ``app.monitoring.sums``). Pure.
 
 By intention to treat: a request counts for the version that the split picked, whoever answered in the end. It counts
 once: with the challenger's answer beside the champion's as a pair, where it was mirrored, else by itself.
@@ -39,7 +39,7 @@ def arm_of(record: RequestRecord) -> Arm | None:
 
 
 def failed(record: RequestRecord) -> bool:
-    """Whether the version picked gave no answer: when it was first asked, or because its breaker kept the request
+    """True where the version picked gave no answer: when it was first asked, or because its breaker kept the request
     away from it. What another version, or a second attempt, made good is no merit of it."""
     return record.version != record.picked or record.picked in record.failed
 
@@ -83,7 +83,7 @@ def of_pair(release_context: ReleaseContext, champion: RequestRecord, challenger
 
 
 def differ(match: OutputMatch, champion: Outputs, challenger: Outputs) -> bool | None:
-    """Whether two answers differ; None where the champion gives no such output. Two missing numbers (NaN) agree."""
+    """True where two outputs differ; None where the champion gives no such one. Two missing numbers (NaN) agree."""
     first, second = champion.get(match.output), challenger.get(match.output)
     if first is None:
         return None
@@ -101,7 +101,7 @@ def differ(match: OutputMatch, champion: Outputs, challenger: Outputs) -> bool |
 
 
 def position(of: OutputRange, outputs: Outputs) -> float | None:
-    """Where in its range the mean of an output lies, 0 to 1, its values cut to the range first; missing ones (NaN)
+    """Position of the mean of an output in its range, 0 to 1, its values cut to the range first; missing ones (NaN)
     left out. None where there is no such output, or no number in it."""
     array = outputs.get(of.output)
     if array is None or not array.size or not _is_number(array):
@@ -125,7 +125,7 @@ def _drift(of: OutputRange | None, outputs: Outputs | None) -> float | None:
 
 
 def _slow(release_context: ReleaseContext, record: RequestRecord) -> bool | None:
-    """None where nobody asks, or the time is not known: the request waited for another one's answer."""
+    """None where the plan has no limit, or the time is not known: the request waited for another one's answer."""
     if release_context.slow_over_s is None or not record.version_s:
         return None
     return record.version_s > release_context.slow_over_s
