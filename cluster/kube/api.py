@@ -1,4 +1,4 @@
-"""An API server as our verbs use it: objects in, objects out, errors as in ``cluster.kube.errors``."""
+"""Client of an API server: objects in, objects out, errors of ``cluster.kube.errors``."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Kube:
     does not answer; what is retried meanwhile: ``cluster.kube.transport``.
 
     Args:
-        client: says where the server is and who we are (``cluster.kube.connection`` makes it).
-        field_manager: whose fields our writes become.
+        client: address and credentials (``cluster.kube.connection`` makes it).
+        field_manager: the owner of the fields that are written.
         timeout_s: for one call with its retries, seconds; watches have deadlines of their own.
         page: objects a page of a list.
-        warn: takes what the server warns of; by default nobody does.
+        warn: called with each warning of the server; by default they are ignored.
     """
 
     def __init__(
@@ -135,11 +135,11 @@ class Kube:
         return Watch(self._transport, lambda: self._list(request, api_version, kind), request, deadline).events()
 
     def is_namespaced(self, api_version: str, kind: str) -> bool:
-        """Whether objects of the kind lie in namespaces; ``MissingKindError`` where the server has no such kind."""
+        """True where objects of the kind lie in namespaces; ``MissingKindError`` where the server lacks the kind."""
         return self._discovery.resource(api_version, kind).namespaced
 
     def server_version(self) -> str:
-        """As in ``v1.36.2``."""
+        """The server's version, such as ``v1.36.2``."""
         answer = self._transport.send(Request("ask for the version", "GET", "/version"))
         return str(answer["gitVersion"])
 

@@ -1,4 +1,4 @@
-"""Which API server is meant, and as whom: the rules of kubectl.
+"""Connection to the API server and account that kubectl would take.
 
 ``--kubeconfig`` names one file; else ``KUBECONFIG`` names some, which are merged (of two entries of one name, the
 first file's counts; of several current contexts, the first); else ``~/.kube/config``. Where none of these is there
@@ -82,7 +82,7 @@ def namespace_of(access: Access | argparse.Namespace) -> str:
 
 
 def platform_namespace(kube: Reader, access: Access | argparse.Namespace, service: str = SERVICE) -> str:
-    """As :func:`namespace_of`; without ``-n``, ``tidegate`` where only that one has the RayService.
+    """The namespace of :func:`namespace_of`; without ``-n``, ``tidegate`` where only that one has the RayService.
 
     The manifests put the platform there, whatever the context says; a verb without them cannot know it. Where
     the look is refused it changes nothing.
@@ -137,17 +137,17 @@ def _context(files: list[Path], kubeconfig: Path | None, context: str | None) ->
 def _load(merged: KubeConfigMerger, context: str, configuration: kubernetes.client.Configuration) -> None:
     user = _named(merged, "contexts", context).get("context", {}).get("user", "")
     plugin = (_named(merged, "users", user).get("user") or {}).get("exec") if user else None
-    with _logged() as said:
+    with _logged() as messages:
         try:
             loader = KubeConfigLoader(config_dict=merged.config, active_context=context)  # type: ignore[no-untyped-call]
             loader.load_and_set(configuration)  # type: ignore[no-untyped-call]
         except (ConfigException, OSError, KeyError, ValueError) as error:
             raise UsageError(f"context {context!r} of the kubeconfig cannot be used: {error}") from error
     if plugin and not configuration.api_key and not configuration.cert_file:
-        # The client only logs what a plugin died of, and would go on as nobody.
+        # The client only logs what a plugin died of, and would go on without credentials.
         raise UnreachableError(
             f"context {context!r}: the login plugin {plugin.get('command')!r} gave no credentials: "
-            f"{'; '.join(said) or 'it said nothing'}\n"
+            f"{'; '.join(messages) or 'it messages nothing'}\n"
             "  install it, or log in anew, and try: kubectl cluster-info"
         )
 
@@ -159,16 +159,16 @@ def _named(merged: KubeConfigMerger, kind: str, name: str) -> dict[str, Any]:
 
 @contextmanager
 def _logged() -> Iterator[list[str]]:
-    """What the client logs meanwhile, kept instead of printed."""
-    said: list[str] = []
+    """Log messages of the client meanwhile, kept instead of printed."""
+    messages: list[str] = []
 
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            said.append(record.getMessage())
+            messages.append(record.getMessage())
 
     root, handler = logging.getLogger(), Keep()
     before, root.handlers = root.handlers, [handler]
     try:
-        yield said
+        yield messages
     finally:
         root.handlers = before

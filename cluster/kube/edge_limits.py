@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import durationpy
+
 from app.gateway.time_limits import edge_limit_error
 from app.settings import RoutingSettings
 from cluster.kube.errors import UsageError
@@ -12,7 +14,6 @@ from cluster.kube.manifest import Object
 
 _DEADLINE = "TIDEGATE_ROUTING_DEADLINE_S"
 _HEALTH = "/-/healthz"
-_UNITS = {"h": 3600.0, "ms": 0.001, "m": 60.0, "s": 1.0}
 
 
 def check_edge_limits(objects: Sequence[Object]) -> None:
@@ -61,15 +62,8 @@ def _is_health(rule: dict[str, Any]) -> bool:
 
 
 def _seconds(limit: str) -> float:
-    """A duration of the Gateway API (GEP-2257) or of Istio, such as ``10s`` or ``1m30s``."""
-    total, number = 0.0, ""
-    rest = limit
-    while rest:
-        if rest[0].isdigit() or rest[0] == ".":
-            number, rest = number + rest[0], rest[1:]
-            continue
-        unit = "ms" if rest.startswith("ms") else rest[0]
-        if unit not in _UNITS or not number:
-            raise UsageError(f"time limit {limit!r}: accepted is a duration such as 10s, 1m30s or 500ms")
-        total, number, rest = total + float(number) * _UNITS[unit], "", rest[len(unit) :]
-    return total if not number else float(number)
+    """Returns the seconds of a duration of the Gateway API (GEP-2257) or of Istio, such as ``10s`` or ``1m30s``."""
+    try:
+        return float(durationpy.from_str(limit).total_seconds())
+    except durationpy.DurationError:
+        raise UsageError(f"time limit {limit!r}: accepted is a duration such as 10s, 1m30s or 500ms") from None

@@ -19,7 +19,7 @@ BURST_S = 1.0
 
 
 class Kind(NamedTuple):
-    """What one watch follows. Of a kind that is ``needed`` the server's refusal is an error."""
+    """Kind that one watch follows. If it is ``needed``, the server's refusal is an error."""
 
     api_version: str
     kind: str
@@ -109,7 +109,7 @@ class Observer:
                     self._learn(change, obj)
         except ApiError as error:
             self._fail(kind, error, needed=kind.needed)
-        except Exception as error:  # handed to the one who waits, or it would wait in vain
+        except Exception as error:  # raised by snapshots(), which would wait for it otherwise
             self._fail(kind, error, needed=True)
 
     def _learn(self, change: str, obj: Object) -> None:

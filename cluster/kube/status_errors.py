@@ -1,4 +1,4 @@
-"""From what an API server answered to the error that says it: the server's own words and one line of advice.
+"""Error for an answer of an API server: the server's own words and one line of advice.
 
 One status has several meanings, and they are told apart by the body: see ``error_of``.
 """
@@ -69,11 +69,11 @@ def error_of(status: int, text: bytes, *, doing: str, server: str, json_patch: b
 
 
 def _is_elsewhere(status: int, text: bytes) -> bool:
-    """Whether an answer without a ``Status`` is that of a proxy, a login page, or another server."""
-    said = text.strip()
-    if status < 400 or said.startswith(b"<"):
+    """True where an answer without a ``Status`` is that of a proxy, a login page, or another server."""
+    body = text.strip()
+    if status < 400 or body.startswith(b"<"):
         return True
-    return status == 400 or (status == 404 and said != _NO_SUCH_PATH.encode())
+    return status == 400 or (status == 404 and body != _NO_SUCH_PATH.encode())
 
 
 def _kind(

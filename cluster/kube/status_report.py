@@ -15,8 +15,8 @@ from rich.text import Text
 from cluster.kube.manifest import Key, Object
 from cluster.kube.ownership import AUTOSCALER
 from cluster.kube.readiness import Readiness, State, WarningEvent
+from cluster.kube.readiness.conditions import QUOTED, one_line, without_preemption
 from cluster.kube.readiness.pods import runs, without_proxy
-from cluster.kube.readiness.verdict import QUOTED, one_line, without_preemption
 from cluster.kube.snapshot import Snapshot
 
 WORK = frozenset({"RayJob", "Job", "Workload", "Pod"})

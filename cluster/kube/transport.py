@@ -155,7 +155,7 @@ class Transport:
 
 
 def backoff_s(failures: int) -> float:
-    """How long to wait after so many failures, seconds: doubled each time, bounded, with jitter."""
+    """Seconds to wait after this number of failures: doubled each time, bounded, with jitter."""
     return float(min(_BACKOFF_S * 2 ** (failures - 1), _BACKOFF_MAX_S) * random.uniform(0.5, 1.0))  # noqa: S311
 
 

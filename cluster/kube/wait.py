@@ -1,4 +1,4 @@
-"""Waiting until objects are ready, by watches."""
+"""Wait until objects are ready, by watches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cluster.kube.readiness import Readiness
 from cluster.kube.snapshot import CLUSTER, EVENTS, POD
 
 SETTLE_S = 5.0
-"""An outcome must hold for so long, seconds. A controller's status is older than the change that it has not met yet:
+"""Seconds for which an outcome must hold. A controller's status is older than the change that it has not met yet:
 a RayService was seen to call its new application RUNNING, by the old one's status, for 2.2 s."""
 
 Report = Callable[[Mapping[Key, Readiness]], None]
@@ -54,7 +54,7 @@ def wait_until_ready(
             if outcome and (now >= since + settle_s or now >= deadline):
                 if outcome == "ready":
                     return found
-                raise KubeError(f"waiting is in vain:\n{_missing(found)}")
+                raise KubeError(f"these have failed, and waiting does not change it:\n{_missing(found)}")
             if now >= deadline:
                 raise DeadlineError(f"not ready in time:\n{_missing(found)}")
             if outcome:

@@ -20,12 +20,12 @@ from cluster.kube.manifest import Object
 from cluster.kube.transport import Request, Transport, backoff_s
 
 SERVER_S = 240
-"""A watch's longest life, seconds: it is resumed then, which also tells a dead connection from a quiet one."""
+"""Longest life of a watch, in seconds: it is resumed then, which also tells a dead connection from a quiet one."""
 _GRACE_S = 10.0
 _QUICK_S = 1.0
-"""A connection that ends sooner and has told nothing (a proxy cut it, its revision is gone) is no progress."""
+"""A connection that ends sooner, without an event (a proxy cut it, its revision is gone), is no progress."""
 _FAILURES = 10
-"""So many broken connections on end, about half a minute of backing off, mean that the server is gone."""
+"""Broken connections in succession, about half a minute of backing off, after which the server is gone."""
 
 Event = tuple[str, Object]
 

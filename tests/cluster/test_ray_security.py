@@ -13,10 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jobs.bench.head_loss.processes import ProcessError, Processes, outer_environment
-from jobs.bench.head_loss.ray_cluster import OBJECT_STORE, Ports, RayCluster, base_environment, serve_environment
 from tests.conftest import PORT_SHIFT, REPLICA_PORT_SHIFT
 from tests.support.certificates import Issued, issue
+from tests.support.processes import ProcessError, Processes, outer_environment
+from tests.support.ray_cluster import OBJECT_STORE, Ports, RayCluster, base_environment, serve_environment
 
 PORTS = Ports(4100 + PORT_SHIFT, 22_000 + REPLICA_PORT_SHIFT)
 REFUSED_S = 100.0
@@ -112,7 +112,14 @@ def test_who_lacks_certificate_or_token_is_refused(secured: Secured, tmp_path: P
     """All at once: each takes as long as Ray tries."""
     theirs, token = secured.other.ray_variables(), {"RAY_AUTH_TOKEN": secrets.token_urlsafe(24)}
     no_token = {"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": None}
-    node: tuple[str, ...] = ("-m", "jobs.bench.head_loss.worker_node", "--gcs", secured.cluster.address)
+    node: tuple[str, ...] = (
+        "-m",
+        "cluster.local.ray_node",
+        "--gcs",
+        secured.cluster.address,
+        "--label",
+        "node=outsider",
+    )
     node += ("--temp-dir", str(tmp_path), "--num-cpus", "1", "--object-store-memory", str(OBJECT_STORE))
     outsiders = [
         Outsider("driver-other-authority", ("-c", JOINS), theirs, "CERTIFICATE_VERIFY_FAILED"),

@@ -120,7 +120,7 @@ def test_redis_lost_in_a_step(
         os.kill(pid, signal.SIGSTOP)  # away, and not restarted by its supervisor
         try:
             load.await_answers(50)
-            assert api.look(release) is None
+            assert api.get_or_none(release) is None
         finally:
             os.kill(pid, signal.SIGKILL)  # and now for good: a new server with the old data takes its place
         load.await_answers(50)

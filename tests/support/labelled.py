@@ -27,7 +27,7 @@ class LabelledLoad:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._due: list[dict[str, object]] = []
-        self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(threads)]
+        self._threads = [threading.Thread(target=self._send, daemon=True) for _ in range(threads)]
         self._threads.append(threading.Thread(target=self._label, daemon=True))
         self.answered: Counter[str] = Counter()
         self.labelled = 0
@@ -45,7 +45,7 @@ class LabelledLoad:
         for thread in self._threads:
             thread.join(timeout=30)
 
-    def _ask(self) -> None:
+    def _send(self) -> None:
         with httpx.Client(timeout=20) as client:
             while not self._stop.wait(PAUSE_S):
                 number = next(self._numbers)

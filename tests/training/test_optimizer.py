@@ -27,8 +27,8 @@ from app.training.storage.run_folder import RunFolder
 from app.training.storage.run_identity import digest
 from app.training.worker.loop import Task, train_ranks
 from app.training.worker.protocol import Report, StepReport, WorkerCommand
-from jobs.bench.processes import in_processes
 from tests.recipes.bytelm.support import ProseRecipe
+from tests.support.process_group import in_processes
 
 MOMENTUM = OptimizerKind(
     name="momentum",

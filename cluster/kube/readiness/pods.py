@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from cluster.kube.manifest import Object
-from cluster.kube.readiness.verdict import (
+from cluster.kube.readiness.conditions import (
     QUOTED,
     Readiness,
     Related,

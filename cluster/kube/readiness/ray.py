@@ -11,7 +11,7 @@ from typing import Any
 
 from cluster.kube.manifest import Object
 from cluster.kube.readiness import pods
-from cluster.kube.readiness.verdict import (
+from cluster.kube.readiness.conditions import (
     Readiness,
     Related,
     condition_message,

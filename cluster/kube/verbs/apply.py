@@ -32,7 +32,7 @@ from cluster.kube.output import Say, to_stderr, to_stdout
 from cluster.kube.preflight import check_all
 from cluster.kube.readback import autoscaled
 from cluster.kube.readiness import Readiness
-from cluster.kube.running import cluster_changes
+from cluster.kube.running_cluster import cluster_changes
 from cluster.kube.silent_errors import silent_errors
 from cluster.kube.wait import wait_until_ready
 

@@ -13,7 +13,7 @@ from cluster.kube.logs import print_logs
 from cluster.kube.options import Access, Context, Kubeconfig, Namespace, duration
 
 FOLLOW_S = 30 * 86_400.0
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
 @app.command()

@@ -14,7 +14,7 @@ from cluster.kube.options import Access, Context, Json, Kubeconfig, Namespace, e
 from cluster.kube.scaling import API_VERSION, Scaled, serving_cluster
 from cluster.kube.scaling import scale as scale_group
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
 @app.command()
@@ -43,9 +43,10 @@ def scale(
     not take the bounds from the manifests; cluster/runbook.md ("What a running cluster takes of an apply") changes
     them in both.
 
-    \b
+    ```
     tidegate kube scale training 3
     tidegate kube scale serving 2 --cluster tidegate-7x2kd --dry-run
+    ```
 
     Exit code: 0 it is N now, 1 no such RayService or RayCluster, 2 no such group, or N is outside its bounds,
     7 others changed the group each time; others as of tidegate exit-codes.

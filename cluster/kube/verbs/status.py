@@ -51,7 +51,7 @@ WHERE_THERE = (
 TICK_S = 30.0
 WATCH_S = 30 * 86_400.0
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
 @app.command()

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Protocol
 import typer
 
 from cluster.kube.connection import SERVICE, connect, namespace_of
-from cluster.kube.driver import check_driver
+from cluster.kube.driver_resources import check_driver
 from cluster.kube.errors import DeadlineError, ExistsError, KubeError, UsageError
 from cluster.kube.manifest import Key, Object, key_of
 from cluster.kube.observer import Kind, Observer
@@ -43,7 +43,7 @@ FOLLOW_S = 86_400.0
 LONGEST_NAME = 47
 """The operator refuses a RayJob with a longer one."""
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
 class Submitter(Reader, Protocol):
@@ -84,10 +84,11 @@ def train(
     Where no worker group may have the driver's entrypointResources (the overlay kueue closes the group training) the
     job is refused: there tidegate kube up kueue-training-job makes a run with a cluster of its own.
 
-    \b
+    ```
     tidegate kube train -- python -m jobs.train --config flights-online
     tidegate kube train --name nightly --follow -- python -m jobs.train --config flights-online
     tidegate kube train --name nightly --follow      the one that runs
+    ```
     """
     with errors_as_json(as_json):
         if timeout is not None and not follow:
@@ -181,7 +182,7 @@ def the_service(kube: Reader, namespace: str) -> Object:
 
 
 def in_mesh(service: Object) -> bool:
-    """Whether its head has a sidecar: then a job's pods without one would find nobody who talks to them."""
+    """True where the head has a sidecar: a job's pods without one could not connect to it."""
     head = service["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]
     return ((head.get("metadata") or {}).get("labels") or {}).get(SIDECAR) == "true"
 

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from dotenv import dotenv_values
 
-from jobs.bench.features.errors import BenchError
+from jobs.bench.harness import BenchError
 
 TIMEOUT_S = 60.0
 

@@ -86,7 +86,7 @@ class Child:
                 self._process.wait()
 
     def tail(self, lines: int = 3) -> str:
-        """What it logged last."""
+        """Returns the last lines of the log."""
         logged = [line for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
         return " | ".join(logged[-lines:]) or "it logged nothing"
 
@@ -106,7 +106,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
+    """A TCP port of 127.0.0.1 without a listener now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -1,4 +1,4 @@
-"""What is put on a Ray cluster under test, as commands beside it: ``python -m jobs.bench.serving.deploy WHAT``.
+"""Deploys what a Ray cluster under test serves, as commands beside it: ``python -m jobs.bench.serving.deploy WHAT``.
 
 A process of its own, because Ray's variables differ between the clusters and Ray reads them once. What it deploys
 outlives it.

@@ -19,7 +19,7 @@ from app.training.worker.loader import Loader
 
 
 def peak_bytes(data: Data, size: str, layout: ParallelDims) -> int:
-    """As one rank: resident memory at its peak over three steps, less that before there was a model."""
+    """Returns the peak of this rank's resident memory over three steps, less that before there was a model."""
     before = _resident()
     recipe, cpu = ByteLMRecipe(ByteLMConfig(size=size, sequence=128)), torch.device("cpu")
     mesh = build_mesh(layout, "cpu")

@@ -1,4 +1,4 @@
-"""How long training waits for a checkpoint: saved beside it, and saved while it stands still."""
+"""The time that training waits for a checkpoint: saved beside it, and saved while it stands still."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Saving:
 
 
 def measure_saving(data: Data, size: str, saves: int, folder: Path) -> Saving:
-    """As one rank of two that shard a decoder of ``size``: checkpoints in turns of both kinds, with steps between."""
+    """Saves checkpoints of both kinds in turns, as one rank of those that shard a decoder of ``size``."""
     recipe, cpu = ByteLMRecipe(ByteLMConfig(size=size, sequence=128)), torch.device("cpu")
     layout = ParallelDims(dp_shard=dist.get_world_size())
     mesh = build_mesh(layout, "cpu")

@@ -1,4 +1,4 @@
-"""An API server for those that look: recorded objects, and changes that a test makes while it is watched."""
+"""API server for readers: recorded objects, and changes that a test makes while it is watched."""
 
 from __future__ import annotations
 
@@ -106,5 +106,5 @@ def snapshots(name: str) -> Iterator[tuple[float, Change, Snapshot]]:
 
 
 def snapshot_at(name: str, seconds: float) -> Snapshot:
-    """Everything as it was ``seconds`` after the beginning."""
+    """The snapshot ``seconds`` after the beginning."""
     return [snapshot for t, _, snapshot in snapshots(name) if t <= seconds][-1]

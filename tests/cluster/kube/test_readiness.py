@@ -1,4 +1,4 @@
-"""What recorded clusters say of their health, line by line, and cases that no recording has."""
+"""Readiness of recorded clusters, line by line, and of cases that no recording has."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
         ),
     ],
 )
-def test_health_over_time(recording: str, name: str, expected: str) -> None:
+def test_readiness_over_time(recording: str, name: str, expected: str) -> None:
     told: list[str] = []
     for seconds, (change, obj), snapshot in snapshots(recording):
         if change == "DELETED" or obj["kind"] == "Event" or str(key_of(obj)) != name:
@@ -116,7 +116,7 @@ def _short(line: str) -> str:
     return line.partition(";")[0]
 
 
-def test_why_names_the_cause_and_not_its_traceback() -> None:
+def test_failed_application_quotes_the_error_without_its_traceback() -> None:
     found = {}
     for _, (_, obj), snapshot in snapshots("23_rayservice_upgrade"):
         if obj["kind"] == "RayService":
@@ -149,7 +149,7 @@ def test_the_operators_refusals() -> None:
     assert refused == 47
 
 
-def test_a_cluster_whose_pods_the_server_refuses_tells_the_servers_words() -> None:
+def test_cluster_whose_pods_are_refused_quotes_the_server() -> None:
     recording = json.loads((TRANSCRIPTS / "10_operator_warnings.json").read_text())
     exchange = next(each for each in recording["exchanges"] if each["note"].startswith("restartPolicy not known"))
     events = [{"kind": "Event", "metadata": {}, **event} for event in exchange["after"]["events"]]
@@ -430,13 +430,13 @@ KILLED = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
         ),
     ],
 )
-def test_states(obj: Object, state: str, says: str) -> None:
+def test_state_of_each_kind(obj: Object, state: str, says: str) -> None:
     found = readiness(obj)
     assert found.state == state
     assert says in found.why
 
 
-def test_an_object_that_nobody_looks_at_is_not_on_its_way() -> None:
+def test_old_object_without_a_status_is_unknown() -> None:
     created = (NOW - timedelta(seconds=300)).isoformat()
     obj = an("ray.io/v1", "RayCluster", creationTimestamp=created)
     found = Snapshot.of([obj], NOW).readiness(key_of(obj))
@@ -444,7 +444,7 @@ def test_an_object_that_nobody_looks_at_is_not_on_its_way() -> None:
     assert Snapshot.of([], NOW).readiness(Key("v1", "Pod", "gone", "n")).state == "unknown"
 
 
-def test_a_failed_pod_fails_its_owner_and_one_that_leaves_does_not() -> None:
+def test_failed_pod_fails_its_owner_unless_it_is_being_deleted() -> None:
     owner = an(
         "apps/v1",
         "Deployment",
@@ -541,12 +541,12 @@ SERVING = ray_pod("serving", RUNNING, ready=True)
         ),
     ],
 )
-def test_a_worker_that_lacks_only_a_proxy_runs(training: Object, state: str, says: str) -> None:
+def test_worker_without_a_serve_proxy_counts_as_ready(training: Object, state: str, says: str) -> None:
     found = cluster_with(SERVING, training).readiness(CLUSTER)
     assert (found.state, found.why) == (state, says)
 
 
-def test_where_no_pod_is_known_the_operators_count_of_those_that_run_tells() -> None:
+def test_operators_count_is_used_where_no_pod_is_seen() -> None:
     assert cluster_with(available=1).readiness(CLUSTER).why == "1 of 2 workers ready"
 
 
@@ -557,7 +557,7 @@ def test_a_head_must_be_ready_whatever_its_workers_are() -> None:
     assert cluster_with(SERVING, training).readiness(Key("v1", "Pod", "training", "n")).state == "progressing"
 
 
-def test_that_workers_run_is_not_that_the_service_answers() -> None:
+def test_ready_cluster_does_not_make_its_service_ready() -> None:
     """``up`` waits for the RayService: its cluster may be ready before, with no proxy anywhere."""
     snapshot = cluster_with(ray_pod("serving", RUNNING), wanted=1)
     status = {

@@ -1,4 +1,4 @@
-"""What ``status`` tells of recorded clusters."""
+"""The report of ``status`` on recorded clusters."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def shown(found: StatusReport) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
-def test_a_broken_application_is_seen_at_one_look_although_ready_is_true() -> None:
+def test_deploy_failed_application_is_not_ready_although_its_condition_is_true() -> None:
     found = report_at("23_rayservice_upgrade", 70.0, "RayService", "Service")
     assert not found.ready
     lines = shown(found).splitlines()
@@ -69,7 +69,7 @@ def test_an_upgrade_shows_both_clusters_and_which_one_answers() -> None:
     assert "; sv-f5l4z still answers" in found.rows[1].why
 
 
-def test_groups_count_what_is_wanted_and_ready_and_name_who_leaves() -> None:
+def test_groups_have_ready_and_wanted_workers() -> None:
     growing = group(report_at("24_autoscaler_v2", 48.74, "RayCluster"), "au/w")
     assert (growing.state, growing.why) == (
         "progressing",
@@ -81,7 +81,7 @@ def test_groups_count_what_is_wanted_and_ready_and_name_who_leaves() -> None:
     assert fixed.why == "1 of 1 ready, fixed: no autoscaler"
 
 
-def test_pods_that_cannot_be_placed_say_so_once() -> None:
+def test_unschedulable_pods_are_not_repeated_as_warnings() -> None:
     found = report_at("21_rayjob_success", 0.5, "RayJob")
     assert [(row.name.split("-")[-2], row.why) for row in rows(found, "Pod")] == [
         ("head", "Unschedulable: 0/1 nodes are available: 1 Insufficient cpu"),
@@ -93,7 +93,7 @@ def test_pods_that_cannot_be_placed_say_so_once() -> None:
     assert later.ready, "a job that runs makes the platform neither ready nor not"
 
 
-def test_a_training_pod_makes_nothing_not_ready() -> None:
+def test_training_pod_does_not_make_the_report_not_ready() -> None:
     training = ray_pod("training", RUNNING)
     event = {
         "kind": "Event",
@@ -133,7 +133,7 @@ def managed(*managers: tuple[str, str]) -> list[dict[str, Any]]:
         ([("tidegate", "2026-01-03"), ("python-requests", "2026-01-02")], ", last set by tidegate"),
     ],
 )
-def test_who_asked_for_the_replicas(managers: list[tuple[str, str]], asked_by: str) -> None:
+def test_latest_writer_of_the_replicas_is_named(managers: list[tuple[str, str]], asked_by: str) -> None:
     cluster = ray_cluster()
     cluster["metadata"]["managedFields"] = managed(*managers)
     cluster["spec"]["enableInTreeAutoscaling"] = True
@@ -153,7 +153,7 @@ def ray_cluster(ready: bool = True, **metadata: Any) -> Object:
     }
 
 
-def test_what_is_not_labelled_is_not_told_and_what_may_not_be_seen_is() -> None:
+def test_kinds_that_cannot_be_seen_are_reported() -> None:
     other = {**ray_cluster(), "metadata": {"name": "other", "namespace": "n"}}
     kube = Recorded(ray_cluster(), other)
     found = observe_once(kube, "n", None)
@@ -170,7 +170,7 @@ def test_what_is_not_labelled_is_not_told_and_what_may_not_be_seen_is() -> None:
     assert "not seen  Pod: pods are forbidden" in shown(found)
 
 
-def test_of_manifests_what_is_missing_is_told() -> None:
+def test_missing_objects_of_manifests_are_reported() -> None:
     keys = [Key("ray.io/v1", "RayCluster", "rc", "n"), Key("v1", "ConfigMap", "settings", "n")]
     found = observe_once(Recorded(ray_cluster()), "n", keys)
     assert not found.ready
@@ -180,7 +180,7 @@ def test_of_manifests_what_is_missing_is_told() -> None:
     assert not observe_once(Recorded(), "n", None).ready
 
 
-def test_manifests_are_looked_for_where_they_are_and_not_where_the_context_is(
+def test_namespace_of_the_manifests_counts_before_that_of_the_context(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looked: list[str] = []
@@ -231,7 +231,7 @@ class Output(io.StringIO):
             assert self._written.wait_for(lambda: text in self.getvalue(), timeout=10), self.getvalue()
 
 
-def test_elsewhere_than_on_a_terminal_changes_are_lines() -> None:
+def test_watch_prints_changed_lines_without_a_terminal() -> None:
     kube, out = Recorded(ray_cluster()), Output("no object of the platform")
     deadline = time.monotonic() + 30
     codes: list[int] = []
@@ -251,7 +251,7 @@ def test_elsewhere_than_on_a_terminal_changes_are_lines() -> None:
     assert out.getvalue().count("\n") - before <= 4, "only what has changed is told"
 
 
-def test_watching_tells_a_refusal_of_what_is_not_needed_and_does_not_judge_by_it() -> None:
+def test_watch_reports_a_refused_kind_and_stays_ready() -> None:
     kube, out = Recorded(ray_cluster()), Output("RayCluster last: ready")
     kube.refused["Workload"] = PermissionDeniedError("workloads are forbidden", status=403)
     deadline = time.monotonic() + 30

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cluster.kube.driver import check_driver
+from cluster.kube.driver_resources import check_driver
 from cluster.kube.errors import DeadlineError, KubeError, UsageError
 from cluster.kube.manifest import Key, Object
 from cluster.kube.render import render
@@ -103,7 +103,7 @@ OFFERS_TO_RAY_START: dict[str, Any] = {"rayStartParams": {"resources": '\'"{\\"j
         ([group("training", None, **OFFERS)], None),
     ],
 )
-def test_a_job_whose_driver_finds_no_room_ever_is_refused(groups: list[Object], refusal: str | None) -> None:
+def test_job_whose_driver_no_group_can_run_is_refused(groups: list[Object], refusal: str | None) -> None:
     kube = Recorded(service("tidegate-7x", groups=groups))
     if refusal is None:
         assert submit(kube, "blue", "a", "", [])["spec"]["entrypointResources"] == '{"job_driver": 1}'
@@ -133,7 +133,7 @@ def test_the_name_is_not_set_in_two_places(manifests: Path) -> None:
         submit(Recorded(service("c")), "blue", "a", "", ["job=b"], manifests=manifests)
 
 
-def test_without_a_cluster_that_answers_there_is_no_job(manifests: Path) -> None:
+def test_job_needs_an_active_cluster(manifests: Path) -> None:
     with pytest.raises(UsageError, match="no RayService tidegate in namespace blue"):
         submit(Recorded(), "blue", "a", "python", [], manifests=manifests)
     with pytest.raises(KubeError, match="has no active cluster: the KubeRay operator has not looked"):
@@ -174,7 +174,7 @@ def job(**status: Any) -> Object:
     return {"apiVersion": "ray.io/v1", "kind": "RayJob", "metadata": metadata, "spec": {}, "status": status}
 
 
-def test_a_job_that_is_deleted_or_never_ends(capsys: pytest.CaptureFixture[str]) -> None:
+def test_following_ends_when_the_job_is_deleted_or_late(capsys: pytest.CaptureFixture[str]) -> None:
     key, kube = Key("ray.io/v1", "RayJob", "a", "n"), Recorded(job(jobDeploymentStatus="Running"))
     with pytest.raises(DeadlineError, match="is not done in time; it goes on, and is progressing: submitted"):
         follow_job(kube, key, time.monotonic() + 0.6)
@@ -205,7 +205,7 @@ def recorded_train(kube: Recorded, monkeypatch: pytest.MonkeyPatch, *arguments: 
         ({"jobDeploymentStatus": "Failed", "jobStatus": "FAILED", "reason": "AppFailed"}, 1, "failed", "AppFailed"),
     ],
 )
-def test_json_is_one_document_and_the_rest_is_said_beside_it(
+def test_json_is_one_document_on_stdout(
     status: dict[str, str],
     code: int,
     state: str,
@@ -237,7 +237,7 @@ def test_without_n_the_job_goes_where_the_manifests_put_the_platform(
         assert json.loads(capsys.readouterr().out)["job"]["namespace"] == where
 
 
-def test_a_timeout_of_nothing_that_is_awaited_is_refused(
+def test_timeout_without_follow_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert recorded_train(Recorded(job()), monkeypatch, "--timeout", "1h") == 2

@@ -87,7 +87,7 @@ def _holds(rule: dict[str, Any], port: int, principal: str | None) -> bool:
         pytest.param(REDIS, 6379, RAY_WORKER, True, id="gateway replicas use Redis"),
         pytest.param(REDIS, 6379, RAY_HEAD, True, id="so does the GCS"),
         pytest.param(REDIS, 6379, account("tidegate-mlflow"), False, id="MLflow has no business there"),
-        pytest.param(REDIS, 6379, NOBODY, False, id="nor anybody in the clear"),
+        pytest.param(REDIS, 6379, NOBODY, False, id="nor a client without a certificate"),
         pytest.param(REDIS, 8080, RAY_WORKER, False, id="and Redis has one port"),
         pytest.param(MLFLOW, 5000, RAY_WORKER, True, id="replicas load models"),
         pytest.param(MLFLOW, 5000, INGRESS, False, id="the world does not see MLflow"),
@@ -96,7 +96,7 @@ def _holds(rule: dict[str, Any], port: int, principal: str | None) -> bool:
         pytest.param(OTHER, 80, RAY_HEAD, False, id="an unforeseen connection is refused"),
     ],
 )
-def test_who_may(labels: dict[str, str], port: int, principal: str | None, answer: bool) -> None:
+def test_connection_is_allowed(labels: dict[str, str], port: int, principal: str | None, answer: bool) -> None:
     assert permitted(labels, port, principal) is answer
 
 

@@ -109,7 +109,7 @@ def test_no_volume_of_the_autoscaler_stays_behind() -> None:
         assert {volume["name"] for volume in pod["volumes"]} == mounted
 
 
-def test_serving_goes_before_training_for_both_who_decide() -> None:
+def test_serving_has_priority_over_training_in_kueue_and_scheduler() -> None:
     for kind in ("WorkloadPriorityClass", "PriorityClass"):
         value = {each["metadata"]["name"]: each["value"] for each in of("kueue", kind)}
         assert value["tidegate-serving"] > value["tidegate-training"]
@@ -120,7 +120,7 @@ def test_serving_goes_before_training_for_both_who_decide() -> None:
 
 
 @needs_base
-def test_the_serving_cluster_trains_no_more_and_its_pods_go_first() -> None:
+def test_serving_cluster_has_no_training_group_and_higher_priority() -> None:
     platform = rendered("kueue")
     cluster = platform["RayService tidegate"]["spec"]["rayClusterConfig"]
     groups = {group["groupName"]: group for group in cluster["workerGroupSpecs"]}

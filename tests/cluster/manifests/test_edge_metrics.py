@@ -23,7 +23,7 @@ from app.monitoring.samples.sample_writer import SampleStats
 from app.releases.model.release import Phase
 from tests.support.components import CLUSTER, of
 from tests.support.metric_names import OF_RAY, in_prometheus
-from tests.support.promql import reads, wanted
+from tests.support.promql import matches, reads
 
 DASHBOARDS = {
     path.stem: json.loads(path.read_text()) for path in CLUSTER.glob("components/monitoring/dashboards/*.json")
@@ -83,7 +83,7 @@ def test_an_expression_reads_what_is_there(where: str) -> None:
             if values is not None and not text.startswith("$"):
                 parts = text.split("|") if is_regex else [text]
                 for part in parts:
-                    assert wanted(is_regex, part, values), (
+                    assert matches(is_regex, part, values), (
                         f"{label} of {metric} is never {part}: it is one of {values}"
                     )
     for label in found.grouping:
@@ -107,7 +107,7 @@ def test_nothing_is_read_that_the_monitors_drop() -> None:
 
 
 @pytest.mark.parametrize("name", OF_RAY)
-def test_what_is_taken_for_ray_s_is_in_the_installed_ray(name: str) -> None:
+def test_metrics_of_ray_are_in_the_installed_ray(name: str) -> None:
     known = OF_RAY[name]
     assert (known.words or name).encode() in (Path(ray.__file__).parent / known.where).read_bytes()
 
@@ -154,7 +154,7 @@ def _cells(place: dict[str, int]) -> set[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_an_alert_says_how_bad_what_and_what_then(name: str) -> None:
+def test_alert_has_severity_summary_and_runbook(name: str) -> None:
     alert: dict[str, Any] = ALERTS[name]
     assert alert["labels"]["severity"] in {"critical", "warning", "info"}
     assert set(alert["annotations"]) == {"summary", "description", "runbook"}

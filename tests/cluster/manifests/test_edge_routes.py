@@ -91,7 +91,7 @@ def test_grpc_reaches_inference_and_nothing_of_serve_s_own() -> None:
     assert all(rule["backendRefs"] == [{"name": "tidegate-serve-svc", "port": 8081}] for rule in rules)
 
 
-def test_nothing_that_may_have_been_done_is_done_again() -> None:
+def test_edge_does_not_retry_requests_that_may_have_run() -> None:
     """Only what no replica has seen is repeated: the gateway has a retry budget of its own."""
     untouched = {"connect-failure", "refused-stream", "reset-before-request"}
     for rule in of("mesh", "VirtualService")[0]["spec"]["http"]:
@@ -119,7 +119,7 @@ def test_the_edge_scales_what_istio_makes_for_the_gateway() -> None:
     assert scaler["minReplicas"] >= 2
 
 
-def test_our_retries_are_for_callers_in_the_mesh_and_nothing_else_is_said() -> None:
+def test_retries_are_only_for_callers_in_the_mesh() -> None:
     """A route of the Gateway API has no retries outside the experimental channel."""
     assert of("mesh", "VirtualService")[0]["spec"]["gateways"] == ["mesh"]
     routes = of("gateway-api", "HTTPRoute") + of("gateway-api", "GRPCRoute")

@@ -31,7 +31,7 @@ def test_a_chapter_says_where_to_look_and_what_to_do_in_few_words(name: str) -> 
     assert any(line.startswith("- ") for line in lines)
 
 
-def test_what_it_refers_to_is_there() -> None:
+def test_references_of_the_runbook_exist() -> None:
     titles = {panel["title"] for dashboard in DASHBOARDS.values() for panel in dashboard["panels"]}
     named = set(re.findall(r'"([A-Z][^"\n]+)"', TEXT)) - {"Recent failures"}  # of `ray status`
     assert named <= titles, f"no such panels: {named - titles}"

@@ -73,7 +73,7 @@ def test_home_is_where_the_pods_mount_a_volume() -> None:
     assert environment["PATH"].startswith("/opt/tidegate/bin:")
 
 
-def test_what_containers_call_by_name_is_put_there() -> None:
+def test_commands_of_containers_are_in_the_image() -> None:
     made = " ".join(of("RUN"))
     assert re.search(r"install -m 0755 .*get_binary_path.* /usr/local/bin/valkey-server", made)
     for script in ("mlflow", "ray"):

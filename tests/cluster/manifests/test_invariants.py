@@ -23,7 +23,7 @@ def objects_of(name: str) -> list[Object]:
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("invariant", invariants.ALL, ids=lambda each: each.__name__)
-def test_holds(invariant: Callable[[list[Object]], Any], name: str) -> None:
+def test_invariant_holds(invariant: Callable[[list[Object]], Any], name: str) -> None:
     assert list(invariant(objects_of(name))) == []
 
 
@@ -260,14 +260,14 @@ BREAKS: list[tuple[str, str, Change]] = [
 
 
 @pytest.mark.parametrize(("name", "sign", "change"), BREAKS, ids=[f"{name}: {sign}" for name, sign, _ in BREAKS])
-def test_is_noticed_when_broken(name: str, sign: str, change: Change) -> None:
+def test_broken_manifest_violates_its_invariant(name: str, sign: str, change: Change) -> None:
     objects = {f"{obj['kind']} {obj['metadata']['name']}": obj for obj in render("gpu+ha")}
     change(objects)
     found = list(getattr(invariants, name)(list(objects.values())))
     assert any(sign in each for each in found), found
 
 
-def test_a_gateways_pods_are_thought_of() -> None:
+def test_invariants_cover_the_pods_of_a_gateway() -> None:
     listener = {"name": "http", "protocol": "HTTP", "port": 80}
     edge = {"gateway.networking.k8s.io/gateway-name": "edge"}
     worker = {"ray.io/is-ray-node": "yes", "ray.io/node-type": "worker"}
@@ -310,7 +310,7 @@ def test_an_image_given_once_replaces_all() -> None:
     assert len(list(invariants.one_image_runs_everything(objects))) == len(list(containers(objects)))
 
 
-def test_the_file_that_people_read_names_every_secret_to_make() -> None:
+def test_secrets_file_names_every_secret() -> None:
     text = (CLUSTER / "base" / "kustomization.yaml").read_text().partition("apiVersion")[0]
     for (kind, name), keys in invariants.BROUGHT.items():
         if kind == "Secret":

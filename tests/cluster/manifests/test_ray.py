@@ -232,7 +232,7 @@ def test_no_drain_leaves_a_serving_pod_without_a_gateway_replica(
     assert gateway.max_replicas <= room
 
 
-def test_whatever_pod_serves_counts_for_the_budget_of_those_that_serve() -> None:
+def test_disruption_budget_selects_every_serving_pod() -> None:
     objects = render("gpu+ha")
     selector = one(objects, "PodDisruptionBudget", "tidegate-serving")["spec"]["selector"]
     counted = {pod.where for pod in pods(objects) if selects(selector, pod.labels)}
@@ -249,7 +249,7 @@ def test_a_gpu_is_a_limit_and_a_node_that_has_it() -> None:
         assert any(each["key"] == "nvidia.com/gpu" for each in pod.get("tolerations", [])) is wanted
 
 
-def test_dev_fits_a_laptop() -> None:
+def test_dev_requests_fit_a_laptop() -> None:
     objects = render("dev")
     groups = spec(objects)["rayClusterConfig"]["workerGroupSpecs"]
     assert sum(group["maxReplicas"] for group in groups) == 2

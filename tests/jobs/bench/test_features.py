@@ -63,21 +63,18 @@ def test_feasts_address(url: str, connection: str) -> None:
         (["--url", "localhost:6379"], "redis://:PASSWORD@HOST:PORT/DB"),
         (["--url", "redis://:a,b@localhost"], "no comma"),
         (["--feast-python", "/nowhere/python"], "/nowhere/python: there is no such program"),
-        (["--feast-python", "/nowhere/python", "--peers"], "not allowed with"),
     ],
 )
 def test_arguments_that_cannot_be_are_refused(
     capsys: pytest.CaptureFixture[str], arguments: Sequence[str], said: str
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["features", *arguments])
-    assert ended.value.code == 2
+    assert main(["features", *arguments]) == 2
     assert said in capsys.readouterr().err
 
 
 def test_a_server_that_is_away_ends_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["features", "--url", "redis://127.0.0.1:1"]) == 1
-    assert "not measured: " in capsys.readouterr().out
+    assert "the feature store in Redis gave no answer" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("feast", [False, True], ids=["alone", "beside Feast"])

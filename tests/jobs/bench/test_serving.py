@@ -98,7 +98,7 @@ def test_rows_are_medians_over_the_rounds() -> None:
 )
 def test_targets_count_at_64_connections(cells: dict[str, float], reached: list[bool]) -> None:
     found = rows([_cell(arm, ms) for arm, ms in cells.items()] + [_cell("tidegate inline", 9.0, connections=1)])
-    assert [verdict.holds for verdict in verdicts(found, [])] == reached
+    assert [verdict.is_met for verdict in verdicts(found, [])] == reached
 
 
 @pytest.mark.parametrize(("last", "grown"), [(102, 2), (99, -1)])
@@ -107,8 +107,8 @@ def test_growth_is_that_of_the_last_quarter(last: int, grown: int) -> None:
     samples = [Sample(index * 10, {1: size * MIB, 2: 10 * MIB}) for index, size in enumerate(sizes)]
     assert growth(samples) == max(grown, 0) * MIB
     small, quarter = list(verdicts([], samples))
-    assert (small.found, small.holds) == (max(sizes), True)
-    assert quarter.holds
+    assert (small.found, small.is_met) == (max(sizes), True)
+    assert quarter.is_met
     assert growth([*samples[:4], Sample(40, {1: last * MIB, 3: 500 * MIB})]) == grown * MIB
 
 

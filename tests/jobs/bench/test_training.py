@@ -17,7 +17,7 @@ from jobs.bench.training.steps import ratio
     ("found", "at_most", "holds"), [(1.0, 1.02, True), (1.02, 1.02, True), (1.03, 1.02, False), (9.0, None, True)]
 )
 def test_verdict(found: float, at_most: float | None, holds: bool) -> None:
-    assert Finding("name", found, at_most, "").holds is holds
+    assert Finding("name", found, at_most, "").is_met is holds
 
 
 def test_ratio_is_of_medians() -> None:
