@@ -16,7 +16,7 @@ NUMBER = replace(TAIL, features=(Feature("x", "float64", math.nan), Feature("y",
 
 
 @pytest.mark.parametrize("view", [TAIL, BASE, NUMBER])
-def test_there_and_back_through_json(view: Any) -> None:
+def test_document_survives_json(view: Any) -> None:
     found = from_document(json.loads(json.dumps(to_document(view), allow_nan=False)))
     assert found == view
     assert found.schema == view.schema
@@ -34,7 +34,7 @@ def test_there_and_back_through_json(view: Any) -> None:
         ({"features": [{"name": "x", "dtype": "bool", "when_missing": "later"}]}, "when_missing"),
     ],
 )
-def test_what_is_no_declaration_is_refused_by_view_and_field(change: dict[str, Any], message: str) -> None:
+def test_invalid_document_is_refused_by_view_and_field(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         from_document({**to_document(TAIL), **change})
 
