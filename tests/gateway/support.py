@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from fastapi import FastAPI
 
+from app.clock import now_us
 from app.events import EventWriter, Label
-from app.features.online import now_us
 from app.gateway.access.admission import Admission
 from app.gateway.access.rate_limit import RateLimiter
 from app.gateway.feedback.ingestion import Feedback

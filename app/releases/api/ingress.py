@@ -15,8 +15,8 @@ from ray.serve import Application
 from redis.exceptions import RedisError
 from starlette.types import Receive, Scope, Send
 
+from app.clock import now_us
 from app.events import connect_sink, event_redis
-from app.features.online import now_us
 from app.monitoring.labels import LabelJoin
 from app.monitoring.samples import LossBuffer, SampleStore, SampleWriter
 from app.ray_internals import open_no_grpc_port

@@ -21,9 +21,9 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from redis.asyncio import Redis
 
+from app.clock import now_us
 from app.events import LABELS, Prediction, connect_sink, event_redis
 from app.features import REJECT, Feature, FeatureView, OnlineStore, Row, to_document
-from app.features.online import now_us
 from app.monitoring.labels import LabelJoin
 from app.redis_client import connect
 from app.registry import SERVING_TAG, ModelPackage, log_version
