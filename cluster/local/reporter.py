@@ -1,4 +1,4 @@
-"""What a caller of ``up`` and ``down`` hears while they work."""
+"""The listener to which ``up`` and ``down`` report while they work."""
 
 from __future__ import annotations
 
