@@ -67,7 +67,7 @@ def _counting(counted: deque[Tensor]) -> Callable[[nn.Module, Any], Any]:
 
 
 class _Counted(torch.autograd.Function):
-    """The identity, which counts in the backward pass: what activation checkpointing computes again goes forward twice,
+    """The identity, counting in the backward pass: what activation checkpointing computes again goes forward twice,
     and backward once."""
 
     @staticmethod
