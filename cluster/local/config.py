@@ -1,4 +1,4 @@
-"""What a caller may choose about a local stack."""
+"""Choices of a caller about a local stack."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def default_head_cpus() -> int:
 
 @dataclass(frozen=True, slots=True)
 class LocalConfig:
-    """What :func:`cluster.local.up` is asked for.
+    """The arguments of :func:`cluster.local.up`.
 
     ``None`` means: as the running stack has it, else the default. A stack that already runs is never reduced:
     ``nodes`` and ``parts`` are what there must be at least.

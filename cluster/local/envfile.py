@@ -66,7 +66,7 @@ def save_redis_password(state: State, password: str | None) -> None:
 
 
 def addresses(state: State, desired: Desired) -> dict[str, str]:
-    """Where the parts of a running stack are, as ``TIDEGATE_*`` variables."""
+    """Returns the addresses of a running stack's parts as ``TIDEGATE_*`` variables."""
     ports: Ports = desired.ports
     found = {
         "TIDEGATE_STATE_DIR": str(state.root),
@@ -87,7 +87,7 @@ def addresses(state: State, desired: Desired) -> dict[str, str]:
 
 
 def ray_client(desired: Desired) -> dict[str, str]:
-    """What Ray's own commands and a driver on this machine need to reach the cluster."""
+    """Returns the variables by which Ray's own commands and a driver on this machine reach the cluster."""
     if "ray" not in desired.parts:
         return {}
     return {

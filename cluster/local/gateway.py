@@ -26,10 +26,10 @@ def declare(dashboard: Dashboard, desired: Desired) -> bool:
     leaves out; those made by ``serve.run`` are never touched by one.
     """
     running = dashboard.serve()["applications"]
-    wanted = applications(desired)
-    if all(_as_wanted(running.get(each["name"]), each) for each in wanted):
+    declared = applications(desired)
+    if all(_as_declared(running.get(each["name"]), each) for each in declared):
         return False
-    names = {each["name"] for each in wanted}
+    names = {each["name"] for each in declared}
     others = [
         each["deployed_app_config"]
         for name, each in running.items()
@@ -46,7 +46,7 @@ def declare(dashboard: Dashboard, desired: Desired) -> bool:
                 "grpc_servicer_functions": [ADD_INFERENCE_SERVICE],
                 "enable_reflection": False,  # the function above adds it
             },
-            "applications": [*others, *wanted],
+            "applications": [*others, *declared],
         }
     )
     return True
@@ -70,11 +70,11 @@ def _application(name: str, route_prefix: str, import_path: str) -> dict[str, An
     }
 
 
-def _as_wanted(found: dict[str, Any] | None, wanted: dict[str, Any]) -> bool:
+def _as_declared(found: dict[str, Any] | None, declared: dict[str, Any]) -> bool:
     if found is None or found["status"] in ("DEPLOY_FAILED", "UNHEALTHY", "DELETING"):
         return False
     deployed = found.get("deployed_app_config") or {}
-    return all(deployed.get(name) == value for name, value in wanted.items())
+    return all(deployed.get(name) == value for name, value in declared.items())
 
 
 def source_digest(import_path: str) -> str:

@@ -1,4 +1,4 @@
-"""Whether a part answers, asked over the wire as its clients would."""
+"""Health of each part, asked over the wire as its clients would."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TIMEOUT_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """An answer. ``detail`` says what is wrong where ``healthy`` is false."""
+    """The health of a part; ``detail`` says what is wrong where ``healthy`` is false."""
 
     healthy: bool
     version: str = ""
@@ -155,7 +155,7 @@ def grpc_url(desired: Desired) -> str:
 
 
 def _grpc_refused(desired: Desired) -> str | None:
-    """Why the gateway is not ready over gRPC, or ``None``."""
+    """Returns the reason for which the gateway is not ready over gRPC, or ``None``."""
     with grpc.insecure_channel(grpc_url(desired), options=[("grpc.enable_http_proxy", 0)]) as channel:
         ready = channel.unary_unary(
             f"/{SERVICE}/ServerReady",

@@ -1,4 +1,4 @@
-"""Who listens on a port."""
+"""Processes that listen on a port."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Listener:
 
 
 def listener(port: int) -> Listener | None:
-    """Who listens on ``port`` of this machine, or ``None``."""
+    """Returns the process that listens on ``port`` of this machine, or ``None``."""
     pids: set[int | None] = set()
     with contextlib.suppress(psutil.AccessDenied):  # macOS, without root
         pids = {
@@ -41,7 +41,7 @@ def listener(port: int) -> Listener | None:
 
 
 def require_free(ports: Mapping[str, int], stack_id: str | None = None) -> None:
-    """Refuse to start on a port that is taken by anyone but the stack ``stack_id``.
+    """Refuse to start on a port that is taken by another than the stack ``stack_id``.
 
     ``ports`` is keyed by the option that changes each.
 

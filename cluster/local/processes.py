@@ -104,7 +104,7 @@ def _signal(processes: list[psutil.Process], send: Callable[[psutil.Process], No
 
 
 def alive(process: psutil.Process) -> bool:
-    """Whether it runs: the same process, not one with its pid, and not only waiting to be taken off the table."""
+    """True where it runs: the same process, not another with its pid, and not a zombie."""
     with contextlib.suppress(*_GONE):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False

@@ -22,12 +22,12 @@ NODE_OBJECT_STORE = 512 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """How one process is started, kept and ended."""
+    """The command of one process, with the ways in which it is kept and ended."""
 
     name: str
     argv: tuple[str, ...]
     restarted: bool
-    """Whether the supervisor starts it again when it dies. Ray's are not: a new head is a new, empty cluster."""
+    """True where the supervisor starts it again when it dies. Ray's are not: a new head is a new, empty cluster."""
     grace_s: float
     """Time between SIGTERM and SIGKILL."""
 

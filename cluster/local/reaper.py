@@ -21,7 +21,7 @@ class Reaper:
     pipe: int
 
     def alive(self) -> bool:
-        """Whether it lives; a dead one is taken off the process table."""
+        """True where it lives; a dead one is taken off the process table."""
         with contextlib.suppress(ChildProcessError):
             return os.waitpid(self.pid, os.WNOHANG)[0] == 0
         return False

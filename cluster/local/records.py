@@ -17,7 +17,7 @@ ChildState = Literal["running", "waiting", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What should run. ``children`` counts the starts asked for by process; a higher number asks again."""
+    """The processes that should run. ``children`` counts the requested starts by process; a higher number asks again."""
 
     stack_id: str
     ports: Ports
@@ -70,7 +70,7 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What runs."""
+    """The processes that run."""
 
     stack_id: str
     pid: int

@@ -1,4 +1,4 @@
-"""Which Redis the stack uses: one that the environment names, else one of its own."""
+"""Choice of the stack's Redis: the one that the environment names, else one of its own."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from cluster.local.listeners import listener
 
 
 def external(environ: Mapping[str, str], own_port: int, own_stack_id: str | None) -> tuple[str, str | None] | None:
-    """Address (without password) and password of the Redis that ``TIDEGATE_REDIS_URL`` names.
+    """Returns address (without password) and password of the Redis that ``TIDEGATE_REDIS_URL`` names.
 
-    ``None``: run our own. So it is where the variable names our own address and nobody else listens there, as it
-    does in a shell that has read ``stack.env``.
+    ``None``: run our own, also where the variable names our own address and nothing else listens there, as in a
+    shell that has read ``stack.env``.
     """
     url = environ.get("TIDEGATE_REDIS_URL")
     if not url:

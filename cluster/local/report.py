@@ -1,4 +1,4 @@
-"""What the command line prints while a stack starts and once it runs."""
+"""Lines that the command line prints while a stack starts and once it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller of ``up`` and ``down`` hears while they work."""
+"""Events of ``up`` and ``down`` for their caller while they work."""
 
 from __future__ import annotations
 

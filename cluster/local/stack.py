@@ -27,7 +27,7 @@ class Stack:
     state_dir: Path
     ports: Ports
     adopted: bool
-    """Whether it ran before."""
+    """True where it ran before."""
     environment: dict[str, str] = field(repr=False)
     _supervisor: psutil.Process
     _hold: int | None

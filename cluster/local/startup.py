@@ -1,4 +1,4 @@
-"""The parts of a stack in the order of their needs, each waited for until it is healthy."""
+"""Start of a stack's parts in the order of their needs, each awaited until it is healthy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ POLL_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One part's start. ``process`` is the supervisor's name for what must not die meanwhile, if it has one."""
+    """The start of one part. ``process`` is the supervisor's name of the process that must not die meanwhile."""
 
     part: str
     address: str
@@ -36,15 +36,15 @@ class Task:
     """Called until it is healthy, before the first ``check``."""
 
 
-class Wanted:
+class DesiredState:
     """``stack.json`` in memory, for the one process that may write it."""
 
     def __init__(self, state: State, desired: Desired) -> None:
         self._state = state
         self.desired = desired
 
-    def ask(self, process: str) -> None:
-        """Have the supervisor run ``process``, again if it has given up on it."""
+    def request_start(self, process: str) -> None:
+        """Has the supervisor run ``process``, again if it has given up on it."""
         observed = Observed.read(self._state.observed_file)
         known = observed.children.get(process) if observed and observed.stack_id == self.desired.stack_id else None
         attempt = self.desired.children.get(process, 0)
@@ -54,7 +54,7 @@ class Wanted:
             self.desired.write(self._state.desired_file)
 
     def failure(self, process: str) -> str | None:
-        """Why the supervisor has given up on ``process``, or ``None``."""
+        """Returns the reason for which the supervisor has given up on ``process``, or ``None``."""
         observed = Observed.read(self._state.observed_file)
         if observed is None or observed.stack_id != self.desired.stack_id:
             return None
@@ -64,9 +64,9 @@ class Wanted:
         return f"{process} {known.reason}\n{self._state.log_tail(process)}"
 
 
-def tasks(wanted: Wanted, secret: Secrets) -> list[Task]:
-    """What has to be done for ``wanted``."""
-    desired = wanted.desired
+def tasks(desired_state: DesiredState, secret: Secrets) -> list[Task]:
+    """Returns the starts that ``desired_state`` needs."""
+    desired = desired_state.desired
     found = []
     if "redis" in desired.parts:
         own = None if desired.redis_url else "redis"
@@ -92,11 +92,15 @@ def tasks(wanted: Wanted, secret: Secrets) -> list[Task]:
 
 
 def bring_up(
-    todo: Sequence[Task], wanted: Wanted, timeout_s: float, reporter: Reporter, still: Callable[[], str | None]
+    todo: Sequence[Task],
+    desired_state: DesiredState,
+    timeout_s: float,
+    reporter: Reporter,
+    stop_reason: Callable[[], str | None],
 ) -> None:
-    """Begin each task as soon as its needs are met and wait until all are healthy.
+    """Begins each task as soon as its needs are met and waits until all are healthy.
 
-    ``still`` tells why waiting has become pointless, or ``None``.
+    ``stop_reason`` returns the reason for which waiting has become pointless, or ``None``.
 
     Raises:
         StackError: a part failed, or was not healthy ``timeout_s`` after its own start.
@@ -112,7 +116,7 @@ def bring_up(
             if task.part not in since:
                 since[task.part] = time.monotonic()
                 if task.process:
-                    wanted.ask(task.process)
+                    desired_state.request_start(task.process)
             if task.begin is None or task.part in begun:
                 found = task.check()
             elif (found := task.begin()).healthy:
@@ -123,7 +127,7 @@ def bring_up(
                 done.add(task.part)
                 reporter.ready(task.part, task.address, elapsed, found.version)
                 continue
-            failed = still() or (task.process and wanted.failure(task.process))
+            failed = stop_reason() or (task.process and desired_state.failure(task.process))
             if failed:
                 raise StackError(failed)
             if elapsed > timeout_s:
@@ -136,7 +140,7 @@ def bring_up(
 
 
 def _declare(desired: Desired) -> Health:
-    """Declare gateway and releases; Serve's side of the dashboard may still be starting.
+    """Declares gateway and releases; Serve's side of the dashboard may still be starting.
 
     Raises:
         StackError: Serve refuses the declaration.
@@ -145,10 +149,10 @@ def _declare(desired: Desired) -> Health:
         with Dashboard(health.dashboard_url(desired)) as dashboard:
             gateway.declare(dashboard, desired)
     except httpx.HTTPStatusError as error:
-        said = error.response.text.strip()[-500:]
+        words = error.response.text.strip()[-500:]
         if error.request.method == "PUT" and error.response.is_client_error:
-            raise StackError(f"Serve refuses gateway and releases: {said}") from None
-        return Health(False, detail=said)
+            raise StackError(f"Serve refuses gateway and releases: {words}") from None
+        return Health(False, detail=words)
     except httpx.HTTPError as error:
         return Health(False, detail=str(error) or type(error).__name__)
     return Health(True)

@@ -1,4 +1,4 @@
-"""How every part of a stack is."""
+"""State of every part of a stack."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from tests.cluster.local.support import Cli
 
 @pytest.fixture
 def offset() -> int:
-    """A port offset that nobody uses."""
+    """A port offset that no process uses."""
     return free_offset()
 
 

@@ -1,4 +1,4 @@
-"""What is decided without starting anything."""
+"""Decisions that start nothing."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_restarts_back_off_and_end(ages: list[float], delay: float | None) -> No
     ("environ", "found"),
     [
         ({}, None),
-        ({"TIDEGATE_REDIS_URL": "redis://127.0.0.1:1/0"}, None),  # our own address, and nobody there
+        ({"TIDEGATE_REDIS_URL": "redis://127.0.0.1:1/0"}, None),  # our own address, and no process there
         ({"TIDEGATE_REDIS_URL": "redis://cache:7000/2"}, ("redis://cache:7000/2", None)),
         ({"TIDEGATE_REDIS_URL": "redis://cache"}, ("redis://cache:6379", None)),
         ({"TIDEGATE_REDIS_URL": "rediss://me:p%40ss@cache:7000/0"}, ("rediss://me@cache:7000/0", "p@ss")),
