@@ -1,5 +1,9 @@
 """Feature views: rows by event, the point-in-time join that looks them up as they were known, and the online store.
 
+Pure: ``view``, ``rolling`` and ``aggregations`` (declarations and rows), ``feature_row``, ``resolution``. In Redis:
+``online``, ``registration``, ``checkpoint``, ``tracking``. From Parquet by Ray: ``event_store``, ``materialization``,
+``replay``. Callers: recipes, the gateway's look-up, ``tidegate materialize``.
+
 Offline: ``training_set`` joins. Into the store: ``materialize`` writes what is known at an instant, a ``Replayer``
 goes on from there event by event. A request's way online: ``entities`` names them, ``OnlineStore.read`` fetches,
 ``resolve`` makes columns.
@@ -14,7 +18,7 @@ from app.features.event_store import EventStore, EventStoreError
 from app.features.feature_row import Row
 from app.features.feature_source import FeatureSource
 from app.features.materialization import Materialized, materialize
-from app.features.online import FeatureStoreError, OnlineRow, OnlineStore, RowStatus, ViewRequest, ViewRows, Written
+from app.features.online import FeatureStoreError, OnlineStore, Written
 from app.features.point_in_time import training_set
 from app.features.registration import Registration, RegistrationError
 from app.features.replay import Replayer
@@ -23,6 +27,7 @@ from app.features.resolution import FeatureRefusedError, Resolution, ViewReport,
 from app.features.rolling import EntityState, EventTable, FeatureRows, RollingView, batch_rows, batch_states, update
 from app.features.view import REJECT, Feature, FeatureView, MissingPolicy
 from app.features.view_document import from_document, to_document
+from app.features.view_rows import OnlineRow, RowStatus, ViewRequest, ViewRows
 
 __all__ = [
     "REJECT",

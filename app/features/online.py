@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import islice
 from typing import Any, TypeVar, cast
 
@@ -22,6 +21,7 @@ from app.features.entity import PREFIX, Entity, key_of
 from app.features.feature_row import Row, RowCodec, Unreadable
 from app.features.replay_clock import CLOCK_KEY, ClockError, ReplayClock
 from app.features.view import FeatureView
+from app.features.view_rows import MISSING, OnlineRow, RowStatus, ViewRequest, ViewRows
 
 T = TypeVar("T")
 
@@ -45,55 +45,6 @@ return 1
 
 class FeatureStoreError(UnavailableError):
     """Redis is away, did not answer in time or holds no readable clock; nothing is known of the features."""
-
-
-class RowStatus(StrEnum):
-    """Freshness of one entity's row."""
-
-    FRESH = "fresh"
-    STALE = "stale"
-    MISSING = "missing"
-
-
-@dataclass(frozen=True, slots=True)
-class OnlineRow:
-    """The row of one entity; ``row`` is None exactly when the status is missing."""
-
-    status: RowStatus
-    row: Row | None
-
-
-MISSING = OnlineRow(RowStatus.MISSING, None)
-
-
-@dataclass(frozen=True, slots=True)
-class ViewRequest:
-    """The entities of one view that a request asks for.
-
-    Attributes:
-        entities: one a row of the request, repeated at will; None where the request names none.
-    """
-
-    view: FeatureView
-    entities: Sequence[Entity | None]
-
-
-@dataclass(frozen=True, slots=True)
-class ViewRows:
-    """The rows of one view for a request.
-
-    Attributes:
-        read_at: instant to which the statuses hold, microseconds since the epoch.
-        rows: one for each asked entity, in that order.
-        corrupt: keys whose bytes are no row; they count as missing.
-        other_schema: keys whose row is of another schema of the view; they count as missing.
-    """
-
-    view: FeatureView
-    read_at: int
-    rows: tuple[OnlineRow, ...]
-    corrupt: int
-    other_schema: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from app.errors import FailedPreconditionError
 from app.features.dtypes import COLUMN, Value
 from app.features.feature_row import Row
-from app.features.online import OnlineRow, RowStatus, ViewRows
 from app.features.view import Feature, MissingPolicy
+from app.features.view_rows import OnlineRow, RowStatus, ViewRows
 
 
 class FeatureRefusedError(FailedPreconditionError):

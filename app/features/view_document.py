@@ -1,4 +1,9 @@
-"""A feature view as plain values, to travel with a model and to be registered: JSON's types only, no NaN."""
+"""A feature view as plain values, to travel with a model and to be registered: JSON's types only, no NaN.
+
+Documents are read tolerantly: a field that this version does not know is ignored, so that a later version may add
+one, and :func:`carried_over` keeps it when the document is written again. A change that an older version must not
+overlook gets a higher ``schema_version``, which that version refuses. A document without one is of version 1.
+"""
 
 from __future__ import annotations
 
@@ -11,24 +16,28 @@ import msgspec
 from app.features.dtypes import Dtype, Value
 from app.features.view import REJECT, Feature, FeatureView, MissingPolicy
 
+SCHEMA_VERSION = 1
+"""The highest version of documents that is read here, and that of those that are registered."""
 
-class _Default(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+
+class _Default(msgspec.Struct, frozen=True):
     default: Value | None
 
 
-class _Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Feature(msgspec.Struct, frozen=True):
     name: str
     dtype: Dtype
     when_missing: Literal["refuse"] | _Default
 
 
-class _View(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _View(msgspec.Struct, frozen=True):
     name: str
     entity: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     features: tuple[_Feature, ...]
     ttl: int
     event_time: str
     source: str
+    schema_version: int = 1
 
 
 def to_document(view: FeatureView) -> dict[str, Any]:
@@ -57,8 +66,33 @@ def from_document(document: Mapping[str, Any]) -> FeatureView:
         found = msgspec.convert(document, _View)
     except ValueError as error:
         raise ValueError(f"feature view {name!r}: its document is refused: {error}") from None
+    if found.schema_version > SCHEMA_VERSION:
+        raise ValueError(
+            f"feature view {name!r}: its document has the schema version {found.schema_version}; accepted is "
+            f"{SCHEMA_VERSION}: a newer release of Tidegate reads it"
+        )
     features = tuple(_feature(found.name, feature) for feature in found.features)
     return FeatureView(found.name, found.entity, features, found.ttl, found.event_time, found.source)
+
+
+def carried_over(held: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    """``document`` with the fields of ``held``, of the same view, that this version does not know."""
+    known_features = {feature["name"]: feature for feature in held["features"]}
+    return {
+        **{name: value for name, value in held.items() if name not in _View.__struct_fields__},
+        **document,
+        "features": [
+            {
+                **{
+                    name: value
+                    for name, value in known_features.get(feature["name"], {}).items()
+                    if name not in _Feature.__struct_fields__
+                },
+                **feature,
+            }
+            for feature in document["features"]
+        ],
+    }
 
 
 def _when_missing(feature: Feature) -> str | dict[str, Value | None]:

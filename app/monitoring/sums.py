@@ -26,5 +26,7 @@ class Sums(NamedTuple):
         return Sums(self.n + other.n, self.total + other.total, self.squares + other.squares)
 
 
+Sample = tuple[Metric, Arm, float]
+"""One request's metric, arm and loss (0 to 1)."""
 Tick = Mapping[Metric, Mapping[Arm, Sums]]
 """All that was measured in one second of a release, of all gateway replicas."""

@@ -34,15 +34,18 @@ class OutputLoss:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseContext:
-    """One release's.
+    """A release under way, as far as gateway replicas need it.
 
     Attributes:
         release: its id.
         champion: None for the first version of a model, which is compared with nobody.
         mirror: share of the champion's requests that the challenger answers too, unseen by callers.
         pinned: ids of the API keys whose requests may choose a version by header; ``*`` for every caller.
-        slow_over_s: time inside the version from which an answer counts as slow, seconds; None: nobody asks.
-        drift, agreement, quality: what is measured of the outputs; None: nobody asks.
+        slow_over_s: time inside the version from which an answer counts as slow, seconds; None: not measured.
+        drift, agreement, quality: measurements of the outputs; None: not measured.
+        guards: the plan's guards as JSON (``app.monitoring.guards``); empty in tables of older controllers, where the
+            four fields above say all.
+        unknown: fields of a newer version (``app.stored_document``).
     """
 
     release: str
@@ -54,3 +57,5 @@ class ReleaseContext:
     drift: OutputRange | None = None
     agreement: OutputMatch | None = None
     quality: OutputLoss | None = None
+    guards: tuple[str, ...] = ()
+    unknown: str = ""

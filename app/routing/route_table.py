@@ -10,14 +10,15 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
 import msgspec
 from msgspec import structs
 
 from app.errors import FailedPreconditionError, InvalidArgumentError
 from app.routing.release_context import ReleaseContext
+from app.stored_document import as_stored, with_unknown
 
 Placement = Literal["dedicated", "inline"]
 
@@ -40,12 +41,14 @@ class Route:
         app: its Serve application; of a version that has moved inline, the one that it had.
         weight: its share of the traffic, 0 to 1.
         placement: whether it answers in that application or in the gateway replicas themselves.
+        unknown: fields of a newer version.
     """
 
     version: str
     app: str
     weight: float = 0.0
     placement: Placement = "dedicated"
+    unknown: str = ""
 
 
 class RouteTable(msgspec.Struct, frozen=True, rename={"release_context": "trial"}):
@@ -60,6 +63,7 @@ class RouteTable(msgspec.Struct, frozen=True, rename={"release_context": "trial"
         routes: the deployed versions, oldest first. Weights sum to 1, or all are 0 (no version answers yet).
         trial: the release under way; as long as there is one, it alone decides the weights.
         fence: the highest fencing token that a release's change came with; one with a lower token is refused.
+        unknown: fields of a newer version, kept as they are (``app.stored_document``).
     """
 
     model: str
@@ -69,6 +73,7 @@ class RouteTable(msgspec.Struct, frozen=True, rename={"release_context": "trial"
     routes: tuple[Route, ...] = ()
     release_context: ReleaseContext | None = None
     fence: int = 0
+    unknown: str = ""
 
     @property
     def weights(self) -> dict[str, float]:
@@ -95,7 +100,18 @@ class RouteTable(msgspec.Struct, frozen=True, rename={"release_context": "trial"
 
     def encode(self) -> bytes:
         """The document as stored in Redis."""
-        return msgspec.json.encode(self)
+        document = as_stored(msgspec.to_builtins(self))
+        document["routes"] = [as_stored(route) for route in document["routes"]]
+        if document["trial"] is not None:
+            document["trial"] = as_stored(document["trial"])
+            if not document["trial"]["guards"]:  # of an older controller
+                del document["trial"]["guards"]
+        return msgspec.json.encode(document)
+
+
+_TABLE = frozenset(RouteTable.__struct_encode_fields__)
+_ROUTE = frozenset(field.name for field in fields(Route))
+_CONTEXT = frozenset(field.name for field in fields(ReleaseContext))
 
 
 def decode(document: bytes | str) -> RouteTable:
@@ -105,8 +121,12 @@ def decode(document: bytes | str) -> RouteTable:
         RouteError: the document is not a route table.
     """
     try:
-        return msgspec.json.decode(document, type=RouteTable)
-    except msgspec.MsgspecError as error:
+        found = with_unknown(msgspec.json.decode(document, type=dict[str, Any]), _TABLE)
+        found["routes"] = [with_unknown(route, _ROUTE) for route in found.get("routes", ())]
+        if found.get("trial") is not None:
+            found["trial"] = with_unknown(found["trial"], _CONTEXT)
+        return msgspec.convert(found, RouteTable)
+    except (msgspec.MsgspecError, AttributeError, TypeError) as error:
         raise RouteError(f"not a route table: {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""What the engine needs to know of a recipe. Recipes implement it; the engine never imports one."""
+"""The interface of a recipe. Recipes implement it; the engine never imports one."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How good a model is on the held-out rows: figures by metric name and plots by file stem."""
+    """Quality of a model on the held-out rows: values by metric name and plots by file stem."""
 
     metrics: Mapping[str, float]
     figures: Mapping[str, Figure] = field(default_factory=dict)
 
 
 class Recipe(Protocol):
-    """What is learnt. An instance is cheap to build and to pickle; work happens in the methods."""
+    """A model, its data and its loss. An instance is cheap to build and to pickle; work happens in the methods."""
 
     @property
     def name(self) -> str:
@@ -104,7 +104,7 @@ class ModelShape:
 
 @dataclass(frozen=True, slots=True)
 class ParallelPlan:
-    """Where a model may be cut. Names are those of ``named_modules``; what is left out is not possible.
+    """Cut points of a model. Names are those of ``named_modules``; what is left out is not possible.
 
     Attributes:
         blocks: the repeated modules, in order: units of sharding, checkpointing and compilation, and where a
@@ -123,7 +123,7 @@ class ParallelPlan:
             takes ``positions`` (rows, positions) by keyword: which of the sequence it was given; None means all.
         target: the column that the criterion is called with.
         flops_per_row: floating-point operations of a row's forward and backward pass, recomputation not counted;
-            None where nobody has counted them.
+            None where they are not counted.
     """
 
     shape: ModelShape
@@ -144,7 +144,7 @@ class ParallelRecipe(Recipe, Protocol):
     tensor, so that no rank holds the whole of it."""
 
     def parallel_plan(self, data: Data) -> ParallelPlan:
-        """Where the model may be cut."""
+        """Returns the cut points of the model."""
 
     def initialise(self, name: str, value: Tensor, generator: Generator) -> None:
         """Fill one parameter or buffer, whole and on the CPU, in place; random numbers only from ``generator``."""

@@ -152,7 +152,8 @@ def _one(ask: Callable[[Releases], Body], followed: bool, json_file: Path | None
 
 def _print_state(state: Body) -> None:
     entries = [f"  {entry_line(entry)}" for entry in state["history"]]
-    for line in (headline(state), *entries, end(state) if state["ended"] else present(state)):
+    now = [end(state)] if state["ended"] else present(state)
+    for line in (headline(state), *entries, *now):
         print(line)
 
 

@@ -32,7 +32,7 @@ def follow(releases: Releases, release: str, console: Console, reconnect_s: floa
             for entry in history.advance(state):
                 progress.say(f"  {entry_line(entry)}")
             if not state["ended"]:
-                progress.show(f"    {present(state)}")
+                progress.show("\n".join(f"    {line}" for line in present(state)))
         if state is None:  # it had ended, which an earlier connection has said
             state = releases.read(release)
         progress.say(end(state))

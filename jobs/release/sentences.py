@@ -31,18 +31,17 @@ def end(state: Body) -> str:
     return f"{ended}: {state['reason']}" if state["reason"] else ended
 
 
-def present(state: Body) -> str:
-    """Returns phase, weights, what is waited for and what the judge says, in one line."""
+def present(state: Body) -> list[str]:
+    """Returns a line with phase, weights and what is waited for, and one for each guard of the judge."""
     parts = [phase_text(state)]
     if state["weights"]:
         parts.append(" ".join(f"v{version} {weight:.0%}" for version, weight in sorted(state["weights"].items())))
     if state["paused"]:
         parts.append("paused")
-    parts += [guard_text(guard) for guard in guards(state)]
     if state["waiting_for"]:
         why = state.get("waiting_because")  # older controllers do not say
         parts.append(f"waits for {state['waiting_for']}" + (f" ({why})" if why else ""))
-    return " | ".join(parts)
+    return [" | ".join(parts), *map(guard_text, guards(state))]
 
 
 def phase_text(state: Body) -> str:

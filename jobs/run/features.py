@@ -24,13 +24,10 @@ class FeatureReplay:
         self.rows = 0
 
     async def advance(self, instant: int) -> None:
-        """Write what is known at an instant, then set the store's clock to it.
-
-        Args:
-            instant: seconds since 1970-01-01 UTC; never before the last one.
+        """Write what is known at an instant (seconds since 1970-01-01 UTC), then set the store's clock to it.
 
         Raises:
-            FeatureStoreError: Redis is away.
+            FeatureStoreError: Redis does not answer.
         """
         step = await self._replayer.advance(instant)
         self.events += step.events
@@ -38,19 +35,19 @@ class FeatureReplay:
 
 
 def storage_url(settings: FeaturesSettings) -> str:
-    """Where the events lie, in words that mean the same place to a job that runs in another folder."""
+    """Returns the address of the events in a form that also holds for a job that runs in another folder."""
     files, path = url_to_fs(settings.storage)
     return str(files.unstrip_protocol(path))
 
 
 @asynccontextmanager
 async def replayed(settings: Settings, events: EventStore) -> AsyncIterator[FeatureReplay]:
-    """A replay of the flights' events from ``START`` on, the rows up to there being in the store. For the block's
+    """A replay of the flights' events from ``START`` on, the rows up to there being in the store; for the block's
     duration the store's time is the replay's.
 
     Raises:
         EventStoreError: a view's events are not there.
-        FeatureStoreError: Redis is away.
+        FeatureStoreError: Redis does not answer.
     """
     redis = connect(settings.redis)
     store = OnlineStore(redis, settings.features.write_timeout_s)
@@ -60,6 +57,6 @@ async def replayed(settings: Settings, events: EventStore) -> AsyncIterator[Feat
         await replayer.begin()
         yield FeatureReplay(replayer)
     finally:
-        with suppress(FeatureStoreError):  # of a Redis that is away the lease ends the replay's time
+        with suppress(FeatureStoreError):  # without Redis the lease ends the replay's time
             await checkpoint.release()
         await redis.aclose()

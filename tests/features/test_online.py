@@ -31,7 +31,8 @@ from app.features import (
 )
 from app.features.entity import key_of
 from app.features.feature_row import RowCodec
-from app.features.online import AHEAD_S, BATCH, MISSING, now_us
+from app.features.online import AHEAD_S, BATCH, now_us
+from app.features.view_rows import MISSING
 from app.routing.route_store import connect
 from app.settings import RedisSettings
 from tests.features.views import BASE, NOW, SECOND, TAIL

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.features import FeatureRefusedError, OnlineRow, Row, RowStatus, ViewReport, ViewRows, resolve
-from app.features.online import MISSING
+from app.features.view_rows import MISSING
 from tests.features.views import BASE, NOW, SECOND, TAIL
 
 FRESH_TAIL = OnlineRow(RowStatus.FRESH, Row(NOW - 90 * SECOND, (12.5, 3)))

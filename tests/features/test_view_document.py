@@ -28,7 +28,7 @@ def test_there_and_back_through_json(view: Any) -> None:
         ({"ttl": "5"}, r"feature view 'tail': its document is refused: Expected `int`, got `str` - at `\$.ttl`"),
         ({"ttl": 0}, "feature view tail: ttl 0 takes"),
         ({"entity": []}, r"`\$.entity`"),
-        ({"owner": "me"}, "unknown field `owner`"),
+        ({"schema_version": 2}, "'tail': its document has the schema version 2; accepted is 1"),
         ({"features": [{"name": "x", "dtype": "int64", "when_missing": {"default": None}}]}, "no missing number"),
         ({"features": [{"name": "x", "dtype": "float16", "when_missing": "refuse"}]}, "Invalid enum value"),
         ({"features": [{"name": "x", "dtype": "bool", "when_missing": "later"}]}, "when_missing"),
@@ -43,3 +43,19 @@ def test_a_default_is_finite_or_a_missing_number() -> None:
     assert Feature("x", "float64", float("nan")) == Feature("x", "float64", math.nan)
     with pytest.raises(ValueError, match="feature x: when_missing inf takes a finite number or NaN"):
         Feature("x", "float64", math.inf)
+
+
+def test_document_of_an_older_version_is_read() -> None:
+    older = to_document(TAIL)
+    assert "schema_version" not in older
+    assert from_document(older) == from_document({**older, "schema_version": 1}) == TAIL
+
+
+def test_fields_of_a_newer_version_are_ignored_in_view_and_feature() -> None:
+    document = to_document(TAIL)
+    newer = {
+        **document,
+        "owner": "team-a",
+        "features": [{**feature, "unit": "minutes"} for feature in document["features"]],
+    }
+    assert from_document(newer) == TAIL

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from app.routing.route_table import (
     decode,
     new_table,
     newest,
+    with_entity,
     with_version,
     with_weights,
     without_version,
@@ -112,3 +115,31 @@ def test_a_table_of_an_earlier_version_is_read_and_written_back_under_its_names(
     read = decode(stored)
     assert read.release_context == ReleaseContext("r1", "1", "2", drift=OutputRange("y", 0.0, 1.0))
     assert read.encode() == stored
+
+
+def test_fields_of_a_newer_version_are_kept_through_a_change() -> None:
+    stored = (
+        b'{"schema":2,"model":"m","revision":7,"salt":"s","routes":[{"version":"1","app":"m-1","weight":1.0,"zone":"a"}],'
+        b'"trial":{"release":"r1","champion":"1","challenger":"2","budget":0.5,"guards":["{}"]},"fence":0,"quota":{"a":1}}'
+    )
+    read = decode(stored)
+    assert (read.weights, read.release_context and read.release_context.challenger) == ({"1": 1.0}, "2")
+    changed = json.loads(with_entity(read, "carrier", 8).encode())
+    assert (changed["revision"], changed["entity"]) == (8, "carrier")
+    assert (changed["schema"], changed["quota"]) == (2, {"a": 1})
+    assert changed["routes"][0]["zone"] == "a"
+    assert changed["trial"]["budget"] == 0.5
+    assert decode(json.dumps(changed)) == with_entity(read, "carrier", 8)
+
+
+def test_a_table_without_the_fields_of_later_versions_is_read() -> None:
+    read = decode(b'{"model":"m","revision":7,"salt":"s"}')
+    assert (read.routes, read.release_context, read.fence) == ((), None, 0)
+
+
+@pytest.mark.parametrize(
+    "document", [b"[]", b"7", b'{"model":"m"}', b'{"model":"m","revision":1,"salt":"s","routes":[7]}']
+)
+def test_a_document_that_is_no_table_is_refused(document: bytes) -> None:
+    with pytest.raises(RouteError, match="not a route table"):
+        decode(document)

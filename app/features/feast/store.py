@@ -14,7 +14,8 @@ from app.features.feast.keys import EntityKeys, hash_fields
 from app.features.feast.source import FeastView
 from app.features.feast.wire import RowDecoder
 from app.features.feature_row import Row, Unreadable
-from app.features.online import MISSING, FeatureStoreError, OnlineRow, RowStatus, ViewRequest, ViewRows, now_us
+from app.features.online import FeatureStoreError, now_us
+from app.features.view_rows import MISSING, OnlineRow, RowStatus, ViewRequest, ViewRows
 
 Reply = list[bytes | None] | ResponseError
 """Of one HMGET: the fields, or that the key holds no hash."""

@@ -6,17 +6,13 @@ once: with the challenger's answer beside the champion's as a pair, where it was
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+import json
+from functools import lru_cache
 
 from app.gateway.inference.request_record import RequestRecord
-from app.monitoring.samples import Sample
-from app.monitoring.sums import Arm
-from app.routing.release_context import OutputMatch, OutputRange, ReleaseContext
-from app.serving.batch import Outputs
+from app.monitoring.guards import GUARDS, AgreementGuard, DriftGuard, Guard, LatencyGuard, worse
+from app.monitoring.sums import Arm, Sample
+from app.routing.release_context import ReleaseContext
 
 
 def arm_of(record: RequestRecord) -> Arm | None:
@@ -45,100 +41,51 @@ def failed(record: RequestRecord) -> bool:
 
 
 def of_request(release_context: ReleaseContext, record: RequestRecord, arm: Arm) -> list[Sample]:
-    """A request by itself."""
+    """Samples of a request by itself."""
     found: list[Sample] = [("errors", arm, float(failed(record)))]
     if record.version == record.picked:
-        slow = _slow(release_context, record)
-        if slow is not None:
-            found.append(("latency", arm, float(slow)))
-        drift = _drift(release_context.drift, record.outputs)
-        if drift is not None:
-            found.append(("drift", arm, drift))
+        for guard in measured_guards(release_context):
+            found += guard.of_answer(record, arm)
     return found
 
 
 def of_pair(release_context: ReleaseContext, champion: RequestRecord, challenger: RequestRecord) -> list[Sample]:
-    """A mirrored request: the caller's, for which the champion was picked, and what the challenger made of it.
+    """Samples of a mirrored request: the caller's, for which the champion was picked, and the challenger's answer.
 
     A challenger that refuses what the champion answered has failed; it is no mistake of the caller's.
     """
     first, second = failed(champion), failed(challenger)
-    found = _worse("errors/pairs", second, first)
+    found = worse("errors/pairs", second, first)
     if champion.version != champion.picked or second:
         return found
-    slow, slow_second = _slow(release_context, champion), _slow(release_context, challenger)
-    if slow is not None and slow_second is not None:
-        found += _worse("latency/pairs", slow_second, slow)
-    drift, drift_second = (
-        _drift(release_context.drift, champion.outputs),
-        _drift(release_context.drift, challenger.outputs),
-    )
-    if drift is not None and drift_second is not None:
-        found += _worse("drift/pairs", drift_second, drift)
-    if release_context.agreement is not None and champion.outputs is not None and challenger.outputs is not None:
-        apart = differ(release_context.agreement, champion.outputs, challenger.outputs)
-        if apart is not None:
-            found += ("agreement", "challenger", float(apart)), ("agreement", "champion", 0.0)
+    for guard in measured_guards(release_context):
+        found += guard.of_pair(champion, challenger)
     return found
 
 
-def differ(match: OutputMatch, champion: Outputs, challenger: Outputs) -> bool | None:
-    """Whether two answers differ; None where the champion gives no such output. Two missing numbers (NaN) agree."""
-    first, second = champion.get(match.output), challenger.get(match.output)
-    if first is None:
-        return None
-    if second is None or first.shape != second.shape:
-        return True
-    if _is_number(first) != _is_number(second):
-        return True
-    if not _is_number(first):
-        return bool(first.tolist() != second.tolist())
-    # as float64: the difference of unsigned or narrow numbers may not be one of theirs
-    close = np.isclose(
-        first.astype(np.float64), second.astype(np.float64), rtol=0.0, atol=match.within, equal_nan=True
+@lru_cache(maxsize=256)
+def measured_guards(context: ReleaseContext) -> tuple[Guard, ...]:
+    """The guards of a release that are measured here. One that this version does not know is left to those that do,
+    and so is a field of one."""
+    if not context.guards:
+        return _older(context)
+    documents = [json.loads(text) for text in context.guards]
+    return tuple(
+        GUARDS[document["metric"]].model_validate(document, extra="ignore")
+        for document in documents
+        if document["metric"] in GUARDS
     )
-    return not close.all()
 
 
-def position(of: OutputRange, outputs: Outputs) -> float | None:
-    """Where in its range the mean of an output lies, 0 to 1, its values cut to the range first; missing ones (NaN)
-    left out. None where there is no such output, or no number in it."""
-    array = outputs.get(of.output)
-    if array is None or not array.size or not _is_number(array):
-        return None
-    if array.size == 1:  # numpy takes ten times as long
-        value = float(array.item())
-        if math.isnan(value):
-            return None
-        mean = min(max(value, of.low), of.high)
-    else:
-        values = array.astype(np.float64)
-        values = np.clip(values[~np.isnan(values)], of.low, of.high)
-        if not values.size:
-            return None
-        mean = float(values.mean())
-    return min(max((mean - of.low) / (of.high - of.low), 0.0), 1.0)
-
-
-def _drift(of: OutputRange | None, outputs: Outputs | None) -> float | None:
-    return None if of is None or outputs is None else position(of, outputs)
-
-
-def _slow(release_context: ReleaseContext, record: RequestRecord) -> bool | None:
-    """None where nobody asks, or the time is not known: the request waited for another one's answer."""
-    if release_context.slow_over_s is None or not record.version_s:
-        return None
-    return record.version_s > release_context.slow_over_s
-
-
-def _worse(metric: str, challenger: float, champion: float) -> list[Sample]:
-    """One pair: by how much each arm's loss was the larger one. From these follow the sum of the differences and the
-    sum of their squares, as they would not from sums of the losses themselves."""
-    return [
-        (metric, "challenger", float(max(challenger - champion, 0))),
-        (metric, "champion", float(max(champion - challenger, 0))),
-    ]
-
-
-def _is_number(array: NDArray[Any]) -> bool:
-    return array.dtype.kind in "biuf"
+def _older(context: ReleaseContext) -> tuple[Guard, ...]:
+    """The guards in a table of an older controller."""
+    found: list[Guard] = []
+    if context.slow_over_s is not None:
+        found.append(LatencyGuard(metric="latency", objective=f"{context.slow_over_s:.9f}s"))
+    if context.drift is not None:
+        of = context.drift
+        found.append(DriftGuard(metric="drift", output=of.output, low=of.low, high=of.high))
+    if context.agreement is not None:
+        match = context.agreement
+        found.append(AgreementGuard(metric="agreement", output=match.output, within=match.within))
+    return tuple(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from app.events import Prediction
+from app.events.prediction import Prediction
 from app.monitoring.labels.joined_release import JoinedRelease
 from app.monitoring.sums import Arm
 

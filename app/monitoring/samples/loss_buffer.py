@@ -7,10 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from app.monitoring.sums import Arm, Metric, Sums
-
-Sample = tuple[Metric, Arm, float]
-"""A measurement of one request: metric, arm, and the loss, 0 to 1."""
+from app.monitoring.sums import Arm, Metric, Sample, Sums
 
 
 @dataclass(slots=True)

@@ -48,12 +48,12 @@ class Size:
 
     @property
     def parameters(self) -> int:
-        """How many there are, embedding and head included."""
+        """Number of parameters, embedding and head included."""
         return self._parameters(self.experts)
 
     @property
     def active_parameters(self) -> int:
-        """How many a token meets: without those of the experts that it does not take."""
+        """Number of parameters that a token meets: without the experts that it does not take."""
         return self._parameters(self.chosen)
 
     def _parameters(self, experts: int) -> int:

@@ -1,4 +1,4 @@
-"""Where the decoder may be cut."""
+"""Cut points of the decoder."""
 
 from __future__ import annotations
 

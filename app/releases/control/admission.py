@@ -14,7 +14,7 @@ from app.errors import InvalidArgumentError
 from app.model_spec import ModelSpec
 from app.registry import RegistryError, UnknownVersionError, UnservableError, find, read_spec
 from app.releases.control.release_store import LiveReleaseError
-from app.releases.model.plan import Agreement, Drift, Quality, ReleasePlan
+from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import Entry, Note, Release
 from app.releases.model.tags import CHALLENGER_ALIAS, RELEASE_TAG
 from app.routing.route_table import RouteTable
@@ -150,8 +150,8 @@ def _check(plan: ReleasePlan, found: Candidate, model: str) -> None:
         )
     outputs = [field.name for field in found.spec.outputs]
     for guard in plan.guards:
-        if isinstance(guard, Quality | Drift | Agreement) and guard.output not in outputs:
+        if (output := guard.output_name()) is not None and output not in outputs:
             given = ", ".join(outputs) or "none that its signature names"
             raise AdmissionError(
-                f"guards.{guard.metric}.output {guard.output!r}: version {found.version} of {model} gives {given}"
+                f"guards.{guard.metric}.output {output!r}: version {found.version} of {model} gives {given}"
             )

@@ -6,8 +6,10 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, assert_never
 
+from app.monitoring.guards import Guard as PlanGuard
+from app.monitoring.guards import MeanDifference, OddsRatio
 from app.monitoring.sums import Sums, Tick
 from app.releases.judge import (
     BinaryGuard,
@@ -26,7 +28,7 @@ from app.releases.judge import (
 )
 from app.releases.judge import Sums as Losses
 from app.releases.lifecycle.observation import Verdict
-from app.releases.model.plan import Agreement, Drift, Errors, Quality, ReleasePlan, SlowAnswers
+from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import Release
 
 log = logging.getLogger(__name__)
@@ -144,18 +146,17 @@ def evaluation_of(release: Release, ticks: Mapping[int, Tick], now: int) -> Eval
 
 def guards_of(plan: ReleasePlan) -> tuple[Guard, ...]:
     """The plan's guards as the judge takes them."""
-    found: list[Guard] = []
-    for guard in plan.guards:
-        match guard:
-            case Errors() | SlowAnswers():
-                found.append(BinaryGuard(guard.metric, guard.tolerance, guard.margin))
-            case Quality(loss="error"):
-                found.append(BinaryGuard(guard.metric, guard.tolerance))
-            case Drift():
-                found.append(BoundedGuard(guard.metric, guard.tolerance, two_sided=True))
-            case Quality() | Agreement():
-                found.append(BoundedGuard(guard.metric, guard.tolerance))
-    return tuple(found)
+    return tuple(_judged(guard) for guard in plan.guards)
+
+
+def _judged(guard: PlanGuard) -> Guard:
+    match guard.test():
+        case OddsRatio(tolerance, margin):
+            return BinaryGuard(guard.metric, tolerance, margin)
+        case MeanDifference(tolerance, two_sided):
+            return BoundedGuard(guard.metric, tolerance, two_sided)
+        case unknown:
+            assert_never(unknown)
 
 
 def _state(document: dict[str, Any] | None, guards: tuple[Guard, ...]) -> JudgeState:

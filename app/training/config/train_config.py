@@ -1,4 +1,4 @@
-"""What a training run is told: one frozen, validated description, from YAML and flags."""
+"""The configuration of a training run: one frozen, validated description, from YAML and flags."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    recipe: str = Field(description="What is learnt: a shipped recipe's name, or package.module:Class of your own")
+    recipe: str = Field(description="The recipe: a shipped recipe's name, or package.module:Class of your own")
     model: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$", description="Name in the registry")
     options: dict[str, Any] = Field(default_factory=dict, description="The recipe's own configuration")
     workers: str = Field("1", description="Worker processes; 2:8 takes any number between, as the cluster has room")

@@ -1,4 +1,4 @@
-"""What cannot be spread as asked, and why. Pure: a layout, a model's seams, a device and a batch size decide."""
+"""Reasons that forbid a layout. Pure: layout, model's plan, device and batch size decide."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.training.recipe import ParallelPlan
 
 
 def check_layout(layout: ParallelDims, plan: ParallelPlan | None, device: Device, batch_size: int) -> None:
-    """Refuse what cannot be.
+    """Refuses a layout that is not possible.
 
     Args:
         plan: where the model may be cut; None for a recipe without one, which gets data parallelism only.
@@ -26,7 +26,7 @@ def check_layout(layout: ParallelDims, plan: ParallelPlan | None, device: Device
 
 
 def layout_errors(layout: ParallelDims, plan: ParallelPlan | None, device: Device, batch_size: int) -> Iterator[str]:
-    """One sentence for each thing that cannot be."""
+    """Yields a sentence for each reason against a layout: field, value, what would be accepted."""
     yield from model_independent_errors(layout, device, batch_size)
     if plan is None:
         yield from _without_plan(layout)
@@ -35,7 +35,7 @@ def layout_errors(layout: ParallelDims, plan: ParallelPlan | None, device: Devic
 
 
 def model_independent_errors(layout: ParallelDims, device: Device, batch_size: int) -> Iterator[str]:
-    """The part of it that can be known before there is a model."""
+    """Yields the reasons that are known before there is a model."""
     yield from _batch(layout, batch_size)
     yield from _pipeline(layout)
     yield from _data(layout)
@@ -166,7 +166,7 @@ def _without_plan(layout: ParallelDims) -> Iterator[str]:
         size = getattr(layout, name)
         if size > 1:
             yield (
-                f"{name} = {size}: the recipe has no plan for being spread; use dp_replicate or dp_shard, "
+                f"{name} = {size}: the recipe has no plan for it; use dp_replicate or dp_shard, "
                 "or give the recipe a parallel_plan"
             )
     for name in ("activation_checkpointing", "compile"):

@@ -1,4 +1,4 @@
-"""Which layouts a run may have: one for each number of workers that its configuration and its model allow. Pure."""
+"""Layouts that a run may have: one for each number of workers that its configuration and its model allow. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def layouts(config: TrainConfig, plan: ParallelPlan | None, device: Device) -> d
 
 
 def check_early(config: TrainConfig) -> None:
-    """Refuse what can be refused before there are data, a model and a device.
+    """Refuses a configuration for reasons that are known before there are data, a model and a device.
 
     Raises:
         ConfigError: as :func:`layouts`.

@@ -1,4 +1,4 @@
-"""A task as it travels from the driver to Ray Train's workers."""
+"""The task as it travels from the driver to Ray Train's workers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.training.worker.loop import Task, train_ranks
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the driver hands to every worker; the task without its data."""
+    """The task that the driver sends to every worker, with references instead of data."""
 
     config: TrainConfig
     recipe: Recipe

@@ -72,7 +72,7 @@ class Estimate:
 def estimate(
     recipe: Recipe, data: Data, layout: ParallelDims, batch_size: int, device: Device, optimizer: OptimizerKind
 ) -> Estimate:
-    """What each rank will hold. Takes seconds, whatever the model's size and the number of workers.
+    """Estimates the memory of each rank. Takes seconds, whatever the model's size and the number of workers.
 
     Args:
         layout: one that ``validation`` accepts.

@@ -1,4 +1,4 @@
-"""How much is in flight in a pipeline: which activations a rank holds at the same time. Pure."""
+"""Activations in flight in a pipeline: those that a rank holds at the same time. Pure."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class WorkerLostError(UnavailableError):
 
 
 class StopRequestedError(TidegateError):
-    """``stop`` said so while processes were awaited."""
+    """``stop`` returned True while processes were awaited."""
 
 
 class ServerGroup:
@@ -71,7 +71,7 @@ class ServerGroup:
             raise ParameterServerError(reason(error)) from error
 
     def progress(self) -> list[ServerProgress]:
-        """Where every server is."""
+        """Progress of every server."""
         return _answered(lambda: self._together.call("progress"))
 
     def save(self) -> None:
@@ -113,7 +113,7 @@ class WorkerGroup:
 
     @property
     def running(self) -> bool:
-        """Whether a rank is not done."""
+        """True while a rank is not done."""
         return bool(self._runs)
 
     def replace(self, ranks: list[int]) -> None:

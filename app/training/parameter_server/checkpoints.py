@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-KEPT = 2
+MAX_CHECKPOINTS = 2
 """Complete checkpoints that are kept."""
 
 _STEP = re.compile(r"step-(\d{8})")
@@ -64,10 +64,10 @@ def remove_after(folder: Path, step: int) -> None:
 
 def remove_old(folder: Path) -> None:
     """Keep the newest complete checkpoints, and what is newer than they are."""
-    kept = sorted(complete(folder))[-KEPT:]
+    kept = sorted(complete(folder))[-MAX_CHECKPOINTS:]
     for path in folder.glob("step-*"):
         found = _STEP.fullmatch(path.name)
-        if found and len(kept) == KEPT and int(found[1]) < kept[0]:
+        if found and len(kept) == MAX_CHECKPOINTS and int(found[1]) < kept[0]:
             _remove(path)
 
 

@@ -11,7 +11,7 @@ from app.training.parameter_server.job import Terms
 from app.training.parameter_server.shard import Floats
 
 GRACE_S = 30.0
-"""A server's own deadline comes first: it knows whom it waits for."""
+"""A server's own deadline comes first: its error names the ranks that it waits for."""
 
 
 class Client(Protocol):

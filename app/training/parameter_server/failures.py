@@ -1,4 +1,4 @@
-"""How a run with parameter servers fails."""
+"""Failures of a run with parameter servers."""
 
 from __future__ import annotations
 

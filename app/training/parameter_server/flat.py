@@ -17,8 +17,8 @@ class FlatModel:
     A parameter that a step does not use has gradient zero (where a plain loop would leave it out).
 
     Attributes:
-        constants: the buffers and the parameters without gradients, by name: every process builds them alike and
-            nobody sends them.
+        constants: the buffers and the parameters without gradients, by name: every process builds them alike, so they
+            are not sent.
 
     Raises:
         ParameterServerError: nothing to train, or a trained parameter that is not float32.

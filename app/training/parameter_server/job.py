@@ -1,4 +1,4 @@
-"""What is to be trained, and how; the part of it that travels to the actors."""
+"""A run with parameter servers, and the part of it that travels to the actors."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ServerJob:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What servers and workers must agree on.
+    """Terms that servers and workers share.
 
     Attributes:
         bound: see :class:`app.training.parameter_server.clocks.Clocks`.
@@ -70,9 +70,9 @@ class Terms:
         return self.ranges[-1].stop
 
     def learning_rate(self, step: int) -> float:
-        """Of an update made from a gradient of ``step``.
+        """Learning rate of an update that is made from a gradient of ``step``.
 
-        The schedule's rate. Where every worker's gradient is an update of its own, it is divided by the number of
+        It is the schedule's. Where every worker's gradient is an update of its own, it is divided by the number of
         workers: as many updates as there are workers then move about as far as the one that a synchronous step
         makes of their mean.
         """
@@ -83,7 +83,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a worker computes gradients from."""
+    """Recipe and data that a worker computes gradients from."""
 
     recipe: Recipe
     data: Shared

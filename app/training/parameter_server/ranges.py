@@ -1,4 +1,4 @@
-"""Which server holds which part of the flat parameters. Pure."""
+"""Ranges of the flat parameters by server. Pure."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from app.training.worker.protocol import StepReport
 
 @dataclass(frozen=True, slots=True)
 class ServerProgress:
-    """Where a server is.
+    """Progress of one server.
 
     Attributes:
         clocks: steps applied, by rank.
@@ -96,12 +96,12 @@ class Server:
         return os.getpid()
 
     async def clock(self, rank: int) -> int:
-        """How many steps of ``rank`` are applied."""
+        """Number of steps of ``rank`` that are applied."""
         return self._clocks.done[rank]
 
     async def pull(self, rank: int, step: int) -> Any:
-        """The parameters for ``rank`` to compute ``step`` with, as soon as the bound allows. Who has computed all
-        steps waits for nobody.
+        """The parameters for ``rank`` to compute ``step`` with, as soon as the bound allows. A rank that has
+        computed all steps does not wait.
 
         Returns:
             A reference to float32, shape (length,), in the object store: one copy for all who read this version.
@@ -128,7 +128,7 @@ class Server:
         return ServerProgress(self._clocks.done, self._updates, dict(self._staleness), dict(self._lead), reports)
 
     async def close(self) -> None:
-        """From now on nothing that a worker sends changes anything: its calls may arrive after its own end."""
+        """Ignores gradients from now on: a worker's calls may arrive after its own end."""
         async with self._changed:
             self._closed = True
 
@@ -154,7 +154,7 @@ class Server:
         self._lead[handout.lead] += 1
 
     async def _moved(self, before: int) -> None:
-        """After the clocks moved on from a slowest clock of ``before``: tell who waits, and keep what is due."""
+        """Wakes waiting calls after the slowest clock moved on from ``before``; saves a checkpoint that is due."""
         self._changed.notify_all()
         now = self._clocks.slowest
         if now == before:

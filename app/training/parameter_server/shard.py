@@ -60,7 +60,7 @@ class Shard:
         self._optimizer.step()
 
     def state(self) -> dict[str, Any]:
-        """What :meth:`restore` needs: plain values and tensors that share memory with this shard."""
+        """Returns the argument of :meth:`restore`: plain values and tensors that share memory with this shard."""
         return {"parameters": self._parameters.detach(), "optimizer": self._optimizer.state_dict()}
 
     def restore(self, state: Mapping[str, Any]) -> None:

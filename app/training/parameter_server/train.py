@@ -37,7 +37,7 @@ Stop = Callable[[], bool]
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run did.
+    """Figures of a run.
 
     Attributes:
         steps: that every worker has contributed to.
@@ -113,7 +113,7 @@ class _Driver:
         self._progress: list[ServerProgress] = []
 
     def run(self, initial: Any, into: Any) -> bool:
-        """Whether all steps are done; the parameters are then in ``into``."""
+        """Trains; returns True where all steps are done and the parameters are in ``into``."""
         while True:
             resume = self._choose_checkpoint()
             servers = ServerGroup(self._terms, self._node_labels)
@@ -129,7 +129,7 @@ class _Driver:
                 servers.end()
 
     def summary(self) -> Summary:
-        """So far."""
+        """Figures of the run until now."""
         staleness: Counter[int] = Counter()
         lead: Counter[int] = Counter()
         for server in self._progress:

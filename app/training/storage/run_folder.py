@@ -1,4 +1,4 @@
-"""The folder of a run: what it was told, and its checkpoints. A local folder that all nodes reach, or anything that
+"""The folder of a run: its record and its checkpoints. A local folder that all nodes reach, or anything that
 fsspec opens.
 
 ``run.json`` says which run it is; ``checkpoints/<step>/`` holds the shards and, written last, ``complete.json``: a
@@ -23,7 +23,7 @@ CLEARED = "none"
 
 @dataclass(frozen=True, slots=True)
 class CheckpointMetadata:
-    """What is known of a complete checkpoint.
+    """Facts about a complete checkpoint.
 
     Attributes:
         step: the next step to be made, which is also the loader's position.
@@ -38,7 +38,7 @@ class CheckpointMetadata:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """Which run a folder belongs to.
+    """The run that a folder belongs to.
 
     Attributes:
         code: digest of the code that began it.
@@ -94,12 +94,12 @@ class RunFolder:
         return [int(name) for name in cut_off]
 
     def record(self) -> RunRecord | None:
-        """What the folder says of its run; None for a folder of no run."""
+        """Returns the record of the folder's run; None for a folder of no run."""
         fields = self._read(f"{self._root}/{_RUN}")
         return RunRecord(**fields) if fields else None
 
     def write_record(self, record: RunRecord) -> None:
-        """Say which run the folder belongs to."""
+        """Records the run that the folder belongs to."""
         self._fs.makedirs(self._root, exist_ok=True)
         self._write(f"{self._root}/{_RUN}", asdict(record))
 

@@ -1,4 +1,4 @@
-"""What every worker runs: the training loop over a recipe's rows, in any layout."""
+"""The training loop over a recipe's rows, in any layout: the code that every worker runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HEARTBEAT_EVERY_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What every rank of a group works on.
+    """The task of every rank of a group.
 
     Attributes:
         folder: where the run keeps its checkpoints.
@@ -48,7 +48,7 @@ class Task:
 
 
 def train_ranks(task: Task, layout: ParallelDims, device: torch.device) -> None:
-    """As one rank of the default process group: train from the newest checkpoint to the end, or until told to leave.
+    """Trains as one rank of the default process group, from the newest checkpoint to the end or until it is to leave.
 
     Raises:
         CheckpointError: a checkpoint cannot be written or read, or the ranks do not share the folder.

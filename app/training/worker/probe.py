@@ -1,4 +1,4 @@
-"""A few rows and what the trained, spread model makes of them: the test that the consolidated model has to pass."""
+"""The probe: a few rows with the distributed model's outputs, which the consolidated model must reproduce."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ExportError(TidegateError):
 
 
 def save_probe_batch(folder: RunFolder, model: DistributedModel, batch: Mapping[str, Tensor]) -> None:
-    """Write some rows of ``batch`` and the spread model's output for them into the folder. A collective call."""
+    """Writes some rows of ``batch`` with the distributed model's output into the folder. A collective call."""
     found = model.output(batch)
     if found is None:
         return

@@ -22,7 +22,7 @@ from redis.asyncio import Redis
 from app.features import Feature, FeatureStoreError, OnlineRow, OnlineStore, Row, RowStatus, ViewRequest, resolve
 from app.features.feast import FeastStore, FeastView
 from app.features.feast.keys import EntityKeys, hash_fields
-from app.features.online import MISSING
+from app.features.view_rows import MISSING
 from app.routing.route_store import connect
 from app.settings import RedisSettings
 from tests.features.feast.recorded import FEAST_0_67_0

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from app.gateway.inference.call import InferCall
 from app.gateway.inference.request_record import RequestRecord
-from app.gateway.shadow.losses import arm_of, differ, of_pair, of_request, position
+from app.gateway.shadow.losses import arm_of, of_pair, of_request
 from app.gateway.trace_context import Identity
+from app.monitoring.guards import AgreementGuard, DriftGuard
 from app.monitoring.samples import Sample
 from app.routing.release_context import OutputMatch, OutputRange, ReleaseContext
 from app.web.keys import Caller
@@ -20,6 +21,7 @@ CALL = InferCall("m", {}, Caller("c", "c"), Identity("r", "0" * 32, "0" * 16))
 TRIAL = ReleaseContext(
     "r", "1", "2", slow_over_s=0.25, drift=OutputRange("y", 0, 10), agreement=OutputMatch("y", 0.5)
 )
+RANGE = DriftGuard(metric="drift", output="y", low=0, high=10)
 PLAIN = ReleaseContext("r", "1", "2")
 
 
@@ -142,8 +144,8 @@ def objects(*values: Any) -> NDArray[Any]:
     ],
 )
 def test_the_position_of_an_output_in_its_range(array: NDArray[Any], where: float | None) -> None:
-    assert position(OutputRange("y", 0, 10), {"y": array}) == where
-    assert position(OutputRange("z", 0, 10), {"y": array}) is None
+    assert RANGE.position({"y": array}) == where
+    assert DriftGuard(metric="drift", output="z").position({"y": array}) is None
 
 
 @pytest.mark.parametrize(
@@ -163,6 +165,6 @@ def test_the_position_of_an_output_in_its_range(array: NDArray[Any], where: floa
     ],
 )
 def test_whether_two_answers_differ(first: NDArray[Any], second: NDArray[Any], within: float, apart: bool) -> None:
-    assert differ(OutputMatch("y", within), {"y": first}, {"y": second}) is apart
-    assert differ(OutputMatch("y", within), {"y": first}, {}) is True
-    assert differ(OutputMatch("y", within), {}, {"y": second}) is None
+    assert AgreementGuard(metric="agreement", output="y", within=within).differ({"y": first}, {"y": second}) is apart
+    assert AgreementGuard(metric="agreement", output="y", within=within).differ({"y": first}, {}) is True
+    assert AgreementGuard(metric="agreement", output="y", within=within).differ({}, {"y": second}) is None

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 from redis.asyncio import Redis
 
-from app.releases.control.release_store import FencedError, LiveReleaseError, ReleaseStore
+from app.releases.control.release_store import AUDIT, ROOT, FencedError, LiveReleaseError, ReleaseStore
+from app.releases.model.document import encode
 from tests.releases.documents import ordered, release
 from tests.support.valkey import redis, valkey, valkey_stack
 
@@ -105,3 +107,27 @@ async def test_a_document_of_another_time_does_not_hide_the_others(redis: Redis)
     await store.create(release(id="r2", model="other"), token)
     await redis.set("tidegate:{releases}:doc:r1", b"{}")
     assert [found.id for found in await store.live()] == ["r2"]
+
+
+async def test_audit_entries_of_other_versions_are_read(redis: Redis) -> None:
+    newer = {"schema": 2, "at": 2.0, "who": "ci", "model": "flights", "what": "newer", "reason": "x"}
+    for document in (json.dumps(newer), '{"at": 1.0, "who": "ci", "model": "flights"}', "not an entry"):
+        await redis.xadd(AUDIT, {"entry": document})
+    found = await ReleaseStore(redis).audit(10)
+    assert [(entry.what, entry.after) for entry in found] == [("", ""), ("newer", "")]
+
+
+async def test_a_release_of_a_newer_version_keeps_its_fields_in_redis(redis: Redis) -> None:
+    store = ReleaseStore(redis)
+    token = await store.acquire("first", 60, 0.0)
+    assert token is not None
+    await store.create(release(), token)
+    document = json.loads(encode(release())) | {"schema": 2, "budget": 7}
+    await redis.set(f"{ROOT}:doc:r1", json.dumps(document))
+    held = await store.read("r1")
+    assert held is not None
+    await store.save(held, ordered(held, "pause", "key", 1.0), token)
+    written = await redis.get(f"{ROOT}:doc:r1")
+    assert written is not None
+    stored = json.loads(written)
+    assert (stored["paused"], stored["schema"], stored["budget"]) == (True, 2, 7)

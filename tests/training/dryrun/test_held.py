@@ -1,4 +1,4 @@
-"""What a rank would hold is what it does hold, and a pipeline holds as many microbatches as its schedule says."""
+"""The estimated share of a rank is its real one, and a pipeline holds as many microbatches as its schedule says."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def one_process(run: Run) -> Curve:
     ],
     ids=lambda layout: f"{layout} {layout.schedule or ''}".strip(),
 )
-def test_follows_one_process(run: Run, one_process: Curve, layout: ParallelDims) -> None:
+def test_layout_follows_one_process(run: Run, one_process: Curve, layout: ParallelDims) -> None:
     comparison = compare(measure_layout(run, layout), one_process)
     assert comparison.agrees, comparison
 

@@ -44,7 +44,7 @@ def run() -> Run:
 
 
 def loads(run: Run, layout: ParallelDims) -> Loads:
-    """As one rank. Weights and biases stay; a look at the output comes between the steps."""
+    """Loads that one rank counts. Weights and biases stay; a look at the output comes between the steps."""
     assert isinstance(run.recipe, Listening)
     mesh = build_mesh(layout, "cpu")
     model = distribute_model(run.recipe, run.data, layout, mesh, CPU, run.seed)

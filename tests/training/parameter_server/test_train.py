@@ -81,7 +81,7 @@ class Stop:
 
 
 def alone(job: ServerJob, servers: int) -> Tensor:
-    """What synchronous servers compute, in this process and without any of their messages: flat parameters."""
+    """The computation of synchronous servers, in this process and without any of their messages: flat parameters."""
     model = build(job.recipe, job.data, job.plan.seed)
     ranges = cut(model.parameters.numel(), servers)
     shards = [Shard(model.parameters[place.positions].numpy(), ADAMW, OPTIMIZATION.weight_decay) for place in ranges]
@@ -186,7 +186,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 class UnevenRecipe(TinyRecipe):
-    """Whoever comes first is the slow one."""
+    """A recipe whose first process is the slow one."""
 
     def __init__(self, config: TinyConfig, marker: Path) -> None:
         super().__init__(config)
