@@ -17,7 +17,7 @@ ChildState = Literal["running", "waiting", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """The processes that should run. ``children`` counts the requested starts by process; a higher number asks again."""
+    """Processes that should run. ``children`` counts the requested starts by process; a higher number asks again."""
 
     stack_id: str
     ports: Ports
