@@ -1,4 +1,4 @@
-"""Everything that commands print: tables, JSON, lines and progress, and how an error ends a command.
+"""The output of all commands: tables, JSON, lines, progress, and the sentence of an error.
 
 A person at a terminal gets colour and a line of progress that is written over; a job's log gets plain lines that fit
 ``LOG_COLUMNS``.
@@ -168,7 +168,7 @@ FAILURES = {
 
 
 class Failure(NamedTuple):
-    """How a command ends by an error that is no defect."""
+    """The end of a command by an error that is no defect."""
 
     sentence: str
     exit_code: int

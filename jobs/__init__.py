@@ -1,4 +1,4 @@
-"""Everything that a person or Ray's job submission runs.
+"""Commands that a person or Ray's job submission runs.
 
 ``cli`` is the command ``tidegate``; ``python -m jobs.NAME`` is the same command for ``ray job submit``. One folder
 for each job: ``train``, ``deliver``, ``release``, ``versions``, ``materialize``; ``run`` is the demo on real data,

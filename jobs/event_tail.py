@@ -36,7 +36,7 @@ class PositionError(InvalidArgumentError):
 
 
 class TailOptions(NamedTuple):
-    """Which records are printed, and how.
+    """The records to print, and the form of a line.
 
     Attributes:
         start: ``now``, ``start``, or the position behind which to begin; None: now, or the start without ``follow``.

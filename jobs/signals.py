@@ -1,4 +1,4 @@
-"""How a job hears that it is to stop."""
+"""The signals by which a job is asked to stop."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def stopped_by_signals() -> Iterator[threading.Event]:
     """An event that SIGTERM and Ctrl-C set; a second Ctrl-C ends the job at once."""
     stop = threading.Event()
 
-    def ask(number: int, _: FrameType | None) -> None:
+    def request_stop(number: int, _: FrameType | None) -> None:
         if number == signal.SIGINT and stop.is_set():
             raise KeyboardInterrupt
         stop.set()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, request_stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield stop
     finally:

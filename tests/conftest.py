@@ -10,6 +10,7 @@ import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import hypothesis
 import pytest
@@ -35,10 +36,12 @@ FIRST = (
     "tests/training/layouts/test_layouts.py",
     "tests/training/worker/test_checkpoint.py",
     "clusters",
+    "training",
     "tests/jobs/test_dry_run.py",
 )
 """What no worker should begin when the others have ended, the longest first. The files with clusters of their own
 come when the stack has had its turn to start."""
+TRAINING = "tests/training/"
 
 
 hypothesis.settings.register_profile(
@@ -56,17 +59,17 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs the stack, and share the tests out to workers: those with the stack to one, those with clusters
-    of their own to one, the other files as workers come free."""
+    of their own and those that train on a stack to another, the other files as workers come free."""
     groups = {}
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         group = item.nodeid.partition("::")[0]
         if "stack" in fixtures:
             item.add_marker("stack")
-            group = "stack"
+            group = "training" if group.startswith(TRAINING) else "stack"
         elif "cluster_turn" in fixtures:
             group = "clusters"
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group("clusters" if group == "training" else group))
         groups[item] = group
     items.sort(key=lambda item: FIRST.index(groups[item]) if groups[item] in FIRST else len(FIRST))
 
@@ -84,6 +87,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     state = tmp_path_factory.mktemp("stack") / "state"
     os.environ["RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S"] = "2"
     config = LocalConfig(state_dir=state, nodes=1).with_ports(offset=PORT_OFFSET, replicas=REPLICA_PORTS)
+    if "PYTEST_XDIST_WORKER" in os.environ and os.environ["PYTEST_CURRENT_TEST"].startswith(TRAINING):
+        config = replace(config, parts=frozenset({"ray", "mlflow"}))  # this worker has no other tests with a stack
     with turn():
         stack = up(config, attached=True)
     yield stack

@@ -64,7 +64,7 @@ def test_node_labels_are_pairs(state: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("value", ["role", "role=", "=serving", "role=in(a,b)", "ro le=x"])
-def test_node_labels_that_are_none(state: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_invalid_node_labels_are_refused(state: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("TIDEGATE_SERVING_NODE_LABELS", value)
     with pytest.raises(SettingsError, match="TIDEGATE_SERVING_NODE_LABELS"):
         Settings.load()
@@ -152,7 +152,7 @@ def test_the_command_prints_sources_and_masks_secrets(state: Path) -> None:
     assert found["TIDEGATE_REDIS_TIMEOUT_S"] == {"value": 7.0, "source": "environment"}
 
 
-def test_the_command_reports_what_is_wrong(state: Path) -> None:
+def test_command_reports_refused_values(state: Path) -> None:
     shown = run(TIDEGATE_ROUTING_DEADLINE_S="soon", TIDEGATE_GATEWAY_MIN_REPLICS="2")
     assert shown.returncode == 2
     assert "TIDEGATE_ROUTING_DEADLINE_S='soon'" in shown.stderr

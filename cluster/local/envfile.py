@@ -24,7 +24,7 @@ ANONYMOUS = {"TIDEGATE_GATEWAY_ANONYMOUS": "predict"}
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Made at the first start and kept."""
+    """Secrets that are made at the first start and kept."""
 
     redis_password: str | None
     admin_key: str
@@ -42,7 +42,7 @@ class Secrets:
 
 
 def load_secrets(state: State, desired: Desired, environ: Mapping[str, str]) -> Secrets:
-    """The stack's secrets, made where missing and saved.
+    """Returns the stack's secrets, made where missing and saved.
 
     An admin key in ``environ`` wins, because it wins in ``app.settings`` too. The password of an adopted Redis is
     already in the file (``save_redis_password``).
@@ -87,7 +87,7 @@ def addresses(state: State, desired: Desired) -> dict[str, str]:
 
 
 def ray_client(desired: Desired) -> dict[str, str]:
-    """Returns the variables by which Ray's own commands and a driver on this machine reach the cluster."""
+    """Returns the variables by which Ray's commands and a driver on this machine reach the cluster."""
     if "ray" not in desired.parts:
         return {}
     return {
@@ -115,7 +115,7 @@ def withdraw(state: State, *, own_redis: bool) -> None:
 
 
 def read(state: State) -> dict[str, str]:
-    """The file's variables; empty where there is none."""
+    """Returns the file's variables; empty without a file."""
     if not state.env_file.is_file():
         return {}
     return {name: value for name, value in dotenv_values(state.env_file, interpolate=False).items() if value}

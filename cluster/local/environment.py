@@ -15,7 +15,7 @@ from cluster.local.records import Desired
 from cluster.local.state import State
 
 MESSAGE_ROOM = 64 * 1024
-"""What a gRPC message may have beside tensors of the largest accepted body, bytes: names, shapes, parameters."""
+"""Room of a gRPC message beside the tensors of the largest accepted body, bytes: names, shapes, parameters."""
 
 
 def child_environment(

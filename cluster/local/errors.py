@@ -1,4 +1,4 @@
-"""Errors of a local stack, each a sentence for the person at the keyboard."""
+"""Errors of a local stack; each is a sentence for the user."""
 
 from __future__ import annotations
 

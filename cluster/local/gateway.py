@@ -27,7 +27,7 @@ def declare(dashboard: Dashboard, desired: Desired) -> bool:
     """
     running = dashboard.serve()["applications"]
     declared = applications(desired)
-    if all(_as_declared(running.get(each["name"]), each) for each in declared):
+    if all(_is_as_declared(running.get(each["name"]), each) for each in declared):
         return False
     names = {each["name"] for each in declared}
     others = [
@@ -53,7 +53,7 @@ def declare(dashboard: Dashboard, desired: Desired) -> bool:
 
 
 def applications(desired: Desired) -> list[dict[str, Any]]:
-    """Our part of the declaration."""
+    """Returns our part of the declaration."""
     return [
         _application(get_settings().gateway.app_name, "/", desired.gateway_import_path),
         _application(APP, PREFIX, desired.releases_import_path),
@@ -70,7 +70,7 @@ def _application(name: str, route_prefix: str, import_path: str) -> dict[str, An
     }
 
 
-def _as_declared(found: dict[str, Any] | None, declared: dict[str, Any]) -> bool:
+def _is_as_declared(found: dict[str, Any] | None, declared: dict[str, Any]) -> bool:
     if found is None or found["status"] in ("DEPLOY_FAILED", "UNHEALTHY", "DELETING"):
         return False
     deployed = found.get("deployed_app_config") or {}
@@ -78,7 +78,7 @@ def _as_declared(found: dict[str, Any] | None, declared: dict[str, Any]) -> bool
 
 
 def source_digest(import_path: str) -> str:
-    """SHA-256 over names and contents of the top-level package that ``import_path`` lies in, first 16 hex digits.
+    """Returns the SHA-256 over names and contents of the top-level package of ``import_path``, 16 hex digits.
 
     Raises:
         StackError: Python does not find it.

@@ -1,4 +1,4 @@
-"""Processes that listen on a port."""
+"""The process that listens on a port."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def listener(port: int) -> Listener | None:
 
 
 def require_free(ports: Mapping[str, int], stack_id: str | None = None) -> None:
-    """Refuse to start on a port that is taken by another than the stack ``stack_id``.
+    """Refuse to start on a port that is taken by anyone but the stack ``stack_id``.
 
     ``ports`` is keyed by the option that changes each.
 

@@ -22,7 +22,7 @@ NODE_OBJECT_STORE = 512 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """The command of one process, with the ways in which it is kept and ended."""
+    """The start, the upkeep and the end of one process."""
 
     name: str
     argv: tuple[str, ...]
@@ -33,12 +33,12 @@ class Program:
 
 
 def node_name(index: int) -> str:
-    """Process name of the extra Ray node ``index`` (from 0)."""
+    """Returns the process name of the extra Ray node ``index`` (from 0)."""
     return f"ray-node-{index + 1}"
 
 
 def program(name: str, state: State, desired: Desired, secret: Secrets) -> Program:
-    """The program called ``name``: ``redis``, ``mlflow``, ``ray-head`` or ``ray-node-N``."""
+    """Returns the program called ``name``: ``redis``, ``mlflow``, ``ray-head`` or ``ray-node-N``."""
     if name == "redis":
         return _redis(state, desired, secret)
     if name == "mlflow":

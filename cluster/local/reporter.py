@@ -1,4 +1,4 @@
-"""Events of ``up`` and ``down`` for their caller while they work."""
+"""The listener to which ``up`` and ``down`` report while they work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Start of a stack's parts in the order of their needs, each awaited until it is healthy."""
+"""The parts of a stack in the order of their needs, each waited for until it is healthy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ POLL_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """The start of one part. ``process`` is the supervisor's name of the process that must not die meanwhile."""
+    """The start of one part. ``process`` is the supervisor's name for what must not die meanwhile, if it has one."""
 
     part: str
     address: str
@@ -36,7 +36,7 @@ class Task:
     """Called until it is healthy, before the first ``check``."""
 
 
-class DesiredState:
+class DesiredFile:
     """``stack.json`` in memory, for the one process that may write it."""
 
     def __init__(self, state: State, desired: Desired) -> None:
@@ -44,7 +44,7 @@ class DesiredState:
         self.desired = desired
 
     def request_start(self, process: str) -> None:
-        """Has the supervisor run ``process``, again if it has given up on it."""
+        """Have the supervisor run ``process``, again if it has given up on it."""
         observed = Observed.read(self._state.observed_file)
         known = observed.children.get(process) if observed and observed.stack_id == self.desired.stack_id else None
         attempt = self.desired.children.get(process, 0)
@@ -54,7 +54,7 @@ class DesiredState:
             self.desired.write(self._state.desired_file)
 
     def failure(self, process: str) -> str | None:
-        """Returns the reason for which the supervisor has given up on ``process``, or ``None``."""
+        """Returns the reason why the supervisor has given up on ``process``, or ``None``."""
         observed = Observed.read(self._state.observed_file)
         if observed is None or observed.stack_id != self.desired.stack_id:
             return None
@@ -64,9 +64,9 @@ class DesiredState:
         return f"{process} {known.reason}\n{self._state.log_tail(process)}"
 
 
-def tasks(desired_state: DesiredState, secret: Secrets) -> list[Task]:
-    """Returns the starts that ``desired_state`` needs."""
-    desired = desired_state.desired
+def tasks(desired_file: DesiredFile, secret: Secrets) -> list[Task]:
+    """Returns the tasks that bring the desired processes up."""
+    desired = desired_file.desired
     found = []
     if "redis" in desired.parts:
         own = None if desired.redis_url else "redis"
@@ -93,14 +93,14 @@ def tasks(desired_state: DesiredState, secret: Secrets) -> list[Task]:
 
 def bring_up(
     todo: Sequence[Task],
-    desired_state: DesiredState,
+    desired_file: DesiredFile,
     timeout_s: float,
     reporter: Reporter,
     stop_reason: Callable[[], str | None],
 ) -> None:
-    """Begins each task as soon as its needs are met and waits until all are healthy.
+    """Begin each task as soon as its needs are met and wait until all are healthy.
 
-    ``stop_reason`` returns the reason for which waiting has become pointless, or ``None``.
+    ``stop_reason`` returns why waiting has become pointless, or ``None``.
 
     Raises:
         StackError: a part failed, or was not healthy ``timeout_s`` after its own start.
@@ -116,7 +116,7 @@ def bring_up(
             if task.part not in since:
                 since[task.part] = time.monotonic()
                 if task.process:
-                    desired_state.request_start(task.process)
+                    desired_file.request_start(task.process)
             if task.begin is None or task.part in begun:
                 found = task.check()
             elif (found := task.begin()).healthy:
@@ -127,7 +127,7 @@ def bring_up(
                 done.add(task.part)
                 reporter.ready(task.part, task.address, elapsed, found.version)
                 continue
-            failed = stop_reason() or (task.process and desired_state.failure(task.process))
+            failed = stop_reason() or (task.process and desired_file.failure(task.process))
             if failed:
                 raise StackError(failed)
             if elapsed > timeout_s:
@@ -140,7 +140,7 @@ def bring_up(
 
 
 def _declare(desired: Desired) -> Health:
-    """Declares gateway and releases; Serve's side of the dashboard may still be starting.
+    """Declare gateway and releases; Serve's side of the dashboard may still be starting.
 
     Raises:
         StackError: Serve refuses the declaration.
@@ -149,10 +149,10 @@ def _declare(desired: Desired) -> Health:
         with Dashboard(health.dashboard_url(desired)) as dashboard:
             gateway.declare(dashboard, desired)
     except httpx.HTTPStatusError as error:
-        words = error.response.text.strip()[-500:]
+        said = error.response.text.strip()[-500:]
         if error.request.method == "PUT" and error.response.is_client_error:
-            raise StackError(f"Serve refuses gateway and releases: {words}") from None
-        return Health(False, detail=words)
+            raise StackError(f"Serve refuses gateway and releases: {said}") from None
+        return Health(False, detail=said)
     except httpx.HTTPError as error:
         return Health(False, detail=str(error) or type(error).__name__)
     return Health(True)

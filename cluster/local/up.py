@@ -17,7 +17,7 @@ from cluster.local.listeners import require_free
 from cluster.local.records import Desired, Observed
 from cluster.local.reporter import Reporter
 from cluster.local.stack import END_WAIT_S, Stack, await_end
-from cluster.local.startup import DesiredState, bring_up, tasks
+from cluster.local.startup import DesiredFile, bring_up, tasks
 from cluster.local.state import State
 from cluster.local.teardown import finish
 from cluster.local.token import ensure_token
@@ -71,7 +71,7 @@ def _start(state: State, config: LocalConfig, attached: bool, reporter: Reporter
     )
     _settle_redis(state, desired, external)
     secret = envfile.load_secrets(state, desired, os.environ)
-    desired_state = DesiredState(state, desired)
+    desired_file = DesiredFile(state, desired)
     desired.write(state.desired_file)
     popen, hold = launch.spawn(state, desired)
     process = psutil.Process(popen.pid)
@@ -81,8 +81,8 @@ def _start(state: State, config: LocalConfig, attached: bool, reporter: Reporter
         return f"the supervisor has ended\n{state.log_tail('supervisor')}" if popen.poll() is not None else None
 
     try:
-        bring_up(tasks(desired_state, secret), desired_state, config.timeout_s, reporter, stop_reason)
-        envfile.publish(state, desired_state.desired, secret)
+        bring_up(tasks(desired_file, secret), desired_file, config.timeout_s, reporter, stop_reason)
+        envfile.publish(state, desired_file.desired, secret)
         interrupts.check()
         os.write(hold, launch.HEALTHY if attached else launch.RELEASE)
     except BrokenPipeError:
@@ -96,7 +96,7 @@ def _start(state: State, config: LocalConfig, attached: bool, reporter: Reporter
     if not attached:
         os.close(hold)
     _await_phase(state, process)
-    return _stack(state, desired_state.desired, process, hold if attached else None, adopted=False)
+    return _stack(state, desired_file.desired, process, hold if attached else None, adopted=False)
 
 
 def _adopt(
@@ -126,7 +126,7 @@ def _adopt(
     if "ray" in added:
         ensure_token()
     missing = max((config.nodes or 0) - len(desired.node_cpus), 0)
-    desired_state = DesiredState(
+    desired_file = DesiredFile(
         state,
         replace(
             desired,
@@ -136,21 +136,21 @@ def _adopt(
             node_cpus=desired.node_cpus + (config.cpus_per_node,) * missing,
         ),
     )
-    desired_state.desired.write(state.desired_file)
-    secret = envfile.load_secrets(state, desired_state.desired, {})
+    desired_file.desired.write(state.desired_file)
+    secret = envfile.load_secrets(state, desired_file.desired, {})
 
     def stop_reason() -> str | None:
         interrupts.check()
         return None if processes.alive(running) else f"the supervisor has ended\n{state.log_tail('supervisor')}"
 
-    bring_up(tasks(desired_state, secret), desired_state, config.timeout_s, reporter, stop_reason)
-    envfile.publish(state, desired_state.desired, secret)
-    return _stack(state, desired_state.desired, running, None, adopted=True)
+    bring_up(tasks(desired_file, secret), desired_file, config.timeout_s, reporter, stop_reason)
+    envfile.publish(state, desired_file.desired, secret)
+    return _stack(state, desired_file.desired, running, None, adopted=True)
 
 
 def _running(state: State, reporter: Reporter) -> psutil.Process | None:
-    """The live supervisor of this folder. One that is ending is waited for; what a dead one left is ended."""
-    deadline, noted = time.monotonic() + END_WAIT_S, False
+    """Returns the live supervisor of this folder. One that is ending is waited for; what a dead one left is ended."""
+    deadline, told = time.monotonic() + END_WAIT_S, False
     while time.monotonic() < deadline:
         observed = Observed.read(state.observed_file)
         process = processes.supervisor(observed.pid, observed.stack_id) if observed else None
@@ -161,9 +161,9 @@ def _running(state: State, reporter: Reporter) -> psutil.Process | None:
             return None
         if observed.phase == "running":
             return process
-        if not noted:
+        if not told:
             reporter.note(f"waiting for the end of the earlier stack (pid {process.pid})")
-            noted = True
+            told = True
         time.sleep(0.1)
     raise StackError(f"The earlier stack in {state.root} does not end; try `down`.")
 

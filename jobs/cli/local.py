@@ -70,7 +70,7 @@ def with_ports(command: Callable[..., int]) -> Callable[..., int]:
     return command
 
 
-Parts = Annotated[str, typer.Option(help="Comma-separated.")]
+PartsOption = Annotated[str, typer.Option(help="Comma-separated.")]
 Nodes = Annotated[int | None, typer.Option(metavar="N", help="Ray nodes beside the head, at least (default: 0).")]
 NodeCpus = Annotated[int, typer.Option(metavar="N", help="Logical CPUs of each added node.")]
 HeadCpus = Annotated[
@@ -90,7 +90,7 @@ ALL = ",".join(sorted(ALL_PARTS))
 @with_ports
 def up(
     state_dir: StateDir = None,
-    parts: Parts = ALL,
+    parts: PartsOption = ALL,
     nodes: Nodes = None,
     node_cpus: NodeCpus = 2,
     head_cpus: HeadCpus = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from jobs.cli.local import ALL, HeadCpus, NodeCpus, Nodes, Parts, PortOffset, StateDir, Timeout, up, with_ports
+from jobs.cli.local import ALL, HeadCpus, NodeCpus, Nodes, PartsOption, PortOffset, StateDir, Timeout, up, with_ports
 
 app = typer.Typer(add_completion=False)
 
@@ -13,7 +13,7 @@ app = typer.Typer(add_completion=False)
 @with_ports
 def serve(
     state_dir: StateDir = None,
-    parts: Parts = ALL,
+    parts: PartsOption = ALL,
     nodes: Nodes = None,
     node_cpus: NodeCpus = 2,
     head_cpus: HeadCpus = None,

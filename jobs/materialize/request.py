@@ -1,4 +1,4 @@
-"""What a materialization is asked to do, checked before anything is connected."""
+"""The request to fill the feature store, checked before anything is connected."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ async def test_a_repeat_changes_nothing_and_one_that_follows_is_quick(
     assert await held(store) == before
 
 
-async def test_what_was_cut_off_goes_on_with_the_parts_that_are_left(
+async def test_interrupted_run_continues_with_the_parts_that_are_left(
     offline: EventStore, store: OnlineStore, checkpoint: FeatureCheckpoint
 ) -> None:
     def cut(progress: MaterializationProgress) -> None:
@@ -168,7 +168,7 @@ async def test_a_replay_ends_at_the_rows_of_its_instant(
         await replayer.advance(T0 + 400)
 
 
-async def test_a_step_that_failed_is_made_by_the_next(
+async def test_failed_replay_step_is_written_by_the_next(
     offline: EventStore, store: OnlineStore, checkpoint: FeatureCheckpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await run(offline, T0 + 400, store, checkpoint)

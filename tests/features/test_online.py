@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
+from app.clock import now_us
 from app.features import (
     REJECT,
     Entity,
@@ -31,7 +32,7 @@ from app.features import (
 )
 from app.features.entity import key_of
 from app.features.feature_row import RowCodec
-from app.features.online import AHEAD_S, BATCH, now_us
+from app.features.online import AHEAD_S, BATCH
 from app.features.view_rows import MISSING
 from app.routing.route_store import connect
 from app.settings import RedisSettings
@@ -84,13 +85,13 @@ async def test_reads_what_was_written_of_several_views(store: OnlineStore, redis
     assert after.get("cmdstat_get") == before.get("cmdstat_get")
 
 
-async def test_a_read_that_names_nobody_asks_nobody(store: OnlineStore) -> None:
+async def test_read_without_entities_sends_nothing(store: OnlineStore) -> None:
     assert await store.read([]) == ()
     (answer,) = await store.read([ViewRequest(TAIL, [None])])
     assert answer.rows == (MISSING,)
 
 
-async def test_an_entity_that_cannot_be_is_refused(store: OnlineStore) -> None:
+async def test_entity_without_a_valid_key_is_refused(store: OnlineStore) -> None:
     with pytest.raises(EntityError, match="feature view tail"):
         await store.read([ViewRequest(TAIL, [("N1", "N2")])])
     with pytest.raises(EntityError, match="feature view tail"):
@@ -232,7 +233,7 @@ async def test_a_server_that_forgot_the_script_gets_it_again(store: OnlineStore,
     assert await store.write(TAIL, [(("N1",), tail(2))]) == Written(1, 0, 0)
 
 
-async def test_nobody_listens() -> None:
+async def test_unreachable_server_is_an_error_within_the_deadline() -> None:
     client = connect(RedisSettings(url="redis://127.0.0.1:1/0", password=SecretStr("x"), timeout_s=0.2))
     store = OnlineStore(client, timeout_s=1, clock=lambda: NOW)
     with pytest.raises(FeatureStoreError, match="the feature store in Redis gave no answer"):

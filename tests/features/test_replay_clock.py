@@ -30,7 +30,7 @@ def test_time_passes_by_the_speed(speed: float, waited: int, passed: float) -> N
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b'{"event":-1,"wall":0,"speed":1}', b'{"event":1,"wall":0,"speed":-1}'])
-def test_what_is_no_clock_is_refused(data: bytes) -> None:
+def test_bytes_that_are_no_clock_are_refused(data: bytes) -> None:
     with pytest.raises(ClockError, match="holds no clock"):
         ReplayClock.unpack(data)
 
@@ -69,7 +69,7 @@ async def test_the_clock_ends_with_its_lease_and_the_position_stays(redis: Redis
     assert await checkpoint.position("replay") is None
 
 
-async def test_a_clock_that_cannot_be_read_tells_nothing(redis: Redis) -> None:
+async def test_unreadable_clock_is_an_error_and_no_time(redis: Redis) -> None:
     store = OnlineStore(redis, timeout_s=5)
     await redis.set(CLOCK_KEY, b"noon")
     with pytest.raises(FeatureStoreError, match="holds no clock"):

@@ -63,7 +63,7 @@ def test_a_feature_without_default_is_refused(row: OnlineRow, reason: str) -> No
         resolve([base(FRESH_BASE, row)], ["base_mean"])
 
 
-def test_a_feature_that_nobody_wants_refuses_nothing() -> None:
+def test_unused_feature_without_default_refuses_no_request() -> None:
     found = resolve([base(STALE_BASE)], ["base_note"])
     assert found.columns["base_note"].tolist() == ["none"]
     assert found.views["base"] == ViewReport(fresh=0, stale=1, missing=0, defaulted=("base_note",))
@@ -82,7 +82,7 @@ def test_a_row_slightly_ahead_of_our_clock_has_age_zero() -> None:
     assert resolve([tail(ahead)], ["tail_age"]).columns["tail_age"].tolist() == [0.0]
 
 
-def test_no_rows() -> None:
+def test_request_without_rows_resolves_to_empty_columns() -> None:
     found = resolve([base()], ["base_mean", "base_note", "base_age"])
     assert [(column.shape, column.dtype.name) for column in found.columns.values()] == [
         ((0,), "float32"),

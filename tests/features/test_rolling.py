@@ -96,7 +96,7 @@ def test_a_row_depends_on_nothing_later_and_on_no_other_entity(events: list[Even
         np.testing.assert_array_equal(part.values[name], same)
 
 
-def test_values_by_hand() -> None:
+def test_values_equal_those_worked_out_by_hand() -> None:
     log = as_log([("a", 0, 10.0, 0.0), ("b", 60, 99.0, 0.0), ("a", 600, 40.0, 0.0), ("a", 1200, -8.0, 0.0)])
     rows = batch_rows(VIEW, log)
     assert rows.entity.tolist() == ["a", "a", "a", "b"]

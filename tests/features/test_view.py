@@ -57,7 +57,7 @@ def test_a_view_is_refused_by_field_and_value(change: dict[str, Any], message: s
         replace(TAIL, **change)
 
 
-def test_a_view_does_not_change() -> None:
+def test_view_is_immutable() -> None:
     with pytest.raises(FrozenInstanceError):
         TAIL.ttl = 5  # type: ignore[misc]
 
@@ -83,7 +83,7 @@ def test_the_schema_is_the_same_in_every_process() -> None:
 
 
 @pytest.mark.parametrize(("age", "fresh"), [(-1, True), (0, True), (60 * SECOND, True), (60 * SECOND + 1, False)])
-def test_fresh_up_to_the_ttl(age: int, fresh: bool) -> None:
+def test_row_is_fresh_up_to_and_with_the_ttl(age: int, fresh: bool) -> None:
     assert BASE.is_fresh(1000, 1000 + age) is fresh
 
 

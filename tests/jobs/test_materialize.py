@@ -57,7 +57,7 @@ TINY = f"{__name__}:TinyRecipe"
     ("arguments", "message"),
     [
         (["--recipe", "bytelm"], "--recipe bytelm: this recipe has no feature views"),
-        (["--recipe", "nobody"], "recipe = 'nobody': accepted are"),
+        (["--recipe", "absent"], "recipe = 'absent': accepted are"),
         (["--recipe", TINY, "--view", "two"], "--view two: accepted are one"),
         (["--recipe", TINY, "--serve"], "--serve replays from an instant: give it by --until"),
         (["--recipe", TINY, "--speed", "3"], "--to and --speed are of a replay: give --serve"),

@@ -110,7 +110,7 @@ class Log:
             time.sleep(0.2)
 
 
-def test_a_run_outlives_its_nodes_and_its_job(
+def test_run_goes_on_after_lost_nodes_and_a_stopped_job(
     changing: Changing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "survivor.yaml"

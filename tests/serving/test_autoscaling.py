@@ -33,7 +33,7 @@ ENTRY = {
 }
 
 
-def test_demand_is_what_each_gateway_replica_said_last_and_lately() -> None:
+def test_demand_sums_the_newest_report_of_each_gateway_replica() -> None:
     demand = Demand()
     assert demand.ongoing(0.0) == 0
     demand.begins("g1", 10)
@@ -89,7 +89,7 @@ def test_scales_out_under_load_and_in_again(driver: Settings, app: str) -> None:
     await_replicas(app, 1, timeout_s=180)
 
 
-def test_a_version_that_cannot_keep_up_refuses_what_it_cannot_take(driver: Settings, app: str) -> None:
+def test_overloaded_version_refuses_requests_beyond_its_queue(driver: Settings, app: str) -> None:
     def post(client: httpx.Client) -> httpx.Response:
         return client.post(f"{driver.gateway.url}/v2/models/{MODEL}/infer", json=infer_body(600))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from typing import Any, NoReturn, TypeVar
 
 import ray
@@ -92,8 +93,7 @@ class ServerGroup:
 
     def end(self) -> None:
         """End the processes."""
-        for handle in self.handles:
-            ray.kill(handle)
+        end_processes(self.handles)
 
 
 class WorkerGroup:
@@ -165,11 +165,17 @@ class WorkerGroup:
 
     def end(self) -> None:
         """End the processes."""
-        for handle in self._handles.values():
-            ray.kill(handle)
+        end_processes(self._handles.values())
 
     def _new(self, rank: int) -> Any:
         return self._actor.remote(rank, self._terms, self._work)
+
+
+def end_processes(handles: Iterable[Any]) -> None:
+    """Kills actors; one that cannot be killed keeps none of the others alive."""
+    with ExitStack() as ending:
+        for handle in handles:
+            ending.callback(ray.kill, handle)
 
 
 def _answered(call: Callable[[], T]) -> T:

@@ -25,7 +25,7 @@ Rule = Callable[[Object, Related], Readiness]
 
 MANAGER = "the controller manager"
 GATEWAY_CONTROLLER = "a controller of its class"
-_ON_ITS_WAY = ("", "Pending", "AddressNotAssigned")
+_ON_ITS_WAY = ("", "Pending", "AddressNotAssigned", "Evicted")
 """Reasons of a condition that is not true yet; any other one is an error."""
 
 
@@ -111,41 +111,21 @@ def _disruption_budget(obj: Object, related: Related) -> Readiness:
     return ready(f"{allowed} may go" if allowed else "none may go; a node that holds one cannot be drained")
 
 
-def _job(obj: Object, related: Related) -> Readiness:
-    found = conditions(obj.get("status"))
-    if is_true(found.get("Failed")):
-        return failed(condition_message(found["Failed"]), final=True)
-    if is_true(found.get("Complete")):
-        return ready("complete")
-    return progressing(pods.reasons(related.pods, related) or "not complete")
+def _by_conditions(controller: str, *types: str) -> Rule:
+    """A rule: ready when these conditions are true; an address, or the last one's message, is the reason."""
 
+    def rule(obj: Object, related: Related) -> Readiness:
+        status, found = obj.get("status") or {}, conditions(obj.get("status"))
+        if all(each.get("status") == "Unknown" for each in found.values()) and not status.keys() - {"conditions"}:
+            return without_status({**obj, "status": {}}, related, controller)
+        for name in ("Finished", "Failed"):
+            if is_true(found.get(name)):
+                text = condition_message(found[name])
+                return ready(text) if name == "Finished" else failed(text, final=True)
+        addresses = ", ".join(each.get("value", "") for each in status.get("addresses") or [])
+        return _unmet(status, *types) or ready(addresses or condition_message(found[types[-1]]))
 
-def _queue(obj: Object, related: Related) -> Readiness:
-    status = obj.get("status") or {}
-    if bad := _unmet(status, "Active"):
-        return bad if conditions(status) else without_status(obj, related, "Kueue")
-    return ready(f"{status.get('admittedWorkloads') or 0} admitted, {status.get('pendingWorkloads') or 0} waiting")
-
-
-def _workload(obj: Object, related: Related) -> Readiness:
-    found = conditions(obj.get("status"))
-    if not found:
-        return without_status(obj, related, "Kueue")
-    for name in ("Finished", "Admitted"):
-        if is_true(found.get(name)):
-            return ready(condition_message(found[name]))
-    if is_true(found.get("DeactivationTarget")):
-        return failed(f"deactivated: {condition_message(found['DeactivationTarget'])}")
-    waits = next((found[name] for name in ("Evicted", "QuotaReserved") if name in found), None)
-    return progressing(f"waits: {condition_message(waits, 'for quota')}")
-
-
-def _gateway(obj: Object, related: Related) -> Readiness:
-    status = obj.get("status") or {}
-    if all(each.get("status") == "Unknown" for each in conditions(status).values()):
-        return without_status({**obj, "status": {}}, related, GATEWAY_CONTROLLER)
-    addresses = ", ".join(each.get("value", "") for each in status.get("addresses") or [])
-    return _unmet(status, "Accepted", "Programmed") or ready(addresses)
+    return rule
 
 
 def _route(obj: Object, related: Related) -> Readiness:
@@ -175,7 +155,7 @@ def _unmet(status: dict[str, Any], *types: str) -> Readiness | None:
     for name in types:
         if not is_true(condition := found.get(name)):
             reason = (condition or {}).get("reason") or ""
-            why = f"{name} is not true" + (f": {reason}: {condition_message(condition)}" if condition else "")
+            why = f"{name} is not true" + (f": {reason}: {condition_message(condition)}" if condition else " yet")
             return progressing(why) if reason in _ON_ITS_WAY else failed(why)
     return None
 
@@ -189,13 +169,13 @@ _RULES: dict[tuple[str, str], Rule] = {
     ("", "Service"): _service,
     ("apps", "Deployment"): _replicated,
     ("apps", "StatefulSet"): _replicated,
-    ("batch", "Job"): _job,
+    ("batch", "Job"): _by_conditions(MANAGER, "Complete"),
     ("autoscaling", "HorizontalPodAutoscaler"): _autoscaler,
     ("policy", "PodDisruptionBudget"): _disruption_budget,
-    ("kueue.x-k8s.io", "LocalQueue"): _queue,
-    ("kueue.x-k8s.io", "ClusterQueue"): _queue,
-    ("kueue.x-k8s.io", "Workload"): _workload,
-    ("gateway.networking.k8s.io", "Gateway"): _gateway,
+    ("kueue.x-k8s.io", "LocalQueue"): _by_conditions("Kueue", "Active"),
+    ("kueue.x-k8s.io", "ClusterQueue"): _by_conditions("Kueue", "Active"),
+    ("kueue.x-k8s.io", "Workload"): _by_conditions("Kueue", "QuotaReserved", "Admitted"),
+    ("gateway.networking.k8s.io", "Gateway"): _by_conditions(GATEWAY_CONTROLLER, "Accepted", "Programmed"),
     ("gateway.networking.k8s.io", "HTTPRoute"): _route,
     ("gateway.networking.k8s.io", "GRPCRoute"): _route,
 }

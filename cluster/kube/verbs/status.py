@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, TextIO
@@ -16,7 +17,7 @@ from rich.console import Console
 from cluster.kube.connection import connect, namespace_of, platform_namespace
 from cluster.kube.errors import ApiError, KubeError, MissingKindError, PermissionDeniedError
 from cluster.kube.manifest import Key, Object, key_of
-from cluster.kube.observer import Kind, Observer
+from cluster.kube.observer import Kind
 from cluster.kube.options import Access, Context, Kubeconfig, Namespace, Sets, errors_as_json
 from cluster.kube.reader import Reader
 from cluster.kube.render import render
@@ -48,8 +49,8 @@ WHERE_THERE = (
 )
 """Kinds that are left out where the server lacks them; where the account may not see them, the report says so."""
 
-TICK_S = 30.0
-WATCH_S = 30 * 86_400.0
+EVERY_S = 5.0
+"""Seconds between two reports of --watch."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
@@ -57,7 +58,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 @app.command()
 def status(
     overlay: Annotated[str | None, typer.Argument(help="Only what these manifests hold.", show_default=False)] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Repeat it at each change until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat it until Ctrl-C.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object; with --watch one a line for each change.")
     ] = False,
@@ -76,7 +77,7 @@ def status(
     made of them; with OVERLAY the objects of these manifests, also those that are missing. The exit code is 0 only if
     all are ready; jobs (RayJob, Workload) are shown and not counted. An optional kind that the account may not see,
     such as Gateway or Event, is named and not counted, but an object of OVERLAY that cannot be seen is. --watch shows
-    the table after each change on a terminal, and elsewhere the lines that have changed.
+    the table again on a terminal, and elsewhere the lines that have changed.
     """
     access = Access(kubeconfig, context, namespace)
     with errors_as_json(as_json):
@@ -136,53 +137,34 @@ def watch_status(
     *,
     as_json: bool,
     stream: TextIO | None = None,
-    deadline: float | None = None,
+    every_s: float = EVERY_S,
 ) -> int:
-    """Follow until Ctrl-C, or until ``deadline`` (``time.monotonic()``).
+    """Repeat the report until Ctrl-C; what has not changed is printed again on a terminal only.
 
     Returns:
         0 if all were ready at the end, else 1.
     """
-    out = stream or sys.stdout
-    deadline = time.monotonic() + WATCH_S if deadline is None else deadline
-    console, report = _console(out), None
-    printed: list[str] = []
-    try:
-        with Observer(kube, _kinds(namespace, keys), deadline) as observer:
-            for snapshot, again in observer.snapshots():
-                refused = tuple(
-                    f"{kind.kind}: {_first_line(error)}"
-                    for kind, error in observer.refused().items()
-                    if not isinstance(error, MissingKindError)
-                )
-                meant = snapshot.platform() if keys is None else keys
-                report = status_report(snapshot, meant, namespace, refused=refused)
-                again.at = time.monotonic() + TICK_S  # ages grow
-                if console.is_terminal and not as_json:
-                    console.clear()
-                    console.print(view(report, kube.server))
-                else:
-                    printed = _print_changes(report, printed, out, as_json=as_json)
-                if time.monotonic() >= deadline:
-                    break
-    except KeyboardInterrupt:
-        pass
-    return 0 if report is not None and report.ready else 1
-
-
-def _print_changes(report: StatusReport, printed: list[str], out: TextIO, *, as_json: bool) -> list[str]:
-    new = [headline(report), *lines(report)]
-    if as_json and new != printed:
-        print(json.dumps(asdict(report)), file=out, flush=True)
-    elif not as_json:
-        at = datetime.now(UTC).astimezone().strftime("%H:%M:%S")
-        subjects = {line.partition(": ")[0] for line in new}
-        gone = [line.partition(": ")[0] for line in printed[1:] if not line.startswith("warning ")]
-        for line in [line for line in new if line not in printed]:
-            print(f"{at}  {line}", file=out, flush=True)
-        for subject in [each for each in gone if each not in subjects]:
-            print(f"{at}  {subject}: ready or gone", file=out, flush=True)
-    return new
+    out, printed, ready = stream or sys.stdout, list[str](), False
+    console = _console(out)
+    with suppress(KeyboardInterrupt):
+        while True:
+            report = observe_once(kube, namespace, keys)
+            ready, new = report.ready, [headline(report), *lines(report)]
+            if as_json and new != printed:
+                print(json.dumps(asdict(report)), file=out, flush=True)
+            elif console.is_terminal and not as_json:
+                console.clear()
+                console.print(view(report, kube.server))
+            elif not as_json:
+                at = datetime.now(UTC).astimezone().strftime("%H:%M:%S")
+                subjects = {line.partition(": ")[0] for line in [*new, *printed[:1]]}
+                gone = [line.partition(": ")[0] for line in printed if not line.startswith("warning ")]
+                changed = [line for line in new if line not in printed]
+                changed += [f"{subject}: ready or gone" for subject in gone if subject not in subjects]
+                print("".join(f"{at}  {line}\n" for line in changed), end="", file=out, flush=True)
+            printed = new
+            time.sleep(every_s)
+    return int(not ready)
 
 
 def _kinds(namespace: str, keys: list[Key] | None) -> Iterable[Kind]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from cluster.kube.manifest import Key, Object, key_of
 from cluster.kube.readiness import Readiness, readiness, warning_events
@@ -179,261 +181,18 @@ def container(state: dict[str, Any], *, ready: bool = False, restarts: int = 0, 
     return {"name": "c", "state": state, "ready": ready, "restartCount": restarts, "lastState": last or {}}
 
 
-DEPLOYMENT = {"replicas": 2}
 KILLED = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+CASES = yaml.safe_load((Path(__file__).parent / "readiness.yaml").read_text())
 
 
-@pytest.mark.parametrize(
-    ("obj", "state", "says"),
-    [
-        (an("v1", "ConfigMap"), "ready", ""),
-        (
-            an("v1", "ConfigMap", deletionTimestamp="t", finalizers=["f"]),
-            "progressing",
-            "is being deleted; waits for f",
-        ),
-        (an("apps/v1", "Deployment"), "progressing", "the controller manager has not looked"),
-        (
-            an("apps/v1", "Deployment", spec=DEPLOYMENT, status={"observedGeneration": 1}, generation=2),
-            "progressing",
-            "seen generation 1 of 2",
-        ),
-        (
-            an("apps/v1", "Deployment", spec=DEPLOYMENT, status={"observedGeneration": 1, "updatedReplicas": 1}),
-            "progressing",
-            "1 of 2 replicas updated",
-        ),
-        (
-            an(
-                "apps/v1",
-                "Deployment",
-                spec=DEPLOYMENT,
-                status={"observedGeneration": 1, "updatedReplicas": 2, "replicas": 3, "availableReplicas": 2},
-            ),
-            "progressing",
-            "1 old replicas leave",
-        ),
-        (
-            an(
-                "apps/v1",
-                "Deployment",
-                spec=DEPLOYMENT,
-                status={"observedGeneration": 1, "updatedReplicas": 2, "replicas": 2, "availableReplicas": 2},
-            ),
-            "ready",
-            "2 of 2",
-        ),
-        (
-            an(
-                "apps/v1",
-                "Deployment",
-                spec=DEPLOYMENT,
-                status={
-                    "observedGeneration": 1,
-                    "conditions": [condition("Progressing", "False", "ProgressDeadlineExceeded", "timed out")],
-                },
-            ),
-            "failed",
-            "timed out",
-        ),
-        (
-            an("apps/v1", "StatefulSet", spec={"replicas": 1}, status={"observedGeneration": 1, "readyReplicas": 0}),
-            "progressing",
-            "0 of 1 replicas ready",
-        ),
-        (
-            an(
-                "apps/v1",
-                "StatefulSet",
-                spec={"replicas": 1},
-                status={
-                    "observedGeneration": 1,
-                    "readyReplicas": 1,
-                    "currentRevision": "a",
-                    "updateRevision": "b",
-                },
-            ),
-            "progressing",
-            "0 of 1 replicas updated",
-        ),
-        (
-            an(
-                "v1",
-                "Pod",
-                status={
-                    "phase": "Pending",
-                    "conditions": [
-                        condition("PodScheduled", "False", "Unschedulable", "0/3 nodes: no gpu. preemption: x")
-                    ],
-                },
-            ),
-            "progressing",
-            "Unschedulable: 0/3 nodes: no gpu",
-        ),
-        (
-            an(
-                "v1",
-                "Pod",
-                status={
-                    "phase": "Pending",
-                    "containerStatuses": [
-                        container({"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}})
-                    ],
-                },
-            ),
-            "failed",
-            "c: ImagePullBackOff: no such image",
-        ),
-        (
-            an(
-                "v1",
-                "Pod",
-                status={
-                    "phase": "Running",
-                    "containerStatuses": [
-                        container({"waiting": {"reason": "CrashLoopBackOff"}}, restarts=5, last=KILLED)
-                    ],
-                },
-            ),
-            "failed",
-            "c: crash loop, 5 restarts, last exit 137 (OOMKilled)",
-        ),
-        (
-            an(
-                "v1",
-                "Pod",
-                status={
-                    "phase": "Running",
-                    "conditions": [condition("Ready", "True")],
-                    "containerStatuses": [container({"running": {}}, ready=True, restarts=1, last=KILLED)],
-                },
-            ),
-            "ready",
-            "c: 1 restart, last exit 137 (OOMKilled)",
-        ),
-        (
-            an("v1", "PersistentVolumeClaim", status={"phase": "Pending"}),
-            "progressing",
-            "storage class (the default)",
-        ),
-        (an("v1", "PersistentVolumeClaim", status={"phase": "Lost"}), "failed", "its volume is gone"),
-        (
-            an(
-                "autoscaling/v2",
-                "HorizontalPodAutoscaler",
-                status={"conditions": [condition("ScalingActive", "False", "FailedGetResourceMetric", "no metrics")]},
-            ),
-            "failed",
-            "FailedGetResourceMetric: no metrics",
-        ),
-        (
-            an(
-                "autoscaling/v2",
-                "HorizontalPodAutoscaler",
-                spec={"minReplicas": 1, "maxReplicas": 1},
-                status={"conditions": [condition("ScalingActive", "False", "FailedGetResourceMetric", "no metrics")]},
-            ),
-            "ready",
-            "held at 1 replica, whatever its metrics say",
-        ),
-        (
-            an(
-                "autoscaling/v2",
-                "HorizontalPodAutoscaler",
-                spec={"minReplicas": 1, "maxReplicas": 1},
-                status={"conditions": [condition("AbleToScale", "False", "FailedGetScale", "no such deployment")]},
-            ),
-            "failed",
-            "FailedGetScale: no such deployment",
-        ),
-        (
-            an(
-                "autoscaling/v2",
-                "HorizontalPodAutoscaler",
-                spec={"maxReplicas": 4},
-                status={"conditions": [condition("ScalingLimited", "True", "TooManyReplicas")]},
-            ),
-            "ready",
-            "at its maximum of 4 replicas",
-        ),
-        (
-            an(
-                "policy/v1",
-                "PodDisruptionBudget",
-                status={"observedGeneration": 1, "currentHealthy": 1, "desiredHealthy": 2},
-            ),
-            "progressing",
-            "1 of 2 pods healthy",
-        ),
-        (
-            an(
-                "kueue.x-k8s.io/v1beta2",
-                "Workload",
-                status={"conditions": [condition("QuotaReserved", "False", "Pending", "insufficient quota for cpu")]},
-            ),
-            "progressing",
-            "insufficient quota for cpu",
-        ),
-        (
-            an(
-                "kueue.x-k8s.io/v1beta2",
-                "LocalQueue",
-                status={"conditions": [condition("Active", "False", "ClusterQueueDoesNotExist", "no cluster queue")]},
-            ),
-            "failed",
-            "ClusterQueueDoesNotExist: no cluster queue",
-        ),
-        (
-            an(
-                "gateway.networking.k8s.io/v1",
-                "Gateway",
-                status={
-                    "conditions": [condition("Accepted", "Unknown", "Pending"), condition("Programmed", "Unknown")]
-                },
-            ),
-            "progressing",
-            "has not looked at it yet",
-        ),
-        (
-            an(
-                "gateway.networking.k8s.io/v1",
-                "HTTPRoute",
-                status={
-                    "parents": [
-                        {
-                            "parentRef": {"name": "g"},
-                            "conditions": [
-                                condition("Accepted", "True"),
-                                condition("ResolvedRefs", "False", "BackendNotFound", "no service s"),
-                            ],
-                        }
-                    ]
-                },
-            ),
-            "failed",
-            "gateway g: ResolvedRefs is not true: BackendNotFound: no service s",
-        ),
-        (an("v1", "Service", spec={"type": "LoadBalancer"}), "progressing", "waits for its load balancer's address"),
-        (
-            an("ray.io/v1", "RayJob", status={"jobDeploymentStatus": "Suspended"}),
-            "progressing",
-            "a queue has not admitted it",
-        ),
-        (
-            an(
-                "ray.io/v1",
-                "RayService",
-                status={"conditions": [condition("Ready", "False", "InitializingTimeout", "took too long")]},
-            ),
-            "failed",
-            "took too long",
-        ),
-    ],
-)
-def test_state_of_each_kind(obj: Object, state: str, says: str) -> None:
-    found = readiness(obj)
-    assert found.state == state
-    assert says in found.why
+@pytest.mark.parametrize(("case", "fields"), CASES, ids=[f"{case['kind']} {case['why']}" for case, _ in CASES])
+def test_state_of_each_kind(case: dict[str, str], fields: dict[str, Any]) -> None:
+    fields = dict(fields)
+    metadata = fields.pop("metadata", {})
+    api_version, kind = case["kind"].split()
+    found = readiness(an(api_version, kind, **fields, **metadata))
+    assert found.state == case["state"]
+    assert case["why"] in found.why
 
 
 def test_old_object_without_a_status_is_unknown() -> None:

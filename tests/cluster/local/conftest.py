@@ -17,7 +17,7 @@ from tests.cluster.local.support import Cli
 
 @pytest.fixture
 def offset() -> int:
-    """A port offset that no process uses."""
+    """A port offset whose ports are free."""
     return free_offset()
 
 

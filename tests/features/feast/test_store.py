@@ -98,7 +98,7 @@ async def test_reads_what_feast_wrote(held: Redis) -> None:
         assert (answer.read_at, answer.corrupt, answer.other_schema) == (LATER, 0, 0)
 
 
-async def test_answers_as_our_own_store_does(held: Redis) -> None:
+async def test_same_rows_give_the_same_answers_as_the_own_store(held: Redis) -> None:
     for source, rows in ROWS.items():
         for entity, row in rows.items():
             as_known_then = OnlineStore(held, 5, clock=partial(int, row.event_time))
@@ -123,7 +123,7 @@ async def test_an_entity_that_one_view_of_a_hash_lacks_is_missing(held: Redis) -
     assert delays.rows == (OnlineRow(RowStatus.FRESH, Row(NOW, (0.0,))),)
 
 
-async def test_what_was_read_resolves(held: Redis) -> None:
+async def test_rows_of_feast_resolve_to_columns(held: Redis) -> None:
     answers = await store(held).read([ViewRequest(DELAYS, [(7, "UA"), (7, "AA"), (8, "AA")])])
     found = resolve(answers, ["delays_mean", "delays_age"])
     assert found.columns["delays_mean"].tolist() == [0.0, 0.0, 0.0]
@@ -143,7 +143,7 @@ async def test_reads_by_hmget_alone_one_for_each_entity(held: Redis) -> None:
     }
 
 
-async def test_a_read_that_names_nobody_asks_nobody(redis: Redis) -> None:
+async def test_read_without_entities_sends_nothing(redis: Redis) -> None:
     assert await store(redis).read([]) == ()
     (answer,) = await store(redis).read([ViewRequest(WEATHER, [None])])
     assert answer.rows == (MISSING,)
@@ -162,7 +162,7 @@ async def test_a_row_of_other_types_or_without_a_feature_is_counted(held: Redis)
         assert (answer.corrupt, answer.other_schema) == (0, 1)
 
 
-async def test_what_is_no_row_is_counted_and_costs_no_other(held: Redis) -> None:
+async def test_unreadable_row_is_counted_and_the_others_are_read(held: Redis) -> None:
     keys = EntityKeys(FEAST_WEATHER)
     await held.set(keys.key_of((1,)), "no hash")
     await held.hset(keys.key_of((2,)), mapping=dict.fromkeys(hash_fields(FEAST_WEATHER), b"\xff"))

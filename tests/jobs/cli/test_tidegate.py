@@ -37,7 +37,7 @@ sys.exit(code)
 
 
 def test_help_imports_no_group() -> None:
-    """What costs its time is what it imports, which says more than a clock beside other tests."""
+    """Its time is that of its imports, which are counted instead of measured beside other tests."""
     done = subprocess.run([sys.executable, "-c", IMPORTED], capture_output=True, text=True, check=True, timeout=60)
     text, _, imported = done.stdout.rpartition("IMPORTED")
     assert not HEAVY & set(imported.split())

@@ -77,7 +77,7 @@ def test_request_counts_for_the_version_that_was_picked() -> None:
     assert tally.fell_over == 1
 
 
-def test_shares_are_of_keys_and_must_fit_the_weights() -> None:
+def test_share_of_keys_must_fit_the_weight() -> None:
     tally = Tally()
     tally.begin({"1": 0.9, "2": 0.1}, 0.01)
     for number in range(1000):
@@ -89,7 +89,7 @@ def test_shares_are_of_keys_and_must_fit_the_weights() -> None:
     assert not tally.phases[0].as_set()
 
 
-def test_all_or_nothing_admits_no_exception() -> None:
+def test_weight_of_all_or_nothing_allows_no_exception() -> None:
     tally = Tally()
     tally.begin({"1": 0.0, "2": 1.0}, 0.01)
     for number in range(1000):
@@ -99,7 +99,7 @@ def test_all_or_nothing_admits_no_exception() -> None:
     assert not tally.phases[0].as_set()
 
 
-def test_quality_and_failures() -> None:
+def test_quality_is_that_of_the_answered_requests() -> None:
     tally = Tally()
     tally.begin({"1": 1.0}, 0.01)
     for score, label in ((0.1, 0), (0.9, 1), (0.8, 0), (0.7, 1)):

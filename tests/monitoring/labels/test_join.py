@@ -189,7 +189,7 @@ async def test_a_label_by_entity_before_its_prediction_waits_for_it(world: Label
     await counted(join, early=2, before=1, indexed=2, joined=1, duplicates=1)
 
 
-async def test_labels_that_wait_in_vain_are_counted(world: LabelWorld) -> None:
+async def test_labels_whose_prediction_never_comes_are_counted(world: LabelWorld) -> None:
     join = await world.following(wait_s=300, max_waiting=2)
     by_entity = label(1, request_id=None, sticky="00f067aa0ba902b7", predicted_at=START_US)
     await world.say(label(0), by_entity, label(2))
@@ -275,7 +275,7 @@ async def test_a_mirrored_answer_has_its_own_loss_by_the_same_label_whichever_co
     assert await arms(None, False, True, None, False, True) == ["champion", "challenger"]
 
 
-async def test_what_a_lost_process_had_read_is_taken_over_and_joined_once(world: LabelWorld) -> None:
+async def test_records_read_by_a_lost_process_are_taken_over_and_joined_once(world: LabelWorld) -> None:
     first = await world.following()
     await world.predict(prediction(0), prediction(1))
     await counted(first, indexed=2)
@@ -357,7 +357,7 @@ async def test_two_processes_share_the_streams_without_a_loss_too_many(world: La
     assert world.losses == [CHAMPION] * 300
 
 
-async def test_it_goes_on_when_the_server_was_killed(world: LabelWorld, valkey_pid: Callable[[], int]) -> None:
+async def test_join_continues_after_the_server_was_killed(world: LabelWorld, valkey_pid: Callable[[], int]) -> None:
     join = await world.following()
     await world.predict(prediction(0), prediction(1))
     await world.say(label(0))
@@ -412,7 +412,7 @@ async def test_a_full_server_is_asked_again_and_nothing_is_lost(world: LabelWorl
     assert world.losses == [CHAMPION] * 2
 
 
-async def test_what_is_no_record_or_cannot_be_joined_holds_up_nothing(world: LabelWorld) -> None:
+async def test_unreadable_and_refused_records_do_not_hold_up_the_others(world: LabelWorld) -> None:
     await world.redis.rpush("tidegate:join:{flights}:r1:rows", "not a hash")
     join = await world.following()
     await world.redis.xadd(PREDICTIONS.stream("flights"), {"r": b"\xff"})

@@ -38,11 +38,11 @@ TRIAL = ReleaseContext("r1", champion="7", challenger="8")
         ({"outputs": {"late": Output((1,), ["yes"])}}, "without_value"),
     ],
 )
-def test_what_a_prediction_says(fields: dict[str, Any], found: Any) -> None:
+def test_prediction_is_judged_or_left_out_with_a_reason(fields: dict[str, Any], found: Any) -> None:
     assert judged_prediction(prediction(**fields), TRIAL, "late") == found
 
 
-def test_without_a_champion_what_nobody_answered_is_still_nobodys() -> None:
+def test_unanswered_prediction_counts_for_no_arm_without_a_champion() -> None:
     first = ReleaseContext("r1", champion=None, challenger="8")
     assert judged_prediction(prediction(version=None, status=503, outputs={}), first, "late") == "other_version"
     assert judged_prediction(prediction(version="8"), first, "late") == JudgedPrediction("challenger", 0.25, 0.9)

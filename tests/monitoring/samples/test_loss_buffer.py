@@ -38,7 +38,7 @@ def test_losses_add_up_by_release_metric_arm_and_second() -> None:
     assert (held.added, held.dropped, held.unsent()) == (4, 0, 0)
 
 
-def test_a_loss_outside_its_range_is_refused_whole() -> None:
+def test_loss_outside_its_range_is_refused_and_adds_nothing() -> None:
     held = loss_buffer(Clock())
     with pytest.raises(ValueError, match=r"loss nan of drift: accepted is a number from 0 to 1"):
         held.add("r", [("errors", "champion", 0.0), ("drift", "champion", float("nan"))])
@@ -58,7 +58,7 @@ def test_sums_that_changed_after_they_were_sent_are_sent_again_whole() -> None:
     assert late.sums == {"errors": {"champion": Sums(2, 1.0, 1.0)}}
 
 
-def test_a_clock_that_is_set_back_opens_no_tick_again() -> None:
+def test_clock_set_back_reopens_no_tick() -> None:
     clock = Clock()
     held = loss_buffer(clock)
     held.add("r", [("errors", "champion", 0.0)])
@@ -78,7 +78,7 @@ def test_a_clock_that_is_set_back_opens_no_tick_again() -> None:
     assert [due.tick for due in send(held)] == [START + 3]
 
 
-def test_what_cannot_be_sent_is_held_to_a_bound_and_counted() -> None:
+def test_unsent_sums_are_held_up_to_a_bound_and_counted() -> None:
     clock = Clock()
     held = loss_buffer(clock, held_ticks=60)
     for _ in range(70):

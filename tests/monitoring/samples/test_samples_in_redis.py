@@ -88,7 +88,7 @@ async def test_a_lost_reply_counts_nothing_twice(
     assert (process.writer.stats().failed_sends, process.writer.stats().written_ticks) == (1, 1)
 
 
-async def test_what_was_read_is_forgotten_and_a_release_dropped(
+async def test_read_ticks_are_deleted_and_a_release_is_dropped(
     redis: Redis, clock: Clock, store: SampleStore
 ) -> None:
     process = Process(redis, clock, "one")
@@ -140,7 +140,7 @@ def test_sums_of_many_floats_are_read() -> None:
     assert decode(encode(whole)) == whole  # type: ignore[arg-type]
 
 
-async def test_nobody_reads_and_redis_is_not_filled(redis: Redis, clock: Clock, store: SampleStore) -> None:
+async def test_unread_samples_stop_at_the_bound_of_fields(redis: Redis, clock: Clock, store: SampleStore) -> None:
     process = Process(redis, clock, "one", max_fields=3)
     for _ in range(5):
         process.note(1)
@@ -156,7 +156,7 @@ async def test_nobody_reads_and_redis_is_not_filled(redis: Redis, clock: Clock, 
     assert list((await store.ticks("r", START + 99)).values()) == [errors(1, 0.0)]
 
 
-async def test_a_full_hash_takes_what_overwrites(redis: Redis, clock: Clock, store: SampleStore) -> None:
+async def test_full_hash_accepts_overwrites(redis: Redis, clock: Clock, store: SampleStore) -> None:
     process = Process(redis, clock, "one", max_fields=1)
     process.note(0)
     await process.writer.flush(everything=True)
@@ -186,7 +186,9 @@ async def test_redis_away_samples_are_held_and_sent_later(
     assert await store.ticks("r", START + 9) == {START: errors(1, 1.0), START + 1: errors(1, 0.0)}
 
 
-async def test_a_lost_redis_and_a_new_one(redis: Redis, clock: Clock, store: SampleStore, valkey_pid: Any) -> None:
+async def test_samples_are_sent_again_after_the_server_was_killed(
+    redis: Redis, clock: Clock, store: SampleStore, valkey_pid: Any
+) -> None:
     process = Process(redis, clock, "one")
     process.note(1)
     clock.now += 1
@@ -215,7 +217,9 @@ async def test_each_second_on_the_second_and_a_last_time_at_the_end(redis: Redis
     assert writer.stats().dropped == 0
 
 
-async def test_what_is_left_at_the_end_is_counted(redis: Redis, clock: Clock, valkey_pid: Callable[[], int]) -> None:
+async def test_samples_left_at_the_end_are_counted_as_dropped(
+    redis: Redis, clock: Clock, valkey_pid: Callable[[], int]
+) -> None:
     process = Process(redis, clock, "one")
     process.writer.start()
     process.note(1, 1)

@@ -37,7 +37,7 @@ def known(flights: pd.DataFrame, weather: pd.DataFrame) -> dict[str, pd.DataFram
     return events(flights, weather)
 
 
-def test_features_are_those_that_were_known(
+def test_features_equal_those_known_at_the_request(
     flights: pd.DataFrame, known: dict[str, pd.DataFrame], table: Table, requests: NDArray[np.int64]
 ) -> None:
     arrived = np.flatnonzero(flights["arrival"].notna())
