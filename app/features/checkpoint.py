@@ -10,8 +10,9 @@ from typing import Any, cast
 import msgspec
 from redis.asyncio import Redis
 
+from app.clock import now_us
 from app.features.entity import PREFIX
-from app.features.online import OnlineStore, now_us
+from app.features.online import OnlineStore
 from app.features.replay_clock import CLOCK_KEY, ReplayClock
 
 POSITION_KEY = f"{PREFIX}:position"

@@ -7,7 +7,6 @@ event time with the clock, which a replay of history may set: see ``clock.py``.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -16,6 +15,7 @@ from typing import Any, TypeVar, cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from app.clock import now_us
 from app.errors import UnavailableError
 from app.features.entity import PREFIX, Entity, key_of
 from app.features.feature_row import Row, RowCodec, Unreadable
@@ -54,11 +54,6 @@ class Written:
     written: int
     skipped: int
     expired: int
-
-
-def now_us() -> int:
-    """Wall clock, microseconds since the epoch."""
-    return time.time_ns() // 1_000
 
 
 class OnlineStore:

@@ -115,7 +115,7 @@ def build_api(replica: GatewayReplica, fronts: Sequence[Front] = FRONTS) -> Fast
 
 
 def build(args: dict[str, Any] | None = None) -> Application:
-    """What Serve's declarative configuration imports: ``app.gateway.ingress:build``."""
+    """Returns the application that Serve's declarative configuration imports: ``app.gateway.ingress:build``."""
     settings = get_settings()
     gateway = settings.gateway
     deployment = serve.deployment(

@@ -8,9 +8,9 @@ import time
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 
+from app.clock import now_us
 from app.events import Publisher, connect_sink
 from app.features import OnlineStore
-from app.features.online import now_us
 from app.features.tracking import TrackedRows
 from app.gateway.access.admission import Admission
 from app.gateway.access.rate_limit import RateLimiter

@@ -1,4 +1,4 @@
-"""What the gateway replicas must know of a release under way: it travels in the route table. Plain values."""
+"""The part of a release under way that gateway replicas need; the route table carries it. Plain values."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ReleaseContext:
 
     Attributes:
         release: its id.
-        champion: None for the first version of a model, which is compared with nobody.
+        champion: None for the first version of a model, which is compared with no other.
         mirror: share of the champion's requests that the challenger answers too, unseen by callers.
         pinned: ids of the API keys whose requests may choose a version by header; ``*`` for every caller.
         slow_over_s: time inside the version from which an answer counts as slow, seconds; None: not measured.

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
+from app.clock import now_us
 from app.features import (
     REJECT,
     Entity,
@@ -31,7 +32,7 @@ from app.features import (
 )
 from app.features.entity import key_of
 from app.features.feature_row import RowCodec
-from app.features.online import AHEAD_S, BATCH, now_us
+from app.features.online import AHEAD_S, BATCH
 from app.features.view_rows import MISSING
 from app.routing.route_store import connect
 from app.settings import RedisSettings

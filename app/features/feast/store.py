@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from app.clock import now_us
 from app.features.entity import Entity
 from app.features.feast.keys import EntityKeys, hash_fields
 from app.features.feast.source import FeastView
 from app.features.feast.wire import RowDecoder
 from app.features.feature_row import Row, Unreadable
-from app.features.online import FeatureStoreError, now_us
+from app.features.online import FeatureStoreError
 from app.features.view_rows import MISSING, OnlineRow, RowStatus, ViewRequest, ViewRows
 
 Reply = list[bytes | None] | ResponseError

@@ -44,7 +44,7 @@ class _Waiting:
 
 
 class Coalescer:
-    """The way of one gateway replica to one version.
+    """The queue of one gateway replica to one version.
 
     Args:
         send: makes one call; raises :class:`app.routing.attempts.VersionFailedError`.
@@ -124,7 +124,7 @@ class Coalescer:
                 self._under_way.add(task)
 
     def _next(self) -> list[_Waiting]:
-        """Those that leave together: the kind whose turn it is, the oldest first, while the rows fit."""
+        """Returns the requests that leave together: those of the kind whose turn it is, while the rows fit."""
         key, queue = next(iter(self._queues.items()))
         del self._queues[key]
         together: list[_Waiting] = []

@@ -63,7 +63,7 @@ class _Waiting:
 
 
 class Mirror:
-    """One gateway replica's. All methods belong to one event loop.
+    """The mirror of one gateway replica. All methods belong to one event loop.
 
     Args:
         tables: route tables by model; a watch keeps them current.

@@ -6,7 +6,7 @@ from app.errors import FailedPreconditionError, UnavailableError
 
 
 class RegistryTriggersOffError(FailedPreconditionError):
-    """Nothing in the registry begins a release, by the settings."""
+    """The settings let nothing in the registry begin a release."""
 
 
 class RedisUnavailableError(UnavailableError):

@@ -15,8 +15,8 @@ from ray.serve import Application
 from redis.exceptions import RedisError
 from starlette.types import Receive, Scope, Send
 
+from app.clock import now_us
 from app.events import connect_sink, event_redis
-from app.features.online import now_us
 from app.monitoring.labels import LabelJoin
 from app.monitoring.samples import LossBuffer, SampleStore, SampleWriter
 from app.ray_internals import open_no_grpc_port
@@ -43,7 +43,7 @@ from app.web.openapi_parts import complete_document
 DEPLOYMENT = "Releases"
 NUM_CPUS = 0.1
 HEALTH_CHECK_S = 2.0
-"""Interval at which Serve looks whether the replica lives: while none does, nobody can order a way back, seconds."""
+"""Interval at which Serve looks whether the replica lives: while none does, no way back can be ordered, seconds."""
 MAX_BYTES = 256 * 1024
 """Longest body (MLflow holds 5,000 characters of a plan): it is read before anybody asks for the key."""
 MAX_REQUESTS = 256
@@ -51,7 +51,7 @@ MAX_REQUESTS = 256
 
 
 class ControllerReplica:
-    """What the replica owns, and the order in which it begins and ends.
+    """The parts of the controller's replica, in the order in which they begin.
 
     Args:
         replica: its name.
@@ -173,7 +173,7 @@ async def _on_redis_error(_: Request, error: Exception) -> JSONResponse:
 
 
 def build(args: dict[str, Any] | None = None) -> Application:
-    """What Serve's declarative configuration imports: ``app.releases.api.ingress:build``."""
+    """The application, as Serve's declarative configuration imports it: ``app.releases.api.ingress:build``."""
     deployment = serve.deployment(
         name=DEPLOYMENT,
         num_replicas=1,

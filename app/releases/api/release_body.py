@@ -15,7 +15,7 @@ from app.releases.model.release import Phase, Release
 
 
 class HistoryBody(BaseModel):
-    """Something that happened."""
+    """An entry of a release's history."""
 
     at: datetime
     who: str = Field(description="Id of the API key, controller, or registry")
@@ -89,12 +89,12 @@ class AuditBody(BaseModel):
 
 
 def summary_body(release: Release) -> SummaryBody:
-    """What a list shows."""
+    """The body of a release in a list."""
     return SummaryBody(**_summary(release))
 
 
 def release_body(release: Release) -> ReleaseBody:
-    """Everything but what only the controller needs."""
+    """The body of a release: everything but what only the controller needs."""
     return ReleaseBody(
         **_summary(release),
         weights=target_weights(release),

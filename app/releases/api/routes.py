@@ -48,7 +48,7 @@ OfModel = Annotated[str | None, Query(description="Of this model only")]
 
 
 class Decider(Protocol):
-    """What the routes ask of the controller; see ``app.releases.control.controller.Controller``."""
+    """The controller as the routes use it; see ``app.releases.control.controller.Controller``."""
 
     async def begin(self, model: str, version: str, plan: ReleasePlan, who: str) -> Release: ...
 
@@ -120,7 +120,7 @@ def router(
 
     @routes.get("/audit", responses=_responses(InvalidArgumentError, RedisUnavailableError))
     async def audit(model: OfModel = None, count: Count = 100) -> list[AuditBody]:
-        """Who changed what, and from where to where; the newest first."""
+        """The audit log: each change with its author, and the phase before and after; the newest first."""
         return [audit_body(entry) for entry in await store.audit(count, model)]
 
     @routes.get("/{release}", responses=_responses(UnknownReleaseError, RedisUnavailableError))
@@ -174,7 +174,7 @@ def health(feed: ReleaseFeed) -> APIRouter:
 
     @routes.get(HEALTH_PATH, responses=responses([UnavailableError]))
     async def ready() -> dict[Literal["ready"], bool]:
-        """Whether releases can be asked about here."""
+        """Readiness: Redis has been reached."""
         if feed.age_s is None:
             raise UnavailableError("Redis has not been reached yet")
         return {"ready": True}
@@ -209,7 +209,7 @@ async def stream(subscription: Subscription, known: str | None, keep_alive_s: fl
             yield ": still there\n\n"
             continue
         id_, data = _event(state)
-        if id_ != known:  # the judge's own state changes at every tick, and nobody sees it
+        if id_ != known:  # the judge's own state changes at every tick and is not shown
             known = id_
             yield f"event: release\nid: {id_}\ndata: {data}\n\n"
 

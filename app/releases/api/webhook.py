@@ -51,7 +51,7 @@ class EventBody(BaseModel):
 
 
 class HeardBody(BaseModel):
-    """What becomes of it."""
+    """The effect of an event."""
 
     looks: bool = Field(description="Whether the registry is looked at now; false: the event is of nothing released")
 
@@ -127,7 +127,7 @@ def check(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> N
 
 
 def concerns(event: EventBody) -> bool:
-    """Whether an event can ask for a release."""
+    """True where an event can ask for a release."""
     data = event.data
     match event.entity, event.action:
         case "model_version_alias", "created":

@@ -1,4 +1,4 @@
-"""Whether a release can be begun: what only the registry and the route table can tell. Nothing is changed here."""
+"""Checks of a release that is to begin, by the registry and the route table. Nothing is changed here."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class AdmissionError(InvalidArgumentError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What the registry says of a challenger.
+    """A challenger as the registry describes it.
 
     Attributes:
         side_effects: whether its call does something that must not be done twice.

@@ -1,4 +1,4 @@
-"""The world as the controller sees it: route tables, the gateway replicas that follow them, replicas of versions."""
+"""The cluster as the controller sees it: route tables, gateway replicas that follow them, replicas of versions."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ class Snapshot:
         )
 
     def needed(self, model: str) -> int:
-        """Replicas that carry all the model's traffic now: those of the version that has it. What an inline one
-        would need of its own nobody knows: 1, and autoscaling adds to it as the challenger's share grows."""
+        """Replicas that carry all the model's traffic now: those of the version that has it. For an inline one,
+        whose need is not known, 1: autoscaling adds to it as the challenger's share grows."""
         table = self.tables.get(model)
         carrying = [route for route in table.routes if route.weight] if table else []
         if not carrying or carrying[0].placement == "inline":
@@ -106,7 +106,7 @@ class Snapshot:
 
 @dataclass(slots=True)
 class ClusterState:
-    """Looks at it. What the gateway replicas follow is asked in tasks, for it takes a broadcast.
+    """Observes the cluster. The gateway replicas are asked in background tasks, for that takes a broadcast.
 
     Args:
         gateway: gives the gateway's handle.
@@ -141,7 +141,7 @@ class ClusterState:
         return Snapshot(tables, applications)
 
     def changed(self) -> None:
-        """Something was done: what is known of Serve's applications is out of date."""
+        """Marks what is known of Serve's applications as out of date."""
         self._known_at = -math.inf
         self._changes += 1
 
@@ -165,7 +165,7 @@ class ClusterState:
         return self._known
 
     def followed(self, table: RouteTable) -> bool:
-        """Whether every gateway replica was seen to follow the table; if not, has them asked."""
+        """True where every gateway replica was seen to follow the table; else they are asked in the background."""
         model, revision = table.model, table.revision
         if self._followed.get(model) == revision:
             return True

@@ -56,7 +56,7 @@ class NotLeadingError(UnavailableError):
 
 
 class Labels(Protocol):
-    """Whoever joins labels with the predictions of releases under way (``app.monitoring.labels.LabelJoin``)."""
+    """The join of labels with predictions of releases under way (``app.monitoring.labels.LabelJoin``)."""
 
     def join_release(self, model: str, release: ReleaseContext | None) -> None:
         """Joins the labels of a model for its release; with None, for none any more."""
@@ -196,8 +196,8 @@ class Controller:
             self._replaced()
             raise NotLeadingError(str(error)) from error
         except (RedisError, OSError):
-            # It may have been written all the same. An order that nobody was told of is taken back: what is held here
-            # is written over it; a release that nobody was told of is taken up.
+            # It may have been written all the same. An order that was not confirmed is taken back: what is held here
+            # is written over it; a release that was not confirmed is taken up.
             self._unsaved.add(release)
             self._doubtful = True
             self._wake.set()
@@ -300,7 +300,7 @@ class Controller:
             now=time.time(),
             weights=table.weights if table else {},
             announced=table is not None and table.release_context == context_of(release),
-            followed=table is None or self._cluster.followed(table),  # where there is none, nobody is behind
+            followed=table is None or self._cluster.followed(table),  # where there is none, no replica is behind
             running=snapshot.running(model),
             inline=snapshot.inline(model),
             apps=snapshot.apps(model) | self._executor.deploying(model),

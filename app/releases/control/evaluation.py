@@ -1,4 +1,4 @@
-"""Brings what the gateway replicas measured to the judge, tick by tick, and what he says to the release."""
+"""Brings the gateway replicas' measurements to the judge, tick by tick, and its verdict to the release."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PAIRS = "pairs"
 
 
 class Samples(Protocol):
-    """Where the gateway replicas' sums are (``app.monitoring.samples.SampleStore``)."""
+    """The gateway replicas' sums in Redis (``app.monitoring.samples.SampleStore``)."""
 
     async def ticks(self, release: str, up_to: int) -> dict[int, Tick]:
         """Ticks of a release, up to and with one, added over the replicas."""
@@ -55,7 +55,7 @@ class Samples(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A release with what the judge knows by now; his verdict and its grounds; requests judged, the smaller arm's."""
+    """A release with the judge's state; the verdict and its grounds; requests judged, the smaller arm's."""
 
     release: Release
     verdict: Verdict = "undecided"
@@ -64,7 +64,7 @@ class Evaluation:
 
 
 class GuardEvaluator:
-    """The judge's clerk. What a tick adds is in the release's document before the tick is deleted, and the document
+    """Feeds the judge. What a tick adds is in the release's document before the tick is deleted, and the document
     knows its last tick: after a crash between the two it is left out the second time."""
 
     def __init__(self, samples: Samples) -> None:
@@ -100,7 +100,7 @@ class GuardEvaluator:
 
 
 def evaluation_of(release: Release, ticks: Mapping[int, Tick], now: int) -> Evaluation:
-    """What the judge says after these ticks. Pure.
+    """The judge's verdict after these ticks. Pure.
 
     Args:
         now: seconds since the epoch.

@@ -107,7 +107,7 @@ class AuditEntry:
 
 
 def phase_text(release: Release) -> str:
-    """Where a release is, in words for a log."""
+    """A release's phase and step, in words for a log."""
     return f"step {release.step}" if release.phase == "step" else release.phase
 
 

@@ -1,4 +1,4 @@
-"""What a release observes of the cluster, and the actions that it may ask for. Plain values."""
+"""The cluster as a release observes it, and the actions that it may ask for. Plain values."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class ReleasePlan(_Frozen):
 
     @property
     def judged(self) -> bool:
-        """Whether a gate waits for the judge's ``pass``."""
+        """True where a gate waits for the judge's ``pass``."""
         return any(step.gate == "judge" for step in self.steps)
 
 
@@ -171,7 +171,7 @@ def parse(document: Any) -> ReleasePlan:
 
 
 def plain_values(text: str, where: str) -> Any:
-    """What YAML says.
+    """The plain values in a YAML text.
 
     Args:
         where: it was found, for the error.

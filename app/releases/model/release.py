@@ -26,7 +26,7 @@ Ending = Literal["rolled_back", "cancelled"]
 FINAL: frozenset[Phase] = frozenset({"promoted", "rolled_back", "cancelled"})
 LEAVING: frozenset[Phase] = frozenset({"restoring", "removing"})
 COMMITTED: frozenset[Phase] = frozenset({"committing", "retiring"})
-"""The challenger is the champion by now, and is deployed again for ever, as that is."""
+"""Phases in which the challenger is the champion, and is deployed again whatever fails."""
 HISTORY = 200
 """Entries that a release keeps of its history; the audit log has all."""
 
@@ -36,7 +36,7 @@ class _Frozen(BaseModel):
 
 
 class Entry(_Frozen):
-    """Something that happened: when (seconds since the epoch), who, and what, in words."""
+    """An entry of the history: time (seconds since the epoch), author, and event in words."""
 
     at: float
     who: str
@@ -113,7 +113,7 @@ class Release(_Frozen):
 
     @property
     def is_final(self) -> bool:
-        """Whether it has ended."""
+        """True once the release has ended."""
         return self.phase in FINAL
 
     @property

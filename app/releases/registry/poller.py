@@ -25,7 +25,7 @@ from app.releases.model.release_request import NoPlanError, ReleaseRequest, plan
 log = logging.getLogger(__name__)
 
 REGISTRY = "registry"
-"""Who has asked, in the history and the audit log."""
+"""Author of what the registry asks for, in the history and the audit log."""
 LOOKUP_S = 20.0
 """Time a look at the registry may take, seconds."""
 GAP_S = 0.5
@@ -43,7 +43,7 @@ class RequestSource(Protocol):
 
 
 class ReleaseStarter(Protocol):
-    """What is asked of the controller; see ``app.releases.control.controller.Controller``."""
+    """The controller as the poller uses it; see ``app.releases.control.controller.Controller``."""
 
     @property
     def token(self) -> int | None: ...
@@ -68,7 +68,7 @@ class RouteTables(Protocol):
 
 
 class RegistryPoller:
-    """One controller's.
+    """The poller of one controller.
 
     Args:
         every_s: interval of the looks, seconds; 0: there are none.
@@ -94,7 +94,7 @@ class RegistryPoller:
 
     @property
     def is_on(self) -> bool:
-        """Whether anything is looked for at all."""
+        """True where the settings have an interval."""
         return self._every_s > 0
 
     def start(self) -> None:
@@ -103,7 +103,7 @@ class RegistryPoller:
             self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """End; a question that MLflow has not answered yet ends in its thread, and its answer is for nobody."""
+        """Ends; a question that MLflow has not answered yet ends in its thread, and its answer is dropped."""
         self._stopping = True
         if self._task is not None:
             self._task.cancel()
@@ -111,7 +111,7 @@ class RegistryPoller:
                 await self._task
 
     def hint(self) -> None:
-        """Something has changed: look now. Never waits, and any number of hints make one look."""
+        """Brings the next look forward to now. Never waits, and any number of hints cause one look."""
         self._hinted.set()
 
     async def _run(self) -> None:
@@ -147,7 +147,7 @@ class RegistryPoller:
                 busy = busy | self._controller.busy()
 
     async def _requests(self, served: Collection[str]) -> list[ReleaseRequest]:
-        """What the registry asks for now; one question at a time, however long it takes.
+        """The present requests of the registry; one question at a time, however long it takes.
 
         Raises:
             RegistryError: MLflow is away, or does not answer in time.
@@ -198,4 +198,4 @@ class RegistryPoller:
 
 def _retrieve(task: asyncio.Task[list[ReleaseRequest]]) -> None:
     if not task.cancelled():
-        task.exception()  # whoever waited has given up: nobody else takes it
+        task.exception()  # the caller has given up, and an unread error would be logged

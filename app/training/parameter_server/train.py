@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ class ServerResult:
 def train_with_servers(
     job: ServerJob, settings: ParameterServerConfig, folder: Path, report: Tell, stop: Stop
 ) -> ServerResult:
-    """Train on the connected Ray cluster, from the newest complete checkpoint in ``folder`` or from the start.
+    """Trains on the connected Ray cluster, from the newest complete checkpoint in ``folder`` or from the start.
 
     Args:
         folder: this run's own; every node reaches it by this path.
@@ -116,17 +117,17 @@ class _Driver:
         """Trains; returns True where all steps are done and the parameters are in ``into``."""
         while True:
             resume = self._choose_checkpoint()
-            servers = ServerGroup(self._terms, self._node_labels)
-            workers = WorkerGroup(self._terms, self._work, servers, self._node_labels)
             try:
-                return self._train(servers, workers, initial, resume, into)
+                with ExitStack() as running:
+                    servers = ServerGroup(self._terms, self._node_labels)
+                    running.callback(servers.end)
+                    workers = WorkerGroup(self._terms, self._work, servers, self._node_labels)
+                    running.callback(workers.end)
+                    return self._train(servers, workers, initial, resume, into)
             except StopRequestedError:
                 return False
             except ServerLostError:
                 self._count_failures("server", 1)
-            finally:
-                workers.end()
-                servers.end()
 
     def summary(self) -> Summary:
         """Figures of the run until now."""

@@ -8,9 +8,9 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
+from app.clock import now_us
 from app.features import Feature, FeatureView, OnlineRow, OnlineStore, Row, ViewRequest, resolve
 from app.features.feast import FeastStore, FeastView, JoinKey
-from app.features.online import now_us
 from jobs.bench.features.workload import FEATURES, JOIN_KEY, POPULATION, PROJECT, TTL_S, VIEW, Read, values
 from jobs.bench.harness import BenchError
 

@@ -22,8 +22,8 @@ from mlflow.types import ColSpec, Schema, TensorSpec
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from app.clock import now_us
 from app.features import REJECT, Feature, FeatureView, OnlineStore, Row, to_document
-from app.features.online import now_us
 from app.redis_client import connect as connect_redis
 from app.registry import SERVING_TAG, ModelPackage, connect, log_version
 from app.releases.control.deployment import FOLLOW_TIMEOUT_S, bring_up, move_inline

@@ -139,7 +139,7 @@ def test_a_signature_is_of_one_body_one_time_and_one_secret() -> None:
 
 @pytest.fixture
 def url(watch: Watch) -> Iterator[str]:
-    """Where the API with the secret listens."""
+    """A client of the API with the secret."""
     config = uvicorn.Config(api(watch, SECRET), port=0, log_level="warning", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

@@ -41,7 +41,7 @@ def test_a_release_begins_with_what_is_there() -> None:
 
 
 @pytest.mark.parametrize("held", [None, table(), table(("9", 0.0))])
-def test_a_model_that_nobody_answers_for_has_no_champion(held: RouteTable | None) -> None:
+def test_a_model_without_weights_has_no_champion(held: RouteTable | None) -> None:
     release = admit(candidate(), held, "flights", plan(), 1, "ab12")
     assert release.champion is None
     assert context_of(release).champion is None
@@ -61,7 +61,9 @@ def test_a_model_that_nobody_answers_for_has_no_champion(held: RouteTable | None
         ),
     ],
 )
-def test_refusals(changes: dict[str, Any], held: RouteTable, side_effects: bool, sentence: str) -> None:
+def test_a_release_that_cannot_be_honoured_is_refused(
+    changes: dict[str, Any], held: RouteTable, side_effects: bool, sentence: str
+) -> None:
     with pytest.raises(AdmissionError, match=sentence):
         admit(candidate(side_effects=side_effects), held, "flights", plan(**changes), 1, "ab12")
 
@@ -78,7 +80,7 @@ def test_one_release_of_a_model_at_a_time() -> None:
         )
 
 
-def test_the_gateway_is_told_what_the_guards_need() -> None:
+def test_the_route_table_carries_what_the_guards_measure() -> None:
     guards = [
         {"metric": "latency", "objective": "250ms"},
         {"metric": "quality", "output": "late_probability", "loss": "error", "tolerance": 1.5, "threshold": 0.4},
@@ -124,7 +126,7 @@ def test_what_a_challenger_needs_beside_what_callers_send(
     assert admission._new_inputs(challenger, None) == ()
 
 
-def test_a_champion_that_cannot_be_read_stands_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_champion_that_cannot_be_read_does_not_refuse_the_challenger(monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(model: str, version: str) -> ModelSpec:
         raise UnservableError("its files are gone")
 

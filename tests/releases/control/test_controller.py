@@ -109,7 +109,9 @@ async def begun(controller: Controller, deployments: Deployments) -> Release:
     return found
 
 
-async def test_who_is_fenced_ends_its_errands(controller: Controller, store: Store, deployments: Deployments) -> None:
+async def test_a_fenced_controller_cancels_its_background_tasks(
+    controller: Controller, store: Store, deployments: Deployments
+) -> None:
     found = await begun(controller, deployments)
     assert await store.acquire("second", 60, 1e11) is not None
     with pytest.raises(NotLeadingError):
@@ -140,7 +142,7 @@ async def test_an_order_that_was_not_confirmed_does_not_stay_in_redis_alone(
     assert (await controller.order(found.id, Rollback(), "key")).phase == "restoring"
 
 
-async def test_what_redis_lost_of_a_release_it_is_told_again(
+async def test_a_release_that_redis_lost_is_stored_again(
     controller: Controller, store: Store, redis: Redis, deployments: Deployments
 ) -> None:
     found = await begun(controller, deployments)

@@ -50,9 +50,7 @@ def table(settings: Settings, model: str) -> RouteTable | None:
     return found
 
 
-def test_up_again_is_left_as_it_is_lost_is_replaced_and_down_is_gone(
-    driver: Settings, registry: MlflowClient
-) -> None:
+def test_bring_up_is_idempotent_and_take_down_deletes(driver: Settings, registry: MlflowClient) -> None:
     version = log_scorer("life")
     first = up(driver, registry, "life", version)
     assert running()[first.app] == "RUNNING"

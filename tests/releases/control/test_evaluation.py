@@ -29,14 +29,14 @@ def test_ticks_are_folded_once_whatever_is_read_again() -> None:
     assert evaluation_of(stored, {10: tick(1, 1)}, now=11) == evaluation_of(once.release, {10: tick(1, 1)}, now=11)
 
 
-def test_a_fail_says_who_and_how_much() -> None:
+def test_a_fail_names_the_guard_and_both_rates() -> None:
     failed = evaluation_of(GUARDED, {number: tick(30, 1) for number in range(3)}, now=3)
     assert failed.verdict == "fail"
     assert failed.why.startswith("errors 30.00% of 300 against 1.00% of 300; e over all guards ")
     assert failed.release.report is not None
 
 
-def test_too_little_is_undecided_and_says_so() -> None:
+def test_too_little_traffic_is_undecided_with_a_reason() -> None:
     assert evaluation_of(GUARDED, {}, now=3).why == "no request has been judged yet"
     few = evaluation_of(GUARDED, {0: tick(0, 0, n=1)}, now=1)
     assert few.verdict == "undecided"

@@ -100,7 +100,7 @@ async def test_the_audit_log_says_who_did_what_from_where_to_where(redis: Redis)
     assert await store.audit(10, "other") == []
 
 
-async def test_a_document_of_another_time_does_not_hide_the_others(redis: Redis) -> None:
+async def test_an_unreadable_release_does_not_hide_the_others(redis: Redis) -> None:
     store = ReleaseStore(redis)
     token = await store.acquire("a", 5, BORN) or 0
     await store.create(release(), token)

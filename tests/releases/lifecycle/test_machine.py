@@ -105,14 +105,14 @@ BACK = {"ending": "rolled_back", "reason": "errors", "since": 99.0}
         (at("restoring", **BACK), seen(), "removing", 0),
         (at("removing", **BACK), seen(announced=False), "removing", 0),
         (at("removing", **BACK), seen(weights={"1": 1.0}, announced=False), "rolled_back", 0),
-        # of a first version that never came up: no table, so nobody has one to follow
+        # of a first version that never came up: no table, so no replica has one to follow
         (at("restoring", **BACK, champion=None, before={}), seen(weights={}, announced=False, running={}),
          "removing", 0),
         (at("removing", **{**BACK, "ending": "cancelled"}), seen(weights={"1": 1.0}, announced=False),
          "cancelled", 0),
     ],
 )  # fmt: skip
-def test_next_phase(held: Release, observed: Observation, phase: str, step: int) -> None:
+def test_each_phase_ends_by_its_condition_alone(held: Release, observed: Observation, phase: str, step: int) -> None:
     decided = decide(held, observed).release
     assert (decided.phase, decided.step) == (phase, step)
     assert decided.is_final or decided.waiting_for
@@ -137,14 +137,14 @@ def test_a_challenger_is_deployed_before_anything_else() -> None:
     ]
 
 
-def test_capacity_comes_before_traffic() -> None:
+def test_weight_is_given_only_once_the_replicas_run() -> None:
     held = at("switching")
     assert actions(held, seen(**AT_HALF, running={"1": 2, "2": 1})) == []
     assert actions(held, seen(**AT_HALF, running={"1": 2, "2": 2})) == [SetWeights({"2": 1.0}, True)]
     assert ReserveCapacity("2", 2) in decide(held, seen(**AT_HALF)).actions
 
 
-def test_the_way_back_restores_capacity_first_but_not_for_ever() -> None:
+def test_the_way_back_restores_capacity_first_within_a_limit() -> None:
     held = at("restoring", **BACK)
     lost = {"1": 1, "2": 2}
     assert actions(held, seen(**AT_ALL, running=lost)) == []
@@ -188,7 +188,7 @@ def test_an_inline_champion_takes_all_the_traffic_back_at_once() -> None:
     ]
 
 
-def test_what_a_deployment_left_is_deleted_though_the_table_does_not_name_it() -> None:
+def test_an_application_that_the_table_does_not_name_is_deleted() -> None:
     held = at("removing", **BACK)
     observed = seen(weights={"1": 1.0}, announced=False, apps=frozenset({"1", "2"}))
     assert actions(held, observed) == [TakeDown("2")]
@@ -329,6 +329,6 @@ def test_a_wait_carries_the_error_of_the_work_it_waits_for(
     assert decide(held, other).release.waiting_because == quiet.waiting_because
 
 
-def test_a_cause_goes_with_its_wait() -> None:
+def test_the_cause_of_a_wait_ends_with_it() -> None:
     waits = decide(at("preparing"), seen(announced=False, errors={("weights", ""): "no"})).release
     assert decide(waits, seen()).release.waiting_because == ""

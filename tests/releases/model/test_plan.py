@@ -57,7 +57,7 @@ def test_a_plan_says_its_durations_in_units() -> None:
         ({"weights": [1]}, "weights"),
     ],
 )
-def test_what_cannot_be_honoured_is_refused_with_a_sentence(change: dict[str, Any], sentence: str) -> None:
+def test_a_plan_that_cannot_be_honoured_is_refused_with_a_sentence(change: dict[str, Any], sentence: str) -> None:
     with pytest.raises(PlanError) as refused:
         parse(CANARY | change)
     assert sentence in str(refused.value)

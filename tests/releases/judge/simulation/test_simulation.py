@@ -52,7 +52,7 @@ def test_samples_have_the_rates_of_their_scenario() -> None:
     assert samples.bad_champion[140:160].sum() / samples.n_champion[140:160].sum() == pytest.approx(0.005, rel=0.1)
 
 
-def test_the_others_look_when_they_do() -> None:
+def test_other_methods_look_at_their_own_interval() -> None:
     always = column(5, 5, 1, seconds=600)
     assert {name: method(always)[0] for name, method in METHODS.items()} == {
         JUDGE: 1,
