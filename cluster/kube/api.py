@@ -100,7 +100,7 @@ class Kube:
         return self._send("patch", key, "PATCH", operations, _JSON_PATCH, query, idempotent=guarded)  # type: ignore[no-any-return]
 
     def delete(self, key: Key, *, propagation: str = "Background", dry_run: bool = False) -> Object | None:
-        """Deletes; returns the object if finalizers hold it, a ``Status`` if it is gone, ``None`` if none was there."""
+        """Deletes; returns the object if finalizers hold it, a ``Status`` if it is gone, ``None`` if none was."""
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
         try:
             return self._send("delete", key, "DELETE", options, query=_dry(dry_run))  # type: ignore[no-any-return]
