@@ -61,7 +61,9 @@ def await_fake_head(
 
 
 @pytest.mark.parametrize("failures", [0, HEAD_STARTS - 1])
-def test_head_that_ends_at_its_start_is_started_again(failures: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_head_that_ends_at_its_start_is_started_again(
+    failures: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert await_fake_head(tmp_path, failures, monkeypatch).head_starts == failures + 1
 
 

@@ -65,9 +65,7 @@ def test_feast_connection_string_has_every_part_of_the_url(url: str, connection:
         (["--feast-python", "/nowhere/python"], "/nowhere/python: there is no such program"),
     ],
 )
-def test_refused_argument_is_named(
-    capsys: pytest.CaptureFixture[str], arguments: Sequence[str], said: str
-) -> None:
+def test_refused_argument_is_named(capsys: pytest.CaptureFixture[str], arguments: Sequence[str], said: str) -> None:
     assert main(["features", *arguments]) == 2
     assert said in capsys.readouterr().err
 
