@@ -109,7 +109,7 @@ class RaySettings(_Group):
 
 
 class GatewaySettings(_Scaled):
-    """The only public door."""
+    """The gateway, the only public entrance."""
 
     url: str = Field("http://127.0.0.1:8000", description="Address at which clients reach the gateway")
     grpc_url: str = Field("127.0.0.1:8081", description="Address at which gRPC clients reach it, host:port")
@@ -158,7 +158,7 @@ class RoutingSettings(_Group):
 
 
 class ServingSettings(_Scaled):
-    """Defaults of how a version is served; a registered model's own entry wins."""
+    """Defaults of how a version is served; the serving entry of its model, or of the version, wins."""
 
     placement: Literal["dedicated", "inline"] = Field(
         "dedicated",
@@ -332,7 +332,7 @@ class FeaturesSettings(_Group):
 
 
 class Settings(BaseSettings):
-    """The whole tree. Frozen: a process sees one set of values for its life."""
+    """All settings. Frozen: a process sees one set of values for its life."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="_", env_nested_max_split=1, frozen=True, extra="ignore"
