@@ -50,7 +50,7 @@ class Prediction(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only
         outputs: by name (``summarise``).
         features: by feature view; empty for a model without.
         failed: versions that were asked and gave no answer, one an attempt, before ``version`` did or none.
-        mirrored: true where another version answered the caller, and this one, a release's challenger, unseen beside it.
+        mirrored: true where another version answered the caller; this one, a release's challenger, was asked unseen.
         pinned: true where the request itself named the version that must answer: no split has picked it.
     """
 
