@@ -13,7 +13,7 @@ from app.features.catalog import Catalog
 from app.features.entity import PREFIX
 from app.features.online import OnlineStore
 from app.features.view import FeatureView
-from app.features.view_document import SCHEMA_VERSION, carried_over, from_document, to_document
+from app.features.view_document import carried_over, from_document, to_document
 
 VIEWS_KEY = f"{PREFIX}:views"
 """A hash: document by name."""
@@ -51,7 +51,7 @@ class Registration:
         """
         Catalog(tuple(views))
         for view in views:
-            document = {**to_document(view), "schema_version": SCHEMA_VERSION}
+            document = to_document(view)
             encoded = msgspec.json.encode(document)
             # Of two that register a name at once, one is first and the other is compared with it.
             first = await self._store.within_deadline(cast(Any, self._redis.hsetnx(VIEWS_KEY, view.name, encoded)))

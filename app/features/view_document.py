@@ -1,8 +1,7 @@
 """A feature view as plain values, to travel with a model and to be registered: JSON's types only, no NaN.
 
-Documents are read tolerantly: a field that this version does not know is ignored, so that a later version may add
-one, and :func:`carried_over` keeps it when the document is written again. A change that an older version must not
-overlook gets a higher ``schema_version``, which that version refuses. A document without one is of version 1.
+Documents are read as ``app.stored_document`` says: fields of a newer version (``schema`` above 1) are ignored, and
+:func:`carried_over` keeps them when the document is written again.
 """
 
 from __future__ import annotations
@@ -15,9 +14,6 @@ import msgspec
 
 from app.features.dtypes import Dtype, Value
 from app.features.view import REJECT, Feature, FeatureView, MissingPolicy
-
-SCHEMA_VERSION = 1
-"""The highest version of documents that is read here, and that of those that are registered."""
 
 
 class _Default(msgspec.Struct, frozen=True):
@@ -37,7 +33,6 @@ class _View(msgspec.Struct, frozen=True):
     ttl: int
     event_time: str
     source: str
-    schema_version: int = 1
 
 
 def to_document(view: FeatureView) -> dict[str, Any]:
@@ -66,11 +61,6 @@ def from_document(document: Mapping[str, Any]) -> FeatureView:
         found = msgspec.convert(document, _View)
     except ValueError as error:
         raise ValueError(f"feature view {name!r}: its document is refused: {error}") from None
-    if found.schema_version > SCHEMA_VERSION:
-        raise ValueError(
-            f"feature view {name!r}: its document has the schema version {found.schema_version}; accepted is "
-            f"{SCHEMA_VERSION}: a newer release of Tidegate reads it"
-        )
     features = tuple(_feature(found.name, feature) for feature in found.features)
     return FeatureView(found.name, found.entity, features, found.ttl, found.event_time, found.source)
 

@@ -42,7 +42,7 @@ CORRELATED_TIMEOUT_FRACTION = 0.25
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult(Generic[T]):
-    """What one attempt gave, and whether the version itself was asked for it (it may have been remembered)."""
+    """The outcome of one attempt; ``of_version`` is False where it came from a cache."""
 
     value: T
     of_version: bool = True
@@ -50,7 +50,7 @@ class AttemptResult(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class VersionAnswer(Generic[T]):
-    """A reply, and who gave it."""
+    """A reply, and the version that gave it."""
 
     version: str
     value: T
@@ -140,7 +140,7 @@ class Attempts:
         raise error or VersionUnavailableError(f"version {ranked[0]} is not answering; its breaker is open")
 
     def _counts(self, version: str, error: VersionFailedError) -> bool:
-        """Whether a failure is one for the breaker. Requests that travelled in one call share its failure: a lost
+        """True where a failure is one for the breaker. Requests that travelled in one call share its failure: a lost
         replica is one, and of those that ran out of time together, by timers of their own, the first one counts."""
         if isinstance(error, ModelRaisedError | VersionOverloadedError) or self._counted.get(version) is error:
             return False

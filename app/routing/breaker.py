@@ -22,7 +22,7 @@ class Breaker:
     _retry_at: float = field(default=0.0, init=False)
 
     def allows(self, now: float) -> bool:
-        """Whether a call may be made at ``now`` (seconds, any monotonic clock); claims the probe if it is one."""
+        """True where a call may be made at ``now`` (seconds, any monotonic clock); claims the probe if it is one."""
         if self._failed < self.failures:
             return True
         if now < self._retry_at:
@@ -47,7 +47,7 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether calls are held back (open or half-open)."""
+        """True while calls are held back (open or half-open)."""
         return self._failed >= self.failures
 
 

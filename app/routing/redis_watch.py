@@ -14,7 +14,7 @@ _AWAY = (RedisError, OSError, ValueError)  # ValueError: a document that cannot 
 
 
 class Watch:
-    """What is common to the watches; each says how it reads and what it keeps.
+    """Base of the watches; a subclass says how it reads and what it keeps.
 
     While Redis is away what was read last stays in force; ``age_s`` says for how long.
 

@@ -136,7 +136,7 @@ def new_table(model: str, now_ms: int, entity: str | None = None) -> RouteTable:
 
 
 def newest(held: RouteTable | None, seen: RouteTable) -> RouteTable:
-    """Which of two tables counts: ``seen`` only if its revision is higher."""
+    """Returns the table that counts: ``seen`` only if its revision is higher."""
     return seen if held is None or seen.revision > held.revision else held
 
 

@@ -8,8 +8,9 @@ Its fields are those of ``ServingSettings``. The defaults (``TIDEGATE_SERVING_*`
 nothing, and the model's entry where the version's says nothing. This module alone reads and checks entries: the
 deployment of a version, the gateway replicas' inline versions and the admission of a release all ask it.
 
-``schema_version`` may be given. An entry of a newer one than :data:`SCHEMA_VERSION` may hold fields that this version
-does not know; they are left as they are and ignored. Otherwise an unknown field is refused.
+``schema`` may be given, as in every stored document (``app.stored_document``). An entry of a newer one than
+:data:`SCHEMA` may hold fields that this version does not know, which are left as they are and ignored. Otherwise an
+unknown field is refused: a person wrote it.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from app.settings import ServingSettings
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
-SCHEMA_FIELD = "schema_version"
+SCHEMA = 1
+SCHEMA_FIELD = "schema"
 
 
 def serving_settings(client: MlflowClient, model: str, version: str, defaults: ServingSettings) -> ServingSettings:
@@ -85,15 +86,15 @@ def _fields(owner: str, text: str) -> dict[str, Any]:
         entry = None
     if not isinstance(entry, dict):
         raise UnservableError(f"tag {SERVING_TAG} of {owner} must hold a JSON object; it holds {text!r}")
-    schema = entry.pop(SCHEMA_FIELD, SCHEMA_VERSION)
+    schema = entry.pop(SCHEMA_FIELD, SCHEMA)
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise UnservableError(
             f"serving entry of {owner}: {SCHEMA_FIELD} {schema!r}: accepted is a whole number from 1"
         )
     known = ServingSettings.model_fields
     unknown = ", ".join(sorted(entry.keys() - known.keys()))
-    if unknown and schema <= SCHEMA_VERSION:
+    if unknown and schema <= SCHEMA:
         raise UnservableError(f"serving entry of {owner}: unknown {unknown}; accepted are {', '.join(known)}")
     if unknown:
-        log.warning("serving entry of %s, schema version %d: %s not known here, ignored", owner, schema, unknown)
+        log.warning("serving entry of %s, schema %d: %s not known here, ignored", owner, schema, unknown)
     return {name: value for name, value in entry.items() if name in known}

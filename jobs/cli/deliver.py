@@ -24,18 +24,18 @@ On a laptop:     tidegate deliver --config flights-online --plan canary
 On a cluster:    RAY_AUTH_MODE=token ray job submit --working-dir . --
                    python -m jobs.deliver --config ... --plan ...
 
-Training is that of tidegate train, which ends with a registered version. Each
---gate compares a metric on the held-out rows with a number, or with what the
-champion's own training logged; one that does not hold ends the job here, with
-the figures, and the version's tag tidegate.gate says so. The release is then
-begun over the gateway's HTTP and followed as tidegate release begin --follow
-does; it goes on by itself when this job ends.
+Training is that of tidegate train, which ends with a registered version.
+Each --gate compares a metric on the held-out rows with a number, or with
+what the champion's own training logged; one that does not hold ends the job
+here, with the figures, and the version's tag tidegate.gate says so. The
+release is then begun over the gateway's HTTP and followed as tidegate
+release begin --follow does; it goes on by itself when this job ends.
 
-Exit code: 0 promoted, 3 rolled back, 4 cancelled, 5 an offline gate does not
-hold, 1 refused or failed, 2 not understood (configuration and plan included),
-75 training was stopped behind a checkpoint (the same command goes on there),
-130 no longer followed. The last line of the output is one JSON object: the
-version, its gates, its release."""
+Exit code: 0 promoted, 3 rolled back, 4 cancelled, 5 an offline gate does
+not hold, 1 refused or failed, 2 not understood (configuration and plan
+included), 75 training was stopped behind a checkpoint (the same command
+goes on there), 130 no longer followed. The last line of the output is one
+JSON object: the version, its gates, its release."""
 
 
 def _gate(text: str) -> OfflineGate:

@@ -20,19 +20,19 @@ from jobs.run.summary import show
 
 HELP = """Train, release and roll back three versions on real data, end to end.
 
-Brings the local stack up, trains static by a submitted job and releases it as
-the first champion, trains online, fills the feature store by another job, and
-replays real October flights against the gateway. Once a flight has landed by
-the replay's clock, its outcome is posted as a label. Meanwhile three versions
-are released by one plan, and the judge decides: online is promoted; shuffled,
-trained on shuffled labels, and strict, which raises on some flights, are rolled
-back. Requests carry no features: what online needs is read from the store,
-whose rows and clock follow the flights.
+Brings the local stack up, trains static by a submitted job and releases it
+as the first champion, trains online, fills the feature store by another
+job, and replays real October flights against the gateway. Once a flight has
+landed by the replay's clock, its outcome is posted as a label. Meanwhile
+three versions are released by one plan, and the judge decides: online is
+promoted; shuffled, trained on shuffled labels, and strict, which raises on
+some flights, are rolled back. Requests carry no features: what online needs
+is read from the store, whose rows and clock follow the flights.
 
-Exit code 0 only if every promise held: no failed request, each release ended as
-it should and by the judge, no key that moved back, observed shares as set, the
-expected test AUC, features read and fresh. The stack is left running, unless
---once is given."""
+Exit code 0 only if every promise held: no failed request, each release
+ended as it should and by the judge, no key that moved back, observed shares
+as set, the expected test AUC, features read and fresh. The stack is left
+running, unless --once is given."""
 
 app = typer.Typer(add_completion=False)
 

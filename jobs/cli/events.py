@@ -20,8 +20,9 @@ tidegate events tail flights --count 100 --json            the next 100
 tidegate events tail flights --labels         the labels that came in
 
 A record may appear twice (at least once): the same event_id is the same
-prediction. Older ones than the stream keeps (TIDEGATE_EVENTS_MAXLEN) are gone.
-The streams are in the Redis of TIDEGATE_EVENTS_URL, else of TIDEGATE_REDIS_URL.
+prediction. Older ones than the stream keeps (TIDEGATE_EVENTS_MAXLEN) are
+gone. The streams are in the Redis of TIDEGATE_EVENTS_URL, else of
+TIDEGATE_REDIS_URL.
 
 Exit code: 0 done, also by Ctrl-C; 1 no such model, or no answer; 2 not
 understood."""

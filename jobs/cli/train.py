@@ -35,17 +35,19 @@ def _default(field: FieldInfo) -> Any:
 
 HELP = f"""Train a recipe on Ray Train and register the result as a new version of a model.
 
-On a laptop:     tidegate train --config flights-online
-Only a check:    tidegate train --config 8b-64gpu --dry-run
-On a cluster:    tidegate kube train -- python -m jobs.train --config flights-online
+On a laptop:   tidegate train --config flights-online
+Only a check:  tidegate train --config 8b-64gpu --dry-run
+On a cluster:  tidegate kube train -- python -m jobs.train --config NAME
 
-A job that is stopped (Ctrl-C, SIGTERM, ray job stop) writes a checkpoint first;
-the same command goes on there. For ray job stop the head must run with
-RAY_JOB_STOP_WAIT_TIME_S=90 or so (the local stack does): Ray kills after 3 s.
+A job that is stopped (Ctrl-C, SIGTERM, ray job stop) writes a checkpoint
+first; the same command goes on there. For ray job stop the head must run
+with RAY_JOB_STOP_WAIT_TIME_S=90 or so (the local stack does): Ray kills
+after 3 s.
 
-Exit code: 0 registered, or checked; 1 training failed or the registry does not
-answer; 2 the configuration is refused; 75 stopped behind a checkpoint. The last
-line of the output is one JSON object: the version, or where it stopped.
+Exit code: 0 registered, or checked; 1 training failed or the registry does
+not answer; 2 the configuration is refused; 75 stopped behind a checkpoint.
+The last line of the output is one JSON object: the version, or where it
+stopped.
 
 Shipped configurations: {", ".join(names())}
 

@@ -17,11 +17,10 @@ if TYPE_CHECKING:
 
 HELP = """Deploy versions beside the gateway, set their weights, take them away.
 
-tidegate versions up flights 2 --entity tailnum   deploy version 2, at weight 0
+tidegate versions up flights 2 --entity tailnum   deploy it, at weight 0
 tidegate versions weights flights 1=0.9 2=0.1     split the traffic
-tidegate versions place flights 2 inline          let the gateway's own replicas
-                                                  answer with it
-tidegate versions list                            what is deployed, its weight
+tidegate versions place flights 2 inline          let the gateway answer
+tidegate versions list                            what is deployed
 tidegate versions down flights 1                  remove one without weight
 
 As a submitted job (python -m jobs.versions) it runs without --working-dir:

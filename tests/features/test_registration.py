@@ -57,30 +57,23 @@ async def test_unknown_fields_of_a_registered_document_are_written_back(
     registration: Registration, redis: Redis
 ) -> None:
     held = to_document(TAIL)
-    held |= {"owner": "team-a", "features": [{**feature, "unit": "minutes"} for feature in held["features"]]}
+    held |= {
+        "schema": 2,
+        "owner": "team-a",
+        "features": [{**feature, "unit": "minutes"} for feature in held["features"]],
+    }
     await redis.hset(VIEWS_KEY, TAIL.name, json.dumps(held))  # as a newer version has written it
     await registration.register([replace(TAIL, ttl=5)])
     stored = await redis.hget(VIEWS_KEY, TAIL.name)
     assert stored is not None
-    assert json.loads(stored) == {**held, "ttl": 5, "schema_version": 1}
+    assert json.loads(stored) == {**held, "ttl": 5}
 
 
-async def test_registered_document_of_a_newer_schema_version_is_left_alone(
+async def test_registered_document_that_cannot_be_read_is_refused_and_left_alone(
     registration: Registration, redis: Redis
 ) -> None:
-    newer = json.dumps({**to_document(TAIL), "schema_version": 2})
-    await redis.hset(VIEWS_KEY, TAIL.name, newer)
-    with pytest.raises(RegistrationError, match="'tail': its document has the schema version 2; accepted is 1"):
-        await registration.register([replace(TAIL, ttl=5)])
-    assert await redis.hget(VIEWS_KEY, TAIL.name) == newer.encode()
-
-
-async def test_document_without_schema_version_is_registered_again_with_one(
-    registration: Registration, redis: Redis
-) -> None:
-    await redis.hset(VIEWS_KEY, TAIL.name, json.dumps(to_document(TAIL)))
-    assert await registration.views() == (TAIL,)
-    await registration.register([TAIL])
-    stored = await redis.hget(VIEWS_KEY, TAIL.name)
-    assert stored is not None
-    assert json.loads(stored)["schema_version"] == 1
+    unreadable = json.dumps({**to_document(TAIL), "ttl": {"days": 3}})
+    await redis.hset(VIEWS_KEY, TAIL.name, unreadable)
+    with pytest.raises(RegistrationError, match=r"feature view 'tail': its document is refused: .*ttl"):
+        await registration.register([TAIL])
+    assert await redis.hget(VIEWS_KEY, TAIL.name) == unreadable.encode()

@@ -28,7 +28,6 @@ def test_document_survives_json(view: Any) -> None:
         ({"ttl": "5"}, r"feature view 'tail': its document is refused: Expected `int`, got `str` - at `\$.ttl`"),
         ({"ttl": 0}, "feature view tail: ttl 0 takes"),
         ({"entity": []}, r"`\$.entity`"),
-        ({"schema_version": 2}, "'tail': its document has the schema version 2; accepted is 1"),
         ({"features": [{"name": "x", "dtype": "int64", "when_missing": {"default": None}}]}, "no missing number"),
         ({"features": [{"name": "x", "dtype": "float16", "when_missing": "refuse"}]}, "Invalid enum value"),
         ({"features": [{"name": "x", "dtype": "bool", "when_missing": "later"}]}, "when_missing"),
@@ -45,16 +44,11 @@ def test_a_default_is_finite_or_a_missing_number() -> None:
         Feature("x", "float64", math.inf)
 
 
-def test_document_of_an_older_version_is_read() -> None:
-    older = to_document(TAIL)
-    assert "schema_version" not in older
-    assert from_document(older) == from_document({**older, "schema_version": 1}) == TAIL
-
-
 def test_fields_of_a_newer_version_are_ignored_in_view_and_feature() -> None:
     document = to_document(TAIL)
     newer = {
         **document,
+        "schema": 2,
         "owner": "team-a",
         "features": [{**feature, "unit": "minutes"} for feature in document["features"]],
     }

@@ -70,4 +70,4 @@ def api_over(
 
 
 async def _nothing() -> None:
-    """Nothing to start, nothing to stop."""
+    """Stands in for a start and a stop."""

@@ -64,8 +64,8 @@ def test_without_entries_the_defaults_hold() -> None:
         ('{"replicas": 2}', "serving entry of version 2 of flights: unknown replicas; accepted are min_replicas"),
         ('{"min_replicas": -1}', "version 2 of flights: min_replicas -1: Input should be greater"),
         ('{"min_replicas": 3}', "min_replicas 3 is more than max_replicas 2"),
-        ('{"schema_version": "x"}', "schema_version 'x': accepted is a whole number from 1"),
-        ('{"schema_version": 1, "later": 2}', "unknown later; accepted are"),
+        ('{"schema": "x"}', "schema 'x': accepted is a whole number from 1"),
+        ('{"schema": 1, "later": 2}', "unknown later; accepted are"),
     ],
 )
 def test_entry_that_cannot_be_honoured_is_refused_with_its_owner_and_field(text: str, sentence: str) -> None:
@@ -74,6 +74,6 @@ def test_entry_that_cannot_be_honoured_is_refused_with_its_owner_and_field(text:
 
 
 def test_unknown_field_of_a_newer_schema_is_ignored(caplog: pytest.LogCaptureFixture) -> None:
-    text = json.dumps({"schema_version": 2, "max_replicas": 4, "warm_pool": {"size": 2}})
+    text = json.dumps({"schema": 2, "max_replicas": 4, "warm_pool": {"size": 2}})
     assert merged(ServingSettings(), [("flights", text)]).max_replicas == 4
-    assert "serving entry of flights, schema version 2: warm_pool not known here, ignored" in caplog.text
+    assert "serving entry of flights, schema 2: warm_pool not known here, ignored" in caplog.text

@@ -90,12 +90,12 @@ class InferenceService:
 
     @_rpc
     async def ServerReady(self, request: Any, attributes: RequestAttributes, context: RayServegRPCContext) -> Any:
-        """Whether this replica may take traffic."""
+        """Reports if this replica may take traffic."""
         return CLASSES["ServerReadyResponse"](ready=self._ready())
 
     @_rpc
     async def ModelReady(self, request: Any, attributes: RequestAttributes, context: RayServegRPCContext) -> Any:
-        """Whether a version answers: the one named, else the one with the most weight. One that is not deployed is
+        """Reports if a version answers: the one named, else the one with the most weight. One that is not deployed is
         an error."""
         try:
             await self._plane.spec(request.name, request.version or None)
@@ -110,7 +110,7 @@ class InferenceService:
 
     @_rpc
     async def ModelMetadata(self, request: Any, attributes: RequestAttributes, context: RayServegRPCContext) -> Any:
-        """What a model takes and gives, and its deployed versions, or the one named."""
+        """Returns inputs and outputs of a model, and its deployed versions, or the one named."""
         spec = await self._plane.spec(request.name, request.version or None)
         return CLASSES["ModelMetadataResponse"](
             name=spec.model,

@@ -1,4 +1,4 @@
-"""What Serve imports to offer the protocol (``grpc_servicer_functions``): names of methods, and server reflection.
+"""The function that Serve imports to offer the protocol (``grpc_servicer_functions``): methods and reflection.
 
 Every proxy and every replica with an ingress imports it, those of versions too, so it imports little.
 """

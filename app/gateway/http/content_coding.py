@@ -30,10 +30,10 @@ def coding_of(content_encoding: str) -> str | None:
 
 
 def decompress(coding: str, body: bytes, limit: int) -> bytes:
-    """What ``body`` was before it was compressed.
+    """Returns ``body`` decompressed.
 
     Args:
-        coding: one that ``sent`` gave.
+        coding: one that ``coding_of`` gave.
         limit: most bytes that may come out; no more are ever made.
 
     Raises:
@@ -58,7 +58,7 @@ def decompress(coding: str, body: bytes, limit: int) -> bytes:
 
 
 def compress(coding: str, body: bytes) -> bytes:
-    """``body`` in a coding that ``wanted`` gave."""
+    """Returns ``body`` in a coding that ``requested_coding`` gave."""
     return zlib.compress(body, _LEVEL, _WINDOW_BITS[coding])
 
 

@@ -1,4 +1,4 @@
-"""What the gateway does, free of any protocol: find the model, pick the version, ask it, fall over."""
+"""Inference, free of any protocol: find the model, pick the version, compute, fail over."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ CLOSED_BY_CALLER = 499
 
 
 class DataPlane:
-    """One gateway replica's view of the models and its way of asking them.
+    """The models as one gateway replica sees them, and inference by them.
 
     Args:
         tables: route tables by model; the watch keeps them current.
-        tables_read: whether they have been read at all; until then nothing is known to be unknown.
-        report: told of every request to a model that is served here, once it is through.
+        tables_read: reports if they have been read; until then no model is known to be unknown.
+        report: takes the record of every request to a model that is served here, once it is through.
     """
 
     def __init__(
@@ -102,16 +102,16 @@ class DataPlane:
         """The newest revision at which every version was where the table places it; 0 before the first. Begins to
         load what is to be inline."""
         found = self._tables.get(model)
-        if found is not None and self._versions.follow(model, found):
+        if found is not None and self._versions.apply_placements(model, found):
             self._placed[model] = found.revision
         return self._placed.get(model, 0)
 
     def is_placed(self) -> bool:
-        """Whether every version of every model is where its table places it."""
+        """True where every version of every model is where its table places it."""
         return all(self.placed_revision(model) >= table.revision for model, table in list(self._tables.items()))
 
     async def infer(self, call: InferCall) -> InferReply:
-        """Ask the version that the split picks, or the pinned one.
+        """Returns the reply of the version that the split picks, or the pinned one.
 
         Raises:
             TidegateError: one of the tree in ``errors``.
@@ -186,7 +186,7 @@ class DataPlane:
         return AttemptResult(answer.outputs, of_version=not record.cached)
 
     async def spec(self, model: str, version: str | None = None) -> ModelSpec:
-        """What a version takes and gives; without a version, the one with the most weight that answers.
+        """Returns inputs and outputs of a version; without a version, the one with the most weight that answers.
 
         Raises:
             ModelNotFoundError: model or version is not deployed.
@@ -226,11 +226,11 @@ class DataPlane:
         await asyncio.gather(*(self._try_metadata(route) for route in fresh))
 
     async def loaded(self, timeout_s: float) -> None:
-        """Wait until what the tables place inline is loaded, or failed to, or the time is up."""
+        """Waits until what the tables place inline is loaded, or failed to, or the time is up."""
         await self._versions.loaded(timeout_s)
 
     async def close(self) -> None:
-        """Once the last request is through."""
+        """Closes the way to every version, once the last request is through."""
         await self._versions.close()
 
     async def _try_metadata(self, route: Route) -> None:
@@ -291,7 +291,7 @@ def _chosen(model: str, version: str, given: Outputs, wanted: tuple[str, ...]) -
 
 
 def as_gateway_error(model: str, error: VersionFailedError) -> TidegateError:
-    """What a caller is told of a version's failure."""
+    """Returns the error that a caller gets for a version's failure."""
     match error:
         case ModelRaisedError():
             return ModelError(f"{model}: {error}")

@@ -16,7 +16,7 @@ from app.serving.batch import DEPLOYMENT, Batch, BatchReply, VersionMetadata
 
 ASK_AGAIN_S = 1.0
 SLOW_MODEL = 0.5
-"""A model that takes more than this share of a call's time has use for a second call, which waits at its door while
+"""A model that takes more than this share of a call's time has use for a second call, which waits while
 it works on the first. A quicker one has not: the way there and back is what costs, and one call with twice the
 requests costs half of it."""
 SMOOTHING = 0.1
@@ -50,7 +50,7 @@ class DedicatedBackend:
         return reply
 
     def calls(self) -> int:
-        """One or two for every replica that has answered of late; a new one is found as soon as Serve picks it."""
+        """One or two for every replica seen within 10 s; a new one is found as soon as Serve picks it."""
         if len(self._seen) > 1:
             now = time.monotonic()
             self._seen = {replica: at for replica, at in self._seen.items() if now - at <= SEEN_S}
@@ -83,7 +83,7 @@ class DedicatedBackend:
             task = asyncio.current_task()
             if task is None or not task.cancelling():  # not us: Ray says so that the replica ended the call
                 raise VersionUnavailableError(f"{self._app} cancelled the call") from error
-            # A handle call has no deadline of its own and would wait for a replica for ever.
+            # A handle call has no deadline of its own and would wait for a replica without end.
             response.cancel()  # type: ignore[no-untyped-call]
             raise
         except BackPressureError as error:

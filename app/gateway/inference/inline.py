@@ -44,7 +44,7 @@ class InlineBackend:
         return 1
 
     def busy_s(self) -> float:
-        """How long the model has been at its present call, seconds."""
+        """Returns the seconds that the present call into the model has lasted."""
         since = self._busy_since
         return 0.0 if since is None else time.monotonic() - since
 

@@ -1,4 +1,4 @@
-"""What became of one request: the data plane notes it down, and events and metrics are made of it."""
+"""The record of one request: the data plane writes it, events and metrics are made of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class RequestRecord:
 
     Attributes:
         sticky: the key that the split went by.
-        version, placement, weight: who answered, where it lives, its share; None, None and 0 where nobody did.
+        version, placement, weight: the version that answered, where it runs, its share; None, None and 0 without
+            an answer.
         status: HTTP status of the reply.
         rows: rows of the request.
         total_s: time in the data plane; version_s: of that inside the model (of the call that carried this request).

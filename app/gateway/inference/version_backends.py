@@ -1,4 +1,4 @@
-"""The versions as the gateway sees them: where each lives, and the way there."""
+"""The backends of all deployed versions, with the requests that wait for each."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 
 
 class VersionBackend(Protocol):
-    """Where a version lives."""
+    """The place where a version computes: replicas of its own, or a thread of the gateway replica."""
 
     async def metadata(self) -> VersionMetadata:
-        """What it says of itself.
+        """Returns the version's metadata.
 
         Raises:
             VersionFailedError: it does not answer.
@@ -38,17 +38,17 @@ class VersionBackend(Protocol):
         """
 
     def calls(self) -> int:
-        """How many calls it has use for at once."""
+        """Returns the number of calls that it has use for at once."""
 
     def busy_s(self) -> float:
-        """How long the model has been at its present call in this process, seconds; 0 where it is elsewhere."""
+        """Returns the seconds that the present call into the model has lasted; 0 where it runs elsewhere."""
 
     async def close(self) -> None:
         """Give back what it holds."""
 
 
 class _VersionQueue:
-    """One version's placement with the requests that wait for it."""
+    """The backend of one version, with the requests that wait for it."""
 
     def __init__(self, backend: VersionBackend) -> None:
         self.backend = backend
@@ -56,7 +56,7 @@ class _VersionQueue:
         self.coalescer: Coalescer | None = None
 
     async def close(self) -> None:
-        """Once the last request is through."""
+        """Closes the backend once the last request is through."""
         if self.coalescer is not None:
             await self.coalescer.drain()
         await self.backend.close()
@@ -67,11 +67,11 @@ RETRY_LOAD_S = 10.0
 
 
 class VersionBackends:
-    """The ways of one gateway replica to every deployed version, by application name.
+    """The backends of every deployed version, by application name, as one gateway replica reaches them.
 
     Args:
         caller: name of this gateway replica.
-        dedicated, inline: make the placements; tests bring their own.
+        dedicated, inline: make the backends; tests bring their own.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class VersionBackends:
         return queue.metadata if queue is not None else None
 
     async def metadata(self, route: Route) -> VersionMetadata:
-        """What the version says of itself; asked for once.
+        """Returns the version's metadata; it is read once.
 
         Raises:
             VersionFailedError: it does not answer.
@@ -120,8 +120,8 @@ class VersionBackends:
                 coalescer = queue.coalescer = self._coalescer(queue.backend, metadata)
         return await coalescer.infer(spec, inputs, parameters)
 
-    def follow(self, model: str, table: RouteTable) -> bool:
-        """Begin to load what ``table`` places inline; whether every version is where it should be."""
+    def apply_placements(self, model: str, table: RouteTable) -> bool:
+        """Starts to load what ``table`` places inline. Returns True where every version is where it should be."""
         wanted = [route for route in table.routes if route.placement == "inline"]
         for route in wanted:
             if (
@@ -136,7 +136,7 @@ class VersionBackends:
         return all(route.app in self._inline_queues for route in wanted)
 
     async def loaded(self, timeout_s: float) -> None:
-        """Wait for what is being loaded, but no longer than so many seconds; the loading goes on."""
+        """Wait for what is being loaded, at most ``timeout_s`` seconds; the loading goes on."""
         if self._loading:
             await asyncio.wait(self._loading.values(), timeout=timeout_s)
 
@@ -152,11 +152,11 @@ class VersionBackends:
         return {app: queue.coalescer.ongoing for app, queue in queues.items() if queue.coalescer is not None}
 
     def busy_s(self) -> float:
-        """How long the slowest inline model has been at its present call, seconds."""
+        """Returns the seconds that the longest present call into an inline model has lasted."""
         return max((queue.backend.busy_s() for queue in self._inline_queues.values()), default=0.0)
 
     async def close(self) -> None:
-        """Give up every way."""
+        """Closes every backend."""
         loading = list(self._loading.values())
         for task in loading:
             task.cancel()

@@ -60,7 +60,7 @@ class PredictionCache:
 
     @property
     def held_bytes(self) -> int:
-        """What they take."""
+        """Bytes in this replica's memory."""
         return self._local.held_bytes
 
     def start(self) -> None:
@@ -115,7 +115,7 @@ class PredictionCache:
             return _of(answer)
         except Exception as error:
             flight.set_exception(error)
-            flight.exception()  # seen, though nobody may be waiting
+            flight.exception()  # seen, though no caller may be waiting
             raise
         finally:
             del self._flights[key]

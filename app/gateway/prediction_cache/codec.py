@@ -33,7 +33,7 @@ class NotCacheableError(TidegateError):
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
-    """What lies in Redis.
+    """The bytes as they lie in Redis.
 
     Attributes:
         computed_at: wall clock, milliseconds since the epoch: a reader adds no second ttl to the first.

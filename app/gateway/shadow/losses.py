@@ -1,4 +1,4 @@
-"""What one request says of its arm: losses from 0 to 1 (see ``app.monitoring.sums``). Pure.
+"""Losses of one request, for its arm of the release: from 0 to 1 (see ``app.monitoring.sums``). Pure.
 
 By intention to treat: a request counts for the version that the split picked, whoever answered in the end. It counts
 once: with the challenger's answer beside the champion's as a pair, where it was mirrored, else by itself.
@@ -35,7 +35,7 @@ def arm_of(record: RequestRecord) -> Arm | None:
 
 
 def failed(record: RequestRecord) -> bool:
-    """Whether the version picked gave no answer: when it was first asked, or because its breaker kept the request
+    """True where the version picked gave no answer: when it was first asked, or because its breaker kept the request
     away from it. What another version, or a second attempt, made good is no merit of it."""
     return record.version != record.picked or record.picked in record.failed
 

@@ -11,7 +11,7 @@ from app.monitoring.samples import LossBuffer
 
 
 class Observer:
-    """One gateway replica's."""
+    """Turns the records of one gateway replica into samples, or hands them to the mirror."""
 
     def __init__(self, losses: LossBuffer, mirror: Mirror) -> None:
         self._losses, self._mirror = losses, mirror

@@ -1,4 +1,4 @@
-"""The event of a request that the data plane has served, on its way to the log."""
+"""Events of requests, on their way to the event log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.gateway.inference.request_record import RequestRecord
 
 
 class PredictionLog:
-    """One gateway replica's.
+    """Makes the events of one gateway replica and hands them to the publisher.
 
     Args:
         now_us: instant, microseconds since the epoch.
@@ -25,7 +25,7 @@ class PredictionLog:
         """Make the event and hand it over; never waits.
 
         Args:
-            mirrored: whether it is what a challenger made of a request that another version answered.
+            mirrored: True for what a challenger made of a request that another version answered.
         """
         identity = record.call.identity
         features = record.features
@@ -56,7 +56,7 @@ class PredictionLog:
 
 
 def view_times(report: FeatureReport) -> dict[str, ViewTimes]:
-    """What each view gave, with the event times of the rows that were used."""
+    """Returns the rows that each view gave, with the event times of those that were used."""
     found: dict[str, ViewTimes] = {}
     start = 0
     for name, view in report.views.items():

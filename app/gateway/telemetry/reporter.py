@@ -21,10 +21,10 @@ PUBLISH_S = 2.0
 
 
 class Reporter:
-    """One gateway replica's.
+    """Counts the requests of one gateway replica and makes their events.
 
     Args:
-        observer: told of what is served during a release, once the reply is out.
+        observer: takes the records of requests during a release, once the reply is out.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ SECRET_BYTES = 32
 
 
 class Scope(StrEnum):
-    """What a key allows. ``admin`` allows everything; the others stand for themselves."""
+    """Permissions of a key. ``admin`` allows everything; the others stand for themselves."""
 
     PREDICT = "predict"
     RELEASE = "release"
@@ -54,7 +54,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is kept of a key.
+    """The stored part of a key.
 
     Attributes:
         id: public part of the key's text.
@@ -77,11 +77,11 @@ class ApiKey:
     revoked: int | None = None
 
     def allows(self, scope: Scope) -> bool:
-        """Whether a route that needs ``scope`` is open to it."""
+        """True where the key opens a route that needs ``scope``."""
         return scope in self.scopes or Scope.ADMIN in self.scopes
 
     def in_force(self, now: float) -> bool:
-        """Whether it is neither revoked nor expired."""
+        """True while the key is neither revoked nor expired."""
         return self.revoked is None and (self.expires is None or now < self.expires)
 
     def encode(self) -> bytes:

@@ -23,7 +23,7 @@ class KeyStore:
         self._redis = redis
 
     async def documents(self) -> dict[bytes, bytes]:
-        """What is stored, as it is."""
+        """Returns the stored documents by id."""
         return cast(dict[bytes, bytes], await self._redis.hgetall(KEYS))
 
     async def read_all(self) -> list[ApiKey]:
@@ -52,7 +52,7 @@ class KeyStore:
 
 
 class KeyWatch(Watch):
-    """One gateway replica's keys.
+    """The keys that one replica knows.
 
     A key changes once in its life, when it is revoked. So a revoked one stays revoked here and one whose document is
     gone stays known, whatever a Redis that lost its last second, or all its data, answers.

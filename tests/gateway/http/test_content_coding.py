@@ -51,7 +51,9 @@ def test_reads_one_stream_up_to_the_limit(coding: str, body: bytes) -> None:
         ("deflate", zlib.compress(b"\0" * 10_000_000), TooLargeError, "a body may have 100 bytes"),
     ],
 )
-def test_refuses_with_a_sentence(coding: str, body: bytes, error: type[InvalidArgumentError], sentence: str) -> None:
+def test_bodies_that_are_no_whole_stream_are_refused_with_a_sentence(
+    coding: str, body: bytes, error: type[InvalidArgumentError], sentence: str
+) -> None:
     with pytest.raises(error, match=sentence):
         decompress(coding, body, 100)
 
@@ -84,7 +86,7 @@ def test_other_codings_are_refused(header: str) -> None:
         ("gzip, deflate, br", None),
     ],
 )
-def test_a_single_coding_is_a_wish_and_a_list_is_not(header: str, coding: str | None) -> None:
+def test_a_single_accepted_coding_is_used_and_a_list_is_not(header: str, coding: str | None) -> None:
     assert requested_coding(header) == coding
 
 

@@ -1,4 +1,4 @@
-"""Who may choose a version by header: with which key, during which release, by every HTTP protocol."""
+"""The choice of a version by header: with which key, during which release, by every HTTP protocol."""
 
 from __future__ import annotations
 
@@ -103,8 +103,8 @@ async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncCli
 
 
 @pytest.mark.parametrize(("url", "body"), REQUESTS)
-@pytest.mark.parametrize("client", [ALL, TRIAL], indirect=True, ids=["all", "nobody"])
-async def test_by_every_protocol(
+@pytest.mark.parametrize("client", [ALL, TRIAL], indirect=True, ids=["all", "none"])
+async def test_a_header_pins_by_every_protocol(
     client: httpx.AsyncClient, url: str, body: Any, request: pytest.FixtureRequest
 ) -> None:
     open_to_all = request.node.callspec.params["client"] is ALL

@@ -120,7 +120,7 @@ class Replica:
             Observer(self.losses, self.mirror).observe,
         )
 
-    async def ask(
+    async def infer(
         self, x: float = 1.0, key: str | None = None, pinned: str | None = None, inputs: Arrays | None = None
     ) -> InferReply | TidegateError:
         """One request; ``inputs`` instead of ``x``."""

@@ -1,4 +1,4 @@
-"""What a request says of its arm: tables of cases."""
+"""Losses of a request, for its arm: tables of cases."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def record(picked: str | None, version: str | None, **fields: Any) -> RequestRec
         (record("2", "1", cached=True, failed=["2"]), "challenger"),  # it was asked, and failed
         (record("2", "1", cached=True), "challenger"),  # its breaker is open
         (record("1", "1", release_context=None), None),
-        (record("2", "2", release_context=ReleaseContext("r", None, "2")), None),  # nobody to be compared with
+        (record("2", "2", release_context=ReleaseContext("r", None, "2")), None),  # none to be compared with
         (record(None, "2", release_context=ReleaseContext("r", None, "2")), None),
     ],
 )
-def test_the_arm(found: RequestRecord, arm: str | None) -> None:
+def test_a_request_counts_for_the_arm_that_the_split_picked(found: RequestRecord, arm: str | None) -> None:
     assert arm_of(found) == arm
 
 
@@ -72,7 +72,7 @@ def test_the_arm(found: RequestRecord, arm: str | None) -> None:
         (record("1", "1", outputs={"z": np.zeros(1)}), {"errors": 0, "latency": 0}),
     ],
 )
-def test_a_request_by_itself(found: RequestRecord, losses: dict[str, float]) -> None:
+def test_losses_of_a_request_by_itself(found: RequestRecord, losses: dict[str, float]) -> None:
     assert of_request(TRIAL, found, "champion") == [(metric, "champion", loss) for metric, loss in losses.items()]
     assert of_request(PLAIN, found, "champion") == [("errors", "champion", losses["errors"])]
 
@@ -109,12 +109,12 @@ FAILED = record("2", None, failed=["2"])
         (record("1", None, status=500), FAILED, pair("errors/pairs", 0, 0)),
     ],
 )
-def test_a_pair(champion: RequestRecord, challenger: RequestRecord, samples: list[Sample]) -> None:
+def test_losses_of_a_mirrored_pair(champion: RequestRecord, challenger: RequestRecord, samples: list[Sample]) -> None:
     assert of_pair(TRIAL, champion, challenger) == samples
     assert of_pair(PLAIN, champion, challenger) == samples[:2]
 
 
-def test_slow_in_one_arm_only() -> None:
+def test_a_latency_pair_counts_the_slower_arm() -> None:
     slow, quick = {"version_s": 0.3}, {"version_s": 0.1}
     assert of_pair(TRIAL, record("1", "1", **quick), record("2", "2", **slow))[2:4] == pair("latency/pairs", 1, 0)
     assert of_pair(TRIAL, record("1", "1", **slow), record("2", "2", **quick))[2:4] == pair("latency/pairs", 0, 1)
@@ -164,7 +164,9 @@ def test_the_position_of_an_output_in_its_range(array: NDArray[Any], where: floa
         (objects("1"), np.array([1]), 9.0, True),
     ],
 )
-def test_whether_two_answers_differ(first: NDArray[Any], second: NDArray[Any], within: float, apart: bool) -> None:
+def test_outputs_differ_beyond_the_tolerance(
+    first: NDArray[Any], second: NDArray[Any], within: float, apart: bool
+) -> None:
     assert AgreementGuard(metric="agreement", output="y", within=within).differ({"y": first}, {"y": second}) is apart
     assert AgreementGuard(metric="agreement", output="y", within=within).differ({"y": first}, {}) is True
     assert AgreementGuard(metric="agreement", output="y", within=within).differ({}, {"y": second}) is None

@@ -61,13 +61,13 @@ def test_a_key_is_in_force_until_it_expires_or_is_revoked() -> None:
         (lambda: decode(b'{"id": "1"}'), "missing required field"),
     ],
 )
-def test_what_is_refused(make: object, sentence: str) -> None:
+def test_keys_that_cannot_be_made_are_refused(make: object, sentence: str) -> None:
     assert callable(make)
     with pytest.raises(BadKeyError, match=sentence):
         make()
 
 
-def test_a_document_with_a_limit_that_cannot_be_is_refused() -> None:
+def test_a_document_with_an_impossible_limit_is_refused() -> None:
     document = mint("x", [Scope.PREDICT], 0, Limit(5, 7))[1].encode()
     with pytest.raises(BadKeyError, match="burst 0"):
         decode(document.replace(b'"burst":7', b'"burst":0'))

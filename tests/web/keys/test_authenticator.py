@@ -1,4 +1,4 @@
-"""Who may come in, and what the others are told."""
+"""Callers that are authenticated, and the refusals that the others get."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _no_key(value: object) -> str | None:
     ],
     ids=_no_key,
 )
-def test_who_comes_in(authorization: str, scope: Scope, caller: Caller) -> None:
+def test_a_key_in_force_with_the_scope_is_authenticated(authorization: str, scope: Scope, caller: Caller) -> None:
     assert authenticator().authenticate(authorization, scope) == caller
 
 
@@ -66,7 +66,9 @@ def test_who_comes_in(authorization: str, scope: Scope, caller: Caller) -> None:
     ],
     ids=_no_key,
 )
-def test_who_does_not(authorization: str | None, scope: Scope, status: int, sentence: str) -> None:
+def test_callers_without_a_valid_key_are_refused_with_a_sentence(
+    authorization: str | None, scope: Scope, status: int, sentence: str
+) -> None:
     with pytest.raises(TidegateError, match=sentence) as refused:
         authenticator().authenticate(authorization, scope)
     assert refused.value.status == status
@@ -75,7 +77,7 @@ def test_who_does_not(authorization: str | None, scope: Scope, status: int, sent
     assert ('error="insufficient_scope", scope="release"' in challenge) is (status == 403)
 
 
-def test_a_hash_opens_nothing() -> None:
+def test_a_stored_hash_is_no_key() -> None:
     for text in (KEY.hash, "0" * 64, f"tg_{KEY.id}_{KEY.hash}"):
         with pytest.raises(UnauthenticatedError):
             authenticator().authenticate(f"Bearer {text}", Scope.PREDICT)
@@ -105,7 +107,7 @@ def test_anonymous_callers_have_their_scopes_and_a_sent_key_is_checked_all_the_s
     assert open_door.authenticate(f"Bearer {TEXT}", Scope.PREDICT).key_id == KEY.id
 
 
-def test_before_keys_are_read_nobody_is_told_that_a_key_is_wrong() -> None:
+def test_before_keys_are_read_an_unknown_key_is_unavailable() -> None:
     blind = authenticator({}, read=False)
     with pytest.raises(UnavailableError, match="keys have not been read yet"):
         blind.authenticate(f"Bearer {TEXT}", Scope.PREDICT)
@@ -114,7 +116,7 @@ def test_before_keys_are_read_nobody_is_told_that_a_key_is_wrong() -> None:
         blind.authenticate(None, Scope.PREDICT)
 
 
-def test_without_an_admin_key_there_is_none() -> None:
+def test_without_an_admin_key_hash_no_key_is_admin() -> None:
     closed = Authenticator({}, lambda: True, None)
     with pytest.raises(UnauthenticatedError):
         closed.authenticate("Bearer " + "0" * 64, Scope.ADMIN)
@@ -129,7 +131,7 @@ def test_a_revoked_key_is_refused_at_once() -> None:
         watched.authenticate(f"Bearer {TEXT}", Scope.PREDICT)
 
 
-def test_a_missing_scope_is_an_error_of_its_own() -> None:
+def test_a_missing_scope_is_permission_denied() -> None:
     with pytest.raises(PermissionDeniedError) as refused:
         authenticator().authenticate(f"Bearer {TEXT}", Scope.ADMIN)
     assert refused.value.scope == "admin"

@@ -33,7 +33,7 @@ async def watch(valkey: RedisSettings, redis: Redis) -> AsyncIterator[KeyWatch]:
     await found.stop()
 
 
-async def test_a_new_key_opens_the_door_and_a_revoked_one_closes_it(redis: Redis, watch: KeyWatch) -> None:
+async def test_a_new_key_is_accepted_and_a_revoked_one_refused(redis: Redis, watch: KeyWatch) -> None:
     store = KeyStore(redis)
     authenticator = Authenticator(watch.keys, lambda: watch.age_s is not None, None)
     text, key = mint("mobile", [Scope.PREDICT], 1000, Limit(10, 20))
@@ -46,15 +46,13 @@ async def test_a_new_key_opens_the_door_and_a_revoked_one_closes_it(redis: Redis
     assert await store.read_all() == [gone]
 
 
-async def test_what_nobody_announced_is_found_too(redis: Redis, watch: KeyWatch) -> None:
+async def test_an_unpublished_key_is_found_too(redis: Redis, watch: KeyWatch) -> None:
     key = mint("silent", [Scope.PREDICT], 1000)[1]
     await redis.hset(KEYS, key.id, key.encode())
     await eventually(lambda: watch.keys.get(key.id) == key)
 
 
-async def test_a_document_that_is_no_key_opens_nothing_and_leaves_the_others_alone(
-    redis: Redis, watch: KeyWatch
-) -> None:
+async def test_an_unreadable_document_is_left_out_and_the_other_keys_are_kept(redis: Redis, watch: KeyWatch) -> None:
     good, other = mint("good", [Scope.PREDICT], 1000)[1], mint("other", [Scope.ADMIN], 1000)[1]
     await redis.hset(KEYS, mapping={"broken": b"{not a key", "000000000000": other.encode()})
     await KeyStore(redis).add(good)
@@ -62,7 +60,7 @@ async def test_a_document_that_is_no_key_opens_nothing_and_leaves_the_others_alo
     assert set(watch.keys) == {good.id}
 
 
-async def test_the_keys_outlive_a_server_that_is_away_and_one_that_forgot_them(
+async def test_known_keys_stay_while_redis_is_away_or_empty(
     redis: Redis, watch: KeyWatch, valkey_pid: Callable[[], int]
 ) -> None:
     store = KeyStore(redis)
@@ -157,8 +155,8 @@ async def test_name_of_two_keys_means_the_one_in_force(
 
 
 async def test_unknown_key_and_empty_name_are_refused(beside: None, capsys: pytest.CaptureFixture[str]) -> None:
-    assert await run("revoke", "nobody") == 1
-    assert "no key has the id or name 'nobody'" in capsys.readouterr().err
+    assert await run("revoke", "stranger") == 1
+    assert "no key has the id or name 'stranger'" in capsys.readouterr().err
     assert await run("create", "--name", " ", "--scope", "predict") == 1
     assert "name ' '" in capsys.readouterr().err
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from app.web.keys import Limit
+from app.web.keys.api_key import Limit
 
 LOT_S = 0.1
 """A lot is what the rate gives in this time, so Redis is asked about ten times a second and key; seconds."""

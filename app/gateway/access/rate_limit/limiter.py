@@ -45,7 +45,7 @@ class LimiterStats:
 
 @dataclass(slots=True)
 class _Account:
-    """What this replica holds for one key. One each for keys that have been used: as many as there are keys."""
+    """Tokens that this replica holds for one key; made when the key is first used."""
 
     key_id: str
     limit: Limit
@@ -148,7 +148,7 @@ class RateLimiter:
 
     def _take_from_redis(self, account: _Account) -> asyncio.Task[None]:
         """The one call in flight for this key; begins one where there is none. Never one that is over: to wait for
-        that gives the loop no turn, and who asks again and again would keep it for ever."""
+        that gives the loop no turn, and who asks again and again would keep it without end."""
         if account.call is None or account.call.done():
             account.call = asyncio.create_task(self._call(account))
         return account.call

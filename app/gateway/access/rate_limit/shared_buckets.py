@@ -30,7 +30,7 @@ return {given, string.format('%.9f', tokens)}
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a call gave, and what it left in the bucket."""
+    """Tokens that a call gave, and those that it left in the bucket."""
 
     given: int
     left: float

@@ -199,7 +199,7 @@ def router(context: FrontContext) -> APIRouter:
     @routes.get("/ping", responses=responses(OF_A_MODEL))
     @routes.get("/health", responses=responses(OF_A_MODEL))
     async def ping(model: str) -> str:
-        """Whether the model is served here."""
+        """Reports if the model is served here."""
         await plane.spec(model)
         return "\n"
 

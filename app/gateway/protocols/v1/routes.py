@@ -42,7 +42,7 @@ _decoder = msgspec.json.Decoder(V1Request)
 
 
 class LiveBody(BaseModel):
-    """What KServe's client asks for."""
+    """The reply that KServe's client expects."""
 
     status: Literal["alive"] = "alive"
 
@@ -123,7 +123,7 @@ def router(context: FrontContext) -> APIRouter:
 
     @routes.get("/")
     async def live() -> LiveBody:
-        """That the server lives."""
+        """Reports that the server lives."""
         return LiveBody()
 
     @routes.get("/v1/models")
@@ -133,7 +133,7 @@ def router(context: FrontContext) -> APIRouter:
 
     @routes.get("/v1/models/{model}", responses=responses(OF_A_MODEL))
     async def ready(model: str) -> ReadyBody:
-        """Whether a version of the model answers."""
+        """Reports if a version of the model answers."""
         await plane.spec(model)
         return ReadyBody(name=model, ready=True)
 

@@ -81,7 +81,7 @@ class DecodedRequest:
     parameters: dict[str, Any]
 
     def binary_among(self, outputs: Collection[str]) -> Collection[str]:
-        """Those of a reply's outputs that go as binary data."""
+        """Returns the outputs of a reply that go as binary data."""
         return outputs if self.binary is None else self.binary
 
 
