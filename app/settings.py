@@ -396,7 +396,7 @@ def get_settings() -> Settings:
     return Settings.load()
 
 
-class Row(NamedTuple):
+class SettingInForce(NamedTuple):
     """One setting in force."""
 
     name: str
@@ -416,7 +416,7 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     return sorted(name for name in environ if name.upper().startswith(PREFIX) and name.upper() not in known)
 
 
-def rows(settings: Settings) -> Iterator[Row]:
+def rows(settings: Settings) -> Iterator[SettingInForce]:
     """Each setting with value (secrets masked) and source, in the tree's order."""
     from_stack = dotenv_values(stack_file()) if stack_file().is_file() else {}
     environ = {name.upper() for name in os.environ}
@@ -425,7 +425,7 @@ def rows(settings: Settings) -> Iterator[Row]:
         for part in path:
             value = getattr(value, part)
         source = "environment" if name in environ else str(stack_file()) if name in from_stack else "default"
-        yield Row(name, _shown(value), source, description)
+        yield SettingInForce(name, _shown(value), source, description)
 
 
 def _leaves(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[str, ...], str]]:
