@@ -42,6 +42,8 @@ FIRST = (
 """What no worker should begin when the others have ended, the longest first. The files with clusters of their own
 come when the stack has had its turn to start."""
 TRAINING = "tests/training/"
+FLIGHTS = "tests/recipes/flights/"
+"""Its files share one worker: they look at the same prepared data, a fixture of the session."""
 
 
 hypothesis.settings.register_profile(
@@ -69,6 +71,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             group = "training" if group.startswith(TRAINING) else "stack"
         elif "cluster_turn" in fixtures:
             group = "clusters"
+        elif group.startswith(FLIGHTS):
+            group = FLIGHTS
         item.add_marker(pytest.mark.xdist_group("clusters" if group == "training" else group))
         groups[item] = group
     items.sort(key=lambda item: FIRST.index(groups[item]) if groups[item] in FIRST else len(FIRST))

@@ -63,7 +63,7 @@ class Recipe(Protocol):
         """The recipe's name, as in a configuration file."""
 
     def prepare(self) -> Data:
-        """Compute the training and test rows. Deterministic: the same installation gives the same fingerprint."""
+        """Computes the training and test rows. Deterministic: the same installation gives the same fingerprint."""
 
     def build(self, data: Data) -> nn.Module:
         """A freshly initialised, plain single-device model; sizes and constants (vocabularies, scales) come
@@ -76,7 +76,7 @@ class Recipe(Protocol):
         """Metrics and plots on the held-out rows. The model is on the CPU and in eval mode."""
 
     def package(self, model: nn.Module, data: Data, folder: Path) -> ModelPackage:
-        """Write what a server needs below ``folder`` (no pickle) and describe it."""
+        """Writes what a server needs below ``folder`` (no pickle) and describes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class ParallelRecipe(Recipe, Protocol):
         """Returns the cut points of the model."""
 
     def initialise(self, name: str, value: Tensor, generator: Generator) -> None:
-        """Fill one parameter or buffer, whole and on the CPU, in place; random numbers only from ``generator``."""
+        """Fills one parameter or buffer, whole and on the CPU, in place; random numbers only from ``generator``."""
 
     def criterion(self, output: Tensor, target: Tensor) -> Tensor:
         """Mean loss over rows and positions, a scalar, from the model's output; ``loss`` is this after the model."""

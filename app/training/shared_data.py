@@ -26,7 +26,7 @@ class Shared:
 
     @staticmethod
     def put(data: Data) -> Shared:
-        """Put the arrays into the object store."""
+        """Puts the arrays into the object store."""
         train, test = ({name: ray.put(array) for name, array in part.items()} for part in (data.train, data.test))
         return Shared(train, test, data.fingerprint, data.facts)
 

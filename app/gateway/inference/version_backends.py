@@ -120,7 +120,7 @@ class VersionBackends:
                 coalescer = queue.coalescer = self._coalescer(queue.backend, metadata)
         return await coalescer.infer(spec, inputs, parameters)
 
-    def follow(self, model: str, table: RouteTable) -> bool:
+    def apply_placements(self, model: str, table: RouteTable) -> bool:
         """Starts to load what ``table`` places inline. Returns True where every version is where it should be."""
         wanted = [route for route in table.routes if route.placement == "inline"]
         for route in wanted:

@@ -85,7 +85,7 @@ def format_manifest(files: Iterable[SourceFile]) -> str:
 
 
 def read_corpus(root: Path, files: tuple[SourceFile, ...]) -> Corpus:
-    """Read ``files`` below ``root``.
+    """Reads ``files`` below ``root``.
 
     Raises:
         CorpusError: one of them is missing or has another content.

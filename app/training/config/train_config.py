@@ -147,7 +147,7 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
 
 
 def parse_config(values: Mapping[str, Any]) -> TrainConfig:
-    """Validate plain values.
+    """Validates plain values.
 
     Raises:
         ConfigError: every refused field gets a line.

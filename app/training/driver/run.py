@@ -65,7 +65,7 @@ def train(
     stop: threading.Event | None = None,
     fresh: bool = False,
 ) -> Trained:
-    """Run ``config`` on the connected Ray cluster and register the result.
+    """Runs ``config`` on the connected Ray cluster and registers the result.
 
     A run that was stopped, or whose driver was lost, goes on from its newest checkpoint.
 
@@ -169,7 +169,7 @@ def _use_gpu(config: TrainConfig) -> bool:
 
 
 def _end(status: str, say: Say) -> None:
-    """End the run in MLflow; what became of it does not depend on whether MLflow answers."""
+    """Ends the run in MLflow. MLflow's silence does not change the run's own result."""
     try:
         mlflow.end_run(status)
     except MlflowException as error:

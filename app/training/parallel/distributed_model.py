@@ -109,7 +109,7 @@ class DistributedModel:
         return total / (self.layout.dp * self.layout.cp)
 
     def clip(self, largest: float) -> Tensor:
-        """Clip by the global norm; returns the norm before, a scalar, the same on every rank."""
+        """Clips by the global norm; returns the norm before, a scalar, the same on every rank."""
         pipeline = self.mesh.group("pp") if self.layout.pp > 1 else None
         return clip(self.parameters(), largest, pipeline)
 

@@ -54,7 +54,7 @@ class ServerGroup:
         self._together = Servers(self.handles, terms)
 
     def start(self, initial: Any, resume: int | None, stop: Callable[[], bool]) -> tuple[int, ...]:
-        """Give every server its range of the object ``initial``, or its checkpoint.
+        """Gives every server its range of the object ``initial``, or its checkpoint.
 
         Returns:
             The servers' process ids.
@@ -76,7 +76,7 @@ class ServerGroup:
         return _answered(lambda: self._together.call("progress"))
 
     def save(self) -> None:
-        """Write a checkpoint of what is applied; the workers have ended.
+        """Writes a checkpoint of the applied steps; the workers have ended.
 
         What they sent before their end may still be on its way, to one server and not to another: it comes too late,
         or the parts would be of different steps and nothing could go on from them.
@@ -92,7 +92,7 @@ class ServerGroup:
         _answered(lambda: self._together.copy(self._together.call("pull", 0, self._terms.plan.steps), into))
 
     def end(self) -> None:
-        """End the processes."""
+        """Ends the processes."""
         end_processes(self.handles)
 
 
@@ -117,13 +117,13 @@ class WorkerGroup:
         return bool(self._runs)
 
     def replace(self, ranks: list[int]) -> None:
-        """End what is left of ``ranks`` and start new processes in their place."""
+        """Ends what is left of ``ranks`` and starts new processes in their place."""
         for rank in ranks:
             ray.kill(self._handles[rank])
             self._handles[rank] = self._new(rank)
 
     def train(self, ranks: list[int], stop: Callable[[], bool]) -> None:
-        """Let ``ranks`` train, as soon as their processes are there.
+        """Lets ``ranks`` train, as soon as their processes are there.
 
         Raises:
             ParameterServerError: no room for them on the cluster before the deadline.
@@ -142,7 +142,7 @@ class WorkerGroup:
             self._runs[self._handles[rank].run.remote(self._servers.handles)] = rank
 
     def wait(self) -> list[int]:
-        """Wait a moment for workers that end.
+        """Waits a moment for workers that end.
 
         Returns:
             Ranks that were lost, or whose servers were; those that are done are no longer running.
@@ -164,7 +164,7 @@ class WorkerGroup:
         return lost
 
     def end(self) -> None:
-        """End the processes."""
+        """Ends the processes."""
         end_processes(self._handles.values())
 
     def _new(self, rank: int) -> Any:

@@ -25,7 +25,7 @@ class Client(Protocol):
         """The parameters to compute ``step`` with, as soon as they may be had; float32, shape (total,)."""
 
     def push_pull(self, step: int, gradient: Floats, loss: float, into: Floats) -> None:
-        """Hand over the gradient of ``step``, float32, shape (total,), the caller's to reuse on return, and get the
+        """Hands over the gradient of ``step``, float32, shape (total,), the caller's to reuse on return, and gets the
         parameters for the step after it."""
 
 

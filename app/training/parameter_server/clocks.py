@@ -42,9 +42,9 @@ class Clocks:
         return self.bound is None or self.lead(step) <= self.bound
 
     def advance(self, rank: int) -> Clocks:
-        """After one more step of ``rank``."""
+        """Returns the clocks after one more step of ``rank``."""
         return Clocks((*self.done[:rank], self.done[rank] + 1, *self.done[rank + 1 :]), self.bound)
 
     def advance_all(self) -> Clocks:
-        """After one more step of every rank."""
+        """Returns the clocks after one more step of every rank."""
         return Clocks(tuple(clock + 1 for clock in self.done), self.bound)

@@ -48,7 +48,7 @@ class FlatModel:
         return {name: value.clone() for name, value in self.constants.items()}
 
     def refuse_changes(self, before: dict[str, Tensor]) -> None:
-        """Compare the constants with an earlier ``snapshot``.
+        """Compares the constants with an earlier ``snapshot``.
 
         Raises:
             ParameterServerError: training changes a buffer (such as BatchNorm's running statistics), which no

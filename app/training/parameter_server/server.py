@@ -76,7 +76,7 @@ class Server:
         self._closed = False
 
     async def start(self, initial: Floats, resume: int | None) -> int:
-        """Take up this server's range of ``initial`` (float32, shape (total,)), or the checkpoint of step ``resume``.
+        """Begins with this server's range of ``initial`` (float32, shape (total,)), or the checkpoint of ``resume``.
 
         Returns:
             This process's id.
@@ -133,7 +133,7 @@ class Server:
             self._closed = True
 
     async def save(self, step: int) -> None:
-        """Write a checkpoint now, under the name of ``step``."""
+        """Writes a checkpoint now, under the name of ``step``."""
         async with self._changed:
             await self._save(step)
 

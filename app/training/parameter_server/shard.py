@@ -35,7 +35,7 @@ class Shard:
         return values
 
     def average(self, gradients: Sequence[Floats]) -> float:
-        """Take the mean of ``gradients``, added up in the order given, as the gradient of the next step.
+        """Takes the mean of ``gradients``, added up in the order given, as the gradient of the next step.
 
         Returns:
             The sum of its squares, in double precision.
@@ -49,7 +49,7 @@ class Shard:
         return float(torch.linalg.vector_norm(self._gradient, dtype=torch.float64) ** 2)
 
     def step(self, norm: float, largest: float, learning_rate: float) -> None:
-        """Update by the gradient taken last.
+        """Updates by the gradient taken last.
 
         Args:
             norm: of the whole gradient, all servers' ranges together; above ``largest`` the gradient is scaled down
@@ -64,7 +64,7 @@ class Shard:
         return {"parameters": self._parameters.detach(), "optimizer": self._optimizer.state_dict()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a ``state``."""
+        """Goes on from a ``state``."""
         with torch.no_grad():
             self._parameters.copy_(state["parameters"])
         self._optimizer.load_state_dict(state["optimizer"])

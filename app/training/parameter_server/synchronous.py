@@ -46,7 +46,7 @@ class SynchronousServer(Server):
         return self._squares[step]
 
     async def commit(self, step: int, norm: float) -> None:
-        """Make the update of ``step``, unless it is made already; ``norm`` is that of the whole mean gradient."""
+        """Makes the update of ``step``, unless it is made already; ``norm`` is that of the whole mean gradient."""
         async with self._changed:
             await self._commit(step, norm)
 
@@ -81,7 +81,7 @@ class SynchronousServer(Server):
 
 
 class SynchronousClient:
-    """See :class:`app.training.parameter_server.client.Client`."""
+    """The client of synchronous servers; ``client.Client`` describes the methods."""
 
     def __init__(self, servers: Servers, terms: Terms, rank: int) -> None:
         self._servers, self._rank = servers, rank

@@ -74,7 +74,7 @@ class ServerResult:
 def train_with_servers(
     job: ServerJob, settings: ParameterServerConfig, folder: Path, report: Tell, stop: Stop
 ) -> ServerResult:
-    """Train on the connected Ray cluster, from the newest complete checkpoint in ``folder`` or from the start.
+    """Trains on the connected Ray cluster, from the newest complete checkpoint in ``folder`` or from the start.
 
     Args:
         folder: this run's own; every node reaches it by this path.

@@ -76,7 +76,7 @@ class RunFolder:
         return max(self.complete(), key=lambda metadata: metadata.step, default=None)
 
     def commit(self, metadata: CheckpointMetadata, keep: int, keep_best: int) -> None:
-        """Declare a checkpoint complete, and remove those that are not to be kept."""
+        """Declares a checkpoint complete, and removes those that are not to be kept."""
         self._write(f"{self._checkpoints}/{metadata.step:09d}/{_COMPLETE}", asdict(metadata))
         marks = self.complete()
         kept = retained(marks, keep, keep_best)
@@ -85,7 +85,7 @@ class RunFolder:
                 self._remove(f"{other.step:09d}")
 
     def discard_incomplete(self) -> list[int]:
-        """Remove what was cut off while it was written; returns the steps. No run may be writing."""
+        """Removes checkpoints that were cut off while being written; returns their steps. No run may be writing."""
         names = self._names()  # before the marks: one that is marked in between is no rubbish
         complete = {metadata.step for metadata in self.complete()}
         cut_off = [name for name in names if int(name) not in complete]
@@ -104,7 +104,7 @@ class RunFolder:
         self._write(f"{self._root}/{_RUN}", asdict(record))
 
     def clear(self) -> None:
-        """Remove the folder with all that is in it.
+        """Removes the folder with all that is in it.
 
         What is left when this is cut off must not be gone on from: to the end the folder says that its run is over.
         """
@@ -128,7 +128,7 @@ class RunFolder:
         return content
 
     def write_bytes(self, name: str, content: bytes) -> None:
-        """Write a file of the folder."""
+        """Writes a file of the folder."""
         path = f"{self._root}/{name}"
         self._fs.makedirs(posixpath.dirname(path), exist_ok=True)
         self._fs.pipe_file(path, content)

@@ -88,7 +88,7 @@ class RunProgress:
 
     @property
     def train_seconds(self) -> float:
-        """From the first worker group's start to the last step seen, seconds."""
+        """Seconds from the first worker group's start to the last step seen."""
         return self._last_at - self._first_at
 
     def group_begins(self) -> None:

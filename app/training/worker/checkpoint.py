@@ -74,7 +74,7 @@ class Checkpointer:
         return stalled
 
     def save(self, step: int, loss: float) -> None:
-        """Copy this rank's part and let it be written beside training; waits for a checkpoint that still is.
+        """Copies this rank's part, which is then written beside training; waits first for a checkpoint in flight.
 
         Args:
             step: the next step; loss: mean since the checkpoint before.
@@ -96,7 +96,7 @@ class Checkpointer:
             self._flying.then(lambda: self._complete(metadata, started, stall_s))
 
     def finish(self) -> None:
-        """Wait until the checkpoint in flight is complete.
+        """Waits until the checkpoint in flight is complete.
 
         Raises:
             CheckpointError: it could not be written.
@@ -106,7 +106,7 @@ class Checkpointer:
             flying.wait()
 
     def restore(self) -> int:
-        """Load the newest complete checkpoint in place, whatever layout saved it; returns the next step, 0 where
+        """Loads the newest complete checkpoint in place, whatever layout saved it; returns the next step, 0 where
         there is none."""
         newest = [self._folder.newest() if dist.get_rank() == 0 else None]
         dist.broadcast_object_list(newest, src=0, group=self._group)
@@ -153,7 +153,7 @@ class CheckpointError(TidegateError):
 
 
 def check_shared(folder: RunFolder, group: dist.ProcessGroup) -> None:
-    """See that every rank reads what the first one wrote. A collective call.
+    """Checks that every rank reads what the first one wrote. A collective call.
 
     Raises:
         CheckpointError: one does not: shards of a checkpoint would be on several machines, and on none together.
@@ -172,7 +172,7 @@ def check_shared(folder: RunFolder, group: dist.ProcessGroup) -> None:
 
 
 def load_whole(folder: RunFolder, step: int, model: nn.Module) -> None:
-    """Load the weights of any layout's checkpoint into a plain model on this process alone.
+    """Loads the weights of any layout's checkpoint into a plain model on this process alone.
 
     Raises:
         CheckpointError: it cannot be read.
@@ -205,7 +205,7 @@ class _Flight:
         self._followed.set()
 
     def then(self, complete: Callable[[], None]) -> None:
-        """Call ``complete`` once the checkpoint is written."""
+        """Calls ``complete`` once the checkpoint is written."""
         self._followed.clear()
 
         def follow(future: Future[Any]) -> None:

@@ -37,7 +37,7 @@ def save_probe_batch(folder: RunFolder, model: DistributedModel, batch: Mapping[
 
 
 def check_files(model: nn.Module, files: Iterable[Path]) -> None:
-    """Read back those safetensors ``files`` that have the names of the model's tensors.
+    """Reads back those safetensors ``files`` that have the names of the model's tensors.
 
     Raises:
         ExportError: one holds other values.
@@ -55,7 +55,7 @@ def check_files(model: nn.Module, files: Iterable[Path]) -> None:
 
 
 def check_probe(folder: RunFolder, recipe: Recipe, data: Data, model: nn.Module, precision: str) -> float:
-    """Compare the outputs of ``model`` (plain, on the CPU) with those that training left.
+    """Compares the outputs of ``model`` (plain, on the CPU) with those that training left.
 
     Returns:
         The largest difference, relative to the largest output.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from app.training.config.parallel_dims import ParallelDims
 from app.training.dryrun import estimate
 from app.training.optimizer import ADAMW
@@ -20,6 +22,7 @@ def test_ddp_has_everything_and_a_copy_of_the_gradients_to_send() -> None:
     assert rank.total == rank.parameters + rank.gradients + rank.optimizer + rank.activations
 
 
+@pytest.mark.usefixtures("warm_dry_run")
 def test_pipeline_ranks_share_the_parameters_and_the_first_holds_most_microbatches() -> None:
     found = estimate(RECIPE, DATA, ParallelDims(pp=2, schedule="1F1B", microbatches=4), 8, "cpu", ADAMW)
     first, second = found.ranks
@@ -28,6 +31,7 @@ def test_pipeline_ranks_share_the_parameters_and_the_first_holds_most_microbatch
     assert found.fullest is first
 
 
+@pytest.mark.usefixtures("warm_dry_run")
 def test_a_recipe_without_a_plan_is_counted() -> None:
     """Two inputs, 16 hidden, one output: 65 parameters, of which FSDP2 gathers all."""
     recipe = TinyRecipe(TinyConfig())

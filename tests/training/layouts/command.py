@@ -53,7 +53,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(options: argparse.Namespace, console: Console) -> Report:
-    """Run every layout that is asked for, over ``--steps`` steps in float32."""
+    """Runs every layout that is asked for, over ``--steps`` steps in float32."""
     if unknown := sorted(set(options.only or ()) - set(CASES)):
         raise InvalidArgumentError(f"--only {', '.join(unknown)}: accepted are {', '.join(CASES)}")
     torch.set_num_threads(1)

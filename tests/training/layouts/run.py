@@ -91,7 +91,7 @@ def _balance(run: Run, model: nn.Module) -> Callable[[], None]:
 
 
 def measure_layout(run: Run, layout: ParallelDims, timeout_s: float = 300) -> Curve:
-    """Run ``layout`` in as many processes as it needs.
+    """Runs ``layout`` in as many processes as it needs.
 
     Returns:
         The curve that the first rank saw; all ranks are checked to have seen the same.
