@@ -77,7 +77,8 @@ def up(
     tidegate kube up dev --dry-run
     tidegate kube up gpu --no-wait --context staging
 
-    Exit code: 0 applied and, with --wait, ready; 2 refused: options, manifests, or the operator rejects an object;
+    Exit code: 0 applied and, with --wait, ready; 1 an object has failed; 2 refused: options, manifests, an object by
+    the operator;
     3 applied, but not ready in time; 4 no API server, or it does not accept the credentials; 5 rights or a quota are
     lacking; 6 a kind is not installed; 7 conflicts.
     """
