@@ -93,7 +93,7 @@ class Mirror:
         self._stopping = False
 
     def offer(self, release_context: ReleaseContext, champion: RequestRecord) -> bool:
-        """Mirror a request for which the champion was picked, if it is its turn and there is room.
+        """Mirrors a request for which the champion was picked, if it is its turn and there is room.
 
         Returns:
             Whether it is mirrored, and so counts as a pair.
