@@ -109,7 +109,7 @@ class RaySettings(_Group):
 
 
 class GatewaySettings(_Scaled):
-    """The only public door."""
+    """The gateway, the only public entrance."""
 
     url: str = Field("http://127.0.0.1:8000", description="Address at which clients reach the gateway")
     grpc_url: str = Field("127.0.0.1:8081", description="Address at which gRPC clients reach it, host:port")
@@ -158,7 +158,7 @@ class RoutingSettings(_Group):
 
 
 class ServingSettings(_Scaled):
-    """Defaults of how a version is served; a registered model's own entry wins."""
+    """Defaults of how a version is served; the serving entry of its model, or of the version, wins."""
 
     placement: Literal["dedicated", "inline"] = Field(
         "dedicated",
@@ -332,7 +332,7 @@ class FeaturesSettings(_Group):
 
 
 class Settings(BaseSettings):
-    """The whole tree. Frozen: a process sees one set of values for its life."""
+    """All settings. Frozen: a process sees one set of values for its life."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="_", env_nested_max_split=1, frozen=True, extra="ignore"
@@ -396,7 +396,7 @@ def get_settings() -> Settings:
     return Settings.load()
 
 
-class Row(NamedTuple):
+class SettingInForce(NamedTuple):
     """One setting in force."""
 
     name: str
@@ -416,7 +416,7 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     return sorted(name for name in environ if name.upper().startswith(PREFIX) and name.upper() not in known)
 
 
-def rows(settings: Settings) -> Iterator[Row]:
+def rows(settings: Settings) -> Iterator[SettingInForce]:
     """Each setting with value (secrets masked) and source, in the tree's order."""
     from_stack = dotenv_values(stack_file()) if stack_file().is_file() else {}
     environ = {name.upper() for name in os.environ}
@@ -425,7 +425,7 @@ def rows(settings: Settings) -> Iterator[Row]:
         for part in path:
             value = getattr(value, part)
         source = "environment" if name in environ else str(stack_file()) if name in from_stack else "default"
-        yield Row(name, _shown(value), source, description)
+        yield SettingInForce(name, _shown(value), source, description)
 
 
 def _leaves(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[str, ...], str]]:

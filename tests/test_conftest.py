@@ -1,4 +1,4 @@
-"""How tests share a machine: turns of Ray clusters, signals of a session in the background."""
+"""Sharing of a machine by tests: turns of Ray clusters, signals of a session in the background."""
 
 from __future__ import annotations
 

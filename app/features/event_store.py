@@ -94,7 +94,7 @@ class EventStore:
     def _parts(self, source: str, after: int | None, until: int | None) -> Iterator[pd.DataFrame]:
         info = self.info(source)
         if info is None:
-            raise EventStoreError(f"no events of {source} at {self.url}; python -m jobs.materialize writes them")
+            raise EventStoreError(f"no events of {source} at {self.url}; tidegate materialize writes them")
         bounds = [(INSTANT, ">", after)] * (after is not None) + [(INSTANT, "<=", until)] * (until is not None)
         files, folder = url_to_fs(self._path(source))
         for number in range(max(-(-info.rows // ROWS_PER_FILE), 1)):

@@ -85,7 +85,7 @@ async def materialize(
 
     Args:
         until: whole seconds since 1970-01-01 UTC; later events are not looked at.
-        replayed: whether ``until`` is an instant of a replay, not the wall clock's.
+        replayed: true where ``until`` is an instant of a replay, not the wall clock's.
 
     Raises:
         EventStoreError: a view's source is not there.

@@ -1,7 +1,7 @@
 """The online store: feature rows in Redis, written only if newer, read by one MGET for all of a request.
 
 A row leaves Redis when it has outlived its view's ttl, but freshness never rests on that: each read compares the
-event time with the clock, which a replay of history may set: see ``clock.py``.
+event time with the clock, which a replay of history may set: see ``replay_clock.py``.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from app.web.error_handlers import add_error_handlers
 from app.web.openapi_parts import complete_document
 
 
-class StuckError(TidegateError):
+class InlineModelStuckError(TidegateError):
     """An inline model's code has not come back for too long; Serve replaces the replica."""
 
 
@@ -46,11 +46,11 @@ class GatewayIngress(InferenceService):
         """Called by Serve now and then.
 
         Raises:
-            StuckError: one call into an inline model has lasted longer than ``stuck_after_s``.
+            InlineModelStuckError: one call into an inline model has lasted longer than ``stuck_after_s``.
         """
         busy_s = self._replica.versions.busy_s()
         if busy_s > self._replica.settings.serving.stuck_after_s:
-            raise StuckError(f"an inline model has been busy with one call for {busy_s:.0f} s")
+            raise InlineModelStuckError(f"an inline model has been busy with one call for {busy_s:.0f} s")
 
     async def route_revision(self, model: str) -> int:
         """The revision of a model's table that this replica follows (read back by broadcast)."""

@@ -81,7 +81,7 @@ class Applier:
             left -= 1
             try:
                 return self._apply_once(obj)
-            except StaleError:  # written by others in the very moment; it is read anew
+            except StaleError:  # written by others at the same moment; it is read again
                 if not left:
                     raise
 

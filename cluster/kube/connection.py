@@ -148,7 +148,7 @@ def _load(merged: KubeConfigMerger, context: str, configuration: kubernetes.clie
         raise UnreachableError(
             f"context {context!r}: the login plugin {plugin.get('command')!r} gave no credentials: "
             f"{'; '.join(messages) or 'it messages nothing'}\n"
-            "  install it, or log in anew, and try: kubectl cluster-info"
+            "  install it, or log in again, and try: kubectl cluster-info"
         )
 
 

@@ -42,5 +42,5 @@ def cluster_changes(service: Object, cluster: Object) -> list[str]:
     return [
         f"RayCluster {name} keeps its old specification ({why}); it differs in:",
         *fields,
-        f"  to make it anew, with an interruption: kubectl delete raycluster {name}",
+        f"  to replace it, with an interruption: kubectl delete raycluster {name}",
     ]

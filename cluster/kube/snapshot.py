@@ -54,7 +54,7 @@ class Snapshot:
         about = {(each["kind"], each["metadata"]["name"]) for each in (obj, *pods)}
         uids = {each["metadata"].get("uid") for each in (obj, *pods)} - {None}
         events = [each for each in self.warnings if (each.kind, each.name) in about]
-        # An object made anew under an old name is not what the old one's events are about.
+        # Events about an older object of this name are not about this one.
         return Related(tuple(each for each in events if not (each.uid and uids) or each.uid in uids), pods, self.now)
 
     def pods(self, obj: Object) -> list[Object]:

@@ -108,7 +108,7 @@ def test_members_run_tasks_and_serve_answers_behind_haproxy(secured: Secured) ->
     assert secured.runs("serve", "-c", SERVES.replace("PORT", str(PORTS.door(0)))) == "over TLS inside"
 
 
-def test_who_lacks_certificate_or_token_is_refused(secured: Secured, tmp_path: Path) -> None:
+def test_process_without_certificate_or_token_is_refused(secured: Secured, tmp_path: Path) -> None:
     """All at once: each takes as long as Ray tries."""
     theirs, token = secured.other.ray_variables(), {"RAY_AUTH_TOKEN": secrets.token_urlsafe(24)}
     no_token = {"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": None}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import app.gateway
 from app.gateway.time_limits import EDGE_LIMIT_S, table, time_limits
 from app.settings import Settings, variables
 from tests.support.edge import EDGE_ROUTE, edge_rule, mesh_rule
@@ -33,3 +36,8 @@ def test_the_edges_limit_is_that_of_the_manifests() -> None:
     assert edge is not None
     assert mesh is not None
     assert edge["timeouts"]["request"] == mesh["timeout"] == f"{EDGE_LIMIT_S:g}s"
+
+
+def test_the_page_shows_the_limits_of_the_default_settings() -> None:
+    page = (Path(app.gateway.__path__[0]) / "README.md").read_text()
+    assert table(Settings()) in page

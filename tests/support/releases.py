@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import httpx
@@ -18,6 +16,7 @@ from ray.util.state import list_actors
 
 from app.releases.model.names import APP
 from app.settings import Settings
+from tests.support.background import Background
 from tests.support.models import log_flawed
 
 LIMIT_S = 180.0
@@ -157,7 +156,7 @@ def kill_controller() -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-class Weights:
+class Weights(Background):
     """Reads the route table in force twenty times a second for as long as a block runs.
 
     Attributes:
@@ -167,20 +166,9 @@ class Weights:
 
     def __init__(self, settings: Settings, model: str) -> None:
         self._api = Api(settings, model)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        super().__init__(self._run)
         self.seen: list[dict[str, float]] = []
         self.samples = 0
-
-    def __enter__(self) -> Weights:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(timeout=30)
 
     def shares(self, challenger: str) -> list[float]:
         """The challenger's share, each one that was in force after another."""

@@ -102,7 +102,7 @@ class DataPlane:
         """The newest revision at which every version was where the table places it; 0 before the first. Begins to
         load what is to be inline."""
         found = self._tables.get(model)
-        if found is not None and self._versions.follow(model, found):
+        if found is not None and self._versions.apply_placements(model, found):
             self._placed[model] = found.revision
         return self._placed.get(model, 0)
 

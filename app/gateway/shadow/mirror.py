@@ -55,7 +55,7 @@ class MirrorStats:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
+class _QueuedMirror:
     release_context: ReleaseContext
     champion: RequestRecord
     size: int
@@ -87,13 +87,13 @@ class Mirror:
         self._max_rows = settings.gateway.max_rows
         self._tables, self._versions, self._features = tables, versions, features
         self._losses, self._record, self._draw = losses, record, draw
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[_QueuedMirror] = deque()
         self._queued_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     def offer(self, release_context: ReleaseContext, champion: RequestRecord) -> bool:
-        """Mirror a request for which the champion was picked, if it is its turn and there is room.
+        """Mirrors a request for which the champion was picked, if it is its turn and there is room.
 
         Returns:
             Whether it is mirrored, and so counts as a pair.
@@ -101,7 +101,7 @@ class Mirror:
         if self._draw() >= release_context.mirror:
             return False
         size = _bytes(champion)
-        waiting = _Waiting(release_context, champion, size, time.monotonic())
+        waiting = _QueuedMirror(release_context, champion, size, time.monotonic())
         if self._stopping:
             self.stats.dropped_stopped += 1
             return False
@@ -128,7 +128,7 @@ class Mirror:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _work(self, waiting: _Waiting | None) -> None:
+    async def _work(self, waiting: _QueuedMirror | None) -> None:
         while waiting is not None:
             try:
                 await self._mirror(waiting.release_context, waiting.champion)
@@ -140,7 +140,7 @@ class Mirror:
                 log.exception("a request to %s could not be mirrored", waiting.champion.call.model)
             waiting = self._next()
 
-    def _next(self) -> _Waiting | None:
+    def _next(self) -> _QueuedMirror | None:
         while self._queue:
             waiting = self._queue.popleft()
             self._queued_bytes -= waiting.size

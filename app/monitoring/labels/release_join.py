@@ -116,7 +116,7 @@ class ReleaseJoin:
         try:
             await self._round()
         except Exception:
-            if not self._rounds.stopping:  # else the next release's follower may have taken the groups away
+            if not self._rounds.stopping:  # else the next release's join may have removed the group
                 self._tally.add("failures")
             self._since_us = None  # what Redis knew of the groups may be gone
             raise

@@ -181,7 +181,7 @@ def prepared(features: Features, shuffled_labels: bool = False) -> Prepared:
     """The data, computed once in a process: a run needs it at its start and, for the package, at its end.
 
     Args:
-        shuffled_labels: whether the training rows' labels are dealt out anew; those of the test rows stay.
+        shuffled_labels: true where the training rows' labels are dealt out anew; those of the test rows stay.
     """
     ready = _prepared(features)
     return _shuffled(ready) if shuffled_labels else ready

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -59,6 +59,7 @@ class ControllerReplica:
 
     def __init__(self, settings: Settings, replica: str) -> None:
         refresh_s = settings.routing.refresh_s
+        self._started = AsyncExitStack()
         self._redis = connect(settings.redis)
         self._keys = KeyWatch(connect(settings.redis), refresh_s)
         self.store = ReleaseStore(self._redis)
@@ -95,23 +96,18 @@ class ControllerReplica:
         )
 
     async def start(self) -> None:
-        """Begin, also while Redis is away: all replica try again by themselves."""
-        self._keys.start()
-        self.feed.start()
-        self._samples.start()
-        self._labels.start()
-        self.controller.start()
-        self.registry.start()
+        """Starts the parts, also while Redis is away: each tries again by itself."""
+        async with AsyncExitStack() as started:
+            started.push_async_callback(self._redis.aclose)
+            for part in (self._keys, self._samples, self._labels, self.controller, self.registry, self.feed):
+                part.start()
+                started.push_async_callback(part.stop)
+            self._started = started.pop_all()
 
     async def stop(self) -> None:
-        """Stops the subscriptions first, which others wait for, and then the controller, which gives up its lease."""
-        await self.feed.stop()
-        await self.registry.stop()
-        await self.controller.stop()
-        await self._labels.stop()
-        await self._samples.stop()
-        await self._keys.stop()
-        await self._redis.aclose()
+        """Stops the parts in the reverse order: the feed, for which callers wait, first, and the controller, which
+        gives up its lease, before what it uses. One that fails to stop keeps no other from it."""
+        await self._started.aclose()
 
 
 class ReleasesIngress:

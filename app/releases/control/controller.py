@@ -18,6 +18,7 @@ from ray.serve.handle import DeploymentHandle
 from redis.exceptions import RedisError
 
 from app.errors import NotFoundError, UnavailableError
+from app.periodic import Periodic
 from app.registry import connect as connect_registry
 from app.releases.control.action_executor import ActionExecutor
 from app.releases.control.admission import AdmissionError, admit, candidate
@@ -84,7 +85,13 @@ class Controller:
     ) -> None:
         self._settings, self._owner, self._store, self._routes = settings, owner, store, routes
         self._evaluator, self._labels = evaluator, labels
-        self._wake = asyncio.Event()
+        self._periodic = Periodic(
+            "deciding about releases",
+            self._run,
+            TICK_S,
+            expected=(RedisError, OSError, ServeUnavailableError),
+            consequence="releases stand still, their traffic does not",
+        )
         self._tasks = BackgroundTasks(self._on_task_done)
         self._cluster = ClusterState(routes, gateway, self._tasks)
         self._born = time.time()
@@ -96,20 +103,14 @@ class Controller:
         self._unsaved: set[str] = set()
         self._doubtful = False  # whether Redis may hold releases that are not held here
         self._deciding = asyncio.Lock()
-        self._stopping = False
-        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin, on the running loop."""
-        self._task = asyncio.create_task(self._run())
+        """Begins, on the running loop."""
+        self._periodic.start()
 
     async def stop(self) -> None:
-        """End; the releases stay as they are for whoever takes over."""
-        self._stopping = True
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        """Ends; the releases stay as they are for the controller that takes over."""
+        await self._periodic.stop()
         await self._tasks.stop()
         with suppress(RedisError, OSError):
             await self._store.give_up(self._owner)
@@ -157,7 +158,7 @@ class Controller:
             release = admit(found, table, model, plan, snapshot.needed(model), who, mark)
             await self._writing(self._store.create(release, token), release.id)
             self._live[release.id] = release
-        self._wake.set()
+        self._periodic.wake()
         return release
 
     async def order(self, release: str, order: Order, who: str) -> Release:
@@ -177,12 +178,12 @@ class Controller:
             if ordered is not held:
                 await self._writing(self._store.save(held, ordered, token), release)
                 self._live[release] = ordered
-        self._wake.set()
+        self._periodic.wake()
         return ordered
 
     def _on_task_done(self) -> None:
         self._cluster.changed()
-        self._wake.set()
+        self._periodic.wake()
 
     def _leading(self) -> int:
         if self._token is None:
@@ -200,7 +201,7 @@ class Controller:
             # is written over it; a release that was not confirmed is taken up.
             self._unsaved.add(release)
             self._doubtful = True
-            self._wake.set()
+            self._periodic.wake()
             raise
 
     def _replaced(self) -> None:
@@ -210,31 +211,17 @@ class Controller:
         self._token = None
 
     async def _run(self) -> None:
-        away = False
-        while not self._stopping:
-            self._wake.clear()
-            try:
-                await self._lead()
-                if self._token is not None:
-                    await self._turn()
-                if away:
-                    log.warning("releases go on")
-                away = False
-            except (RedisError, OSError) as error:
-                self._unsaved.update(self._live)  # a Redis that comes back may have lost its last second
-                self._doubtful = True  # and with it the end of a release
-                if not away:
-                    log.warning("releases stand still, their traffic does not: Redis is away (%s)", error)
-                away = True
-            except ServeUnavailableError as error:
-                log.warning("releases stand still, their traffic does not: %s", error)
-            except (FencedError, NotLeadingError) as error:
-                log.warning("%s", error)
-                self._replaced()
-            except Exception:
-                log.exception("a look at the releases failed; the next one is in %g s", TICK_S)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), TICK_S)
+        try:
+            await self._lead()
+            if self._token is not None:
+                await self._turn()
+        except (RedisError, OSError):
+            self._unsaved.update(self._live)  # a Redis that comes back may have lost its last second
+            self._doubtful = True  # and with it the end of a release
+            raise
+        except (FencedError, NotLeadingError) as error:
+            log.warning("%s", error)
+            self._replaced()
 
     async def _lead(self) -> None:
         """Take or renew the lease; a new one begins with what is stored."""
@@ -284,7 +271,7 @@ class Controller:
             if not any(isinstance(action, SetWeights) for action in decided.actions):
                 self._executor.written(release)
             else:
-                self._wake.set()  # whether they are followed is what the release waits for now
+                self._periodic.wake()  # whether they are followed is what the release waits for now
         await self._evaluator.after_save(release)
         self._labels.join_release(release.model, None if release.is_final else context_of(release))
         if release.is_final:

@@ -10,11 +10,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection
-from contextlib import suppress
 from typing import Protocol
 
 from redis.exceptions import RedisError
 
+from app.periodic import Periodic
 from app.registry import RegistryError
 from app.releases.control.controller import AdmissionError, NotLeadingError
 from app.releases.control.release_store import AuditEntry, FencedError, LiveReleaseError
@@ -86,11 +86,15 @@ class RegistryPoller:
     ) -> None:
         self._every_s, self._lookup_s = every_s, lookup_s
         self._registry, self._controller, self._audit, self._tables = registry, controller, audit, tables
-        self._hinted = asyncio.Event()
         self._query: asyncio.Task[list[ReleaseRequest]] | None = None
         self._reported: dict[tuple[str, str], None] = {}
-        self._stopping = False
-        self._task: asyncio.Task[None] | None = None
+        self._periodic = Periodic(
+            "looking at what the registry asks for",
+            self._run,
+            every_s,
+            expected=(RegistryError,),
+            consequence="the releases that it asks for have to wait",
+        )
 
     @property
     def is_on(self) -> bool:
@@ -98,47 +102,32 @@ class RegistryPoller:
         return self._every_s > 0
 
     def start(self) -> None:
-        """Begin, on the running loop."""
+        """Begins, on the running loop."""
         if self.is_on:
-            self._task = asyncio.create_task(self._run())
+            self._periodic.start()
 
     async def stop(self) -> None:
         """Ends; a question that MLflow has not answered yet ends in its thread, and its answer is dropped."""
-        self._stopping = True
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._periodic.stop()
 
     def hint(self) -> None:
         """Brings the next look forward to now. Never waits, and any number of hints cause one look."""
-        self._hinted.set()
+        self._periodic.wake()
 
     async def _run(self) -> None:
-        away = False
-        while not self._stopping:
-            self._hinted.clear()
-            try:
-                await self._look_up()
-                if away:
-                    log.warning("MLflow answers again; what the registry asks for is released again")
-                away = False
-            except RegistryError as error:
-                if not away:
-                    log.warning("what the registry asks for has to wait: %s", error)
-                away = True
-            except (NotLeadingError, FencedError, RedisError, OSError):
-                pass  # the controller says so
-            except Exception:
-                log.exception("a look at what the registry asks for failed; the next one is in %g s", self._every_s)
+        try:
+            await self._look_up()
+        except RegistryError:
             await asyncio.sleep(GAP_S)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._hinted.wait(), self._every_s)
+            raise
+        except (NotLeadingError, FencedError, RedisError, OSError):
+            pass  # the controller logs it
+        await asyncio.sleep(GAP_S)
 
     async def _look_up(self) -> None:
         token = self._controller.token
         if token is None:
-            self._hinted.set()  # look again as soon as this controller may decide
+            self._periodic.wake()  # look again as soon as this controller may decide
             return
         busy = self._controller.busy()  # before the registry is read: a release's own alias is no request
         for request in await self._requests(await self._tables.read_all()):

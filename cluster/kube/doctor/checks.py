@@ -50,7 +50,7 @@ def examine(kube: Kube, rendered: Sequence[Object], namespace: str) -> list[Chec
         ]
     except (UnreachableError, UnauthenticatedError) as error:
         found, _, advice = str(error).partition("\n")
-        return [Check("API server", "problem", found, advice.strip() or "start the server, or log in anew")]
+        return [Check("API server", "problem", found, advice.strip() or "start the server, or log in again")]
 
 
 def _server(kube: Kube) -> Check:

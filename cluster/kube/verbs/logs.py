@@ -39,7 +39,7 @@ def logs(
 
     PART is head, autoscaler (the container beside the head's), a worker group, mlflow, redis, operator, a RayJob (its
     submitter's pod) or a pod. Lines of several pods carry the pod's name. With -f restarted containers, new pods and
-    lost connections are followed, up to 40 containers at once.
+    lost connections are followed (some lines may come twice), up to 40 containers at once.
 
     Ray's own processes, Serve's replicas and jobs log to files in their pod, /tmp/ray/session_latest/logs, which the
     dashboard and ray logs show (ray job logs ID shows a job's). They are here only where the pods run with

@@ -133,7 +133,7 @@ def submit(
     manifests: Path = MANIFESTS,
     say: Say = to_stdout,
 ) -> Object:
-    """Make the RayJob, or find the one that this name was given to before.
+    """Creates the RayJob, or finds the one that has this name already.
 
     Args:
         kube: The API server.
@@ -142,7 +142,7 @@ def submit(
         entrypoint: The job's command; empty for that of the overlay, or of the job that is there.
         sets: ``--set`` options.
         manifests: The folder with the overlay.
-        say: Told what was done.
+        say: Called with a line about what was done.
 
     Raises:
         UsageError: the name is none, is taken by a job with another entrypoint, there is no RayService, or none
@@ -228,7 +228,7 @@ def _take_image(job: Object, service: Object) -> None:
 
 
 def follow_job(kube: Reader, key: Key, deadline: float, say: Say = to_stdout) -> Readiness:
-    """Tell every change of the job's state until it is done.
+    """Print every change of the job's state until it is done.
 
     Returns:
         Its last state: ``ready`` if it completed, ``failed`` if not.
@@ -239,21 +239,21 @@ def follow_job(kube: Reader, key: Key, deadline: float, say: Say = to_stdout) ->
     """
     kinds = [Kind(key.api_version, key.kind, key.namespace), Kind(*POD, key.namespace)]
     kinds.append(Kind(*EVENTS, key.namespace, needed=False))
-    told, seen = "", False
+    printed, seen = "", False
     with Observer(kube, kinds, deadline) as observer:
         for snapshot, _ in observer.snapshots():
             found, there = snapshot.readiness(key), key in snapshot.objects
             if seen and not there:
-                raise KubeError(f"{key} was deleted before it was done; it was last {told}")
+                raise KubeError(f"{key} was deleted before it was done; it was last {printed}")
             seen = seen or there
             line = f"{found.state}: {found.why}"
-            if there and line != told:
-                told = line
+            if there and line != printed:
+                printed = line
                 say(f"{datetime.now(UTC).astimezone():%H:%M:%S}  {line}")
             if found.state == "ready" or (found.state == "failed" and found.final):
                 return found
             if time.monotonic() >= deadline:
-                raise DeadlineError(f"{key} is not done in time; it goes on, and is {told or 'not there'}")
+                raise DeadlineError(f"{key} is not done in time; it continues, and is {printed or 'not there'}")
     raise AssertionError("snapshots do not end")
 
 

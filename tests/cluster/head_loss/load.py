@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
+from functools import partial
 
 import httpx
 
+from tests.support.background import Background
 from tests.support.load import infer_body
 from tests.support.processes import ProcessError
 
@@ -55,7 +54,7 @@ class Tally:
     worst_ms: float = 0.0
 
 
-class Load:
+class Load(Background):
     """Requests one after the other on every connection; what fails at one door is asked once more at the next.
 
     Args:
@@ -68,26 +67,9 @@ class Load:
     def __init__(self, ports: Sequence[int], model: str) -> None:
         self._urls = [f"http://127.0.0.1:{port}/v2/models/{model}/infer" for port in ports]
         self._numbers = itertools.count()
-        self._stop = threading.Event()
         self._sent: list[Sent] = []
-        self._threads = [
-            threading.Thread(target=self._run, args=(door,), daemon=True)
-            for door in range(len(ports))
-            for _ in range(THREADS_A_DOOR)
-        ]
+        super().__init__(*[partial(self._run, door) for door in range(len(ports))] * THREADS_A_DOOR)
         self.phase = ""
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(2 * TIMEOUT_S)
 
     def begin_phase(self, phase: str) -> None:
         """Count what begins from now on under ``phase``."""

@@ -22,7 +22,7 @@ def test_every_promise_holds(found: HeadLoss) -> None:
     assert not broken(found), found
 
 
-def test_a_request_that_fails_and_a_replica_that_restarts_would_be_seen(found: HeadLoss) -> None:
+def test_failed_request_and_restarted_replica_break_a_promise(found: HeadLoss) -> None:
     failed = {**found.calls, AWAY: Tally(requests=100, refused=1, failed=1)}
     assert broken(dataclasses.replace(found, calls=failed)) == ["every request is answered at one door or the other"]
     assert broken(dataclasses.replace(found, replicas_kept=(4, 3))) == ["no replica is restarted"]

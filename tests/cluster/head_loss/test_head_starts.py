@@ -61,7 +61,9 @@ def await_fake_head(
 
 
 @pytest.mark.parametrize("failures", [0, HEAD_STARTS - 1])
-def test_it_is_tried_again(failures: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_head_that_ends_at_its_start_is_started_again(
+    failures: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert await_fake_head(tmp_path, failures, monkeypatch).head_starts == failures + 1
 
 
@@ -70,7 +72,7 @@ def test_the_lost_head_is_not_taken_for_the_new_one(tmp_path: Path, monkeypatch:
     assert await_fake_head(tmp_path, HEAD_STARTS - 1, monkeypatch, answers_first=True).head_starts == HEAD_STARTS
 
 
-def test_but_not_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_head_that_never_stays_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ProcessError, match="head ended with 1: timed out during startup"):
         await_fake_head(tmp_path, HEAD_STARTS, monkeypatch)
     assert len((tmp_path / "tries").read_text()) == HEAD_STARTS

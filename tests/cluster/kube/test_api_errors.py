@@ -35,7 +35,7 @@ DEMO = Key("ray.io/v1", "RayCluster", "demo", "team-a")
         ("06_validation", "kind not installed: 404 text", errors.MissingKindError, "404 page not found"),
         ("07_authz", "apply: 403 (verb patch)", errors.PermissionDeniedError, "kubectl auth can-i"),
         ("07_authz", "no credentials: anonymous", errors.PermissionDeniedError, "no credentials were sent"),
-        ("07_authz", "a bad token", errors.UnauthenticatedError, "log in anew"),
+        ("07_authz", "a bad token", errors.UnauthenticatedError, "log in again"),
         ("08_list_watch", "a revision in the future", errors.UnreachableError, "Too large resource version"),
         ("08_list_watch", "a bad revision", errors.ApiError, "invalid syntax"),
         ("09_delete", "wrong uid", errors.StaleError, "does not match the UID in record"),

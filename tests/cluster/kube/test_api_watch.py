@@ -61,9 +61,9 @@ def test_expired_revision_is_listed_again_and_missing_objects_are_deleted(serve:
         in_order=False,
     )
     events = served.kube.watch("ray.io/v1", "RayCluster", "team-a", deadline=time.monotonic() + 10)
-    told = [(kind, obj["metadata"]["name"]) for kind, obj in _take(events, 7)]
-    assert told[:3] == [("ADDED", "a"), ("ADDED", "b"), ("ADDED", "c")]
-    assert told[3:] == [("DELETED", "a"), ("MODIFIED", "b"), ("ADDED", "d"), ("MODIFIED", "d")]
+    received = [(kind, obj["metadata"]["name"]) for kind, obj in _take(events, 7)]
+    assert received[:3] == [("ADDED", "a"), ("ADDED", "b"), ("ADDED", "c")]
+    assert received[3:] == [("DELETED", "a"), ("MODIFIED", "b"), ("ADDED", "d"), ("MODIFIED", "d")]
 
 
 def test_watch_keeps_its_selector_when_it_resumes(serve: Serve) -> None:
@@ -89,13 +89,13 @@ def test_quiet_watch_ends_at_its_deadline(serve: Serve) -> None:
     never.set()
 
 
-@pytest.mark.parametrize("told", [(), ({"type": "ERROR", "object": {"kind": "Status", "code": 410}},)])
+@pytest.mark.parametrize("received", [(), ({"type": "ERROR", "object": {"kind": "Status", "code": 410}},)])
 def test_connections_that_end_at_once_are_repeated_with_a_pause(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch, told: tuple[Part, ...]
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, received: tuple[Part, ...]
 ) -> None:
     """A proxy that cuts streams, a revision that is gone again after each list: a server must not be hammered."""
     monkeypatch.setattr(transport, "_BACKOFF_S", 0.1)
-    served = serve(_list("10"), _follow("10", *told))
+    served = serve(_list("10"), _follow("10", *received))
     assert list(served.kube.watch("ray.io/v1", "RayCluster", "team-a", deadline=time.monotonic() + 1)) == []
     follows = [asked for asked in served.server.asked if ("watch", "true") in asked.query]
     assert 2 <= len(follows) <= 8

@@ -110,9 +110,9 @@ def test_the_service_and_its_clusters_are_awaited_before_the_rest_goes(serve: Se
         moved(missing, method="GET", path=f"{RAY}/namespaces/demo/rayclusters/sv-f5l4z"),
         composed(STORY, "DELETE", settings, success),
     )
-    said: list[str] = []
-    remove(served.kube, [SERVICE, Key("v1", "ConfigMap", "settings", "demo")], time.monotonic() + 10, said.append)
-    assert said == [
+    printed: list[str] = []
+    remove(served.kube, [SERVICE, Key("v1", "ConfigMap", "settings", "demo")], time.monotonic() + 10, printed.append)
+    assert printed == [
         "RayService demo/sv: deleted",
         "RayService demo/sv: waiting until it is gone, held by ray.io/rayservice-finalizer",
         "ConfigMap demo/settings: deleted",
@@ -130,11 +130,11 @@ def test_object_that_finalizers_hold_is_named_at_the_deadline(serve: Serve) -> N
         composed(STORY, "GET", collection, {"items": [held], "metadata": {"resourceVersion": "9"}}),
         composed(STORY, "GET", f"{collection}&watch=true&resourceVersion=9", (Hold(never),)),
     )
-    said: list[str] = []
+    printed: list[str] = []
     with pytest.raises(
         DeadlineError, match=r"RayService demo/sv is still there .* ray.io/rayservice-finalizer"
     ) as caught:
-        await_gone(served.kube, SERVICE, time.monotonic() + 0.5, said.append)
+        await_gone(served.kube, SERVICE, time.monotonic() + 0.5, printed.append)
     assert caught.value.exit_code == 3
     never.set()
 

@@ -103,15 +103,15 @@ NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
     ],
 )
 def test_readiness_over_time(recording: str, name: str, expected: str) -> None:
-    told: list[str] = []
+    states: list[str] = []
     for seconds, (change, obj), snapshot in snapshots(recording):
         if change == "DELETED" or obj["kind"] == "Event" or str(key_of(obj)) != name:
             continue
         found = snapshot.readiness(key_of(obj))
         line = f"{found.state}: {found.why.partition(':')[0]}"
-        if not told or not told[-1].endswith(f" {line}"):
-            told.append(f"{seconds:.1f} {line}")
-    assert [_short(line) for line in told] == [line.strip() for line in expected.strip().splitlines()]
+        if not states or not states[-1].endswith(f" {line}"):
+            states.append(f"{seconds:.1f} {line}")
+    assert [_short(line) for line in states] == [line.strip() for line in expected.strip().splitlines()]
 
 
 def _short(line: str) -> str:

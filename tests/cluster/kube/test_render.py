@@ -41,7 +41,7 @@ def test_compositions_apply_their_components_in_order_and_write_nothing_beside_t
     assert sorted(manifests.rglob("*")) == before
 
 
-def test_everything_that_can_be_set(manifests: Path) -> None:
+def test_values_of_set_reach_their_objects(manifests: Path) -> None:
     objects = render(
         "big",
         [
@@ -62,7 +62,7 @@ def test_everything_that_can_be_set(manifests: Path) -> None:
     assert one(objects, "ConfigMap", "generated-")["data"] == {"A": "b"}
 
 
-def test_values_of_the_shipped_manifests_that_have_a_name() -> None:
+def test_named_values_exist_in_the_shipped_manifests() -> None:
     sets = ["MLFLOW_ARTIFACTS_DESTINATION=s3://ours/artifacts", "mlflow.maxReplicas=3", "training.maxReplicas=12"]
     objects = render("ha", sets)
     assert (
@@ -73,7 +73,7 @@ def test_values_of_the_shipped_manifests_that_have_a_name() -> None:
     assert {group["groupName"]: group["maxReplicas"] for group in groups}["training"] == 12
 
 
-def test_another_namespace_is_followed_by_what_refers_to_it(manifests: Path) -> None:
+def test_references_follow_another_namespace(manifests: Path) -> None:
     objects = render("base", ["namespace=blue"], manifests=manifests)
     assert {obj["metadata"].get("namespace", "blue") for obj in objects} == {"blue"}
     assert one(objects, "Namespace")["metadata"]["name"] == "blue"
@@ -91,7 +91,7 @@ def test_a_training_job_gets_another_name_beside_other_values() -> None:
     assert one(render("kueue-training-job"), "RayJob")["metadata"]["name"] == "train-flights-online"
 
 
-def test_what_kustomize_refuses_is_shown_in_its_words(manifests: Path, tmp_path: Path) -> None:
+def test_an_error_of_kustomize_is_shown_in_its_words(manifests: Path, tmp_path: Path) -> None:
     (tmp_path / "kustomization.yaml").write_text("resources: [nothing.yaml]\n")
     with pytest.raises(UsageError, match=r"(?s)could not build .*nothing\.yaml"):
         render(str(tmp_path), manifests=manifests)
@@ -107,7 +107,9 @@ def test_every_overlay_and_component_that_is_shipped_renders_with_another_image_
         assert "namespace: tidegate\n" not in text, name
 
 
-def test_the_verb(manifests: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_yaml_and_errors_of_the_command(
+    manifests: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(verb, "available", lambda: available(manifests))
 
     def call(*arguments: str) -> tuple[int, str, str]:

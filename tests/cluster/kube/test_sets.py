@@ -88,7 +88,7 @@ def test_an_image_by_tag_is_taken_with_a_warning() -> None:
     assert "images by digest" in warnings[0]
 
 
-def test_the_only_image_there_is_can_be_replaced_whatever_its_name() -> None:
+def test_a_single_image_is_replaced_whatever_its_name() -> None:
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -162,7 +162,7 @@ def test_kinds_that_cannot_be_seen_are_reported() -> None:
     assert observe_once(kube, "n", None).ready, "a kind that is not installed is not needed"
     kube.refused["Gateway"] = PermissionDeniedError("gateways are forbidden\nask", status=403)
     found = observe_once(kube, "n", None)
-    assert (found.ready, found.not_seen) == (True, ("Gateway: gateways are forbidden",)), "told, and not judged by"
+    assert (found.ready, found.not_seen) == (True, ("Gateway: gateways are forbidden",)), "and it is ready"
     kube.refused["Pod"] = PermissionDeniedError("pods are forbidden\nask", status=403)
     found = observe_once(kube, "n", None)
     assert (found.ready, found.not_seen) == (False, ("Pod: pods are forbidden", "Gateway: gateways are forbidden"))
@@ -245,7 +245,7 @@ def test_watch_prints_changed_lines_without_a_terminal() -> None:
     kube.change("DELETED", ray_cluster(ready=False))
     watching.join()
     assert codes == [1]
-    assert out.getvalue().count("\n") - before <= 4, "only what has changed is told"
+    assert out.getvalue().count("\n") - before <= 4, "only changed lines are printed"
 
 
 def test_watch_reports_a_refused_kind_and_stays_ready() -> None:

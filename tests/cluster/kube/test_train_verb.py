@@ -176,7 +176,7 @@ def job(**status: Any) -> Object:
 
 def test_following_ends_when_the_job_is_deleted_or_late(capsys: pytest.CaptureFixture[str]) -> None:
     key, kube = Key("ray.io/v1", "RayJob", "a", "n"), Recorded(job(jobDeploymentStatus="Running"))
-    with pytest.raises(DeadlineError, match="is not done in time; it goes on, and is progressing: submitted"):
+    with pytest.raises(DeadlineError, match="is not done in time; it continues, and is progressing: submitted"):
         follow_job(kube, key, time.monotonic() + 0.6)
 
     def delete() -> None:
@@ -216,10 +216,10 @@ def test_json_is_one_document_on_stdout(
     there = job(**status) | {"spec": {"entrypoint": "python", "clusterSelector": {"ray.io/cluster": "c"}}}
     assert recorded_train(Recorded(there), monkeypatch, "--follow") == code
     printed = capsys.readouterr()
-    said = json.loads(printed.out)
-    assert said["job"] == {"namespace": "n", "name": "a", "cluster": "c", "entrypoint": "python"}
-    assert said["state"] == state
-    assert why in said["why"]
+    document = json.loads(printed.out)
+    assert document["job"] == {"namespace": "n", "name": "a", "cluster": "c", "entrypoint": "python"}
+    assert document["state"] == state
+    assert why in document["why"]
     assert "tidegate kube logs a -n n -f" in printed.err
 
 
@@ -247,6 +247,6 @@ def test_timeout_without_follow_is_refused(
 def test_json_of_a_job_that_is_late(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     kube = Recorded(job(jobDeploymentStatus="Running"))
     assert recorded_train(kube, monkeypatch, "--follow", "--timeout", "0.3s") == 3
-    said = json.loads(capsys.readouterr().out)
-    assert said["job"]["name"] == "a"
-    assert said["error"]["type"] == "DeadlineError"
+    document = json.loads(capsys.readouterr().out)
+    assert document["job"]["name"] == "a"
+    assert document["error"]["type"] == "DeadlineError"

@@ -85,7 +85,7 @@ def _checked_and_applied(before: Object | None, answer: Any, *, status: int = 20
     return [_get(before), _apply(answer, dry_run=True, status=status), _apply(answer, status=status)]
 
 
-def test_up_applies_and_says_so(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+def test_up_prints_each_outcome(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
     created = _live("5", "1")
     assert call("up", "OVERLAY", "--no-wait", exchanges=_checked_and_applied(None, created, status=201)) == 0
     assert capsys.readouterr().out == "ConfigMap demo/settings: created\n"
@@ -100,7 +100,7 @@ def test_a_dry_run_sends_nothing_that_is_kept(call: Call, capsys: pytest.Capture
     assert capsys.readouterr().out == "ConfigMap demo/settings: configured (dry run)\n"
 
 
-def test_a_conflict_is_told_and_has_its_exit_code(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_conflict_names_owner_and_field_and_exits_with_7(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
     status = copy.deepcopy(recorded("03_ssa_conflicts", "same manifest applied again").body)
     status["details"]["causes"][0] = {
         "reason": "FieldManagerConflict",
@@ -116,7 +116,7 @@ def test_a_conflict_is_told_and_has_its_exit_code(call: Call, capsys: pytest.Cap
     ]
 
 
-def test_an_error_is_json_too_with_what_was_done_before_it(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_of_an_error_has_the_objects_applied_before_it(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
     quota = recorded("11_core_objects", "second: 403 exceeded quota").body
     allowed = _live("5", "1")  # the quota is used up by somebody else between the dry run and the apply
     exchanges = [_get(None), _apply(allowed, dry_run=True, status=201), _apply(quota, status=403)]
@@ -131,7 +131,7 @@ def test_an_error_is_json_too_with_what_was_done_before_it(call: Call, capsys: p
         assert json.loads(capsys.readouterr().out)["error"]["type"] == "PermissionDeniedError"
 
 
-def test_what_is_not_ready_in_time_is_json_with_what_was_applied(
+def test_json_of_a_timeout_has_the_applied_objects(
     call: Call, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[float] = []
@@ -153,7 +153,7 @@ def test_what_is_not_ready_in_time_is_json_with_what_was_applied(
     assert given[0] == pytest.approx(20, abs=0.2)  # the time is the wait's: applying took half a second of its own
 
 
-def test_ctrl_c_in_a_wait_has_its_exit_code(
+def test_ctrl_c_in_a_wait_exits_with_130(
     call: Call, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: Any) -> None:
@@ -216,7 +216,7 @@ def test_all_kinds_that_are_not_installed_are_named_and_nothing_is_sent(
     assert "ClusterQueue (kueue.x-k8s.io/v1beta2), LocalQueue (kueue.x-k8s.io/v1beta2); nothing was sent" in said
 
 
-def test_nobody_who_reads_is_no_traceback(tmp_path: Path) -> None:
+def test_a_closed_pipe_ends_without_a_traceback(tmp_path: Path) -> None:
     """``tidegate kube render OVERLAY | head -0``: what is written after the reader has gone."""
     (tmp_path / "kustomization.yaml").write_text("resources: [settings.yaml]\n")
     (tmp_path / "settings.yaml").write_text(yaml.safe_dump(SETTINGS))
@@ -301,7 +301,7 @@ def test_a_rejection_by_the_operator_ends_up_at_once_with_its_sentence(serve: Se
     assert lines == ["RayCluster team-b/c0: created"]
 
 
-def test_what_was_carried_over_is_told_where_the_manifest_says_otherwise() -> None:
+def test_replicas_kept_against_the_manifest_are_printed() -> None:
     carried = (Carried("a", 1, 5, 4), Carried("b", 2, 2, 2))
     key = Key("ray.io/v1", "RayCluster", "c", "n")
     applied = Applied(key, Outcome.CONFIGURED, {}, {}, Prepared({}, carried))
@@ -312,7 +312,7 @@ def test_what_was_carried_over_is_told_where_the_manifest_says_otherwise() -> No
     assert apply.as_json(applied)["replicas"] == {"a": 4, "b": 2}
 
 
-def test_progress_is_said_when_it_changes() -> None:
+def test_progress_is_printed_only_when_it_changes() -> None:
     key = Key("apps/v1", "Deployment", "d", "n")
     lines: list[str] = []
     progress = apply.Progress(lines.append)

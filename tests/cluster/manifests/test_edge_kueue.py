@@ -103,7 +103,7 @@ def test_a_run_keeps_the_hardening_of_the_platform_s_pods() -> None:
 
 
 @needs_base
-def test_no_volume_of_the_autoscaler_stays_behind() -> None:
+def test_kueue_run_has_no_volume_of_the_autoscaler() -> None:
     for pod in pods():
         mounted = {mount["name"] for container in pod["containers"] for mount in container.get("volumeMounts", [])}
         assert {volume["name"] for volume in pod["volumes"]} == mounted
@@ -145,7 +145,7 @@ def test_no_group_trains_past_the_queue_and_each_has_its_class(name: str) -> Non
 
 
 @needs_base
-def test_the_platform_itself_is_in_no_queue() -> None:
+def test_platform_objects_have_no_queue_label() -> None:
     """Kueue suspends what is; and refuses in-tree autoscaling, which the RayService lives by."""
     assert not any(
         "kueue.x-k8s.io/queue-name" in obj["metadata"].get("labels", {}) for obj in rendered("kueue").values()

@@ -73,7 +73,7 @@ def values_of(metric: str, label: str) -> set[str] | None:
 
 
 @pytest.mark.parametrize("where", EXPRESSIONS)
-def test_an_expression_reads_what_is_there(where: str) -> None:
+def test_metrics_of_each_expression_exist(where: str) -> None:
     found, known = reads(EXPRESSIONS[where]), in_prometheus() | {name: frozenset(by) for name, by in RECORDED.items()}
     assert found.metrics <= known.keys(), f"no such metric: {found.metrics - known.keys()}"
     for metric, matchers in found.matchers:
@@ -90,7 +90,7 @@ def test_an_expression_reads_what_is_there(where: str) -> None:
         assert any(label in known[metric] for metric in found.metrics), f"nothing of {where} has the label {label}"
 
 
-def test_nothing_is_read_that_the_monitors_drop() -> None:
+def test_expressions_read_no_dropped_metric() -> None:
     read = {
         metric for each in EXPRESSIONS.values() for metric in reads(each).metrics if metric.startswith("haproxy_")
     }
@@ -121,10 +121,10 @@ def test_metrics_of_ray_are_in_the_installed_ray(name: str) -> None:
         ("sum by (model) (ray_tidegate_events_total)", "has the label model"),
     ],
 )
-def test_a_wrong_expression_is_noticed(expression: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_metric_is_reported(expression: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(EXPRESSIONS, "made up", expression)
     with pytest.raises(AssertionError, match=reason):
-        test_an_expression_reads_what_is_there("made up")
+        test_metrics_of_each_expression_exist("made up")
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
@@ -170,6 +170,6 @@ def test_alert_has_severity_summary_and_runbook(name: str) -> None:
     assert promql_parser.parse_duration(alert.get("for", "1s"))
 
 
-def test_no_name_is_given_twice() -> None:
+def test_names_of_alerts_are_unique() -> None:
     names = [rule.get("alert") or rule["record"] for rule in RULES]
     assert len(set(names)) == len(names)

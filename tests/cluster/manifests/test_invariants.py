@@ -293,7 +293,7 @@ def test_invariants_cover_the_pods_of_a_gateway() -> None:
     assert any("does not take 8000" in each for each in invariants.what_speaks_is_let_through(objects))
 
 
-def test_every_invariant_was_broken_once() -> None:
+def test_every_invariant_has_a_manifest_that_breaks_it() -> None:
     assert {name for name, _, _ in BREAKS} == {each.__name__ for each in invariants.ALL}
 
 
@@ -303,7 +303,7 @@ def test_dev_and_ha_do_not_go_together_and_the_documents_say_so() -> None:
     assert "They go together, except `dev` with `ha`:" in (CLUSTER / "README.md").read_text()
 
 
-def test_an_image_given_once_replaces_all() -> None:
+def test_image_replaces_every_container_image() -> None:
     objects = compose(["gpu", "ha"], images=[{"name": "tidegate", "newName": "ours", "digest": "sha256:" + "0" * 64}])
     found = {each.rsplit("image ", 1)[1] for each in invariants.one_image_runs_everything(objects)}
     assert found == {f"ours@sha256:{'0' * 64}, not tidegate:0.1.0"}

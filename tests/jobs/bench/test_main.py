@@ -13,7 +13,7 @@ from tests.releases.judge.simulation import command, methods
 from tests.releases.judge.simulation.promises import HARMFUL, SAFE
 
 
-def test_names(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_name_lists_the_benchmarks(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert main(["speed"]) == 2
     assert main(["--help"]) == 0

@@ -34,12 +34,12 @@ def test_a_reply_is_complete_when_its_declared_bytes_are_there() -> None:
     ("data", "sentence"),
     [(REPLY + b"more", "more than the 5 bytes"), (b"HTTP/1.1 200 OK\r\n\r\n", "without Content-Length")],
 )
-def test_a_reply_that_cannot_be_counted_is_refused(data: bytes, sentence: str) -> None:
+def test_reply_without_its_declared_length_is_refused(data: bytes, sentence: str) -> None:
     with pytest.raises(ReplyError, match=sentence):
         parse(data)
 
 
-def test_requests_carry_keys_and_the_answer_that_they_should_get() -> None:
+def test_requests_carry_keys_and_their_expected_answer() -> None:
     found = encode(Target("127.0.0.1", 80, "/path", "secret"))
     assert len({request.raw for request in found}) == DISTINCT
     assert all(b"Authorization: Bearer secret\r\nx-sticky-key: key-" in request.raw for request in found)

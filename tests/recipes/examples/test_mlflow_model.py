@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from sklearn.datasets import load_diabetes
 
 from app.settings import Settings
+from tests.recipes.examples.readme import request_of
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = Path("app/recipes/examples/mlflow_model")
@@ -48,5 +49,11 @@ def test_commands_of_the_readme_release_a_model_that_answers(settings: Settings,
         timeout=60,
     )
     assert answer.status_code == 200, answer.text
+    asked = httpx.post(
+        f"{settings.gateway.url}/v1/models/diabetes:predict",
+        json={"instances": request_of(ROOT / EXAMPLE / "README.md")},
+        timeout=60,
+    )
+    assert asked.status_code == 200, asked.text
     pipeline = mlflow.sklearn.load_model(f"models:/diabetes/{version}")
     assert answer.json()["predictions"] == pytest.approx(pipeline.predict(rows).tolist())

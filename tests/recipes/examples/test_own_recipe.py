@@ -17,6 +17,7 @@ from app.recipes.examples.own_recipe.recipe import WineConfig, WineRecipe
 from app.settings import Settings
 from app.training.config.train_config import read_config
 from app.training.recipe import Recipe
+from tests.recipes.examples.readme import request_of
 
 ROOT = Path(__file__).parents[3]
 CONFIG = ROOT / "app/recipes/examples/own_recipe/wine.yaml"
@@ -56,6 +57,14 @@ def test_trained_model_is_packaged_and_answers_as_it_did(tmp_path: Path) -> None
         logits = model(torch.from_numpy(package.example.to_numpy(dtype="float32")))
     assert answer["grower"].tolist() == logits.argmax(dim=1).tolist()
     assert answer["probability"].tolist() == pytest.approx(logits.softmax(dim=1).max(dim=1).values.tolist(), rel=1e-5)
+
+
+def test_request_of_the_readme_has_the_models_inputs(tmp_path: Path) -> None:
+    recipe = WineRecipe(WineConfig())
+    data = recipe.prepare()
+    signature = recipe.package(recipe.build(data), data, tmp_path).signature
+    [instance] = request_of(CONFIG.with_name("README.md"))
+    assert list(instance) == signature.inputs.input_names()
 
 
 def test_command_of_the_readme_trains_and_registers(settings: Settings, registry: MlflowClient) -> None:

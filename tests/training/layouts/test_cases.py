@@ -24,7 +24,9 @@ WANTED = Curve((5.0, 4.0), (2.0, 1.0))
         ((5.0, 4.0), (float("inf"), 1.0), False),
     ],
 )
-def test_verdict(losses: tuple[float, ...], norms: tuple[float, ...], holds: bool) -> None:
+def test_curve_apart_from_the_reference_does_not_agree(
+    losses: tuple[float, ...], norms: tuple[float, ...], holds: bool
+) -> None:
     assert compare(Curve(losses, norms), WANTED).agrees is holds
 
 

@@ -93,7 +93,7 @@ def test_a_recipe_without_a_plan_gets_data_parallelism(layout: ParallelDims) -> 
     assert comparison.agrees, comparison
 
 
-def test_a_run_that_sees_other_rows_is_told_apart(run: Run, one_process: Curve) -> None:
+def test_run_over_other_rows_does_not_agree(run: Run, one_process: Curve) -> None:
     """The comparison can fail: the same model, another order of the rows."""
     other = Run(run.recipe, run.data, run.steps, run.batch_size, seed=1)
     assert not compare(reference(other), one_process).agrees

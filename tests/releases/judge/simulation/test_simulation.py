@@ -85,14 +85,14 @@ def test_promises_hold_on_a_hundred_releases(scenario: Scenario) -> None:
     assert found.broken is None
 
 
-def test_a_test_that_was_not_made_for_many_looks_breaks_them() -> None:
+def test_z_test_looked_at_each_second_breaks_the_promise() -> None:
     samples = draw(SAFE[1], 100, np.random.default_rng(5))
     broken = Cell(SAFE[1], {JUDGE: methods.z_test(samples)}).broken
     assert broken is not None
     assert "of 100 releases that are no worse were rolled back at weight 5 %, base rate 1 %" in broken
 
 
-def test_the_median_is_promised() -> None:
+def test_median_later_than_promised_breaks_the_promise() -> None:
     harmful = HARMFUL[1]
     assert cell(harmful, [52.0] * 60 + [np.inf] * 40).broken is None
     assert cell(harmful, [52.0] * 40 + [np.inf] * 60).broken is None  # by chance
