@@ -45,6 +45,7 @@ from app.features import (
 )
 from app.features.materialization import SECOND, Progress
 from app.features.replay import replay_digest
+from app.ray_internals import NOISY_LOGGERS
 from app.recipes import SHIPPED, find_recipe
 from app.routing.route_store import connect
 from app.settings import Settings, SettingsError, get_settings
@@ -58,10 +59,6 @@ STEP_S = 0.25
 TRIES_S = 60.0
 """Time that a replay waits for a Redis that is away before it gives up, seconds."""
 _FAILURES = (FeatureStoreError, EventStoreError, RegistrationError, RayError, ConnectionError, OSError)
-_CHATTY = {
-    "ray.data._internal.execution.streaming_executor": logging.WARNING,
-    "ray.data._internal.progress": logging.ERROR,  # warns that its progress bars are off: here is one
-}
 
 
 class _StoppedError(Exception):
@@ -102,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ConfigError, SettingsError) as error:
         print(error, file=sys.stderr)
         return 2
-    for name, level in _CHATTY.items():
+    for name, level in NOISY_LOGGERS["data"].items():
         logging.getLogger(name).setLevel(level)
     try:
         with cluster(settings.ray), stopped_by_signals() as stop, status_line() as show:

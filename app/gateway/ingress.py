@@ -21,13 +21,13 @@ from starlette.types import Receive, Scope, Send
 
 from app.gateway.admin import route_tables as routes_api
 from app.gateway.feedback import ingestion as feedback
-from app.gateway.grpc.own_port import share_no_port
 from app.gateway.grpc.service import InferenceService
 from app.gateway.openapi import describe
 from app.gateway.protocols.mlflow import routes as mlflow_scoring
 from app.gateway.protocols.v1 import routes as v1
 from app.gateway.protocols.v2 import routes as v2_routes
 from app.gateway.replica import Parts
+from app.ray_internals import share_no_port
 from app.routing.readback import GATEWAY_DEPLOYMENT, gateway_handle
 from app.serving.quiet_log import QUIET
 from app.settings import get_settings

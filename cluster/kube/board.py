@@ -12,7 +12,7 @@ from cluster.kube.health import Event, Health, State
 from cluster.kube.health.pods import without_proxy
 from cluster.kube.health.verdict import QUOTED, one_line, without_preemption
 from cluster.kube.manifest import Key, Object
-from cluster.kube.picture import Picture
+from cluster.kube.snapshot import Snapshot
 
 WORK = frozenset({"RayJob", "Job", "Workload", "Pod"})
 """Kinds that come and go with what is run on the platform; their state is shown and is not the platform's."""
@@ -71,7 +71,7 @@ class Board:
 
 
 def board(
-    picture: Picture,
+    snapshot: Snapshot,
     keys: Collection[Key],
     namespace: str,
     unseen: tuple[str, ...] = (),
@@ -80,52 +80,54 @@ def board(
     """What to tell of ``keys``, of the clusters that they have made, and of their pods.
 
     Args:
-        picture: What was seen.
+        snapshot: What was seen.
         keys: The objects that are meant, there or not.
         namespace: For the headline.
         unseen: What is needed and could not be looked at, in words; it makes the board not ready.
         refused: What is not needed and could not be looked at; it is told with the others.
     """
-    all_keys = [*keys, *picture.children(keys)]
-    found = {key: picture.health(key) for key in all_keys}
-    clusters = _clusters(picture, all_keys)
+    all_keys = [*keys, *snapshot.children(keys)]
+    found = {key: snapshot.health(key) for key in all_keys}
+    clusters = _clusters(snapshot, all_keys)
     rows, there = [], Counter[str]()
     for key, health in found.items():
         if health == Health("ready"):
             there[key.kind] += 1
         else:
-            rows.append(_object_row(picture, key, health))
-    pods = _pods(picture, all_keys)
-    pod_rows = _pod_rows(picture, pods)
+            rows.append(_object_row(snapshot, key, health))
+    pods = _pods(snapshot, all_keys)
+    pod_rows = _pod_rows(snapshot, pods)
     judged = [health for key, health in found.items() if key.kind not in WORK]
     return Board(
         namespace=namespace,
         ready=bool(judged) and not unseen and all(health.state == "ready" for health in judged),
         objects=tuple(sorted(rows, key=lambda row: (_SEVERITY[row.state], row.kind, row.name))),
         there=dict(sorted(there.items())),
-        groups=tuple(row for cluster in clusters for row in groups(picture, cluster)),
-        applications=tuple(row for key in all_keys for row in applications(picture.objects.get(key))),
+        groups=tuple(row for cluster in clusters for row in groups(snapshot, cluster)),
+        applications=tuple(row for key in all_keys for row in applications(snapshot.objects.get(key))),
         pods=tuple(pod_rows),
-        warnings=tuple(_warnings(picture, all_keys, pods, [row.why for row in rows] + [row.why for row in pod_rows])),
+        warnings=tuple(
+            _warnings(snapshot, all_keys, pods, [row.why for row in rows] + [row.why for row in pod_rows])
+        ),
         unseen=(*unseen, *refused),
     )
 
 
-def _age_s(picture: Picture, time: str | None) -> float | None:
+def _age_s(snapshot: Snapshot, time: str | None) -> float | None:
     """Seconds since ``time``, as the API server writes it."""
-    return (picture.now - datetime.fromisoformat(time)).total_seconds() if time else None
+    return (snapshot.now - datetime.fromisoformat(time)).total_seconds() if time else None
 
 
-def _object_row(picture: Picture, key: Key, health: Health) -> ObjectRow:
-    obj = picture.objects.get(key)
+def _object_row(snapshot: Snapshot, key: Key, health: Health) -> ObjectRow:
+    obj = snapshot.objects.get(key)
     why = health.why
     if obj is not None and health.state in ("progressing", "unknown"):
-        related = picture.related(obj).events
+        related = snapshot.related(obj).events
         own = [each for each in related if (each.kind, each.name) == (key.kind, key.name) and each.text not in why]
-        if own and picture.now - own[0].last <= WARNING_EXPLAINS:
-            why += f" [{_told(own[0], picture.now)}]"
+        if own and snapshot.now - own[0].last <= WARNING_EXPLAINS:
+            why += f" [{_told(own[0], snapshot.now)}]"
     created = obj["metadata"].get("creationTimestamp") if obj else None
-    return ObjectRow(key.kind, key.name, health.state, why, _age_s(picture, created))
+    return ObjectRow(key.kind, key.name, health.state, why, _age_s(snapshot, created))
 
 
 def _told(event: Event, now: datetime) -> str:
@@ -143,49 +145,49 @@ def short_time(seconds: float) -> str:
     return f"{max(seconds, 0):.0f}s"
 
 
-def _clusters(picture: Picture, keys: Collection[Key]) -> list[Object]:
-    return [picture.objects[key] for key in keys if key.kind == "RayCluster" and key in picture.objects]
+def _clusters(snapshot: Snapshot, keys: Collection[Key]) -> list[Object]:
+    return [snapshot.objects[key] for key in keys if key.kind == "RayCluster" and key in snapshot.objects]
 
 
-def _pods(picture: Picture, keys: Collection[Key]) -> list[Object]:
+def _pods(snapshot: Snapshot, keys: Collection[Key]) -> list[Object]:
     found: dict[str, Object] = {}
     for key in keys:
-        if key in picture.objects:
-            found |= {pod["metadata"]["name"]: pod for pod in picture.pods(picture.objects[key])}
+        if key in snapshot.objects:
+            found |= {pod["metadata"]["name"]: pod for pod in snapshot.pods(snapshot.objects[key])}
     return [found[name] for name in sorted(found)]
 
 
-def _pod_rows(picture: Picture, pods: list[Object]) -> list[PodRow]:
+def _pod_rows(snapshot: Snapshot, pods: list[Object]) -> list[PodRow]:
     rows = []
     for pod in pods:
         metadata = pod["metadata"]
-        health = picture.health(Key("v1", "Pod", metadata["name"], metadata.get("namespace")))
+        health = snapshot.health(Key("v1", "Pod", metadata["name"], metadata.get("namespace")))
         if health.state != "ready":
-            age = _age_s(picture, metadata.get("creationTimestamp"))
+            age = _age_s(snapshot, metadata.get("creationTimestamp"))
             rows.append(PodRow(metadata["name"], health.state, health.why, age))
     return sorted(rows, key=lambda row: (_SEVERITY[row.state], row.name))
 
 
-def _warnings(picture: Picture, keys: Collection[Key], pods: list[Object], told: list[str]) -> Iterator[WarningRow]:
+def _warnings(snapshot: Snapshot, keys: Collection[Key], pods: list[Object], told: list[str]) -> Iterator[WarningRow]:
     """Those that no row has told; of pods that say the same one speaks for all.
 
     That nobody answers where a worker has no proxy is no warning.
     """
     about = {(key.kind, key.name) for key in keys} | {("Pod", pod["metadata"]["name"]) for pod in pods}
     names = tuple(f"{key.name}-" for key in keys)
-    no_proxy = {pod["metadata"]["name"] for pod in pods if without_proxy(pod, picture.now)}
+    no_proxy = {pod["metadata"]["name"] for pod in pods if without_proxy(pod, snapshot.now)}
     same: dict[tuple[str, str, str], list[Event]] = {}
-    for event in picture.warnings:
+    for event in snapshot.warnings:
         # Of a pod that is gone, or could not be made, the events are its owner's story, too.
         ours = (event.kind, event.name) in about or event.name.startswith(names)
-        if not ours or picture.now - event.last > WARNINGS_LAST or _is_told(event, told):
+        if not ours or snapshot.now - event.last > WARNINGS_LAST or _is_told(event, told):
             continue
         if event.name in no_proxy and event.reason == "Unhealthy" and "connection refused" in event.text:
             continue
         same.setdefault((event.kind, event.reason, event.text.replace(event.name, "")), []).append(event)
     for (kind, reason, _), events in same.items():
         name = events[0].name + (f" and {len(events) - 1} more" if len(events) > 1 else "")
-        age = (picture.now - events[0].last).total_seconds()
+        age = (snapshot.now - events[0].last).total_seconds()
         yield WarningRow(f"{kind} {name}", reason, sum(each.count for each in events), age, events[0].text)
 
 

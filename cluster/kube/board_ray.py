@@ -11,7 +11,7 @@ import yaml
 from cluster.kube.health import pods
 from cluster.kube.health.verdict import one_line
 from cluster.kube.manifest import Object
-from cluster.kube.picture import Picture
+from cluster.kube.snapshot import Snapshot
 
 _AUTOSCALER = "python-requests"  # the in-tree autoscaler writes by that client and names no manager
 
@@ -44,12 +44,12 @@ class ApplicationRow:
     message: str
 
 
-def groups(picture: Picture, cluster: Object) -> list[GroupRow]:
+def groups(snapshot: Snapshot, cluster: Object) -> list[GroupRow]:
     """The head and every worker group."""
     name, spec = cluster["metadata"]["name"], cluster["spec"]
-    running = [pod for pod in picture.pods(cluster) if pods.runs(pod, picture.now)]
+    running = [pod for pod in snapshot.pods(cluster) if pods.runs(pod, snapshot.now)]
     ready = Counter(map(_group_of, running))
-    without_proxy = Counter(_group_of(pod) for pod in running if pods.without_proxy(pod, picture.now))
+    without_proxy = Counter(_group_of(pod) for pod in running if pods.without_proxy(pod, snapshot.now))
     scaling = bool(spec.get("enableInTreeAutoscaling"))
     suspended = bool(spec.get("suspend"))
     head = int(not suspended)

@@ -26,10 +26,10 @@ class Difference:
 
     field: str
     live: Any
-    wanted: Any
+    desired: Any
 
     def __str__(self) -> str:
-        return f"{self.field}: {_short(self.live)} -> {_short(self.wanted)}"
+        return f"{self.field}: {_short(self.live)} -> {_short(self.desired)}"
 
 
 def stripped(obj: Object) -> Object:

@@ -22,7 +22,7 @@ from kubernetes.config import ConfigException
 from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
 from cluster.kube.api import Kube
-from cluster.kube.errors import ForbiddenError, MissingKindError, UnreachableError, UsageError
+from cluster.kube.errors import MissingKindError, PermissionDeniedError, UnreachableError, UsageError
 from cluster.kube.manifest import Key
 from cluster.kube.reader import Reader
 
@@ -93,7 +93,7 @@ def platform_namespace(kube: Reader, options: argparse.Namespace, service: str =
     try:
         if kube.find(here) or not kube.find(there):
             return namespace
-    except (ForbiddenError, MissingKindError):
+    except (PermissionDeniedError, MissingKindError):
         return namespace
     found = f"{DEFAULT_NAMESPACE} has: taking that one (-n names another)"
     print(f"namespace {namespace} has no RayService {service}, {found}", file=sys.stderr)

@@ -50,7 +50,7 @@ class Discovery:
             ApiError, UnreachableError: as of any request.
         """
         if kind not in self._known.get(api_version, {}):
-            self._known[api_version] = self._ask(api_version)
+            self._known[api_version] = self._discover(api_version)
         try:
             return self._known[api_version][kind]
         except KeyError:
@@ -60,7 +60,7 @@ class Discovery:
                 advice="the operator or controller that brings it is not installed, or not in this version",
             ) from None
 
-    def _ask(self, api_version: str) -> dict[str, Resource]:
+    def _discover(self, api_version: str) -> dict[str, Resource]:
         base = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
         answer = self._transport.send(Request(f"look for {api_version}", "GET", base))
         if not isinstance(answer, dict) or answer.get("kind") != "APIResourceList":

@@ -7,8 +7,8 @@
     ├── DeadlineError             3   what was awaited did not happen in time
     ├── UnreachableError          4   no server, or the connection broke and did not come back
     └── ApiError                  1   the server said no; its own words are in the message
-        ├── UnauthorizedError     4   401
-        ├── ForbiddenError        5   403: rights, a quota, a namespace that is going
+        ├── UnauthenticatedError     4   401
+        ├── PermissionDeniedError        5   403: rights, a quota, a namespace that is going
         ├── NotFoundError         1   404: no such object
         ├── MissingKindError      6   404: the server knows no such kind (a CRD is missing)
         ├── FieldConflictError    7   409: another manager owns a field
@@ -82,11 +82,11 @@ class ApiError(KubeError):
         self.advice = advice
 
 
-class UnauthorizedError(ApiError):
+class UnauthenticatedError(ApiError):
     exit_code = 4
 
 
-class ForbiddenError(ApiError):
+class PermissionDeniedError(ApiError):
     exit_code = 5
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cluster.kube.errors import UsageError
 from cluster.kube.manifest import Object
-from cluster.kube.picture import CLUSTER_LABEL, PART_OF, PLATFORM
+from cluster.kube.snapshot import CLUSTER_LABEL, PART_OF, PLATFORM
 
 AUTOSCALER = "autoscaler"
 """The operator's name of the container beside the head's."""

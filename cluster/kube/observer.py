@@ -1,4 +1,4 @@
-"""Kinds of objects followed by one watch each, and seen as one picture."""
+"""Kinds of objects followed by one watch each, and seen as one snapshot."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import NamedTuple, Self
 
 from cluster.kube.errors import ApiError, KubeError
 from cluster.kube.manifest import Object, key_of
-from cluster.kube.picture import Picture
 from cluster.kube.reader import Reader
+from cluster.kube.snapshot import Snapshot
 
 QUIET_S = 0.2
 """Changes come in bursts (what is there first, a status after each write): so much silence ends one."""
@@ -60,8 +60,8 @@ class Observer:
         with self._changed:
             self._closed = True
 
-    def pictures(self) -> Iterator[tuple[Picture, Again]]:
-        """A picture now, and one after every burst of changes, or when the time given to ``Again`` has come.
+    def snapshots(self) -> Iterator[tuple[Snapshot, Again]]:
+        """A snapshot now, and one after every burst of changes, or when the time given to ``Again`` has come.
 
         Raises:
             KubeError: a needed kind cannot be followed.
@@ -74,8 +74,8 @@ class Observer:
                 if self._error is not None:
                     raise self._error
                 seen = self._version
-                picture = Picture.of(self._objects.values())
-            yield picture, again
+                snapshot = Snapshot.of(self._objects.values())
+            yield snapshot, again
             with self._changed:
                 self._wait_past(seen, min(again.at, self._deadline))
 

@@ -26,7 +26,7 @@ def lacking(service: Object, cluster: Object) -> list[Difference]:
     return [difference for difference in found if not _REPLICAS.match(difference.field)]
 
 
-def told(service: Object, cluster: Object) -> list[str]:
+def cluster_changes(service: Object, cluster: Object) -> list[str]:
     """The lines that say what happens to the running cluster; none where it is as the RayService says."""
     found = lacking(service, cluster)
     if not found:

@@ -14,14 +14,14 @@ from cluster.kube.errors import (
     ExistsError,
     ExpiredError,
     FieldConflictError,
-    ForbiddenError,
     InvalidError,
     KubeError,
     MissingKindError,
     NotFoundError,
+    PermissionDeniedError,
     StaleError,
     TestFailedError,
-    UnauthorizedError,
+    UnauthenticatedError,
     UnreachableError,
 )
 
@@ -80,9 +80,9 @@ def _kind(
     status: int, reason: str, words: str, details: dict[str, Any], causes: tuple[Cause, ...], json_patch: bool
 ) -> tuple[type[ApiError], str]:
     if status == 401:
-        return UnauthorizedError, "the credentials are not accepted: log in anew, or take another --context"
+        return UnauthenticatedError, "the credentials are not accepted: log in anew, or take another --context"
     if status == 403:
-        return ForbiddenError, _forbidden_advice(words, causes)
+        return PermissionDeniedError, _forbidden_advice(words, causes)
     if status == 404 and (reason != "NotFound" or not details.get("name")):
         return MissingKindError, (
             "the server does not know this kind: the operator or controller that brings it is not installed, or not "

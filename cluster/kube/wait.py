@@ -9,8 +9,8 @@ from cluster.kube.errors import DeadlineError, KubeError
 from cluster.kube.health import Health
 from cluster.kube.manifest import Key
 from cluster.kube.observer import Kind, Observer
-from cluster.kube.picture import CLUSTER, EVENTS, POD
 from cluster.kube.reader import Reader
+from cluster.kube.snapshot import CLUSTER, EVENTS, POD
 
 SETTLE_S = 5.0
 """An outcome must hold for so long, seconds. A controller's status is older than the change that it has not met yet:
@@ -43,8 +43,8 @@ def wait_until_ready(
     reported: Mapping[Key, Health] | None = None
     outcome, since = "", time.monotonic()
     with Observer(kube, kinds, deadline) as observer:
-        for picture, again in observer.pictures():
-            found = {key: picture.health(key) for key in keys}
+        for snapshot, again in observer.snapshots():
+            found = {key: snapshot.health(key) for key in keys}
             if found != reported:
                 report(found)
                 reported = found
@@ -59,7 +59,7 @@ def wait_until_ready(
                 raise DeadlineError(f"not ready in time:\n{_missing(found)}")
             if outcome:
                 again.at = since + settle_s
-    raise AssertionError("pictures do not end")
+    raise AssertionError("snapshots do not end")
 
 
 def _outcome(found: Mapping[Key, Health]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 from ray.job_submission import JobStatus, JobSubmissionClient
 
+from app.ray_internals import NOISY_LOGGERS
 from app.releases.lifecycle.phases import equal
 from app.settings import GatewaySettings, RaySettings
 from jobs.run.command import ROOT
@@ -19,13 +20,6 @@ from jobs.run.errors import StepError
 
 POLL_S = 0.05
 """Between two looks at the route table, seconds."""
-
-_CHATTY = {
-    "ray.dashboard.modules.dashboard_sdk": logging.WARNING,
-    "ray.dashboard.modules.job.sdk": logging.WARNING,
-    "ray._private.runtime_env.packaging": logging.WARNING,
-    "ray._private.runtime_env.working_dir": logging.ERROR,  # warns of leaving out .git and .venv, as it should
-}
 
 
 async def submit(
@@ -39,7 +33,7 @@ async def submit(
     Raises:
         StepError: the job did not succeed.
     """
-    for name, level in _CHATTY.items():
+    for name, level in NOISY_LOGGERS["job submission"].items():
         logging.getLogger(name).setLevel(level)
     client = await asyncio.to_thread(JobSubmissionClient, settings.dashboard_url)
     runtime_env = {"working_dir": str(ROOT), "env_vars": dict(environment or {})}

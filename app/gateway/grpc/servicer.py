@@ -13,13 +13,13 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from app.gateway.grpc.messages import METHODS, POOL, SERVICE
 
 if TYPE_CHECKING:
-    from ray.serve._private.grpc_util import gRPCGenericServer
+    from app.ray_internals import GrpcServer
 
 ADD_INFERENCE_SERVICE = f"{__name__}:add_inference_service"
 """Its import path, for Serve's configuration."""
 
 
-def add_inference_service(servicer: object, server: gRPCGenericServer) -> None:
+def add_inference_service(servicer: object, server: GrpcServer) -> None:
     """Offer the protocol's methods on one of Serve's gRPC servers.
 
     Serve replaces the methods by its own, which call the deployment's methods of the same names. They are given the

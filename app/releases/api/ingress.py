@@ -20,10 +20,10 @@ from app.events import event_redis
 from app.features.online import now_us
 from app.monitoring.labels import LabelJoin
 from app.monitoring.samples import SampleBook, SampleStore, SampleWriter
+from app.ray_internals import open_no_grpc_port
 from app.redis_client import connect
 from app.releases.api.error_responses import STATUSES, sentence_of, status_of
 from app.releases.api.event_stream import MOST, Following
-from app.releases.api.no_grpc import open_no_grpc_port
 from app.releases.api.routes import health, router
 from app.releases.api.webhook import router as registry_events
 from app.releases.control.controller import Controller

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ray import serve
-from ray.serve._private.common import ReplicaState
 from ray.serve.handle import DeploymentHandle
 
+from app.ray_internals import running_replicas
 from app.releases.control.background_tasks import Errands
 from app.routing.readback import await_followed
 from app.routing.route_store import RouteStore
@@ -169,5 +169,5 @@ def applications_now() -> Applications:
     for name, application in found.items():
         deployment = application.deployments.get(DEPLOYMENT)
         if deployment is not None:
-            replicas[name] = int(deployment.replica_states.get(ReplicaState.RUNNING, 0))
+            replicas[name] = running_replicas(deployment)
     return Applications({name: str(application.status.value) for name, application in found.items()}, replicas)

@@ -1,35 +1,28 @@
-"""What the Ray cluster has room for. Uses Ray's state accessor, which it keeps behind an underscore (2.60)."""
+"""Room for workers on the Ray cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
 import ray
-from ray._private.state import available_resources_per_node, state
+
+from app.ray_internals import draining_nodes, free_resources, max_resources
 
 EPSILON = 1e-6
 """Ray's resources are fixed-point numbers that arrive as floats."""
 
 
-def draining_nodes() -> dict[str, float]:
-    """Nodes that are going to be taken away: id -> when, seconds since the epoch (0: not said)."""
-    found: Mapping[str, int] = state.get_draining_nodes()
-    return {node: deadline_ms / 1000 for node, deadline_ms in found.items()}
-
-
 def room(per_worker: Mapping[str, float], labels: Mapping[str, str]) -> int:
     """How many more workers there is room for now, on nodes that have ``labels`` and are not draining."""
-    free = available_resources_per_node()  # type: ignore[no-untyped-call]
     nodes = ray.nodes() if labels else []  # type: ignore[no-untyped-call]  # where all will do, nobody is asked
     others = {node["NodeID"] for node in nodes if not matches(node["Labels"], labels)}
-    return count(free, per_worker, others | draining_nodes().keys())
+    return count(free_resources(), per_worker, others | draining_nodes().keys())
 
 
 def gpus() -> int:
     """GPUs of the cluster, with those that its autoscaler may still add."""
     now = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]
-    most = state.get_max_resources_from_cluster_config() or {}  # None without an autoscaler
-    return max(int(now), most.get("GPU", 0))
+    return max(int(now), max_resources().get("GPU", 0))
 
 
 def matches(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:

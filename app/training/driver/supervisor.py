@@ -13,12 +13,13 @@ from collections.abc import Mapping
 import ray
 from ray.exceptions import RayError
 
+from app.ray_internals import draining_nodes
 from app.settings import TrainingSettings
 from app.training.config.layout import Layout
 from app.training.config.world_sizes import largest
 from app.training.driver.job import Job
 from app.training.driver.monitor import Order
-from app.training.driver.nodes import draining_nodes, room
+from app.training.driver.nodes import room
 from app.training.driver.restarts import Loss, gives_up
 from app.training.driver.worker_group import Failed, WorkerGroup, resources
 from app.training.tracking.progress import Progress

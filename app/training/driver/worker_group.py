@@ -13,10 +13,10 @@ from fsspec.core import url_to_fs
 from pyarrow.fs import FSSpecHandler, PyFileSystem
 from ray.exceptions import RayError
 from ray.train.torch import TorchConfig, TorchTrainer
-from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError, WorkerHealthCheckTimeoutError
 from ray.train.v2.api.config import FailureConfig, RunConfig
 from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
+from app.ray_internals import is_lost_worker
 from app.training.config.layout import Layout
 from app.training.driver.job import Job, train_worker
 
@@ -94,7 +94,7 @@ class WorkerGroup:
         except WorkerGroupError as error:
             # A rank that lost its peer raises too; what it says names the connection, not what happened.
             causes = [cause for cause in error.worker_failures.values() if not _lost_peer(cause)]
-            died = [cause for cause in causes if _died(cause)]
+            died = [cause for cause in causes if is_lost_worker(cause)]
             if causes:
                 reason = _line((died or causes)[0])
             else:
@@ -118,10 +118,6 @@ def _storage(url: str) -> tuple[str, Any]:
         return url, None
     filesystem, path = url_to_fs(url)
     return path, PyFileSystem(FSSpecHandler(filesystem))
-
-
-def _died(cause: Exception) -> bool:
-    return isinstance(cause, (RayError, WorkerHealthCheckFailedError, WorkerHealthCheckTimeoutError))
 
 
 def _lost_peer(cause: Exception) -> bool:

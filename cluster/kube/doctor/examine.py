@@ -18,7 +18,7 @@ from cluster.kube.doctor.checks.server import server_check
 from cluster.kube.doctor.checks.storage import storage_checks
 from cluster.kube.doctor.facts import Facts
 from cluster.kube.doctor.gather import Server, gather
-from cluster.kube.errors import UnauthorizedError, UnreachableError
+from cluster.kube.errors import UnauthenticatedError, UnreachableError
 from cluster.kube.manifest import Object
 
 
@@ -26,7 +26,7 @@ def examine(kube: Server, rendered: Sequence[Object], namespace: str) -> list[Ch
     """Ask and judge. Where nobody answers, that is a problem, and only what needs no server is looked at besides."""
     try:
         facts = gather(kube, rendered, namespace)
-    except (UnreachableError, UnauthorizedError) as error:
+    except (UnreachableError, UnauthenticatedError) as error:
         found, _, advice = str(error).partition("\n")
         asleep = Check("API server", "problem", found, advice.strip() or "see to the server, or log in anew")
         return [asleep, *rules_checks(None, rendered)]

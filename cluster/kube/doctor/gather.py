@@ -13,7 +13,7 @@ from cluster.kube.errors import (
     FieldConflictError,
     MissingKindError,
     NotFoundError,
-    UnauthorizedError,
+    UnauthenticatedError,
 )
 from cluster.kube.manifest import Key, Object, key_of
 from cluster.kube.rules.reading import at, mapping
@@ -48,7 +48,7 @@ def gather(kube: Server, rendered: Sequence[Object], namespace: str) -> Facts:
     """Everything that the checks of these objects look at.
 
     Raises:
-        UnreachableError, UnauthorizedError: there is nobody to ask.
+        UnreachableError, UnauthenticatedError: there is nobody to ask.
     """
     there = _seen(lambda: kube.find(Key("v1", "Namespace", namespace)))
     kinds = {kind: _has(kube, kind) for kind in kinds_of(rendered)}
@@ -77,7 +77,7 @@ def _seen(ask: Callable[[], T]) -> T | Unknown:
     """The answer; what the server keeps from us is unknown. Without a login there is nothing to see at all."""
     try:
         return ask()
-    except UnauthorizedError:
+    except UnauthenticatedError:
         raise
     except ApiError as error:
         return Unknown(error.message)
@@ -158,7 +158,7 @@ def _dry_run(
         return DryRun("unknown", f"the server has no {key.api_version} {key.kind}")
     try:
         kube.apply(obj, dry_run=True)
-    except UnauthorizedError:
+    except UnauthenticatedError:
         raise
     except FieldConflictError as error:
         return DryRun("conflict", error.message)

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from cluster.kube.health.verdict import Health, Related, conditions, failed, holds, progressing, ready, said, unlooked
+from cluster.kube.health.verdict import (
+    Health,
+    Related,
+    condition_message,
+    conditions,
+    failed,
+    is_true,
+    progressing,
+    ready,
+    without_status,
+)
 from cluster.kube.manifest import Object
 
 CONTROLLER = "a controller of its class"
@@ -13,12 +23,12 @@ def gateway(obj: Object, related: Related) -> Health:
     status = obj.get("status") or {}
     found = conditions(status)
     if not found or all(each.get("status") == "Unknown" for each in found.values()):
-        return unlooked({**obj, "status": {}}, related, CONTROLLER)
+        return without_status({**obj, "status": {}}, related, CONTROLLER)
     for name in ("Accepted", "Programmed"):
         condition = found.get(name)
-        if not holds(condition):
+        if not is_true(condition):
             reason = (condition or {}).get("reason", "")
-            why = f"{name} is not true: {reason}: {said(condition)}"
+            why = f"{name} is not true: {reason}: {condition_message(condition)}"
             return progressing(why) if reason in ("", "Pending", "AddressNotAssigned") else failed(why)
     addresses = ", ".join(each.get("value", "") for each in status.get("addresses") or [])
     return ready(addresses)
@@ -28,13 +38,14 @@ def route(obj: Object, related: Related) -> Health:
     """Ready when every parent has accepted it and all that it refers to was found."""
     parents = (obj.get("status") or {}).get("parents") or []
     if not parents:
-        return unlooked(obj, related, CONTROLLER)
+        return without_status(obj, related, CONTROLLER)
     for parent in parents:
         name = (parent.get("parentRef") or {}).get("name")
         found = conditions(parent)
         for kind in ("Accepted", "ResolvedRefs"):
-            if kind in found and not holds(found[kind]):
-                return failed(f"gateway {name}: {kind} is not true: {found[kind].get('reason')}: {said(found[kind])}")
+            if kind in found and not is_true(found[kind]):
+                why = f"{found[kind].get('reason')}: {condition_message(found[kind])}"
+                return failed(f"gateway {name}: {kind} is not true: {why}")
         if "Accepted" not in found:
             return progressing(f"gateway {name} has not accepted it yet")
     return ready(f"by {', '.join(str((parent.get('parentRef') or {}).get('name')) for parent in parents)}")

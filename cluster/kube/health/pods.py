@@ -13,7 +13,7 @@ from cluster.kube.health.verdict import (
     Related,
     conditions,
     failed,
-    holds,
+    is_true,
     one_line,
     progressing,
     ready,
@@ -48,7 +48,7 @@ def pod(obj: Object, related: Related) -> Health:
         return failed(one_line(status.get("message") or status.get("reason") or "; ".join(ends) or "failed"))
     found = conditions(status)
     scheduled = found.get("PodScheduled")
-    if scheduled is not None and not holds(scheduled):
+    if scheduled is not None and not is_true(scheduled):
         why = one_line(without_preemption(scheduled.get("message") or ""))
         return progressing(f"{scheduled.get('reason', 'not scheduled')}: {why}")
     for container in _containers(status):
@@ -59,7 +59,7 @@ def pod(obj: Object, related: Related) -> Health:
         if reason == "CrashLoopBackOff":
             end = _end(container, "lastState") or "ended"
             return failed(f"{name}: crash loop, {_restarts(container)}, last {end}")
-    if holds(found.get("Ready")):
+    if is_true(found.get("Ready")):
         return ready(_past(status))
     open_ = [each for each in _containers(status) if not each.get("ready")]
     past = _past(status)
@@ -96,7 +96,7 @@ def runs(pod: Object, now: datetime | None) -> bool:
     """Whether a pod of a Ray cluster does what it is for: it is Ready, or would be if it had a Serve proxy."""
     if pod["metadata"].get("deletionTimestamp"):
         return False
-    return holds(conditions(pod.get("status") or {}).get("Ready")) or without_proxy(pod, now)
+    return is_true(conditions(pod.get("status") or {}).get("Ready")) or without_proxy(pod, now)
 
 
 def reasons(pods: Iterable[Object], related: Related, limit: int = 2) -> str:

@@ -14,15 +14,15 @@ from cluster.kube.health.events import newest
 from cluster.kube.health.verdict import (
     Health,
     Related,
+    condition_message,
     conditions,
     failed,
-    holds,
+    is_true,
     one_line,
     progressing,
     ready,
-    said,
-    unlooked,
-    unseen,
+    stale_status,
+    without_status,
 )
 from cluster.kube.manifest import Object
 
@@ -36,26 +36,26 @@ def ray_service(obj: Object, related: Related) -> Health:
     state = found.get("Ready")
     if state is None:
         refused = _refused(obj, related)
-        return refused or unlooked(obj, related, OPERATOR)
+        return refused or without_status(obj, related, OPERATOR)
     if state.get("reason") == "ValidationFailed":
-        return failed(f"refused: {said(state)}", final=True)
-    if why := unseen(obj):
+        return failed(f"refused: {condition_message(state)}", final=True)
+    if why := stale_status(obj):
         return progressing(why)
-    if holds(found.get("Suspended")) or holds(found.get("Suspending")):
-        return progressing("suspended" if holds(found.get("Suspended")) else "is being suspended")
+    if is_true(found.get("Suspended")) or is_true(found.get("Suspending")):
+        return progressing("suspended" if is_true(found.get("Suspended")) else "is being suspended")
     active, pending = status.get("activeServiceStatus") or {}, status.get("pendingServiceStatus") or {}
     if broken := _broken(active):
         return failed(broken)
     if broken := _broken(pending):
         return failed(f"new cluster {pending.get('rayClusterName')}: {broken}" + _still(active))
     if state.get("reason") == "InitializingTimeout":
-        return failed(said(state), final=True)
-    if holds(found.get("RollbackInProgress")):
-        return progressing(f"rolls back: {said(found['RollbackInProgress'])}")
+        return failed(condition_message(state), final=True)
+    if is_true(found.get("RollbackInProgress")):
+        return progressing(f"rolls back: {condition_message(found['RollbackInProgress'])}")
     if pending.get("rayClusterName"):
         return progressing(f"cluster {pending['rayClusterName']} starts: {_start(pending, related)}" + _still(active))
-    if not holds(state):
-        return progressing(f"{state.get('reason')}: {said(state)}")
+    if not is_true(state):
+        return progressing(f"{state.get('reason')}: {condition_message(state)}")
     applications = active.get("applicationStatuses") or {}
     waiting = {name: each.get("status") for name, each in applications.items() if each.get("status") != "RUNNING"}
     if waiting:
@@ -77,25 +77,25 @@ def ray_cluster(obj: Object, related: Related) -> Health:
     if refused := _refused(obj, related):
         return refused
     if not found:
-        return unlooked(obj, related, OPERATOR)
-    if why := unseen(obj):
+        return without_status(obj, related, OPERATOR)
+    if why := stale_status(obj):
         return progressing(why)
-    if holds(found.get("RayClusterSuspended")):
+    if is_true(found.get("RayClusterSuspended")):
         return progressing("suspended")
-    if holds(found.get("RayClusterSuspending")):
+    if is_true(found.get("RayClusterSuspending")):
         return progressing("is being suspended")
-    if holds(found.get("ReplicaFailure")):
-        return failed(f"pods cannot be made: {said(found['ReplicaFailure'])}")
+    if is_true(found.get("ReplicaFailure")):
+        return failed(f"pods cannot be made: {condition_message(found['ReplicaFailure'])}")
     heads = [
         each for each in related.pods if (each["metadata"].get("labels") or {}).get("ray.io/node-type") == "head"
     ]
     workers = [each for each in related.pods if each not in heads]
     head = found.get("HeadPodReady")
-    if head is not None and not holds(head):
-        why = pods.reasons(heads, related) or f"{head.get('reason')}: {said(head)}"
+    if head is not None and not is_true(head):
+        why = pods.reasons(heads, related) or f"{head.get('reason')}: {condition_message(head)}"
         if refused_pod := newest(related.events, "FailedToCreateHeadPod"):
             return failed(one_line(refused_pod.text))
-        if holds(found.get("RayClusterProvisioned")):
+        if is_true(found.get("RayClusterProvisioned")):
             return failed(f"the head is gone: {why}")
         return _worst(related, f"the head starts: {why}")
     wanted, there = status.get("desiredWorkerReplicas") or 0, status.get("availableWorkerReplicas") or 0
@@ -108,8 +108,8 @@ def ray_cluster(obj: Object, related: Related) -> Health:
         return _worst(related, f"{there} of {_count(wanted, 'worker')} ready" + (f": {why}" if why else ""))
     idle = sum(pods.runs(each, related.now) and pods.without_proxy(each, related.now) for each in workers)
     # It becomes true when all pods have been Ready at once, for which the operator waits in vain with such a worker.
-    if not holds(found.get("RayClusterProvisioned")) and not idle:
-        return progressing(said(found.get("RayClusterProvisioned"), "pods start"))
+    if not is_true(found.get("RayClusterProvisioned")) and not idle:
+        return progressing(condition_message(found.get("RayClusterProvisioned"), "pods start"))
     proxies = f"; {idle} without a Serve proxy" if idle else ""
     return ready(f"head and {_count(there, 'worker')}{proxies}")
 
@@ -126,7 +126,7 @@ def ray_job(obj: Object, related: Related) -> Health:
     if state == "Complete":
         return ready(message or "complete")
     if not state:
-        return _refused(obj, related) or unlooked(obj, related, OPERATOR)
+        return _refused(obj, related) or without_status(obj, related, OPERATOR)
     if state == "Running":
         told = ": ".join(each for each in (job, message) if each)
         if told:
@@ -147,7 +147,7 @@ def _refused(obj: Object, related: Related) -> Health | None:
     """The operator's refusal, which a status has no word of: an event newer than what the status is about."""
     status = obj.get("status") or {}
     event = newest(related.events, f"Invalid{obj['kind']}")
-    if event is None or (conditions(status) and unseen(obj) is None):
+    if event is None or (conditions(status) and stale_status(obj) is None):
         return None
     return failed(f"refused: {one_line(event.text)}", final=True)
 
@@ -177,7 +177,9 @@ def _start(pending: dict[str, Any], related: Related) -> str:
     if why := pods.reasons(own, related, limit=1):
         return why
     head = found.get("HeadPodReady")
-    return "its applications are being deployed" if holds(head) else f"head {said(head, 'not made yet')}"
+    return (
+        "its applications are being deployed" if is_true(head) else f"head {condition_message(head, 'not made yet')}"
+    )
 
 
 def _cluster_of(pod: Object) -> str | None:

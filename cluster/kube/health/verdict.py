@@ -59,12 +59,12 @@ def conditions(status: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {each["type"]: each for each in status.get("conditions") or []}
 
 
-def holds(condition: dict[str, Any] | None) -> bool:
+def is_true(condition: dict[str, Any] | None) -> bool:
     """Whether the condition is there and true."""
     return condition is not None and condition.get("status") == "True"
 
 
-def said(condition: dict[str, Any] | None, otherwise: str = "") -> str:
+def condition_message(condition: dict[str, Any] | None, otherwise: str = "") -> str:
     """A condition's message, else its reason."""
     if condition is None:
         return otherwise
@@ -88,7 +88,7 @@ def without_preemption(text: str) -> str:
     return _PREEMPTION.sub("", text)
 
 
-def unseen(obj: Object) -> str | None:
+def stale_status(obj: Object) -> str | None:
     """Why the status is not about the spec that is there now, or ``None``."""
     generation = obj["metadata"].get("generation")
     observed = (obj.get("status") or {}).get("observedGeneration")
@@ -97,7 +97,7 @@ def unseen(obj: Object) -> str | None:
     return None
 
 
-def unlooked(obj: Object, related: Related, controller: str) -> Health:
+def without_status(obj: Object, related: Related, controller: str) -> Health:
     """The health of an object that has no status."""
     created = obj["metadata"].get("creationTimestamp")
     if created and related.now:

@@ -6,15 +6,15 @@ from cluster.kube.health import pods
 from cluster.kube.health.verdict import (
     Health,
     Related,
+    condition_message,
     conditions,
     failed,
-    holds,
+    is_true,
     one_line,
     progressing,
     ready,
-    said,
-    unlooked,
-    unseen,
+    stale_status,
+    without_status,
 )
 from cluster.kube.manifest import Object
 
@@ -23,16 +23,16 @@ def deployment(obj: Object, related: Related) -> Health:
     """Ready when every replica is of the newest template and available."""
     status, found = obj.get("status") or {}, conditions(obj.get("status") or {})
     if not status.get("observedGeneration"):
-        return unlooked(obj, related, "the controller manager")
-    if why := unseen(obj):
+        return without_status(obj, related, "the controller manager")
+    if why := stale_status(obj):
         return progressing(why)
     wanted = _replicas(obj)
     why = pods.reasons(related.pods, related)
     progress = found.get("Progressing")
     if progress is not None and progress.get("reason") == "ProgressDeadlineExceeded":
-        return failed(why or said(progress))
-    if holds(found.get("ReplicaFailure")):
-        return failed(f"pods cannot be made: {said(found['ReplicaFailure'])}")
+        return failed(why or condition_message(progress))
+    if is_true(found.get("ReplicaFailure")):
+        return failed(f"pods cannot be made: {condition_message(found['ReplicaFailure'])}")
     updated, there = status.get("updatedReplicas") or 0, status.get("availableReplicas") or 0
     if obj["spec"].get("paused") and updated < wanted:
         return progressing("its rollout is paused")
@@ -49,8 +49,8 @@ def stateful_set(obj: Object, related: Related) -> Health:
     """Ready when every replica is of the newest template and ready."""
     status = obj.get("status") or {}
     if not status.get("observedGeneration"):
-        return unlooked(obj, related, "the controller manager")
-    if why := unseen(obj):
+        return without_status(obj, related, "the controller manager")
+    if why := stale_status(obj):
         return progressing(why)
     wanted, there, updated = _replicas(obj), status.get("readyReplicas") or 0, status.get("updatedReplicas") or 0
     why = pods.reasons(related.pods, related)
@@ -65,11 +65,11 @@ def stateful_set(obj: Object, related: Related) -> Health:
 def job(obj: Object, related: Related) -> Health:
     """Ready when it is complete."""
     status, found = obj.get("status") or {}, conditions(obj.get("status") or {})
-    if holds(found.get("Failed")):
-        return failed(said(found["Failed"]), final=True)
-    if holds(found.get("Complete")):
+    if is_true(found.get("Failed")):
+        return failed(condition_message(found["Failed"]), final=True)
+    if is_true(found.get("Complete")):
         return ready("complete")
-    if holds(found.get("Suspended")):
+    if is_true(found.get("Suspended")):
         return progressing("suspended")
     why = pods.reasons(related.pods, related)
     return _short(related, f"{status.get('active') or 0} active, {status.get('failed') or 0} failed", why)
@@ -95,15 +95,15 @@ def autoscaler(obj: Object, related: Related) -> Health:
     for name in ("AbleToScale",) if held else ("AbleToScale", "ScalingActive"):
         condition = found.get(name)
         # Scaled to zero by hand, a target is left alone: ScalingDisabled is no fault.
-        if condition is not None and not holds(condition) and condition.get("reason") != "ScalingDisabled":
-            return failed(f"{condition.get('reason')}: {said(condition)}")
+        if condition is not None and not is_true(condition) and condition.get("reason") != "ScalingDisabled":
+            return failed(f"{condition.get('reason')}: {condition_message(condition)}")
     if held:
         return ready(f"held at {most} replica{'' if most == 1 else 's'}, whatever its metrics say")
     if not found:
-        return unlooked(obj, related, "the controller manager")
+        return without_status(obj, related, "the controller manager")
     there = status.get("currentReplicas") or 0
     limited = found.get("ScalingLimited")
-    if holds(limited) and limited is not None and limited.get("reason") == "TooManyReplicas":
+    if is_true(limited) and limited is not None and limited.get("reason") == "TooManyReplicas":
         return ready(f"at its most, {most} replicas; the load asks for more")
     return ready(f"{there} of {least} to {most}")
 
@@ -112,7 +112,7 @@ def disruption_budget(obj: Object, related: Related) -> Health:
     """Ready when as many pods are healthy as it asks for."""
     status = obj.get("status") or {}
     if not status.get("observedGeneration"):
-        return unlooked(obj, related, "the controller manager")
+        return without_status(obj, related, "the controller manager")
     healthy, wanted = status.get("currentHealthy") or 0, status.get("desiredHealthy") or 0
     if healthy < wanted:
         return progressing(f"{healthy} of {wanted} pods healthy")

@@ -12,16 +12,16 @@ from cluster.kube.api import Kube
 from cluster.kube.applying import Applied, Applier, Outcome
 from cluster.kube.cli import Say, Verbs, add_access, run, to_stderr, to_stdout
 from cluster.kube.connection import connect, namespace_of
+from cluster.kube.desired import add_desired, desired_objects, in_namespace
 from cluster.kube.durations import seconds
-from cluster.kube.errors import FieldConflictError, ForbiddenError, InvalidError, KubeError, UsageError
+from cluster.kube.errors import FieldConflictError, InvalidError, KubeError, PermissionDeniedError, UsageError
 from cluster.kube.health import Health
 from cluster.kube.manifest import Key, Object
+from cluster.kube.operator_warnings import OperatorWarnings
 from cluster.kube.readback import autoscaled
-from cluster.kube.refusals import Refusals
 from cluster.kube.rules import violations, warnings
-from cluster.kube.running import told
+from cluster.kube.running import cluster_changes
 from cluster.kube.wait import wait_until_ready
-from cluster.kube.wanted import add_wanted, placed, wanted
 
 AWAITED = frozenset({"RayService", "RayCluster", "Deployment", "StatefulSet"})
 """What ``--wait`` waits for; a RayJob may run for days."""
@@ -60,7 +60,7 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_wanted(parser)
+    add_desired(parser)
     parser.add_argument("--dry-run", action="store_true", help="the server checks everything and keeps nothing")
     parser.add_argument("--force-conflicts", action="store_true", help="take fields over from other managers")
     parser.add_argument(
@@ -73,10 +73,10 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _up(options: argparse.Namespace) -> int:
-    objects = wanted(options)
+    objects = desired_objects(options)
     refuse_violations(objects, to_stderr)
     kube = connect(options.kubeconfig, options.context, warn=lambda text: to_stderr(f"warning: {text}"))
-    objects = placed(kube, objects, namespace_of(options))
+    objects = in_namespace(kube, objects, namespace_of(options))
     say = to_stderr if options.json else to_stdout
     applied: list[Applied] = []
     try:
@@ -150,7 +150,7 @@ def lines(applied: Applied, *, dry_run: bool = False) -> list[str]:
         found.append("  --force-conflicts would overwrite:")
         found += [f"    {difference}" for difference in applied.overwritten]
     if applied.key.kind == "RayService" and applied.after is not None and applied.running is not None:
-        found += [f"  {line}" for line in told(applied.sent.obj, applied.running)]
+        found += [f"  {line}" for line in cluster_changes(applied.sent.obj, applied.running)]
     return found
 
 
@@ -183,18 +183,18 @@ class Progress:
                 self._say(f"{key}: {text}")
 
 
-def _refusals(kube: Kube, namespace: str, say: Say) -> Refusals | None:
+def _refusals(kube: Kube, namespace: str, say: Say) -> OperatorWarnings | None:
     try:
-        return Refusals(kube, namespace)
-    except ForbiddenError as error:
+        return OperatorWarnings(kube, namespace)
+    except PermissionDeniedError as error:
         say(_UNSEEN.format(error.message))
         return None
 
 
-def _said(refusals: Refusals | None, changed: Sequence[Object], say: Say) -> list[str]:
+def _said(refusals: OperatorWarnings | None, changed: Sequence[Object], say: Say) -> list[str]:
     try:
-        return refusals.said(changed) if refusals is not None else []
-    except ForbiddenError as error:
+        return refusals.sentences(changed) if refusals is not None else []
+    except PermissionDeniedError as error:
         say(_UNSEEN.format(error.message))
         return []
 

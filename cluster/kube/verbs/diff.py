@@ -13,9 +13,9 @@ from cluster.kube.applying import Applied, Applier, Outcome
 from cluster.kube.cli import Verbs, add_access, run
 from cluster.kube.comparison import unified
 from cluster.kube.connection import connect, namespace_of
+from cluster.kube.desired import add_desired, desired_objects, in_namespace
 from cluster.kube.manifest import Key, Object
 from cluster.kube.readback import autoscaled
-from cluster.kube.wanted import add_wanted, placed, wanted
 
 DESCRIPTION = """\
 Show what `up` would change: each object as it is against what the server answers to an apply that it does not keep.
@@ -52,16 +52,16 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_wanted(parser)
+    add_desired(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     add_access(parser)
     parser.set_defaults(run=lambda options: run(_diff, options, failed=8))
 
 
 def _diff(options: argparse.Namespace) -> int:
-    objects = wanted(options)
+    objects = desired_objects(options)
     kube = connect(options.kubeconfig, options.context)
-    found = changes(kube, placed(kube, objects, namespace_of(options)))
+    found = changes(kube, in_namespace(kube, objects, namespace_of(options)))
     if options.json:
         print(json.dumps({"changes": [_as_json(change) for change in found]}, indent=2))
     else:

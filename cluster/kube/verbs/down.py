@@ -9,11 +9,11 @@ import time
 
 from cluster.kube.cli import Verbs, add_access, run, to_stderr, to_stdout
 from cluster.kube.connection import connect, namespace_of
+from cluster.kube.desired import add_desired, desired_objects, in_namespace
 from cluster.kube.durations import seconds
 from cluster.kube.errors import MissingKindError, UsageError
 from cluster.kube.manifest import Key, Object
 from cluster.kube.removal import Plan, plan, remove
-from cluster.kube.wanted import add_wanted, placed, wanted
 
 DESCRIPTION = """\
 Remove what an overlay's manifests brought, in the reverse order: KubeRay's objects first, each awaited gone with its
@@ -41,7 +41,7 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_wanted(parser)
+    add_desired(parser)
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--dry-run", action="store_true", help="only show what would go")
     parser.add_argument("--delete-volumes", action="store_true", help="PersistentVolumeClaims and their data, too")
@@ -53,12 +53,12 @@ def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _down(options: argparse.Namespace) -> int:
-    objects = wanted(options)
+    objects = desired_objects(options)
     kube, namespace = connect(options.kubeconfig, options.context), namespace_of(options)
     here: list[Object] = []
     for obj in objects:
         try:
-            here += placed(kube, [obj], namespace)
+            here += in_namespace(kube, [obj], namespace)
         except MissingKindError:
             continue  # a kind that is not installed has no objects to remove
     found = plan(kube, here, volumes=options.delete_volumes, namespace=options.delete_namespace)

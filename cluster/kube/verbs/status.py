@@ -18,12 +18,12 @@ from cluster.kube.board import Board, board
 from cluster.kube.board_view import headline, lines, view
 from cluster.kube.cli import Verbs, add_access, run
 from cluster.kube.connection import connect, namespace_of, platform_namespace
-from cluster.kube.errors import ApiError, ForbiddenError, KubeError, MissingKindError
+from cluster.kube.errors import ApiError, KubeError, MissingKindError, PermissionDeniedError
 from cluster.kube.manifest import Key, Object, key_of
 from cluster.kube.observer import Kind, Observer
-from cluster.kube.picture import EVENTS, POD, Picture
 from cluster.kube.reader import Reader
 from cluster.kube.render import render
+from cluster.kube.snapshot import EVENTS, POD, Snapshot
 from cluster.kube.verbs.render import add_sets
 
 NEEDED = (
@@ -117,13 +117,13 @@ def look(kube: Reader, namespace: str, keys: list[Key] | None) -> Board:
     for kind in _kinds(namespace, keys):
         try:
             objects += kube.list(kind.api_version, kind.kind, kind.namespace)
-        except (MissingKindError, ForbiddenError) as error:
+        except (MissingKindError, PermissionDeniedError) as error:
             if kind.needed:
                 unseen.append(f"{kind.kind}: {_first_line(error)}")
-            elif isinstance(error, ForbiddenError):
+            elif isinstance(error, PermissionDeniedError):
                 refused.append(f"{kind.kind}: {_first_line(error)}")
-    picture = Picture.of(objects)
-    return board(picture, picture.platform() if keys is None else keys, namespace, tuple(unseen), tuple(refused))
+    snapshot = Snapshot.of(objects)
+    return board(snapshot, snapshot.platform() if keys is None else keys, namespace, tuple(unseen), tuple(refused))
 
 
 def show(found: Board, server: str, *, as_json: bool, stream: TextIO | None = None) -> None:
@@ -158,13 +158,13 @@ def watch_status(
         with Observer(kube, _kinds(namespace, keys), deadline) as observer:
             if live:
                 live.start()
-            for picture, again in observer.pictures():
+            for snapshot, again in observer.snapshots():
                 refused = tuple(
                     f"{kind.kind}: {_first_line(error)}"
                     for kind, error in observer.refused().items()
                     if not isinstance(error, MissingKindError)
                 )
-                found = board(picture, picture.platform() if keys is None else keys, namespace, refused=refused)
+                found = board(snapshot, snapshot.platform() if keys is None else keys, namespace, refused=refused)
                 again.at = time.monotonic() + TICK_S  # ages grow
                 if live:
                     live.update(view(found, kube.server), refresh=True)

@@ -21,10 +21,10 @@ from cluster.kube.health import Health, health
 from cluster.kube.manifest import Key, Object, key_of
 from cluster.kube.observer import Kind, Observer
 from cluster.kube.overlays import MANIFESTS
-from cluster.kube.picture import EVENTS, POD
 from cluster.kube.reader import Reader
 from cluster.kube.render import render
 from cluster.kube.sets import IMAGE, check_name
+from cluster.kube.snapshot import EVENTS, POD
 from cluster.kube.verbs.render import add_sets
 
 OVERLAY = "training-job"
@@ -232,8 +232,8 @@ def follow(kube: Reader, key: Key, deadline: float, say: Say = to_stdout) -> Hea
     kinds.append(Kind(*EVENTS, key.namespace, needed=False))
     told, seen = "", False
     with Observer(kube, kinds, deadline) as observer:
-        for picture, _ in observer.pictures():
-            found, there = picture.health(key), key in picture.objects
+        for snapshot, _ in observer.snapshots():
+            found, there = snapshot.health(key), key in snapshot.objects
             if seen and not there:
                 raise KubeError(f"{key} was deleted before it was done; it was last {told}")
             seen = seen or there
@@ -245,7 +245,7 @@ def follow(kube: Reader, key: Key, deadline: float, say: Say = to_stdout) -> Hea
                 return found
             if time.monotonic() >= deadline:
                 raise DeadlineError(f"{key} is not done in time; it goes on, and is {told or 'not there'}")
-    raise AssertionError("pictures do not end")
+    raise AssertionError("snapshots do not end")
 
 
 def _document(job: Object) -> dict[str, Any]:

@@ -43,14 +43,14 @@ def discovery() -> list[Exchange]:
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedKube:
     """The fake server and the client before it."""
 
     server: FakeApiServer
     kube: Kube
 
 
-Serve = Callable[..., Served]
+Serve = Callable[..., ServedKube]
 
 
 @pytest.fixture
@@ -58,12 +58,12 @@ def serve() -> Iterator[Serve]:
     """Start a server with these exchanges; at the end nothing else may have been asked."""
     servers: list[FakeApiServer] = []
 
-    def start(*exchanges: Exchange, in_order: bool = False, **options: Any) -> Served:
+    def start(*exchanges: Exchange, in_order: bool = False, **options: Any) -> ServedKube:
         server = FakeApiServer(exchanges if in_order else [*discovery(), *exchanges], in_order)
         servers.append(server)
         configuration = kubernetes.client.Configuration(host=server.url)
         given: dict[str, Any] = {"field_manager": "rayplat", "timeout_s": 5.0, **options}
-        return Served(server, Kube(kubernetes.client.ApiClient(configuration), **given))
+        return ServedKube(server, Kube(kubernetes.client.ApiClient(configuration), **given))
 
     yield start
     for server in servers:

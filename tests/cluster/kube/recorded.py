@@ -11,7 +11,7 @@ from typing import Any
 
 from cluster.kube.errors import ExistsError, KubeError
 from cluster.kube.manifest import Key, Object, key_of
-from cluster.kube.picture import Picture
+from cluster.kube.snapshot import Snapshot
 from tests.cluster.recordings import TRANSCRIPTS
 
 Change = tuple[str, Object]
@@ -114,7 +114,7 @@ def transcript(name: str) -> list[dict[str, Any]]:
     return [line for line in lines if "watch" in line and line["type"] != "BOOKMARK"]
 
 
-def pictures(name: str) -> Iterator[tuple[float, Change, Picture]]:
+def snapshots(name: str) -> Iterator[tuple[float, Change, Snapshot]]:
     """After each line of a recording: its time, what it said, and everything as it was then."""
     lines = transcript(name)
     dated = next(line for line in lines if "creationTimestamp" in line["object"]["metadata"])
@@ -127,9 +127,9 @@ def pictures(name: str) -> Iterator[tuple[float, Change, Picture]]:
             now.pop(identity, None)
         else:
             now[identity] = obj
-        yield line["t"], (line["type"], obj), Picture.of(now.values(), begin + timedelta(seconds=line["t"]))
+        yield line["t"], (line["type"], obj), Snapshot.of(now.values(), begin + timedelta(seconds=line["t"]))
 
 
-def picture_at(name: str, seconds: float) -> Picture:
+def snapshot_at(name: str, seconds: float) -> Snapshot:
     """Everything as it was ``seconds`` after the beginning."""
-    return [picture for t, _, picture in pictures(name) if t <= seconds][-1]
+    return [snapshot for t, _, snapshot in snapshots(name) if t <= seconds][-1]

@@ -33,15 +33,15 @@ DEMO = Key("ray.io/v1", "RayCluster", "demo", "team-a")
         ("06_validation", "CEL: managedBy [apply]", errors.InvalidError, "must be either"),
         ("06_validation", "CEL on update: managedBy", errors.InvalidError, "immutable"),
         ("06_validation", "kind not installed: 404 text", errors.MissingKindError, "404 page not found"),
-        ("07_authz", "apply: 403 (verb patch)", errors.ForbiddenError, "kubectl auth can-i"),
-        ("07_authz", "no credentials: anonymous", errors.ForbiddenError, "no credentials were sent"),
-        ("07_authz", "a bad token", errors.UnauthorizedError, "log in anew"),
+        ("07_authz", "apply: 403 (verb patch)", errors.PermissionDeniedError, "kubectl auth can-i"),
+        ("07_authz", "no credentials: anonymous", errors.PermissionDeniedError, "no credentials were sent"),
+        ("07_authz", "a bad token", errors.UnauthenticatedError, "log in anew"),
         ("08_list_watch", "a revision in the future", errors.UnreachableError, "Too large resource version"),
         ("08_list_watch", "a bad revision", errors.ApiError, "invalid syntax"),
         ("09_delete", "wrong uid", errors.StaleError, "does not match the UID in record"),
         ("09_delete", "POST of the same name while terminating", errors.ExistsError, "wait until it is gone"),
-        ("11_core_objects", "second: 403 exceeded quota", errors.ForbiddenError, "kubectl describe quota"),
-        ("11_core_objects", "terminating namespace", errors.ForbiddenError, "wait until it is gone"),
+        ("11_core_objects", "second: 403 exceeded quota", errors.PermissionDeniedError, "kubectl describe quota"),
+        ("11_core_objects", "terminating namespace", errors.PermissionDeniedError, "wait until it is gone"),
         ("11_core_objects", "unknown field [apply]", errors.InvalidError, ".spec.replica"),
         ("11_core_objects", "selector is immutable", errors.InvalidError, "field is immutable"),
     ],
@@ -115,7 +115,7 @@ def test_a_kind_that_is_not_installed_is_named(serve: Serve) -> None:
 
 def test_rights_are_refused_over_the_wire(serve: Serve) -> None:
     kube = serve(recorded("07_authz", "other resource: 403")).kube
-    with pytest.raises(errors.ForbiddenError, match='cannot list resource "rayjobs"') as caught:
+    with pytest.raises(errors.PermissionDeniedError, match='cannot list resource "rayjobs"') as caught:
         kube.list("ray.io/v1", "RayJob", "team-a")
     assert caught.value.exit_code == 5
 

@@ -11,7 +11,7 @@ import pytest
 from cluster.kube.applying import Applier, Outcome
 from cluster.kube.errors import KubeError, NotFoundError, StaleError, TestFailedError
 from cluster.kube.manifest import Object
-from cluster.kube.refusals import Refusals
+from cluster.kube.operator_warnings import OperatorWarnings
 from tests.cluster.kube.conftest import RAY, Serve
 from tests.support.fake_api_server import Exchange, Hold, composed, moved, recorded, transcript
 
@@ -215,9 +215,9 @@ class TestRefusals:
             composed(STORY, "GET", path, {"items": [old], "metadata": {"resourceVersion": "7"}}),
             composed(STORY, "GET", f"{path}&watch=true&resourceVersion=7", ({"type": "ADDED", "object": new},)),
         )
-        refusals = Refusals(served.kube, "team-b")
+        refusals = OperatorWarnings(served.kube, "team-b")
         obj = {"kind": "RayCluster", "metadata": {"name": "c0", "uid": "u"}}
-        assert refusals.said([obj]) == [f"RayCluster c0: InvalidRayClusterSpec: {recorded_events()[0]['note']}"]
+        assert refusals.sentences([obj]) == [f"RayCluster c0: InvalidRayClusterSpec: {recorded_events()[0]['note']}"]
 
     def test_silence_is_consent(self, serve: Serve) -> None:
         path = "/api/v1/namespaces/team-b/events?fieldSelector=type%3DWarning"
@@ -227,7 +227,7 @@ class TestRefusals:
             composed(STORY, "GET", f"{path}&watch=true&resourceVersion=7", (Hold(never),)),
         )
         obj = {"kind": "RayCluster", "metadata": {"name": "c0", "uid": "u"}}
-        assert Refusals(served.kube, "team-b").said([obj], listen_s=0.3) == []
+        assert OperatorWarnings(served.kube, "team-b").sentences([obj], listen_s=0.3) == []
         never.set()
 
 

@@ -13,7 +13,7 @@ import yaml
 from cluster.__main__ import main
 from cluster.kube import connection
 from cluster.kube.connection import connect, namespace_of, platform_namespace
-from cluster.kube.errors import ForbiddenError, UnreachableError, UsageError
+from cluster.kube.errors import PermissionDeniedError, UnreachableError, UsageError
 from cluster.kube.manifest import Key, Object
 from tests.cluster.kube.recorded import Recorded
 
@@ -91,7 +91,7 @@ def _service(namespace: str) -> Object:
 
 class _Refusing(Recorded):
     def find(self, key: Key) -> Object | None:
-        raise ForbiddenError("get: no rights", status=403)
+        raise PermissionDeniedError("get: no rights", status=403)
 
 
 @pytest.mark.parametrize(

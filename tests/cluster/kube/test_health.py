@@ -10,8 +10,8 @@ import pytest
 
 from cluster.kube.health import Health, health, warnings
 from cluster.kube.manifest import Key, Object, key_of
-from cluster.kube.picture import Picture
-from tests.cluster.kube.recorded import pictures
+from cluster.kube.snapshot import Snapshot
+from tests.cluster.kube.recorded import snapshots
 from tests.cluster.recordings import TRANSCRIPTS
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
@@ -102,10 +102,10 @@ NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 )
 def test_health_over_time(recording: str, name: str, expected: str) -> None:
     told: list[str] = []
-    for seconds, (change, obj), picture in pictures(recording):
+    for seconds, (change, obj), snapshot in snapshots(recording):
         if change == "DELETED" or obj["kind"] == "Event" or str(key_of(obj)) != name:
             continue
-        found = picture.health(key_of(obj))
+        found = snapshot.health(key_of(obj))
         line = f"{found.state}: {found.why.partition(':')[0]}"
         if not told or not told[-1].endswith(f" {line}"):
             told.append(f"{seconds:.1f} {line}")
@@ -118,9 +118,9 @@ def _short(line: str) -> str:
 
 def test_why_names_the_cause_and_not_its_traceback() -> None:
     found = {}
-    for _, (_, obj), picture in pictures("23_rayservice_upgrade"):
+    for _, (_, obj), snapshot in snapshots("23_rayservice_upgrade"):
         if obj["kind"] == "RayService":
-            found[picture.health(key_of(obj)).state] = picture.health(key_of(obj)).why
+            found[snapshot.health(key_of(obj)).state] = snapshot.health(key_of(obj)).why
     assert "ModuleNotFoundError: No module named 'nosuch'" in found["failed"]
     assert "Traceback" not in found["failed"]
 
@@ -139,8 +139,8 @@ def test_the_operators_refusals() -> None:
         ]
         rules = [event["note"] for event in events if event["reason"].startswith("Invalid")]
         obj = {**sent, "status": exchange["after"]["object_status"]}
-        picture = Picture.of([obj, *events], NOW)
-        found = picture.health(key_of(obj))
+        snapshot = Snapshot.of([obj, *events], NOW)
+        found = snapshot.health(key_of(obj))
         assert (found.state == "failed" and found.final) == bool(rules), (exchange["note"], found)
         if rules:
             refused += 1
@@ -155,7 +155,7 @@ def test_a_cluster_whose_pods_the_server_refuses_tells_the_servers_words() -> No
     events = [{"kind": "Event", "metadata": {}, **event} for event in exchange["after"]["events"]]
     condition = {"type": "HeadPodReady", "status": "False", "reason": "HeadPodNotFound"}
     obj = {**exchange["request"]["body"], "status": {"conditions": [condition]}}
-    found = Picture.of([obj, *events], NOW).health(key_of(obj))
+    found = Snapshot.of([obj, *events], NOW).health(key_of(obj))
     assert found.state == "failed"
     assert 'spec.restartPolicy: Unsupported value: "Sometimes"' in found.why
     assert len(warnings(events)) == 1, "names that differ at random make no new warning"
@@ -439,9 +439,9 @@ def test_states(obj: Object, state: str, says: str) -> None:
 def test_an_object_that_nobody_looks_at_is_not_on_its_way() -> None:
     created = (NOW - timedelta(seconds=300)).isoformat()
     obj = an("ray.io/v1", "RayCluster", creationTimestamp=created)
-    found = Picture.of([obj], NOW).health(key_of(obj))
+    found = Snapshot.of([obj], NOW).health(key_of(obj))
     assert found == Health("unknown", "no status after 300 s; does the KubeRay operator run?")
-    assert Picture.of([], NOW).health(Key("v1", "Pod", "gone", "n")).state == "unknown"
+    assert Snapshot.of([], NOW).health(Key("v1", "Pod", "gone", "n")).state == "unknown"
 
 
 def test_a_failed_pod_fails_its_owner_and_one_that_leaves_does_not() -> None:
@@ -453,10 +453,10 @@ def test_a_failed_pod_fails_its_owner_and_one_that_leaves_does_not() -> None:
     )
     broken = {"phase": "Pending", "containerStatuses": [container({"waiting": {"reason": "ErrImagePull"}})]}
     pod = an("v1", "Pod", status=broken, labels={"a": "b", "c": "d"}, uid="1")
-    found = Picture.of([owner, pod], NOW).health(key_of(owner))
+    found = Snapshot.of([owner, pod], NOW).health(key_of(owner))
     assert (found.state, found.why) == ("failed", "0 of 1 replicas available: x: c: ErrImagePull: ")
     pod["metadata"]["deletionTimestamp"] = NOW.isoformat()
-    assert Picture.of([owner, pod], NOW).health(key_of(owner)).state == "progressing"
+    assert Snapshot.of([owner, pod], NOW).health(key_of(owner)).state == "progressing"
 
 
 def test_a_job_that_cannot_be_submitted_says_why() -> None:
@@ -466,11 +466,11 @@ def test_a_job_that_cannot_be_submitted_says_why() -> None:
     pod = an("v1", "Pod", status={"phase": "Pending", "containerStatuses": [waiting]}, labels={"job-name": "x"})
     pod["metadata"]["name"] = "x-hlk4c"
     other = an("v1", "Pod", status={"phase": "Pending"}, labels={"ray.io/cluster": "rc"})
-    found = Picture.of([obj, pod, other], NOW).health(key_of(obj))
+    found = Snapshot.of([obj, pod, other], NOW).health(key_of(obj))
     why = "submitted; the job has no state yet: x-hlk4c: c: ImagePullBackOff: no image"
     assert found == Health("progressing", why)
     obj["status"]["jobStatus"] = "RUNNING"
-    assert Picture.of([obj, pod], NOW).health(key_of(obj)).why == "RUNNING"
+    assert Snapshot.of([obj, pod], NOW).health(key_of(obj)).why == "RUNNING"
 
 
 PROXY = {"httpGet": {"path": "/-/healthz", "port": "serve"}}
@@ -493,7 +493,7 @@ def ray_pod(name: str, state: Any, *, probe: Any = PROXY, ready: bool = False, p
     }
 
 
-def cluster_with(*pods: Object, wanted: int = 2, available: int = 0, head: str = "True") -> Picture:
+def cluster_with(*pods: Object, wanted: int = 2, available: int = 0, head: str = "True") -> Snapshot:
     status = {
         "conditions": [condition("HeadPodReady", head), condition("RayClusterProvisioned", "False")],
         "desiredWorkerReplicas": wanted,
@@ -502,7 +502,7 @@ def cluster_with(*pods: Object, wanted: int = 2, available: int = 0, head: str =
     }
     groups = [{"groupName": name, "replicas": 1} for name in ("serving", "training")]
     obj = an("ray.io/v1", "RayCluster", spec={"workerGroupSpecs": groups}, status=status)
-    return Picture.of([obj | {"metadata": {"name": "rc", "namespace": "n"}}, *pods], NOW)
+    return Snapshot.of([obj | {"metadata": {"name": "rc", "namespace": "n"}}, *pods], NOW)
 
 
 CLUSTER = Key("ray.io/v1", "RayCluster", "rc", "n")
@@ -559,15 +559,15 @@ def test_a_head_must_be_ready_whatever_its_workers_are() -> None:
 
 def test_that_workers_run_is_not_that_the_service_answers() -> None:
     """``up`` waits for the RayService: its cluster may be ready before, with no proxy anywhere."""
-    picture = cluster_with(ray_pod("serving", RUNNING), wanted=1)
+    snapshot = cluster_with(ray_pod("serving", RUNNING), wanted=1)
     status = {
         "activeServiceStatus": {"rayClusterName": "rc", "applicationStatuses": {"gateway": {"status": "RUNNING"}}},
         "conditions": [condition("Ready", "False", "ZeroServeEndpoints", "no endpoint")],
     }
     service = an("ray.io/v1", "RayService", status=status)
-    picture.objects[key_of(service)] = service
-    assert picture.health(CLUSTER).state == "ready"
-    assert picture.health(key_of(service)) == Health("progressing", "ZeroServeEndpoints: no endpoint")
+    snapshot.objects[key_of(service)] = service
+    assert snapshot.health(CLUSTER).state == "ready"
+    assert snapshot.health(key_of(service)) == Health("progressing", "ZeroServeEndpoints: no endpoint")
 
 
 def test_events_of_an_object_that_had_this_name_before_are_not_its_own() -> None:
@@ -581,9 +581,9 @@ def test_events_of_an_object_that_had_this_name_before_are_not_its_own() -> None
         "note": "min > max",
         "regarding": about,
     }
-    assert Picture.of([obj, event], NOW).health(key_of(obj)).state == "progressing"
+    assert Snapshot.of([obj, event], NOW).health(key_of(obj)).state == "progressing"
     about["uid"] = "new"
-    assert Picture.of([obj, event], NOW).health(key_of(obj)) == Health("failed", "refused: min > max", final=True)
+    assert Snapshot.of([obj, event], NOW).health(key_of(obj)) == Health("failed", "refused: min > max", final=True)
 
 
 def test_events_of_both_apis_read_alike() -> None:

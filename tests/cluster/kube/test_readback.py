@@ -22,7 +22,7 @@ from cluster.kube.readback import (
     with_live_groups,
     without_scaled_replicas,
 )
-from cluster.kube.running import told
+from cluster.kube.running import cluster_changes
 from tests.support.fake_api_server import recorded, transcript
 
 MANIFEST = "the unchanged manifest applied again"
@@ -60,7 +60,7 @@ class TestRecorded:
 
     def test_a_cluster_that_is_as_its_service_says_lacks_nothing(self) -> None:
         service, cluster = _upgraded(0)
-        assert told(service, cluster) == []
+        assert cluster_changes(service, cluster) == []
 
     @pytest.mark.parametrize(
         ("strategy", "first", "last"),
@@ -73,7 +73,7 @@ class TestRecorded:
     def test_what_an_upgrade_does_is_told(self, strategy: str | None, first: str, last: str) -> None:
         service, cluster = _upgraded(1)
         service = service | {"spec": service["spec"] | {"upgradeStrategy": {"type": strategy}}}
-        lines = told(service, cluster)
+        lines = cluster_changes(service, cluster)
         assert first in lines[0]
         assert last in lines[-1]
         assert any("headGroupSpec.template.spec.containers[ray-head].env" in line for line in lines)

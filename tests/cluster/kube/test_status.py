@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 
 from cluster.kube.board import Board, board
-from cluster.kube.errors import ForbiddenError, MissingKindError
+from cluster.kube.errors import MissingKindError, PermissionDeniedError
 from cluster.kube.manifest import Key, Object
-from cluster.kube.picture import PART_OF, Picture
+from cluster.kube.snapshot import PART_OF, Snapshot
 from cluster.kube.verbs import status
 from cluster.kube.verbs.status import look, show, watch_status
-from tests.cluster.kube.recorded import Recorded, picture_at
+from tests.cluster.kube.recorded import Recorded, snapshot_at
 from tests.cluster.kube.test_health import CLUSTER, NOW, RUNNING, cluster_with, ray_pod
 
 
 def board_at(recording: str, seconds: float, *kinds: str) -> Board:
-    picture = picture_at(recording, seconds)
-    return board(picture, [key for key in picture.objects if key.kind in kinds], "demo")
+    snapshot = snapshot_at(recording, seconds)
+    return board(snapshot, [key for key in snapshot.objects if key.kind in kinds], "demo")
 
 
 def shown(found: Board) -> str:
@@ -93,9 +93,9 @@ def test_a_training_pod_makes_nothing_not_ready() -> None:
         "regarding": {"kind": "Pod", "name": "training", "uid": "training"},
         "series": {"count": 400, "lastObservedTime": NOW.isoformat()},
     }
-    picture = cluster_with(ray_pod("serving", RUNNING, ready=True), training)
-    picture = Picture.of([*picture.objects.values(), event], NOW)
-    found = board(picture, [CLUSTER], "n")
+    snapshot = cluster_with(ray_pod("serving", RUNNING, ready=True), training)
+    snapshot = Snapshot.of([*snapshot.objects.values(), event], NOW)
+    found = board(snapshot, [CLUSTER], "n")
     assert (found.ready, found.pods, found.warnings) == (True, (), ())
     rows = [(group.name, group.wanted, group.ready, group.note) for group in found.groups[1:]]
     assert rows == [
@@ -103,7 +103,7 @@ def test_a_training_pod_makes_nothing_not_ready() -> None:
         ("training", 1, 1, "fixed: no autoscaler, 1 without a Serve proxy"),
     ]
     training["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "CrashLoopBackOff"}}
-    found = board(picture, [CLUSTER], "n")
+    found = board(snapshot, [CLUSTER], "n")
     assert (found.ready, [row.name for row in found.pods], found.groups[2].ready) == (False, ["training"], 0)
     assert [row.reason for row in found.warnings] == ["Unhealthy"]
 
@@ -125,7 +125,7 @@ def managed(*managers: tuple[str, str]) -> list[dict[str, Any]]:
 def test_who_asked_for_the_replicas(managers: list[tuple[str, str]], asked_by: str) -> None:
     cluster = ray_cluster()
     cluster["metadata"]["managedFields"] = managed(*managers)
-    found = board(Picture.of([cluster]), [Key("ray.io/v1", "RayCluster", "rc", "n")], "n")
+    found = board(Snapshot.of([cluster]), [Key("ray.io/v1", "RayCluster", "rc", "n")], "n")
     assert found.groups[1].asked_by == asked_by
 
 
@@ -149,10 +149,10 @@ def test_what_is_not_labelled_is_not_told_and_what_may_not_be_seen_is() -> None:
     assert found.ready
     kube.refused["Gateway"] = MissingKindError("no such kind", status=404)
     assert look(kube, "n", None).ready, "a kind that is not installed is not needed"
-    kube.refused["Gateway"] = ForbiddenError("gateways are forbidden\nask", status=403)
+    kube.refused["Gateway"] = PermissionDeniedError("gateways are forbidden\nask", status=403)
     found = look(kube, "n", None)
     assert (found.ready, found.unseen) == (True, ("Gateway: gateways are forbidden",)), "told, and not judged by"
-    kube.refused["Pod"] = ForbiddenError("pods are forbidden\nask", status=403)
+    kube.refused["Pod"] = PermissionDeniedError("pods are forbidden\nask", status=403)
     found = look(kube, "n", None)
     assert (found.ready, found.unseen) == (False, ("Pod: pods are forbidden", "Gateway: gateways are forbidden"))
     assert "not seen  Pod: pods are forbidden" in shown(found)
@@ -175,7 +175,7 @@ def test_manifests_are_looked_for_where_they_are_and_not_where_the_context_is(
 
     def look_at(kube: Any, namespace: str, keys: list[Key] | None) -> Board:
         looked.append(namespace)
-        return board(Picture.of([]), keys or [], namespace)
+        return board(Snapshot.of([]), keys or [], namespace)
 
     objects = [{"apiVersion": "v1", "kind": kind, "metadata": {"name": "x"}} for kind in ("Namespace", "ConfigMap")]
     objects[1]["metadata"]["namespace"] = "tidegate"  # type: ignore[index]
@@ -244,7 +244,7 @@ def test_elsewhere_than_on_a_terminal_changes_are_lines() -> None:
 
 def test_watching_tells_a_refusal_of_what_is_not_needed_and_does_not_judge_by_it() -> None:
     kube, out = Recorded(ray_cluster()), Output("RayCluster last: ready")
-    kube.refused["Workload"] = ForbiddenError("workloads are forbidden", status=403)
+    kube.refused["Workload"] = PermissionDeniedError("workloads are forbidden", status=403)
     deadline = time.monotonic() + 30
     codes: list[int] = []
     watching = threading.Thread(

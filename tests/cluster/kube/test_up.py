@@ -122,12 +122,12 @@ def test_an_error_is_json_too_with_what_was_done_before_it(call: Call, capsys: p
     assert call("up", "OVERLAY", "--json", exchanges=[_get(None), _apply(quota, status=403)]) == 5
     found = json.loads(capsys.readouterr().out)
     assert found["objects"] == []
-    assert (found["error"]["type"], found["error"]["exitCode"]) == ("ForbiddenError", 5)
+    assert (found["error"]["type"], found["error"]["exitCode"]) == ("PermissionDeniedError", 5)
     assert "exceeded quota" in found["error"]["message"]
     for verb in (["diff", "OVERLAY"], ["down", "OVERLAY", "--yes"]):
         refused = [composed(WHY, "GET", PATH, quota, status=403)]
         assert call(*verb, "--json", exchanges=refused) == 5
-        assert json.loads(capsys.readouterr().out)["error"]["type"] == "ForbiddenError"
+        assert json.loads(capsys.readouterr().out)["error"]["type"] == "PermissionDeniedError"
 
 
 def test_what_is_not_ready_in_time_is_json_with_what_was_applied(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from cluster.kube.errors import DeadlineError, ForbiddenError, KubeError
+from cluster.kube.errors import DeadlineError, KubeError, PermissionDeniedError
 from cluster.kube.health import Health
 from cluster.kube.manifest import Key, Object
 from cluster.kube.wait import wait_until_ready
@@ -108,10 +108,10 @@ def test_a_refusal_by_the_operator_ends_it_before_the_deadline() -> None:
 
 def test_what_may_not_be_watched_is_an_error_and_no_endless_wait() -> None:
     kube = Recorded(claim("Bound"))
-    kube.refused["Event"] = ForbiddenError("events are forbidden", status=403)
+    kube.refused["Event"] = PermissionDeniedError("events are forbidden", status=403)
     wait_until_ready(kube, [CLAIM], time.monotonic() + 20, lambda found: None, settle_s=SETTLE_S)
-    kube.refused["PersistentVolumeClaim"] = ForbiddenError("claims are forbidden", status=403)
-    with pytest.raises(ForbiddenError, match="claims are forbidden"):
+    kube.refused["PersistentVolumeClaim"] = PermissionDeniedError("claims are forbidden", status=403)
+    with pytest.raises(PermissionDeniedError, match="claims are forbidden"):
         wait_until_ready(kube, [CLAIM], time.monotonic() + 60, lambda found: None)
 
 
@@ -125,7 +125,7 @@ def test_a_recorded_service_becomes_ready_by_way_of_its_start() -> None:
             obj = {"apiVersion": "v1", **line["object"]}
             kube.change(line["type"], obj)
             if obj["kind"] == "RayService" and "status" in obj:
-                time.sleep(0.5)  # bursts are one picture; these were seconds apart
+                time.sleep(0.5)  # bursts are one snapshot; these were seconds apart
 
     driver = threading.Thread(target=drive)
     driver.start()

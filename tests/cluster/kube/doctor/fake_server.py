@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cluster.kube.errors import ApiError, ForbiddenError, MissingKindError
+from cluster.kube.errors import ApiError, MissingKindError, PermissionDeniedError
 from cluster.kube.manifest import Key, Object, key_of
 from cluster.kube.rules.reading import at
 
@@ -68,4 +68,4 @@ class FakeServer:
         if kind in self.unknown_kinds:
             raise MissingKindError(f"no kind {kind}", status=404)
         if kind in self.forbidden:
-            raise ForbiddenError(f"{kind} is forbidden", status=403)
+            raise PermissionDeniedError(f"{kind} is forbidden", status=403)

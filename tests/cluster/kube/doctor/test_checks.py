@@ -17,8 +17,8 @@ from cluster.kube.doctor.examine import judge
 from cluster.kube.doctor.facts import DryRun, Right, Unknown
 from cluster.kube.doctor.quantities import parse
 from cluster.kube.manifest import Key, Object
-from cluster.kube.picture import EVENTS
 from cluster.kube.render import render
+from cluster.kube.snapshot import EVENTS
 from cluster.kube.verbs.status import NEEDED, WHERE_THERE
 from tests.cluster.kube.doctor.platform import (
     NAMESPACE,

@@ -12,11 +12,11 @@ from cluster.kube.doctor.gather import gather
 from cluster.kube.errors import (
     ApiError,
     FieldConflictError,
-    ForbiddenError,
     InvalidError,
     KubeError,
     NotFoundError,
-    UnauthorizedError,
+    PermissionDeniedError,
+    UnauthenticatedError,
     UnreachableError,
 )
 from cluster.kube.manifest import Key, Object, key_of
@@ -152,7 +152,7 @@ def test_manifests_without_a_namespace_are_asked_about_where_an_apply_would_put_
     ("refusal", "outcome"),
     [
         (InvalidError("spec.x: unknown", status=422), "refused"),
-        (ForbiddenError("exceeded quota", status=403), "refused"),
+        (PermissionDeniedError("exceeded quota", status=403), "refused"),
         (FieldConflictError("conflict with kubectl", status=409), "conflict"),
         (NotFoundError("namespaces not found", status=404), "unknown"),
     ],
@@ -163,7 +163,7 @@ def test_how_a_dry_run_ends(refusal: ApiError, outcome: Any) -> None:
     assert facts.dry_runs[key_named("tidegate-redis")] == DryRun("accepted")
 
 
-@pytest.mark.parametrize("error", [UnreachableError("no server"), UnauthorizedError("Unauthorized", status=401)])
+@pytest.mark.parametrize("error", [UnreachableError("no server"), UnauthenticatedError("Unauthorized", status=401)])
 def test_without_an_answer_the_rules_are_looked_at_all_the_same(error: KubeError) -> None:
     objects = rendered()
     objects[-1]["metadata"]["name"] = "T"

@@ -19,7 +19,7 @@ ORIGIN_LABEL = "ray.io/originated-from-cr-name"
 
 
 @dataclass(frozen=True)
-class Picture:
+class Snapshot:
     """Objects by key, without events; the Warning events, newest first; and when it was taken."""
 
     objects: dict[Key, Object]
@@ -27,7 +27,7 @@ class Picture:
     now: datetime
 
     @classmethod
-    def of(cls, objects: Iterable[Object], now: datetime | None = None) -> Picture:
+    def of(cls, objects: Iterable[Object], now: datetime | None = None) -> Snapshot:
         """From whatever was read, events among it."""
         events, others = [], {}
         for obj in objects:

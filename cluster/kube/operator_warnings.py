@@ -12,7 +12,7 @@ LISTEN_S = 3.0
 """The operator judges an object within a second (recorded); there is no event that says that it is content."""
 
 
-class Refusals:
+class OperatorWarnings:
     """Warning events of a namespace that come after this was made."""
 
     def __init__(self, kube: Kube, namespace: str) -> None:
@@ -20,7 +20,7 @@ class Refusals:
         self._namespace = namespace
         self._before = {_identity(event) for event in kube.list("v1", "Event", namespace, fields="type=Warning")}
 
-    def said(self, objects: Collection[Object], listen_s: float = LISTEN_S) -> list[str]:
+    def sentences(self, objects: Collection[Object], listen_s: float = LISTEN_S) -> list[str]:
         """The operator's refusals of these objects, as sentences: what comes within ``listen_s``, or one of each."""
         uids = {obj["metadata"]["uid"]: obj for obj in objects}
         found: dict[str, str] = {}

@@ -13,18 +13,18 @@ from cluster.kube.render import render
 from cluster.kube.verbs.render import add_sets
 
 
-def add_wanted(parser: argparse.ArgumentParser) -> None:
+def add_desired(parser: argparse.ArgumentParser) -> None:
     """The options that say what is meant."""
     parser.add_argument("overlay", metavar="OVERLAY", help="as for `render`: gpu, gpu+ha+mesh, a path")
     add_sets(parser)
 
 
-def wanted(options: argparse.Namespace) -> list[Object]:
+def desired_objects(options: argparse.Namespace) -> list[Object]:
     """The objects rendered, in the order in which they are applied."""
     return in_apply_order(render(options.overlay, options.sets, options.namespace))
 
 
-def placed(kube: Kube, objects: Sequence[Object], namespace: str) -> list[Object]:
+def in_namespace(kube: Kube, objects: Sequence[Object], namespace: str) -> list[Object]:
     """The objects with their namespaces; ``namespace`` where a namespaced one names none.
 
     Raises:
