@@ -9,6 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+CHAMPION = "champion"
+"""Alias of the version that answers."""
+CHALLENGER = "challenger"
+"""Alias of the version that a release tries."""
+
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:

@@ -68,6 +68,11 @@ class Periodic:
         self._task: asyncio.Task[None] | None = None
 
     @property
+    def running(self) -> bool:
+        """True from :meth:`start` until a stop is requested."""
+        return self._task is not None and not self._stopping
+
+    @property
     def stopping(self) -> bool:
         """True from the moment that a stop was requested."""
         return self._stopping
@@ -85,6 +90,12 @@ class Periodic:
     def wake(self) -> None:
         """Ends the pause. Never waits; any number of calls before the next run cause one run."""
         self._wake.set()
+
+    def succeeded(self) -> None:
+        """Ends a row of failures; called by a run that lasts, once it does its work."""
+        if self._failed_in_a_row:
+            log.warning("%s works again after %d failed tries", self.name, self._failed_in_a_row)
+        self._failed_in_a_row = 0
 
     def request_stop(self) -> None:
         """Lets the task end after the run under way, without waiting for it."""
@@ -135,14 +146,18 @@ class Periodic:
             except Exception as error:
                 self._note_failure(error)
             else:
-                self._note_success()
+                self.succeeded()
             await self._pause()
 
     async def _pause(self) -> None:
         if self._stopping:
             return
+        pause_s = self._pause_s()
+        if pause_s is None:
+            await self._wake.wait()
+            return
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._pause_s()):
+            async with asyncio.timeout(pause_s):
                 await self._wake.wait()
 
     def _pause_s(self) -> float | None:
@@ -150,11 +165,6 @@ class Periodic:
             first, longest = self._retry_s
             return min(first * 2.0 ** min(self._failed_in_a_row - 1, 32), longest)
         return self._every_s() if callable(self._every_s) else self._every_s
-
-    def _note_success(self) -> None:
-        if self._failed_in_a_row:
-            log.warning("%s works again after %d failed tries", self.name, self._failed_in_a_row)
-        self._failed_in_a_row = 0
 
     def _note_failure(self, error: BaseException) -> None:
         self.failures += 1

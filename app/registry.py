@@ -26,11 +26,10 @@ from mlflow.pyfunc import PyFuncModel
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types import TensorSpec as MlflowTensorSpec
 
+from app.errors import FailedPreconditionError, NotFoundError, UnavailableError
 from app.model_spec import FieldSpec, ModelSpec, ParameterSpec
 from app.settings import MlflowSettings
 
-CHAMPION = "champion"
-CHALLENGER = "challenger"
 SERVING_TAG = "tidegate.serving"
 FEATURES_KEY = "tidegate.features"
 FEATURE_VIEWS_KEY = "tidegate.feature_views"
@@ -39,15 +38,15 @@ _ABSENT = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE")
 """What MLflow says where it answers, and does not hold what was asked for."""
 
 
-class RegistryError(RuntimeError):
+class RegistryError(UnavailableError):
     """MLflow is away, or does not hold what was asked for; the message says which."""
 
 
-class UnknownVersionError(RegistryError):
+class UnknownVersionError(NotFoundError, RegistryError):
     """No such model, version or alias."""
 
 
-class UnservableError(RegistryError):
+class UnservableError(FailedPreconditionError, RegistryError):
     """The registry answers, and what it holds of a model or version cannot be served; the message says why."""
 
 

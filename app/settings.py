@@ -29,8 +29,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-PREFIX = "TIDEGATE_"
-STACK_FILE = "stack.env"
+from app.errors import InvalidArgumentError
+from app.stack_environment import PREFIX, stack_file
 
 _CREDENTIALS = re.compile(r"//[^/@\s]*@")
 
@@ -68,7 +68,7 @@ NodeLabels = Annotated[
 """Labels that a Ray node must have, as in ``role=serving``; ``role=!training`` is every node but those."""
 
 
-class SettingsError(ValueError):
+class SettingsError(InvalidArgumentError, ValueError):
     """A variable holds a value that cannot be used; the message names variable, value and what is accepted."""
 
 
@@ -416,22 +416,6 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Names in ``environ`` that start with the prefix and set nothing."""
     known = variables().keys()
     return sorted(name for name in environ if name.upper().startswith(PREFIX) and name.upper() not in known)
-
-
-def stack_file() -> Path:
-    """Where a local stack of the state folder in force describes itself."""
-    return Path(os.environ.get(f"{PREFIX}STATE_DIR", ".tidegate")) / STACK_FILE
-
-
-def adopt_ray_environment() -> None:
-    """Set the ``RAY_*`` variables that the local stack left for drivers, where the environment has none.
-
-    Ray reads some of them when it is imported, so this comes before that.
-    """
-    if stack_file().is_file():
-        for name, value in dotenv_values(stack_file(), interpolate=False).items():
-            if name.startswith("RAY_") and value:
-                os.environ.setdefault(name, value)
 
 
 def rows(settings: Settings) -> Iterator[Row]:

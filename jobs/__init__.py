@@ -2,7 +2,7 @@
 
 import os
 
-from app.settings import adopt_ray_environment
+from app.stack_environment import adopt_ray_environment
 
 # Both here, because Ray reads its environment when a job's module imports it.
 adopt_ray_environment()

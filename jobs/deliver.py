@@ -25,8 +25,9 @@ from typing import Any
 from mlflow import MlflowClient
 from rich.console import Console
 
+from app.model_spec import CHAMPION
 from app.recipes import find_recipe
-from app.registry import CHAMPION, alias, connect, find
+from app.registry import alias, connect, find
 from app.releases.model.plan import PlanError
 from app.settings import SettingsError, get_settings
 from app.training.config.train_config import ConfigError, read_config

@@ -8,13 +8,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from app.training.config.degrees import DIMENSIONS
-from app.training.config.layout import Device, Layout
-from app.training.config.schedule import Plan
+from app.training.config.parallel_dims import DIMENSIONS, Device, ParallelDims
+from app.training.config.schedule import BatchPlan
 from app.training.config.train_config import ConfigError, TrainConfig
 from app.training.config.world_sizes import check_early, layouts
-from app.training.dryrun import Estimate, estimate, refusals
-from app.training.recipe import Data, Recipe, SpreadPlan, SpreadRecipe
+from app.training.dryrun import Estimate, estimate, memory_errors
+from app.training.recipe import Data, ParallelPlan, ParallelRecipe, Recipe
 
 WIDTH = 100
 
@@ -34,7 +33,7 @@ def dry_run(config: TrainConfig, recipe: Recipe) -> None:
         return
     device: Device = "cuda" if config.device == "gpu" else "cpu"
     data = recipe.prepare()
-    plan = recipe.spread_plan(data) if isinstance(recipe, SpreadRecipe) else None
+    plan = recipe.parallel_plan(data) if isinstance(recipe, ParallelRecipe) else None
     possible = layouts(config, plan, device)
     most = max(possible)
     # A memory limit is one for every size that the run may have; fewer workers share less.
@@ -56,9 +55,13 @@ def _print_servers(config: TrainConfig, recipe: Recipe) -> None:
         parameters = sum(parameter.numel() for parameter in recipe.build(data).parameters())
     servers = config.parameter_server.servers
     console = Console(width=WIDTH)
-    console.print(f"strategy    {config.most} workers, {servers} parameter servers, {config.parameter_server.mode}")
+    console.print(
+        f"strategy    {config.max_workers} workers, {servers} parameter servers, {config.parameter_server.mode}"
+    )
     console.print(f"parameters  {parameters:,}")
-    console.print(f"batch       {config.batch_size} rows a step: {config.batch_size // config.most} on each worker")
+    console.print(
+        f"batch       {config.batch_size} rows a step: {config.batch_size // config.max_workers} on each worker"
+    )
     console.print(f"server      {_size(12 * -(-parameters // servers))} for weights and optimizer, gradients besides")
     console.print(f"worker      {_size(8 * parameters)} for weights and gradients, activations besides")
 
@@ -69,18 +72,18 @@ def _check_memory(config: TrainConfig, found: Mapping[int, Estimate]) -> None:
     lines = [
         f"workers = {workers}: {line}"
         for workers, each in found.items()
-        for line in refusals(each, config.device_memory_gib)
+        for line in memory_errors(each, config.device_memory_gib)
     ]
     if lines:
         raise ConfigError("\n".join(lines))
 
 
 def _facts(
-    config: TrainConfig, device: Device, data: Data, plan: SpreadPlan | None, found: Estimate
+    config: TrainConfig, device: Device, data: Data, plan: ParallelPlan | None, found: Estimate
 ) -> Iterator[str]:
-    layout, degrees = found.layout, found.layout.degrees
-    mesh = " × ".join(f"{name} {size}" for name, size in zip(DIMENSIONS, degrees.sizes, strict=True))
-    yield f"mesh        {mesh} = {degrees.workers} workers on {device}, {layout.precision}"
+    layout = found.layout
+    mesh = " × ".join(f"{name} {size}" for name, size in zip(DIMENSIONS, layout.mesh_shape, strict=True))
+    yield f"mesh        {mesh} = {layout.workers} workers on {device}, {layout.precision}"
     if layout.schedule is not None:
         yield f"pipeline    {layout.schedule}, {layout.stages} stages, {layout.microbatches} microbatches"
     yield f"parameters  {found.parameters:,}"
@@ -89,11 +92,11 @@ def _facts(
         yield f"experts     {shape.chosen} of {shape.experts} for each token, shared by ep {layout.ep} ranks"
     parts = layout.accumulation * layout.microbatches
     yield (
-        f"batch       {config.batch_size} rows a step: {degrees.dp} data-parallel ranks × {parts} parts "
+        f"batch       {config.batch_size} rows a step: {layout.dp} data-parallel ranks × {parts} parts "
         f"× {found.rows} rows"
     )
     rows = len(next(iter(data.train.values())))
-    steps = Plan(rows, config.batch_size, config.epochs, config.seed).steps
+    steps = BatchPlan(rows, config.batch_size, config.epochs, config.seed).steps
     if not steps:
         raise ConfigError(
             f"batch_size = {config.batch_size}: accepted is at most {rows}, the number of training rows"
@@ -103,10 +106,10 @@ def _facts(
         yield f"FLOPs       {plan.flops_per_row * config.batch_size:.3g} a step, nothing computed twice"
 
 
-def _sizes(possible: Mapping[int, Layout]) -> Table:
+def _sizes(possible: Mapping[int, ParallelDims]) -> Table:
     table = Table("workers", "layout", "accumulation", box=None, pad_edge=False)
     for workers, layout in possible.items():
-        table.add_row(str(workers), str(layout.degrees), str(layout.accumulation))
+        table.add_row(str(workers), str(layout), str(layout.accumulation))
     return table
 
 

@@ -35,7 +35,7 @@ from ray.exceptions import RayError
 from app.recipes import SHIPPED, find_recipe
 from app.registry import RegistryError, connect
 from app.settings import Settings, SettingsError, get_settings
-from app.training.config.layout_config import LayoutConfig
+from app.training.config.parallel_dims import ParallelConfig
 from app.training.config.train_config import ConfigError, TrainConfig, read_config
 from app.training.config.world_sizes import check_early
 from app.training.driver.run import Trained, train
@@ -181,7 +181,7 @@ def config_path(name: str) -> Path:
 def _parser() -> argparse.ArgumentParser:
     groups = {
         "fields of a configuration": TrainConfig.model_fields,
-        "fields of its group layout": LayoutConfig.model_fields,
+        "fields of its group layout": ParallelConfig.model_fields,
     }
     described = "\n\n".join(f"{title} [default]:\n{_described(fields)}" for title, fields in groups.items())
     parser = argparse.ArgumentParser(

@@ -26,6 +26,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import asdict
 
+from app.errors import NotFoundError
 from app.events.event_log import Entry, EventLogError, R
 from app.events.label import Label
 from app.events.output import describe
@@ -39,7 +40,7 @@ HEAD = f"{'time, UTC':<23}  version  status  rows  total ms  version ms  {'key i
 LABELS_HEAD = f"{'known, UTC':<23}  {'label':>7}  {'key id':<12}  of"
 
 
-class UnknownModelError(ValueError):
+class UnknownModelError(NotFoundError):
     """No record of the model has been published."""
 
 

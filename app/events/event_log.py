@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from app.errors import UnavailableError
+
 
 class Record(Protocol):
     """What is published: a prediction, or a label."""
@@ -25,7 +27,7 @@ class Record(Protocol):
 R = TypeVar("R", bound=Record)
 
 
-class EventLogError(RuntimeError):
+class EventLogError(UnavailableError):
     """The log is away or did not answer in time; of what was being published nothing is known."""
 
 

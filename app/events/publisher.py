@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Generic
 
 from app.events.event_log import EventLog, EventLogError, R
+from app.periodic import Periodic
 from app.settings import EventSettings
 
 log = logging.getLogger(__name__)
@@ -59,26 +60,34 @@ class Publisher(Generic[R]):
         self._bound = settings.buffer
         self._buffer: deque[R] = deque(maxlen=settings.buffer)
         self._sending: list[R] = []
-        self._some = asyncio.Event()
         self._enough = asyncio.Event()
-        self._stopping = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._sends = Periodic(
+            "publishing events",
+            self._flush,
+            None,
+            expected=(EventLogError,),
+            consequence=f"the newest {settings.buffer} records are kept",
+            retry_s=(FIRST_PAUSE_S, LONGEST_PAUSE_S),
+        )
         self._offered = self._published = self._full = self._refused = self._stopped = self._failed = 0
 
     def start(self) -> None:
         """Begin to send, on the running loop."""
-        self._task = asyncio.create_task(self._run())
+        self._sends.start()
 
     async def stop(self, timeout_s: float) -> None:
-        """Send what is held, for as long as ``timeout_s``; the rest is dropped and counted."""
-        self._stopping.set()
-        self._some.set()
+        """Sends what is held, for at most ``timeout_s`` seconds; the rest is dropped and counted."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        was_running = self._sends.running
+        self._sends.request_stop()
         self._enough.set()
-        if self._task is not None:
-            await asyncio.wait([self._task], timeout=timeout_s)
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        if was_running:
+            await self._sends.stop(timeout_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(deadline):
+                    while (self._sending or self._buffer) and loop.time() < deadline:
+                        await self._try_to_send()
         self._stopped += len(self._buffer) + len(self._sending)
         self._buffer.clear()
         self._sending = []
@@ -86,21 +95,21 @@ class Publisher(Generic[R]):
     def offer(self, record: R) -> None:
         """Take a record; never waits and never raises."""
         self._offered += 1
-        if self._stopping.is_set():
+        if self._sends.stopping:
             self._stopped += 1
             return
         waiting = len(self._buffer)
         if waiting == self._bound:
             self._full += 1  # append pushes the oldest out
         elif not waiting:
-            self._some.set()
+            self._sends.wake()
         self._buffer.append(record)
         if waiting + 1 == self._batch_size:
             self._enough.set()
 
     def room(self) -> int:
         """How many records can be offered before one is pushed out."""
-        return 0 if self._stopping.is_set() else self._bound - len(self._buffer)
+        return 0 if self._sends.stopping else self._bound - len(self._buffer)
 
     def stats(self) -> PublisherStats:
         """Counts since the start."""
@@ -114,48 +123,43 @@ class Publisher(Generic[R]):
             waiting=len(self._buffer) + len(self._sending),
         )
 
-    async def _run(self) -> None:
-        while self._buffer or not self._stopping.is_set():
-            await self._some.wait()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._enough.wait(), self._flush_s)
-            while len(self._buffer) >= self._batch_size:
-                await self._send()
-            if self._buffer:  # what comes while this is sent waits for others again: a command each would be dear
-                await self._send()
-            if self._stopping.is_set():
-                continue
-            if len(self._buffer) < self._batch_size:
-                self._enough.clear()
-            if not self._buffer:
-                self._some.clear()
+    async def _flush(self) -> None:
+        """Sends what is in the buffer, after it has waited for others.
+
+        Raises:
+            EventLogError: the log is away; what was not sent stays held.
+        """
+        if self._sending:
+            await self._send()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._flush_s):
+                await self._enough.wait()
+        while len(self._buffer) >= self._batch_size:
+            await self._send()
+        if self._buffer:  # what comes while this is sent waits for others again: a command each would be dear
+            await self._send()
+        if len(self._buffer) < self._batch_size and not self._sends.stopping:
+            self._enough.clear()
+        if self._buffer:
+            self._sends.wake()
 
     async def _send(self) -> None:
-        """Send one batch, until the log has taken it."""
-        self._sending = [self._buffer.popleft() for _ in range(min(self._batch_size, len(self._buffer)))]
-        pause = FIRST_PAUSE_S
-        while True:
-            try:
-                refused = await self._log.publish(self._sending)
-                break
-            except EventLogError as error:
-                self._failed += 1
-                if pause == FIRST_PAUSE_S:
-                    log.warning("%s; the newest %d records are kept", error, self._bound)
-                await self._pause(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_S)
-        if pause != FIRST_PAUSE_S:
-            log.warning("the event log takes records again; %d were lost in all", self.stats().dropped)
+        """Sends one batch: the one that the log did not take, or the next."""
+        if not self._sending:
+            self._sending = [self._buffer.popleft() for _ in range(min(self._batch_size, len(self._buffer)))]
+        try:
+            refused = await self._log.publish(self._sending)
+        except EventLogError:
+            self._failed += 1
+            raise
         if refused:
             log.error("the event log refused %d records for good", refused)
         self._refused += refused
         self._published += len(self._sending) - refused
         self._sending = []
 
-    async def _pause(self, seconds: float) -> None:
-        """Wait; a stop ends a long wait, and makes the later ones short."""
-        if self._stopping.is_set():
+    async def _try_to_send(self) -> None:
+        try:
+            await self._send()
+        except EventLogError:
             await asyncio.sleep(FIRST_PAUSE_S)
-            return
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)

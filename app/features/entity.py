@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from app.errors import InvalidArgumentError
 from app.features.view import FeatureView
 
 Entity = tuple[str | int, ...]
@@ -20,7 +21,7 @@ PREFIX = "tidegate:{feature}"
 MAX_KEY_BYTES = 1024
 
 
-class EntityError(ValueError):
+class EntityError(InvalidArgumentError, ValueError):
     """A value that cannot name an entity; the message names view and value."""
 
 

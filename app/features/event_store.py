@@ -19,13 +19,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
+from app.errors import InvalidArgumentError
 from app.features.rolling import INSTANT
 
 ROWS_PER_FILE = 1_000_000
 _COMPLETE = "complete.json"
 
 
-class EventStoreError(ValueError):
+class EventStoreError(InvalidArgumentError, ValueError):
     """What lies at an address is not what was asked for; the message says what is missing."""
 
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from app.errors import UnavailableError
 from app.features.entity import PREFIX, Entity, key_of
 from app.features.feature_row import Row, RowCodec, Unreadable
 from app.features.replay_clock import CLOCK_KEY, ClockError, ReplayClock
@@ -42,7 +43,7 @@ return 1
 """
 
 
-class FeatureStoreError(RuntimeError):
+class FeatureStoreError(UnavailableError):
     """Redis is away, did not answer in time or holds no readable clock; nothing is known of the features."""
 
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 import msgspec
 from redis.asyncio import Redis
 
+from app.errors import InvalidArgumentError
 from app.features.catalog import Catalog
 from app.features.entity import PREFIX
 from app.features.online import OnlineStore
@@ -18,7 +19,7 @@ VIEWS_KEY = f"{PREFIX}:views"
 """A hash: document by name."""
 
 
-class RegistrationError(ValueError):
+class RegistrationError(InvalidArgumentError, ValueError):
     """A view of that name is another one; the message says in what."""
 
 

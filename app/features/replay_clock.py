@@ -11,6 +11,7 @@ from typing import Annotated
 
 import msgspec
 
+from app.errors import InvalidArgumentError
 from app.features.entity import PREFIX
 from app.features.feature_row import MAX_EVENT_TIME
 
@@ -20,7 +21,7 @@ CLOCK_KEY = f"{PREFIX}:clock".encode()
 _Instant = Annotated[int, msgspec.Meta(ge=0, le=MAX_EVENT_TIME)]
 
 
-class ClockError(ValueError):
+class ClockError(InvalidArgumentError, ValueError):
     """Bytes that are no clock; the message names the key."""
 
 

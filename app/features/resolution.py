@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.errors import FailedPreconditionError
 from app.features.dtypes import COLUMN, Value
 from app.features.feature_row import Row
 from app.features.online import Found, Status, ViewRows
 from app.features.view import Feature, Refusal
 
 
-class FeatureRefusedError(RuntimeError):
+class FeatureRefusedError(FailedPreconditionError):
     """A feature without default is missing; the message names request row, view, status and column."""
 
 

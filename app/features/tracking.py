@@ -18,7 +18,6 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -27,6 +26,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from app.features.entity import PREFIX
+from app.periodic import Periodic
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,13 @@ class TrackedRows:
         # have been answered before the write, and what it brings is then stale the moment it arrives.
         self._fetching: dict[bytes, object] = {}
         self._valid_until = 0.0  # monotonic, seconds; in the past: not tracking
-        self._task: asyncio.Task[None] | None = None
+        self._watching = Periodic(
+            "tracking of feature rows",
+            self._watch,
+            AGAIN_S,
+            expected=(RedisError, OSError),
+            consequence="reads go to Redis",
+        )
         self.tracking = asyncio.Event()
         """Set while tracking is established."""
 
@@ -96,15 +102,11 @@ class TrackedRows:
 
     def start(self) -> None:
         """Begin to track, on the running loop. Before that every read goes to Redis."""
-        self._task = asyncio.create_task(self._watch())
+        self._watching.start()
 
     async def stop(self) -> None:
         """End tracking and forget all rows."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await self._watching.stop()
 
     async def mget(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The bytes of each key, None where there is none; the deadline is the caller's.
@@ -173,30 +175,22 @@ class TrackedRows:
         self.stats.emptied += 1
 
     async def _watch(self) -> None:
-        away = False
-        # Redis's client waits by `asyncio.wait_for`, which in Python 3.11 may swallow a cancellation: `stop` is seen
-        # by the task that is no longer ours, too.
-        while self._task is not None:
-            connection = self._connection()
-            try:
-                async with asyncio.timeout(self._max_stale_s):
-                    await _establish(connection)
-                log.info("feature rows are tracked%s", " again" if away else "")
-                away = False
-                await self._follow(connection)
-            except (RedisError, OSError) as error:
-                self.stats.lost += 1
-                if not away:
-                    reason = str(error) or type(error).__name__
-                    log.warning("feature rows are not tracked (%s); reads go to Redis", reason)
-                away = True
-            finally:
-                self._valid_until = 0.0
-                if self.tracking.is_set():
-                    self.tracking.clear()
-                    self._empty()
-                await connection.disconnect(nowait=True)
-            await asyncio.sleep(AGAIN_S)
+        connection = self._connection()
+        try:
+            async with asyncio.timeout(self._max_stale_s):
+                await _establish(connection)
+            log.info("feature rows are tracked")
+            self._watching.succeeded()
+            await self._follow(connection)
+        except (RedisError, OSError):
+            self.stats.lost += 1
+            raise
+        finally:
+            self._valid_until = 0.0
+            if self.tracking.is_set():
+                self.tracking.clear()
+                self._empty()
+            await connection.disconnect(nowait=True)
 
     def _connection(self) -> AbstractConnection:
         pool = self._redis.connection_pool
@@ -211,7 +205,7 @@ class TrackedRows:
         pause_s = self._max_stale_s / 2
         sent = ping_at = time.monotonic()
         answered = True
-        while self._task is not None:
+        while not self._watching.stopping:
             now = time.monotonic()
             if answered and now >= ping_at:
                 sent, answered = now, False

@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route, compile_path
 from starlette.types import Receive, Scope, Send
 
+from app.errors import TidegateError
 from app.gateway.admin import route_tables as routes_api
 from app.gateway.feedback import ingestion as feedback
 from app.gateway.grpc.service import InferenceService
@@ -31,10 +32,9 @@ from app.ray_internals import share_no_port
 from app.routing.readback import GATEWAY_DEPLOYMENT, gateway_handle
 from app.serving.quiet_log import QUIET
 from app.settings import get_settings
-from app.web.errors import GatewayError
 
 
-class StuckError(RuntimeError):
+class StuckError(TidegateError):
     """An inline model's code has not come back for too long; Serve replaces the replica."""
 
 
@@ -120,7 +120,7 @@ def build_api(parts: Parts) -> FastAPI:
     api.include_router(mlflow_scoring.router(plane))
     api.include_router(routes_api.router(parts.store, handle, admission.door))
     describe(api)
-    api.add_exception_handler(GatewayError, _on_gateway_error)
+    api.add_exception_handler(TidegateError, _on_gateway_error)
     api.add_exception_handler(RequestValidationError, _on_invalid)
     api.add_exception_handler(HTTPException, _on_http_error)
     api.add_exception_handler(Exception, _on_defect)
@@ -132,7 +132,7 @@ def _error(status: int, message: str, headers: dict[str, str] | None = None) -> 
 
 
 async def _on_gateway_error(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, GatewayError)
+    assert isinstance(error, TidegateError)
     return _error(error.status, str(error), error.headers)
 
 

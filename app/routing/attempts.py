@@ -9,29 +9,30 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from app.errors import DeadlineExceededError, ModelError, OverloadedError, TidegateError, UnavailableError
 from app.routing.breaker import Breaker, RetryBudget
 from app.settings import RoutingSettings
 
 T = TypeVar("T")
 
 
-class VersionFailedError(Exception):
+class VersionFailedError(TidegateError):
     """A version gave no answer to one attempt. Base of the reasons below."""
 
 
-class UnavailableError(VersionFailedError):
+class VersionUnavailableError(VersionFailedError, UnavailableError):
     """No replica took the call, or the one that did is gone: the same version may be asked again."""
 
 
-class OverloadedError(UnavailableError):
+class VersionOverloadedError(VersionUnavailableError, OverloadedError):
     """The version refuses further requests for now (backpressure)."""
 
 
-class TimedOutError(UnavailableError):
+class VersionTimedOutError(DeadlineExceededError, VersionUnavailableError):
     """The version did not answer within the attempt's time."""
 
 
-class ModelFailedError(VersionFailedError):
+class ModelRaisedError(VersionFailedError, ModelError):
     """The model's own code raised: asking the same version again would raise again."""
 
 
@@ -116,11 +117,11 @@ class Attempts:
                 async with asyncio.timeout(min(left, self.settings.attempt_timeout_s)):
                     asked = await ask(version)
             except TimeoutError:
-                error = TimedOutError(f"version {version} did not answer in time")
-            except ModelFailedError as failure:
+                error = VersionTimedOutError(f"version {version} did not answer in time")
+            except ModelRaisedError as failure:
                 dead.add(version)
                 error = failure
-            except OverloadedError as failure:
+            except VersionOverloadedError as failure:
                 full.add(version)
                 error = failure
             except VersionFailedError as failure:
@@ -136,15 +137,15 @@ class Attempts:
             failed.append(version)
             if self._counts(version, error):
                 self.breaker(version).failed(self.clock())
-        raise error or UnavailableError(f"version {ranked[0]} is not answering; its breaker is open")
+        raise error or VersionUnavailableError(f"version {ranked[0]} is not answering; its breaker is open")
 
     def _counts(self, version: str, error: VersionFailedError) -> bool:
         """Whether a failure is one for the breaker. Requests that travelled in one call share its failure: a lost
         replica is one, and of those that ran out of time together, by timers of their own, the first one counts."""
-        if isinstance(error, ModelFailedError | OverloadedError) or self._counted.get(version) is error:
+        if isinstance(error, ModelRaisedError | VersionOverloadedError) or self._counted.get(version) is error:
             return False
         self._counted[version] = error
-        if isinstance(error, TimedOutError):
+        if isinstance(error, VersionTimedOutError):
             now = self.clock()
             if now - self._timed_out.get(version, -math.inf) < self.settings.attempt_timeout_s * TOGETHER:
                 return False

@@ -11,6 +11,8 @@ from typing import Any
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from app.errors import UnavailableError
+
 log = logging.getLogger(__name__)
 
 GATEWAY_DEPLOYMENT = "Gateway"
@@ -21,7 +23,7 @@ ROUND_S = 1.0
 _POLL_S = 0.005
 
 
-class NotFollowedError(RuntimeError):
+class NotFollowedError(UnavailableError):
     """Some gateway replica did not follow a revision in time."""
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from contextlib import suppress
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-log = logging.getLogger(__name__)
+from app.periodic import Periodic
+
+_AWAY = (RedisError, OSError, ValueError)  # ValueError: a document that cannot be read
 
 
 class Watch:
@@ -29,12 +29,22 @@ class Watch:
         self._redis = redis
         self._channel = channel
         self._refresh_s = refresh_s
-        self._what = what
         self._read_at: float | None = None
         self._read = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
-        # redis-py sends through asyncio.wait_for, which before Python 3.12 can swallow a cancellation.
-        self._stopping = False
+        self._reading = Periodic(
+            f"reading {what}",
+            self.refresh,
+            refresh_s,
+            expected=_AWAY,
+            consequence="the last good ones stay in force",
+        )
+        self._listening = Periodic(
+            f"listening for changes of {what}",
+            self._listen,
+            refresh_s,
+            expected=_AWAY,
+            consequence=f"they are noticed by a reading every {refresh_s:g} s",
+        )
 
     @property
     def age_s(self) -> float | None:
@@ -43,16 +53,12 @@ class Watch:
 
     def start(self) -> None:
         """Begin to watch, on the running loop."""
-        self._tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._listen())]
+        self._reading.start()
+        self._listening.start()
 
     async def stop(self) -> None:
         """End the watch and close the connection."""
-        self._stopping = True
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(self._listening.stop(), self._reading.stop())
         await self._redis.aclose()
 
     async def refresh(self) -> None:
@@ -77,29 +83,12 @@ class Watch:
         """Read what an announcement named, and keep it if it is newer."""
         raise NotImplementedError
 
-    async def _poll(self) -> None:
-        away = False
-        while not self._stopping:
-            try:
-                await self.refresh()
-                if away:
-                    log.warning("Redis answers again; %s are current", self._what)
-                away = False
-            except (RedisError, OSError, ValueError) as error:
-                if not away:
-                    log.warning("%s cannot be read (%s); the last good ones stay in force", self._what, error)
-                away = True
-            await asyncio.sleep(self._refresh_s)
-
     async def _listen(self) -> None:
-        while not self._stopping:
-            try:
-                async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
-                    await channel.subscribe(self._channel)
-                    while not self._stopping:
-                        message = await channel.get_message(timeout=self._refresh_s)
-                        if message is not None:
-                            data = message["data"]
-                            await self._read_one(data.decode() if isinstance(data, bytes) else data)
-            except (RedisError, OSError, ValueError):  # ValueError: a document that cannot be read
-                await asyncio.sleep(self._refresh_s)  # the poll says what is wrong, once
+        async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
+            await channel.subscribe(self._channel)
+            self._listening.succeeded()
+            while not self._listening.stopping:
+                message = await channel.get_message(timeout=self._refresh_s)
+                if message is not None:
+                    data = message["data"]
+                    await self._read_one(data.decode() if isinstance(data, bytes) else data)

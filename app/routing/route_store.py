@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from redis.asyncio import Redis
 
+from app.errors import FailedPreconditionError
 from app.redis_client import connect as connect  # for those who need the store and its client
 from app.routing.redis_watch import Watch
 from app.routing.route_table import RouteError, RouteTable, decode, new_table, newest
@@ -30,7 +31,7 @@ return 1
 """
 
 
-class ConflictError(RouteError):
+class RevisionConflictError(FailedPreconditionError, RouteError):
     """The table was changed by someone else in between."""
 
 
@@ -83,13 +84,13 @@ class RouteStore:
         """Store ``table`` if the revision in Redis is ``held_revision`` (0: there is none), and announce it.
 
         Raises:
-            ConflictError: the revision is another one.
+            RevisionConflictError: the revision is another one.
         """
         done = await self._swap(
             keys=[key_of(table.model), INDEX, CHANNEL], args=[held_revision, table.encode(), table.model]
         )
         if not done and await self.read(table.model) != table:  # equal: our first sending was applied, its reply lost
-            raise ConflictError(
+            raise RevisionConflictError(
                 f"the route table of {table.model} is no longer at revision {held_revision}; read it again"
             )
 
@@ -107,7 +108,7 @@ class RouteStore:
             table = change(held or new_table(model, now_ms()), now_ms())
             try:
                 await self.write(held.revision if held else 0, table)
-            except ConflictError:
+            except RevisionConflictError:
                 if not left:
                     raise
             else:

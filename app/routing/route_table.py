@@ -15,6 +15,7 @@ from typing import Literal
 
 import msgspec
 
+from app.errors import FailedPreconditionError, InvalidArgumentError
 from app.routing.release_context import Trial
 
 Placement = Literal["dedicated", "inline"]
@@ -22,11 +23,11 @@ Placement = Literal["dedicated", "inline"]
 WEIGHT_TOLERANCE = 1e-9
 
 
-class RouteError(ValueError):
+class RouteError(InvalidArgumentError, ValueError):
     """A change of the route table that cannot be honoured; the message says what would be."""
 
 
-class UnderWayError(RouteError):
+class UnderWayError(FailedPreconditionError, RouteError):
     """A change that would interfere with a release."""
 
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ray import serve
 
+from app.errors import TidegateError
 from app.registry import RegistryError, connect, load
 from app.serving.autoscaling import ONGOING, Demand
 from app.serving.batch import DEPLOYMENT, Batch, BatchReply, VersionCard, card_of
@@ -18,7 +19,7 @@ from app.settings import ServingSettings, get_settings
 log = logging.getLogger(__name__)
 
 
-class StuckError(RuntimeError):
+class StuckError(TidegateError):
     """The model's code has not come back for too long; Serve replaces the replica."""
 
 

@@ -15,6 +15,7 @@ from ray import serve
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 from ray.serve.schema import ApplicationStatus
 
+from app.errors import TidegateError
 from app.registry import UnservableError, find, serving_entry
 from app.serving.application import Version
 from app.serving.quiet_log import QUIET
@@ -28,7 +29,7 @@ REPORT_S = 1.0
 _POLL_S = 0.1
 
 
-class DeployError(RuntimeError):
+class DeployError(TidegateError):
     """A version did not become healthy; the message carries what Serve said of it."""
 
 

@@ -21,7 +21,7 @@ Columns = Mapping[str, NDArray[Any]]
 
 Balance = Callable[[nn.Module, Mapping[str, Tensor]], None]
 """Changes a model, or a pipeline stage of it, in place by its experts' loads: how many tokens each expert got of a
-step's global batch, (experts,), int64, by name as in ``SpreadPlan.experts``."""
+step's global batch, (experts,), int64, by name as in ``ParallelPlan.experts``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class ModelShape:
 
 
 @dataclass(frozen=True, slots=True)
-class SpreadPlan:
+class ParallelPlan:
     """Where a model may be cut. Names are those of ``named_modules``; what is left out is not possible.
 
     Attributes:
@@ -133,11 +133,11 @@ class SpreadPlan:
 
 
 @runtime_checkable
-class SpreadRecipe(Recipe, Protocol):
+class ParallelRecipe(Recipe, Protocol):
     """A recipe whose model can be cut. Its model is built without memory (on the meta device) and filled tensor by
     tensor, so that no rank holds the whole of it."""
 
-    def spread_plan(self, data: Data) -> SpreadPlan:
+    def parallel_plan(self, data: Data) -> ParallelPlan:
         """Where the model may be cut."""
 
     def initialise(self, name: str, value: Tensor, generator: Generator) -> None:

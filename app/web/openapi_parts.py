@@ -5,38 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from app.web.errors import (
-    BrokenModelError,
-    ForbiddenError,
-    GatewayError,
-    InputError,
-    LateAnswerError,
-    MissingFeatureError,
-    NoAnswerError,
-    NotAllowedError,
-    RateLimitedError,
-    TooLargeError,
-    UnknownModelError,
-    UnsupportedMediaError,
-)
+from app.errors import ResourceExhaustedError, TidegateError
 
-Errors = Collection[type[GatewayError]]
-
-OF_A_MODEL: Errors = (UnknownModelError, NoAnswerError)
-"""What a question about a model can meet."""
-OF_INFERENCE: Errors = (
-    *OF_A_MODEL,
-    NotAllowedError,
-    ForbiddenError,
-    RateLimitedError,
-    InputError,
-    TooLargeError,
-    UnsupportedMediaError,
-    MissingFeatureError,
-    LateAnswerError,
-    BrokenModelError,
-)
-"""What an inference request can meet."""
+Errors = Collection[type[TidegateError]]
 
 SCHEMAS: dict[str, Any] = {
     "Error": {
@@ -102,7 +73,7 @@ HEADERS: list[dict[str, Any]] = [
 
 
 def responses(
-    errors: Errors, schema: str = "Error", statuses: Mapping[type[GatewayError], int] | None = None
+    errors: Errors, schema: str = "Error", statuses: Mapping[type[TidegateError], int] | None = None
 ) -> dict[int | str, dict[str, Any]]:
     """The responses of these errors, and of a defect of the gateway (500).
 
@@ -111,10 +82,10 @@ def responses(
         statuses: of the errors whose status in this protocol is not their own.
     """
     found: dict[int | str, dict[str, Any]] = {}
-    every: tuple[type[GatewayError], ...] = (*errors, GatewayError)
+    every: tuple[type[TidegateError], ...] = (*errors, TidegateError)
     for error in sorted(every, key=lambda error: error.status):
         status = (statuses or {}).get(error, error.status)
-        sentence = (error.__doc__ or "").splitlines()[0] if error is not GatewayError else "A defect of the gateway."
+        sentence = (error.__doc__ or "").splitlines()[0] if error is not TidegateError else "A defect of the gateway."
         if status in found:
             found[status]["description"] += f" {sentence}"
             continue
@@ -122,7 +93,7 @@ def responses(
             "description": sentence,
             "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
         }
-        if error.retry_after_s is not None or error is RateLimitedError:
+        if error.retry_after_s is not None or error is ResourceExhaustedError:
             found[status]["headers"] = {
                 "Retry-After": {"schema": {"type": "integer"}, "description": "When to try again, seconds"}
             }

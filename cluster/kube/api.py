@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import kubernetes
-from urllib3.exceptions import HTTPError
 
 from cluster.kube.discovery import Discovery
-from cluster.kube.errors import ExpiredError, NotFoundError, UnreachableError
+from cluster.kube.errors import ExpiredError, NotFoundError
 from cluster.kube.manifest import Key, Object, key_of
 from cluster.kube.transport import Request, Transport
 from cluster.kube.watching import Watch
@@ -34,7 +33,7 @@ class Kube:
     Args:
         client: says where the server is and who we are (``cluster.kube.connection`` makes it).
         field_manager: whose fields our writes become.
-        timeout_s: for one call with its retries, seconds; watches and logs have deadlines of their own.
+        timeout_s: for one call with its retries, seconds; watches have deadlines of their own.
         page: objects a page of a list.
         warn: takes what the server warns of; by default nobody does.
     """
@@ -138,37 +137,6 @@ class Kube:
     def is_namespaced(self, api_version: str, kind: str) -> bool:
         """Whether objects of the kind lie in namespaces; ``MissingKindError`` where the server has no such kind."""
         return self._discovery.resource(api_version, kind).namespaced
-
-    def logs(
-        self,
-        pod: str,
-        namespace: str,
-        *,
-        container: str | None = None,
-        follow: bool = False,
-        tail: int | None = None,
-        since_s: int | None = None,
-        previous: bool = False,
-    ) -> Iterator[str]:
-        """A container's lines; with ``previous`` those of the one before it, which has ended.
-
-        With ``follow`` until it ends: a quiet container is no dead one.
-        """
-        options = {
-            "container": container,
-            "follow": "true" if follow else None,
-            "previous": "true" if previous else None,
-            "tailLines": tail,
-            "sinceSeconds": since_s,
-        }
-        query = tuple((name, str(value)) for name, value in options.items() if value is not None)
-        path = self._discovery.resource("v1", "Pod").path(namespace, pod) + "/log"
-        request = Request(f"read the log of pod {namespace}/{pod}", "GET", path, query)
-        try:
-            for line in self._transport.stream(request, idle_s=None if follow else 30.0):
-                yield line.decode(errors="replace")
-        except HTTPError as error:
-            raise UnreachableError(f"{request.doing}: the connection to {self.server} broke: {error}") from error
 
     def server_version(self) -> str:
         """As in ``v1.36.2``."""

@@ -24,8 +24,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from app.errors import TidegateError
 
-class KubeError(Exception):
+
+class KubeError(TidegateError):
     """Base of all. ``str()`` is a sentence for the user; ``done`` is what ``--json`` tells of before it."""
 
     exit_code = 1

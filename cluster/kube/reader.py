@@ -9,7 +9,7 @@ from cluster.kube.manifest import Key, Object
 
 
 class Reader(Protocol):
-    """Reads objects, follows them, and reads logs."""
+    """Reads objects and follows them."""
 
     @property
     def server(self) -> str:
@@ -34,16 +34,3 @@ class Reader(Protocol):
         self, api_version: str, kind: str, namespace: str | None, *, labels: str = "", fields: str = ""
     ) -> list[Object]:
         """All objects of the kind."""
-
-    def logs(
-        self,
-        pod: str,
-        namespace: str,
-        *,
-        container: str | None = None,
-        follow: bool = False,
-        tail: int | None = None,
-        since_s: int | None = None,
-        previous: bool = False,
-    ) -> Iterator[str]:
-        """A container's lines."""

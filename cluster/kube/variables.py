@@ -10,7 +10,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import EnvSettingsSource
 
-from app.settings import PREFIX, Settings, variables
+from app.settings import Settings, variables
+from app.stack_environment import PREFIX
 from cluster.kube.errors import UsageError
 
 _SECRET = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIALS|ACCESS_KEY)$")

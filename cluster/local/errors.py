@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from app.errors import TidegateError
 
-class StackError(RuntimeError):
+
+class StackError(TidegateError):
     """The stack cannot be started, changed or stopped as asked."""
+
+    exit_code = 2
 
 
 class PortTakenError(StackError):

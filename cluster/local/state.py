@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.settings import STACK_FILE
+from app.stack_environment import STACK_FILE
 from cluster.local import run_folder
 from cluster.local.errors import StackError
 

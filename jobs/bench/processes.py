@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
+from app.errors import TidegateError
+
 T = TypeVar("T")
 PRELOADED = (
     "app.recipes.bytelm",
@@ -28,7 +30,7 @@ PRELOADED = (
 """By name: imported once, in the server, and not by this process or by each of its children."""
 
 
-class GroupError(RuntimeError):
+class GroupError(TidegateError):
     """A process of the group failed or did not end in time; the message says which and how."""
 
 

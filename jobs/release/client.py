@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import httpx
 
+from app.errors import TidegateError
 from app.releases.model.names import PREFIX
 from app.settings import GatewaySettings
 
@@ -23,7 +24,7 @@ RETRY_S = 1.0
 Body = dict[str, Any]
 
 
-class ReleaseError(RuntimeError):
+class ReleaseError(TidegateError):
     """Refused, or not answered; the message says by whom and why."""
 
 

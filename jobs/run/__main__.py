@@ -24,7 +24,8 @@ from typing import Any
 
 from rich.console import Console
 
-from app.settings import Settings, SettingsError, adopt_ray_environment, get_settings
+from app.settings import Settings, SettingsError, get_settings
+from app.stack_environment import adopt_ray_environment
 from jobs.run.command import local
 from jobs.run.errors import StepError
 from jobs.run.pace import Pace

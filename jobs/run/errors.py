@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from app.errors import TidegateError
 
-class StepError(RuntimeError):
+
+class StepError(TidegateError):
     """A step of the main job failed; the message says what to look at."""

@@ -13,7 +13,7 @@ import httpx
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from app.ray_internals import NOISY_LOGGERS
-from app.releases.lifecycle.phases import equal
+from app.releases.lifecycle.phases import same_weights
 from app.settings import GatewaySettings, RaySettings
 from jobs.run.command import ROOT
 from jobs.run.errors import StepError
@@ -96,7 +96,7 @@ class Routes:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             found = await self.read(model)
-            if found is not None and equal(found, weights):
+            if found is not None and same_weights(found, weights):
                 return True
             await asyncio.sleep(POLL_S)
         return False

@@ -18,9 +18,10 @@ from ray.serve.handle import DeploymentHandle
 from redis.exceptions import RedisError
 
 from app.features import EventStore, EventStoreError, FeatureStoreError
+from app.model_spec import CHAMPION
 from app.recipes.flights.replay import START, october
 from app.recipes.flights.views import VIEWS
-from app.registry import CHAMPION, RegistryError, alias, connect
+from app.registry import RegistryError, alias, connect
 from app.releases.control.deployment import take_down
 from app.routing.readback import NotFollowedError
 from app.routing.route_store import RouteStore

@@ -22,7 +22,7 @@ import pytest
 from mlflow import MlflowClient
 from ray.job_submission import JobStatus, JobSubmissionClient
 
-from app.training.config.schedule import Plan, learning_rate
+from app.training.config.schedule import BatchPlan, learning_rate
 from app.training.worker.loader import Loader
 from cluster.local import LocalConfig, Stack, up
 from tests.conftest import PORT_SHIFT, REPLICA_PORT_SHIFT
@@ -197,7 +197,7 @@ def losses_of_one_process() -> list[float]:
     torch.manual_seed(0)
     model = recipe.build(data)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
-    plan = Plan(ROWS, BATCH, EPOCHS, 0)
+    plan = BatchPlan(ROWS, BATCH, EPOCHS, 0)
     loader = Loader(data.train, plan, 0, 1, torch.device("cpu"))
     losses = []
     for step in range(plan.steps):

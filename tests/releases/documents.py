@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.releases.model.plan import Plan, parse
+from app.releases.model.plan import ReleasePlan, parse
 from app.releases.model.release import Release
 
 
-def plan(**changes: Any) -> Plan:
+def plan(**changes: Any) -> ReleasePlan:
     """A canary of two steps, the first by time, the second by the judge."""
     document: dict[str, Any] = {
         "strategy": "canary",

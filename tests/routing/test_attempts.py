@@ -10,11 +10,11 @@ import pytest
 from app.routing.attempts import (
     Asked,
     Attempts,
-    ModelFailedError,
-    OverloadedError,
-    TimedOutError,
-    UnavailableError,
+    ModelRaisedError,
     VersionFailedError,
+    VersionOverloadedError,
+    VersionTimedOutError,
+    VersionUnavailableError,
 )
 from app.settings import RoutingSettings
 
@@ -43,12 +43,12 @@ def asker(outcomes: dict[str, list[Exception | str | None]], asked: list[str]) -
     ("ranked", "outcomes", "version", "failed"),
     [
         ("1", {"1": ["ok"]}, "1", ()),
-        ("12", {"1": [UnavailableError()], "2": ["ok"]}, "2", ("1",)),
+        ("12", {"1": [VersionUnavailableError()], "2": ["ok"]}, "2", ("1",)),
         ("12", {"1": [None], "2": ["ok"]}, "2", ("1",)),
-        ("12", {"1": [ModelFailedError()], "2": ["ok"]}, "2", ("1",)),
-        ("12", {"1": [OverloadedError()], "2": ["ok"]}, "2", ("1",)),
-        ("1", {"1": [UnavailableError(), "ok"]}, "1", ("1",)),
-        ("12", {"1": [UnavailableError(), "ok"], "2": [ModelFailedError()]}, "1", ("1", "2")),
+        ("12", {"1": [ModelRaisedError()], "2": ["ok"]}, "2", ("1",)),
+        ("12", {"1": [VersionOverloadedError()], "2": ["ok"]}, "2", ("1",)),
+        ("1", {"1": [VersionUnavailableError(), "ok"]}, "1", ("1",)),
+        ("12", {"1": [VersionUnavailableError(), "ok"], "2": [ModelRaisedError()]}, "1", ("1", "2")),
     ],
 )
 async def test_falls_over(
@@ -62,10 +62,14 @@ async def test_falls_over(
 @pytest.mark.parametrize(
     ("outcomes", "error", "asked"),
     [
-        ({"1": [ModelFailedError()]}, ModelFailedError, "1"),  # the model's own mistake is not asked for twice
-        ({"1": [UnavailableError(), UnavailableError(), "ok"]}, UnavailableError, "11"),  # then the breaker is open
-        ({"1": [OverloadedError()] * 3}, OverloadedError, "1"),  # it would refuse again
-        ({"1": [None] * 3}, TimedOutError, "11"),
+        ({"1": [ModelRaisedError()]}, ModelRaisedError, "1"),  # the model's own mistake is not asked for twice
+        (
+            {"1": [VersionUnavailableError(), VersionUnavailableError(), "ok"]},
+            VersionUnavailableError,
+            "11",
+        ),  # then the breaker is open
+        ({"1": [VersionOverloadedError()] * 3}, VersionOverloadedError, "1"),  # it would refuse again
+        ({"1": [None] * 3}, VersionTimedOutError, "11"),
     ],
 )
 async def test_gives_up_with_the_last_failure(
@@ -87,7 +91,7 @@ async def test_the_callers_mistake_ends_the_call_at_once() -> None:
 async def test_the_deadline_holds_over_all_attempts() -> None:
     settings = RoutingSettings(deadline_s=0.25, attempt_timeout_s=0.1, max_attempts=50, breaker_failures=50)
     started = asyncio.get_running_loop().time()
-    with pytest.raises(TimedOutError):
+    with pytest.raises(VersionTimedOutError):
         await Attempts(settings).call(["1", "2"], asker({"1": [None] * 50, "2": [None] * 50}, []), [])
     assert asyncio.get_running_loop().time() - started < 0.25 + 1
 
@@ -95,17 +99,17 @@ async def test_the_deadline_holds_over_all_attempts() -> None:
 async def test_an_open_breaker_is_not_asked_again() -> None:
     attempts = Attempts(QUICK)
     seen: list[str] = []
-    ask = asker({"1": [UnavailableError(), UnavailableError()], "2": ["ok"] * 3}, seen)
+    ask = asker({"1": [VersionUnavailableError(), VersionUnavailableError()], "2": ["ok"] * 3}, seen)
     for _ in range(3):
         assert (await attempts.call(["1", "2"], ask, [])).version == "2"
     assert "".join(seen) == "12122"
-    with pytest.raises(UnavailableError, match="breaker is open"):
+    with pytest.raises(VersionUnavailableError, match="breaker is open"):
         await attempts.call(["1"], ask, [])
 
 
 async def test_requests_that_travelled_together_count_as_one_failure() -> None:
     attempts = Attempts(QUICK)
-    lost = UnavailableError()
+    lost = VersionUnavailableError()
     for _ in range(5):
         seen: list[str] = []
         assert (await attempts.call(["1"], asker({"1": [lost, "ok"]}, seen), [])).version == "1"
@@ -123,8 +127,8 @@ async def test_what_was_remembered_is_no_success_of_the_version() -> None:
     async def remember(version: str) -> Asked[str]:
         return Asked("held", of_version=False)
 
-    with pytest.raises(UnavailableError):
-        await attempts.call(["1"], asker({"1": [UnavailableError() for _ in range(3)]}, []), [])
+    with pytest.raises(VersionUnavailableError):
+        await attempts.call(["1"], asker({"1": [VersionUnavailableError() for _ in range(3)]}, []), [])
     assert attempts.breaker("1").is_open
     attempts.breaker("1").not_asked(0)
     assert (await attempts.call(["1"], remember, [])).value == "held"
@@ -135,15 +139,15 @@ async def test_a_version_that_always_raises_is_left_alone_once_another_can_answe
     """As many retries as requests would be needed; without the breaker the budget would end first."""
     attempts = Attempts(RoutingSettings(retry_ratio=0.0, retry_reserve=6, breaker_failures=5, breaker_open_s=60))
     for _ in range(50):
-        answer = await attempts.call(["1", "2"], asker({"1": [ModelFailedError()], "2": ["ok"]}, []), [])
+        answer = await attempts.call(["1", "2"], asker({"1": [ModelRaisedError()], "2": ["ok"]}, []), [])
         assert answer.version == "2"
     assert attempts.breaker("1").is_open
 
 
 async def test_a_request_that_every_version_raises_on_opens_no_breaker() -> None:
     attempts = Attempts(RoutingSettings(breaker_failures=1))
-    with pytest.raises(ModelFailedError):
-        await attempts.call(["1", "2"], asker({"1": [ModelFailedError()], "2": [ModelFailedError()]}, []), [])
+    with pytest.raises(ModelRaisedError):
+        await attempts.call(["1", "2"], asker({"1": [ModelRaisedError()], "2": [ModelRaisedError()]}, []), [])
     assert not attempts.breaker("1").is_open
     assert not attempts.breaker("2").is_open
 
@@ -153,9 +157,11 @@ async def test_the_retry_budget_bounds_the_extra_calls() -> None:
     attempts = Attempts(settings)
     seen: list[str] = []
     for _ in range(200):
-        with pytest.raises(UnavailableError):
+        with pytest.raises(VersionUnavailableError):
             await attempts.call(
-                ["1", "2"], asker({"1": [UnavailableError()] * 3, "2": [UnavailableError()] * 3}, seen), []
+                ["1", "2"],
+                asker({"1": [VersionUnavailableError()] * 3, "2": [VersionUnavailableError()] * 3}, seen),
+                [],
             )
     assert 200 < len(seen) <= 200 + 5 + 0.1 * 200
 

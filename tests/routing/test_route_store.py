@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.routing.route_store import ConflictError, RouteStore, RouteWatch, connect, key_of
+from app.routing.route_store import RevisionConflictError, RouteStore, RouteWatch, connect, key_of
 from app.routing.route_table import RouteTable, new_table, with_version, with_weights
 from app.settings import RedisSettings
 from tests.support.eventually import eventually
@@ -47,11 +47,11 @@ async def test_a_write_from_an_older_revision_is_refused(redis: Redis) -> None:
     held = first()
     await store.write(0, held)
     other = first()
-    with pytest.raises(ConflictError, match="no longer at revision 0"):
+    with pytest.raises(RevisionConflictError, match="no longer at revision 0"):
         await store.write(0, other)
     newer = with_weights(held, {"1": 1.0}, 10_000)
     await store.write(held.revision, newer)
-    with pytest.raises(ConflictError):
+    with pytest.raises(RevisionConflictError):
         await store.write(held.revision, with_weights(held, {"1": 1.0}, 20_000))
     assert await store.read("flights") == newer
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from app.errors import PermissionDeniedError, UnauthenticatedError
 from app.gateway.access.rate_limit import RateLimiter
-from app.web.errors import ForbiddenError, NotAllowedError
 from app.web.keys import Caller, Door, Scope
 
 
@@ -21,8 +21,8 @@ class Admission:
             authorization: ``Bearer KEY``, as sent.
 
         Raises:
-            NotAllowedError, ForbiddenError, NoAnswerError: see :class:`app.web.keys.Door`.
-            RateLimitedError: the key's rate is used up.
+            UnauthenticatedError, PermissionDeniedError, UnavailableError: see :class:`app.web.keys.Door`.
+            ResourceExhaustedError: the key's rate is used up.
         """
         caller = self.door.enter(authorization, Scope.PREDICT)
         if caller.limit is not None:
@@ -33,6 +33,6 @@ class Admission:
         """Whether the caller of a prediction, who has been let in, may do what ``scope`` allows, too."""
         try:
             self.door.enter(authorization, scope)
-        except (NotAllowedError, ForbiddenError):
+        except (UnauthenticatedError, PermissionDeniedError):
             return False
         return True

@@ -11,19 +11,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from ray.serve.handle import DeploymentHandle
 from redis.exceptions import RedisError
 
-from app.routing.readback import NotFollowedError, await_followed
-from app.routing.route_store import ConflictError, RouteStore
-from app.routing.route_table import RouteError, RouteTable, UnderWayError, with_entity, with_weights
-from app.web.errors import (
-    ConflictingChangeError,
-    ForbiddenError,
-    InputError,
-    NoAnswerError,
-    NotAllowedError,
-    UnknownModelError,
+from app.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+    UnavailableError,
 )
+from app.gateway.errors import OF_A_MODEL, ModelNotFoundError
+from app.routing.readback import NotFollowedError, await_followed
+from app.routing.route_store import RevisionConflictError, RouteStore
+from app.routing.route_table import RouteError, RouteTable, UnderWayError, with_entity, with_weights
 from app.web.keys import Door, Scope
-from app.web.openapi_parts import OF_A_MODEL, responses
+from app.web.openapi_parts import responses
 
 FOLLOW_TIMEOUT_S = 5.0
 
@@ -87,7 +87,7 @@ def router(store: RouteStore, gateway: Callable[[], DeploymentHandle[Any]], door
 
     routes = APIRouter(prefix="/routes", tags=["route table"], dependencies=[Depends(admin)])
 
-    @routes.get("/{model}", responses=responses((*OF_A_MODEL, NotAllowedError, ForbiddenError)))
+    @routes.get("/{model}", responses=responses((*OF_A_MODEL, UnauthenticatedError, PermissionDeniedError)))
     async def read(model: str) -> TableBody:
         """The table in force, and how long it took to see every gateway replica follow it."""
         table = await _read(store, model)
@@ -95,7 +95,9 @@ def router(store: RouteStore, gateway: Callable[[], DeploymentHandle[Any]], door
 
     @routes.put(
         "/{model}",
-        responses=responses((*OF_A_MODEL, NotAllowedError, ForbiddenError, InputError, ConflictingChangeError)),
+        responses=responses(
+            (*OF_A_MODEL, UnauthenticatedError, PermissionDeniedError, InvalidArgumentError, FailedPreconditionError)
+        ),
     )
     async def change(model: str, body: ChangeBody) -> TableBody:
         """Set the weights, which a release under way forbids; answers once every gateway replica follows."""
@@ -103,7 +105,7 @@ def router(store: RouteStore, gateway: Callable[[], DeploymentHandle[Any]], door
 
         def apply(held: RouteTable, now_ms: int) -> RouteTable:
             if body.if_revision is not None and held.revision != body.if_revision:
-                raise ConflictError(
+                raise RevisionConflictError(
                     f"if_revision is {body.if_revision}, but revision {held.revision} of {model} is in force"
                 )
             changed = with_weights(held, body.weights, now_ms)
@@ -111,12 +113,12 @@ def router(store: RouteStore, gateway: Callable[[], DeploymentHandle[Any]], door
 
         try:
             table = await store.change(model, apply)
-        except (ConflictError, UnderWayError) as error:
-            raise ConflictingChangeError(str(error)) from error
+        except (RevisionConflictError, UnderWayError) as error:
+            raise FailedPreconditionError(str(error)) from error
         except RouteError as error:
-            raise InputError(str(error)) from error
+            raise InvalidArgumentError(str(error)) from error
         except RedisError as error:
-            raise NoAnswerError(
+            raise UnavailableError(
                 "Redis is away: whether the route table was changed is not known; read it again"
             ) from error
         return await _followed(gateway(), table)
@@ -128,9 +130,9 @@ async def _read(store: RouteStore, model: str) -> RouteTable:
     try:
         table = await store.read(model)
     except RedisError as error:
-        raise NoAnswerError("the route table cannot be read while Redis is away") from error
+        raise UnavailableError("the route table cannot be read while Redis is away") from error
     if table is None:
-        raise UnknownModelError(f"model {model!r} has no route table; deploy a version of it first")
+        raise ModelNotFoundError(f"model {model!r} has no route table; deploy a version of it first")
     return table
 
 
@@ -138,7 +140,7 @@ async def _followed(gateway: DeploymentHandle[Any], table: RouteTable) -> TableB
     try:
         seen = await await_followed(gateway, table.model, table.revision, FOLLOW_TIMEOUT_S)
     except NotFollowedError as error:
-        raise NoAnswerError(f"revision {table.revision} is stored, but {error}; read it again") from error
+        raise UnavailableError(f"revision {table.revision} is stored, but {error}; read it again") from error
     return TableBody(
         model=table.model,
         revision=table.revision,

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.gateway.feedback.ingestion import MAX_TIME_S
-from app.gateway.trace_context import MAX_REQUEST_ID
-from app.web.errors import (
-    ForbiddenError,
-    InputError,
-    NotAllowedError,
-    RateLimitedError,
-    TooBusyError,
+from app.errors import (
+    InvalidArgumentError,
+    OverloadedError,
+    PermissionDeniedError,
+    ResourceExhaustedError,
     TooLargeError,
+    UnauthenticatedError,
     UnsupportedMediaError,
 )
-from app.web.openapi_parts import HEADERS, OF_A_MODEL, SECURITY, by_text, responses
+from app.gateway.errors import OF_A_MODEL
+from app.gateway.feedback.ingestion import MAX_TIME_S
+from app.gateway.trace_context import MAX_REQUEST_ID
+from app.web.openapi_parts import HEADERS, SECURITY, by_text, responses
 
 _ERRORS = (
     *OF_A_MODEL,
-    NotAllowedError,
-    ForbiddenError,
-    RateLimitedError,
-    InputError,
+    UnauthenticatedError,
+    PermissionDeniedError,
+    ResourceExhaustedError,
+    InvalidArgumentError,
     TooLargeError,
     UnsupportedMediaError,
-    TooBusyError,
+    OverloadedError,
 )
 
 

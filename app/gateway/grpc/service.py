@@ -17,6 +17,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from ray.serve.grpc_util import RayServegRPCContext
 
+from app.errors import InvalidArgumentError, TidegateError, UnavailableError
 from app.gateway.access.admission import Admission
 from app.gateway.grpc import tensors
 from app.gateway.grpc.messages import CLASSES
@@ -29,7 +30,6 @@ from app.gateway.protocols.pinning import Pinning
 from app.gateway.protocols.v2 import response as v2_reply
 from app.gateway.protocols.v2.routes import EXTENSIONS, PLATFORM
 from app.gateway.trace_context import identify
-from app.web.errors import GatewayError, InputError, NoAnswerError
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +50,11 @@ def _rpc(handle: Handler) -> Method:
         try:
             metadata = Metadata.of(grpc_context.invocation_metadata())
             return await handle(self, _parsed(takes, request), metadata, grpc_context)
-        except GatewayError as error:
+        except TidegateError as error:
             failure = error
         except Exception as error:
             log.exception("a call failed in the gateway itself")
-            failure = GatewayError(f"the gateway failed ({type(error).__name__}); its log says more")
+            failure = TidegateError(f"the gateway failed ({type(error).__name__}); its log says more")
         grpc_context.set_code(status_of(failure))
         grpc_context.set_details(sentence(failure))
         grpc_context.set_trailing_metadata(list(failure.headers.items()))
@@ -92,7 +92,7 @@ class InferenceService:
         an error."""
         try:
             await self._plane.spec(request.name, request.version or None)
-        except NoAnswerError:
+        except UnavailableError:
             return CLASSES["ModelReadyResponse"](ready=False)
         return CLASSES["ModelReadyResponse"](ready=True)
 
@@ -143,4 +143,4 @@ def _parsed(kind: Any, request: bytes) -> Any:
     try:
         return kind.FromString(request)
     except DecodeError as error:
-        raise InputError(f"not a {kind.DESCRIPTOR.name}: {error}") from error
+        raise InvalidArgumentError(f"not a {kind.DESCRIPTOR.name}: {error}") from error

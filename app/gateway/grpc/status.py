@@ -1,62 +1,23 @@
-"""The gRPC status of each error of the gateway's tree (``errors`` has the HTTP status of each).
+"""The gRPC status of an error: the code that its class names, and its sentence as a trailer carries it.
 
-Source: "Status codes and their use in gRPC" (grpc.io). Its test between the two codes that mean "later": UNAVAILABLE
-where sending the same call again may help at once, RESOURCE_EXHAUSTED where the caller's own quota is used up. A
-request that is too large is too large whenever it comes: INVALID_ARGUMENT. (One that is larger than a message may be
-never gets here; gRPC itself answers it with RESOURCE_EXHAUSTED.)
+A call that is larger than a message may be never gets here: gRPC itself answers it with RESOURCE_EXHAUSTED.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
 from grpc import StatusCode
 
-from app.web.errors import (
-    BrokenModelError,
-    ConflictingChangeError,
-    FeaturesAwayError,
-    ForbiddenError,
-    GatewayError,
-    InputError,
-    LateAnswerError,
-    MissingFeatureError,
-    NoAnswerError,
-    NotAllowedError,
-    RateLimitedError,
-    TooBusyError,
-    TooLargeError,
-    UnknownModelError,
-    UnsupportedMediaError,
-)
-
-STATUS: Final[dict[type[GatewayError], StatusCode]] = {
-    GatewayError: StatusCode.INTERNAL,
-    InputError: StatusCode.INVALID_ARGUMENT,
-    TooLargeError: StatusCode.INVALID_ARGUMENT,
-    UnsupportedMediaError: StatusCode.INVALID_ARGUMENT,
-    NotAllowedError: StatusCode.UNAUTHENTICATED,
-    ForbiddenError: StatusCode.PERMISSION_DENIED,
-    UnknownModelError: StatusCode.NOT_FOUND,
-    ConflictingChangeError: StatusCode.FAILED_PRECONDITION,
-    MissingFeatureError: StatusCode.FAILED_PRECONDITION,
-    RateLimitedError: StatusCode.RESOURCE_EXHAUSTED,
-    NoAnswerError: StatusCode.UNAVAILABLE,
-    FeaturesAwayError: StatusCode.UNAVAILABLE,
-    TooBusyError: StatusCode.UNAVAILABLE,
-    LateAnswerError: StatusCode.DEADLINE_EXCEEDED,
-    BrokenModelError: StatusCode.INTERNAL,
-}
+from app.errors import TidegateError
 
 _SENTENCE_BYTES = 1300
 
 
-def status_of(error: GatewayError) -> StatusCode:
-    """The status of an error, or of its nearest ancestor that has one."""
-    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+def status_of(error: TidegateError) -> StatusCode:
+    """The status code of an error."""
+    return StatusCode[error.grpc_code]
 
 
-def sentence(error: GatewayError) -> str:
+def sentence(error: TidegateError) -> str:
     """The error's sentence, cut to what fits in a trailer: 8 KiB hold all of them, and each byte may take three."""
     text = str(error).encode()
     if len(text) <= _SENTENCE_BYTES:

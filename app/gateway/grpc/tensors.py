@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.errors import InvalidArgumentError
 from app.gateway.grpc.messages import CLASSES
 from app.gateway.protocols.v2.binary import element, pack, unpack
 from app.gateway.protocols.v2.datatypes import count_of, datatype_of, dtype_of, shaped, shown
 from app.gateway.protocols.v2.request import InferRequest
-from app.web.errors import InputError
 
 CONTENTS = {
     "BOOL": "bool_contents",
@@ -46,19 +46,20 @@ def decode(request: Any) -> InferRequest:
     """Arrays from a ``ModelInferRequest``.
 
     Raises:
-        InputError: an unknown datatype, data that does not fit datatype or shape, or what is not offered here.
+        InvalidArgumentError: an unknown datatype, data that does not fit datatype or shape, or what is not offered
+            here.
     """
     if not request.inputs:
-        raise InputError("a V2 inference request needs at least one tensor in 'inputs'")
+        raise InvalidArgumentError("a V2 inference request needs at least one tensor in 'inputs'")
     raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
-        raise InputError(
+        raise InvalidArgumentError(
             f"raw_input_contents has {len(raw)} entries for {len(request.inputs)} inputs; accepted is one an input"
         )
     inputs: dict[str, NDArray[Any]] = {}
     for index, tensor in enumerate(request.inputs):
         if tensor.name in inputs:
-            raise InputError(f"input {tensor.name!r} is given twice")
+            raise InvalidArgumentError(f"input {tensor.name!r} is given twice")
         inputs[tensor.name] = _array(tensor, raw[index] if raw else None)
     for output in request.outputs:
         _refuse(f"output {output.name!r}", output.parameters, "shared_memory_region", "classification")
@@ -80,7 +81,7 @@ def encode(model: str, version: str, request_id: str, outputs: Mapping[str, NDAr
         raw: whether the outputs go in ``raw_output_contents``; they do in any case where one has no typed field.
 
     Raises:
-        BrokenModelError: an output holds what BYTES cannot write.
+        ModelError: an output holds what BYTES cannot write.
     """
     reply = CLASSES["ModelInferResponse"](model_name=model, model_version=version, id=request_id)
     datatypes = {name: datatype_of(array.dtype.name) for name, array in outputs.items()}
@@ -98,13 +99,13 @@ def parameters(given: Mapping[str, Any]) -> dict[str, Any]:
     """Plain values from a map of ``InferParameter``.
 
     Raises:
-        InputError: a parameter has no value.
+        InvalidArgumentError: a parameter has no value.
     """
     found = {}
     for name, parameter in given.items():
         chosen = parameter.WhichOneof("parameter_choice")
         if chosen is None:
-            raise InputError(f"parameter {name!r} has no value; set one of the fields of InferParameter")
+            raise InvalidArgumentError(f"parameter {name!r} has no value; set one of the fields of InferParameter")
         found[name] = getattr(parameter, chosen)
     return found
 
@@ -114,7 +115,9 @@ def _refuse(where: str, given: Mapping[str, Any], *names: str) -> None:
         return
     for name, value in parameters(given).items():
         if name in names and value:
-            raise InputError(f"{where}: {name} {value!r} is not offered here; accepted are tensors in the message")
+            raise InvalidArgumentError(
+                f"{where}: {name} {value!r} is not offered here; accepted are tensors in the message"
+            )
 
 
 def _array(tensor: Any, raw: bytes | None) -> NDArray[Any]:
@@ -126,16 +129,18 @@ def _array(tensor: Any, raw: bytes | None) -> NDArray[Any]:
     filled = [field.name for field, _ in tensor.contents.ListFields()] if tensor.HasField("contents") else []
     if raw is not None:
         if filled:
-            raise InputError(f"{where} has both raw_input_contents and {filled[0]}; accepted is one of them")
+            raise InvalidArgumentError(
+                f"{where} has both raw_input_contents and {filled[0]}; accepted is one of them"
+            )
         return shaped(where, unpack(where, tensor.datatype, count, memoryview(raw)), shape)
     field = CONTENTS.get(tensor.datatype)
     if field is None:
-        raise InputError(f"{where}: {tensor.datatype} has no typed contents; send raw_input_contents")
+        raise InvalidArgumentError(f"{where}: {tensor.datatype} has no typed contents; send raw_input_contents")
     if unfit := [name for name in filled if name != field]:
-        raise InputError(f"{where}: {tensor.datatype} goes in {field}; its contents have {unfit[0]}")
+        raise InvalidArgumentError(f"{where}: {tensor.datatype} goes in {field}; its contents have {unfit[0]}")
     values = getattr(tensor.contents, field)
     if len(values) != count:
-        raise InputError(f"{where}: shape {shape} needs {shown(count)} values; {field} has {len(values)}")
+        raise InvalidArgumentError(f"{where}: shape {shape} needs {shown(count)} values; {field} has {len(values)}")
     return shaped(where, _typed(where, tensor.datatype, dtype, values), shape)
 
 
@@ -147,7 +152,7 @@ def _typed(where: str, datatype: str, dtype: np.dtype[Any], values: Any) -> NDAr
     try:
         return np.array(list(values), dtype)  # a list, because numpy checks the range of Python integers only
     except OverflowError:
-        raise InputError(f"{where}: a value is out of the range of datatype {datatype}") from None
+        raise InvalidArgumentError(f"{where}: a value is out of the range of datatype {datatype}") from None
 
 
 def _values(name: str, array: NDArray[Any]) -> list[Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 
-from app.web.errors import InputError, TooLargeError, UnsupportedMediaError
+from app.errors import InvalidArgumentError, TooLargeError, UnsupportedMediaError
 
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 _LEVEL = 1  # a reply is read once: time counts before size
@@ -37,21 +37,23 @@ def decompress(coding: str, body: bytes, limit: int) -> bytes:
         limit: most bytes that may come out; no more are ever made.
 
     Raises:
-        InputError: not one complete compressed stream.
+        InvalidArgumentError: not one complete compressed stream.
         TooLargeError: more than ``limit`` bytes would come out.
     """
     stream = zlib.decompressobj(_WINDOW_BITS[coding])
     try:
         plain = stream.decompress(body, limit + 1)
     except zlib.error as error:
-        raise InputError(f"the body is not {coding} as its Content-Encoding says: {error}") from error
+        raise InvalidArgumentError(f"the body is not {coding} as its Content-Encoding says: {error}") from error
     if len(plain) > limit:
         raise TooLargeError(f"a body may have {limit} bytes; this one has more when decompressed")
     if not stream.eof:
-        raise InputError(f"the body ends before its {coding} stream does")
+        raise InvalidArgumentError(f"the body ends before its {coding} stream does")
     # A second gzip member too: each would copy what follows it, and a body could have very many.
     if stream.unused_data:
-        raise InputError(f"the body has {len(stream.unused_data)} bytes behind its {coding} stream; send one stream")
+        raise InvalidArgumentError(
+            f"the body has {len(stream.unused_data)} bytes behind its {coding} stream; send one stream"
+        )
     return plain
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 
 from starlette.types import Receive, Scope, Send
 
+from app.errors import InvalidArgumentError, TidegateError, TooLargeError
 from app.gateway.http import content_coding
-from app.web.errors import GatewayError, InputError, TooLargeError
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +43,9 @@ class Exchange:
             limit: most bytes accepted, as sent and as decompressed.
 
         Raises:
-            TooLargeError: more bytes; UnsupportedMediaError: a coding that is not read here; InputError: empty, cut
-                off, or not compressed as it says.
+            TooLargeError: more bytes.
+            UnsupportedMediaError: a coding that is not read here.
+            InvalidArgumentError: empty, cut off, or not compressed as it says.
         """
         coding = content_coding.sent(self.header(b"content-encoding") or "")
         declared = self.headers.get(b"content-length", b"0")
@@ -54,7 +55,7 @@ class Exchange:
         if coding is not None:
             plain = await asyncio.to_thread(content_coding.decompress, coding, plain, limit)
         if not plain:
-            raise InputError("the body is empty; send an inference request")
+            raise InvalidArgumentError("the body is empty; send an inference request")
         return plain
 
     async def _received(self, limit: int) -> bytes:
@@ -67,7 +68,7 @@ class Exchange:
         while message.get("more_body", False):
             message = await self.receive()
             if message["type"] == "http.disconnect":
-                raise InputError("the caller went away before the body was through")
+                raise InvalidArgumentError("the caller went away before the body was through")
             body += message.get("body", b"")
             if len(body) > limit:
                 break
@@ -107,7 +108,7 @@ class Endpoint:
     def __init__(
         self,
         handle: Callable[[Exchange], Awaitable[Answer]],
-        failed: Callable[[GatewayError], Answer],
+        failed: Callable[[TidegateError], Answer],
     ) -> None:
         self._handle, self._failed = handle, failed
 
@@ -115,12 +116,12 @@ class Endpoint:
         exchange = Exchange(scope["path_params"], dict(scope["headers"]), receive)
         try:
             answer = await self._handle(exchange)
-        except GatewayError as error:
+        except TidegateError as error:
             answer = self._failed(error)
             answer = replace(answer, headers={**answer.headers, **error.headers})
         except Exception as error:
             log.exception("a request failed in the gateway itself")
-            answer = self._failed(GatewayError(f"the gateway failed ({type(error).__name__}); its log says more"))
+            answer = self._failed(TidegateError(f"the gateway failed ({type(error).__name__}); its log says more"))
         headers = [
             (b"content-type", answer.media_type.encode()),
             (b"content-length", str(len(answer.body)).encode()),
@@ -130,6 +131,6 @@ class Endpoint:
         await send({"type": "http.response.body", "body": answer.body})
 
 
-def failed(error: GatewayError) -> Answer:
+def failed(error: TidegateError) -> Answer:
     """An error as most protocols have it: ``{"error": sentence}``."""
     return Answer(json.dumps({"error": str(error)}).encode(), error.status)

@@ -17,7 +17,12 @@ import numpy as np
 
 from app.gateway.inference.inputs import bytes_of
 from app.model_spec import ModelSpec
-from app.routing.attempts import ModelFailedError, OverloadedError, TimedOutError, UnavailableError
+from app.routing.attempts import (
+    ModelRaisedError,
+    VersionOverloadedError,
+    VersionTimedOutError,
+    VersionUnavailableError,
+)
 from app.serving.batch import Batch, BatchReply, ModelFailure, Outputs
 from app.serving.model_tensors import Tensors
 
@@ -82,12 +87,12 @@ class Coalescer:
         """Outputs of one request, and the seconds that the model took for the call it went with.
 
         Raises:
-            OverloadedError: too many requests wait already.
-            ModelFailedError: the model raised on this request.
+            VersionOverloadedError: too many requests wait already.
+            ModelRaisedError: the model raised on this request.
             VersionFailedError: the call failed.
         """
         if self._ongoing >= self._max_waiting:
-            raise OverloadedError(f"{self._max_waiting} requests wait for version {spec.version} already")
+            raise VersionOverloadedError(f"{self._max_waiting} requests wait for version {spec.version} already")
         loop = asyncio.get_running_loop()
         key, rows = _mixable(spec, inputs, parameters, self._batch_rows)
         queue = self._queues.get(key)
@@ -142,10 +147,10 @@ class Coalescer:
                 reply = await self._send(batch)
             answers = reply.answers(batch.rows)
         except asyncio.CancelledError:
-            _fail(together, UnavailableError("the call was cancelled"))
+            _fail(together, VersionUnavailableError("the call was cancelled"))
             raise
         except TimeoutError:
-            _fail(together, TimedOutError(f"no answer within {self._timeout_s:g} s"))
+            _fail(together, VersionTimedOutError(f"no answer within {self._timeout_s:g} s"))
         except Exception as error:
             _fail(together, error)
         else:
@@ -154,7 +159,7 @@ class Coalescer:
                     continue
                 if isinstance(answer, ModelFailure):
                     waiting.answer.set_exception(
-                        ModelFailedError(f"the model raised {answer.kind}: {answer.message}")
+                        ModelRaisedError(f"the model raised {answer.kind}: {answer.message}")
                     )
                 else:
                     waiting.answer.set_result((answer, reply.seconds))

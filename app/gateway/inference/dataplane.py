@@ -9,6 +9,15 @@ import uuid
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from app.errors import (
+    DeadlineExceededError,
+    InvalidArgumentError,
+    ModelError,
+    OverloadedError,
+    TidegateError,
+    UnavailableError,
+)
+from app.gateway.errors import ModelNotFoundError
 from app.gateway.inference.call import InferCall, Reply
 from app.gateway.inference.feature_lookup import FeatureLookup
 from app.gateway.inference.inputs import Arrays, fit, fit_parameters
@@ -16,20 +25,18 @@ from app.gateway.inference.request_record import Served
 from app.gateway.inference.version_backends import Versions
 from app.gateway.prediction_cache import PredictionCache, key_of
 from app.model_spec import ModelSpec
-from app.routing.attempts import Asked, Attempts, ModelFailedError, OverloadedError, TimedOutError, VersionFailedError
+from app.routing.attempts import (
+    Asked,
+    Attempts,
+    ModelRaisedError,
+    VersionFailedError,
+    VersionOverloadedError,
+    VersionTimedOutError,
+)
 from app.routing.route_table import Route, RouteTable
 from app.routing.split import rank
 from app.serving.batch import Outputs, VersionCard, rows_of
 from app.settings import Settings
-from app.web.errors import (
-    BrokenModelError,
-    GatewayError,
-    InputError,
-    LateAnswerError,
-    NoAnswerError,
-    TooBusyError,
-    UnknownModelError,
-)
 
 log = logging.getLogger(__name__)
 
@@ -75,15 +82,15 @@ class DataPlane:
         """A model's route table.
 
         Raises:
-            UnknownModelError: it has none.
-            NoAnswerError: no table has been read yet.
+            ModelNotFoundError: it has none.
+            UnavailableError: no table has been read yet.
         """
         found = self._tables.get(model)
         if not self._tables_read():
-            raise NoAnswerError("route tables have not been read yet; Redis does not answer")
+            raise UnavailableError("route tables have not been read yet; Redis does not answer")
         if found is None or not found.routes:
             served = ", ".join(name for name, table in self._tables.items() if table.routes) or "none"
-            raise UnknownModelError(f"model {model!r} is not served here; served: {served}")
+            raise ModelNotFoundError(f"model {model!r} is not served here; served: {served}")
         return found
 
     def revision(self, model: str) -> int:
@@ -107,7 +114,7 @@ class DataPlane:
         """Ask the version that the split picks, or the pinned one.
 
         Raises:
-            GatewayError: one of the tree in ``errors``.
+            TidegateError: one of the tree in ``errors``.
         """
         table = self.table(call.model)
         served = Served(call, _key(table, call), trial=table.trial)
@@ -116,7 +123,7 @@ class DataPlane:
             reply = await self._infer(table, call, served)
             served.status = 200
             return reply
-        except GatewayError as error:
+        except TidegateError as error:
             served.status = error.status
             raise
         except asyncio.CancelledError:
@@ -136,7 +143,7 @@ class DataPlane:
             ranked = rank(table.weights, table.salt, served.sticky)
             served.picked = ranked[0] if ranked else None
         if not ranked:
-            raise NoAnswerError(f"no version of {call.model} has weight; deployed: {', '.join(table.apps)}")
+            raise UnavailableError(f"no version of {call.model} has weight; deployed: {', '.join(table.apps)}")
         try:
             ask = partial(self._ask, table, call, served)
             answer = await self._attempts_of(table).call(ranked, ask, served.failed)
@@ -180,8 +187,8 @@ class DataPlane:
         """What a version takes and gives; without a version, the one with the most weight that answers.
 
         Raises:
-            UnknownModelError: model or version is not deployed.
-            NoAnswerError: the version, or each of them, does not answer.
+            ModelNotFoundError: model or version is not deployed.
+            UnavailableError: the version, or each of them, does not answer.
         """
         table = self.table(model)
         if version is not None:
@@ -198,7 +205,7 @@ class DataPlane:
             except (VersionFailedError, TimeoutError) as error:
                 log.info("%s does not say what it takes: %s", route.app, error)
         silent = ", ".join(route.version for route in routes)
-        raise NoAnswerError(f"version {silent} of {model} does not answer")
+        raise UnavailableError(f"version {silent} of {model} does not answer")
 
     async def warm_up(self) -> None:
         """Load what the tables place inline, read the card of every other deployed version, so that no first request
@@ -250,7 +257,7 @@ class DataPlane:
     def _deployed(table: RouteTable, version: str) -> str:
         if version not in table.apps:
             deployed = ", ".join(table.apps)
-            raise UnknownModelError(f"version {version!r} of {table.model} is not deployed; deployed: {deployed}")
+            raise ModelNotFoundError(f"version {version!r} of {table.model} is not deployed; deployed: {deployed}")
         return version
 
 
@@ -260,7 +267,9 @@ def _key(table: RouteTable, call: InferCall) -> str:
     if table.entity is not None:
         values = call.inputs.get(table.entity)
         if values is None or not values.size:
-            raise InputError(f"model {table.model} is split by {table.entity!r}: send that input, or a sticky key")
+            raise InvalidArgumentError(
+                f"model {table.model} is split by {table.entity!r}: send that input, or a sticky key"
+            )
         return str(values.flat[0])
     return uuid.uuid4().hex
 
@@ -270,20 +279,20 @@ def _chosen(model: str, version: str, given: Outputs, wanted: tuple[str, ...]) -
         return given
     absent = [name for name in wanted if name not in given]
     if absent:
-        raise InputError(
+        raise InvalidArgumentError(
             f"version {version} of {model} has no output {', '.join(map(repr, absent))}; it gives {', '.join(given)}"
         )
     return {name: given[name] for name in wanted}
 
 
-def as_gateway_error(model: str, error: VersionFailedError) -> GatewayError:
+def as_gateway_error(model: str, error: VersionFailedError) -> TidegateError:
     """What a caller is told of a version's failure."""
     match error:
-        case ModelFailedError():
-            return BrokenModelError(f"{model}: {error}")
-        case OverloadedError():
-            return TooBusyError(f"{model}: {error}")
-        case TimedOutError():
-            return LateAnswerError(f"{model}: {error}")
+        case ModelRaisedError():
+            return ModelError(f"{model}: {error}")
+        case VersionOverloadedError():
+            return OverloadedError(f"{model}: {error}")
+        case VersionTimedOutError():
+            return DeadlineExceededError(f"{model}: {error}")
         case _:
-            return NoAnswerError(f"{model}: {error}")
+            return UnavailableError(f"{model}: {error}")

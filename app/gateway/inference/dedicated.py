@@ -11,7 +11,7 @@ from ray import serve
 from ray.serve.exceptions import BackPressureError
 from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
-from app.routing.attempts import OverloadedError, UnavailableError
+from app.routing.attempts import VersionOverloadedError, VersionUnavailableError
 from app.serving.batch import DEPLOYMENT, Batch, BatchReply, VersionCard
 
 ASK_AGAIN_S = 1.0
@@ -76,17 +76,17 @@ class Dedicated:
         try:
             response = send(self._handle())
         except Exception as error:  # a table may outlive its applications: the Ray cluster was lost, Redis was not
-            raise UnavailableError(f"{self._app} cannot be asked ({type(error).__name__}: {error})") from error
+            raise VersionUnavailableError(f"{self._app} cannot be asked ({type(error).__name__}: {error})") from error
         try:
             return await response
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or not task.cancelling():  # not us: Ray says so that the replica ended the call
-                raise UnavailableError(f"{self._app} cancelled the call") from error
+                raise VersionUnavailableError(f"{self._app} cancelled the call") from error
             # A handle call has no deadline of its own and would wait for a replica for ever.
             response.cancel()  # type: ignore[no-untyped-call]
             raise
         except BackPressureError as error:
-            raise OverloadedError(f"{self._app} has too many requests waiting") from error
+            raise VersionOverloadedError(f"{self._app} has too many requests waiting") from error
         except Exception as error:  # Serve raises Ray's, gRPC's and its own errors, by the way it carries the call
-            raise UnavailableError(f"{self._app} is not answering ({type(error).__name__})") from error
+            raise VersionUnavailableError(f"{self._app} is not answering ({type(error).__name__})") from error

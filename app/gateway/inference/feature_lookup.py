@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from app.errors import InvalidArgumentError, ModelError
 from app.features import (
     Catalog,
     EntityError,
@@ -25,8 +26,8 @@ from app.features import (
     from_document,
     resolve,
 )
+from app.gateway.errors import FeatureStoreUnavailableError, MissingFeatureError
 from app.model_spec import ModelSpec
-from app.web.errors import BrokenModelError, FeaturesAwayError, InputError, MissingFeatureError
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -81,10 +82,10 @@ class FeatureLookup:
             inputs: columns of equal length, shape (rows,) or (rows, 1), text as dtype object.
 
         Raises:
-            InputError: a column that names an entity is not there, or holds what cannot name one.
+            InvalidArgumentError: a column that names an entity is not there, or holds what cannot name one.
             MissingFeatureError: a feature without default is missing.
-            FeaturesAwayError: Redis gave no answer, and an absent feature has no default.
-            BrokenModelError: the version's view declarations cannot be read.
+            FeatureStoreUnavailableError: Redis gave no answer, and an absent feature has no default.
+            ModelError: the version's view declarations cannot be read.
         """
         asked = [
             (view, absent)
@@ -98,7 +99,7 @@ class FeatureLookup:
         try:
             read = await self._store.read(requests)
         except EntityError as error:
-            raise InputError(f"{_named(spec)}: {error}") from None
+            raise InvalidArgumentError(f"{_named(spec)}: {error}") from None
         except FeatureStoreError as error:
             return _without(spec, inputs, requests, wanted, error)
         try:
@@ -119,7 +120,7 @@ def _plan(spec: ModelSpec) -> _Plan:
     try:
         views = Catalog(tuple(map(from_document, spec.feature_views))).views
     except ValueError as error:
-        raise BrokenModelError(f"{_named(spec)} travels with feature views that cannot be read: {error}") from None
+        raise ModelError(f"{_named(spec)} travels with feature views that cannot be read: {error}") from None
     features = frozenset(spec.features)
     chosen = ((view, tuple(name for name in (*view.columns, view.age) if name in features)) for view in views)
     return _Plan(spec, tuple((view, columns) for view, columns in chosen if columns))
@@ -131,11 +132,11 @@ def _requests(spec: ModelSpec, views: list[FeatureView], inputs: Arrays) -> list
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         shown = ", ".join(f"{name}: {count}" for name, count in lengths.items())
-        raise InputError(f"columns of {_named(spec)} must have the same number of rows; got {shown}")
+        raise InvalidArgumentError(f"columns of {_named(spec)} must have the same number of rows; got {shown}")
     try:
         return [ViewRequest(view, entities(view, columns)) for view in views]
     except EntityError as error:
-        raise InputError(f"{_named(spec)}: {error}") from None
+        raise InvalidArgumentError(f"{_named(spec)}: {error}") from None
 
 
 def _without(
@@ -146,7 +147,7 @@ def _without(
     try:
         found = resolve(nothing, wanted)
     except FeatureRefusedError as error:
-        raise FeaturesAwayError(f"{_named(spec)} needs features: {away} ({error})") from away
+        raise FeatureStoreUnavailableError(f"{_named(spec)} needs features: {away} ({error})") from away
     return _completed(inputs, found, (ABSENT,) * sum(len(of.entities) for of in requests), degraded=True)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.errors import InvalidArgumentError, TooLargeError
 from app.model_spec import FieldSpec, ModelSpec
-from app.web.errors import InputError, TooLargeError
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -24,19 +24,19 @@ def fit(spec: ModelSpec, inputs: Arrays, known: Collection[str] | None, max_rows
         max_rows: most rows (first dimension) accepted.
 
     Raises:
-        InputError: an input is unknown, missing, of a wrong type or shape.
+        InvalidArgumentError: an input is unknown, missing, of a wrong type or shape.
         TooLargeError: too many rows.
     """
     where = f"model {spec.model} version {spec.version}"
     unknown = [name for name in inputs if name not in known] if known is not None else []
     if unknown:
         accepted = ", ".join(field.name for field in spec.inputs)
-        raise InputError(f"{where} has no input {', '.join(map(repr, unknown))}; it takes {accepted}")
+        raise InvalidArgumentError(f"{where} has no input {', '.join(map(repr, unknown))}; it takes {accepted}")
     missing = [field.name for field in spec.inputs if field.required and field.name not in inputs]
     if missing and spec.feature_views:
         missing = [name for name in missing if name not in spec.features]  # those are looked up
     if missing:
-        raise InputError(f"{where} needs the input{'s' * (len(missing) > 1)} {', '.join(missing)}")
+        raise InvalidArgumentError(f"{where} needs the input{'s' * (len(missing) > 1)} {', '.join(missing)}")
     found = {
         field.name: _shaped(field, _typed(field, inputs[field.name]), spec.columns)
         for field in spec.inputs
@@ -45,7 +45,7 @@ def fit(spec: ModelSpec, inputs: Arrays, known: Collection[str] | None, max_rows
     rows = {name: len(array) for name, array in found.items() if array.ndim}
     if spec.columns and len(set(rows.values())) > 1:
         shown = ", ".join(f"{name}: {count}" for name, count in rows.items())
-        raise InputError(f"columns of {where} must have the same number of rows; got {shown}")
+        raise InvalidArgumentError(f"columns of {where} must have the same number of rows; got {shown}")
     if rows and max(rows.values()) > max_rows:
         raise TooLargeError(f"a request may carry {max_rows} rows; this one has {max(rows.values())}")
     return found
@@ -55,7 +55,7 @@ def fit_parameters(spec: ModelSpec, given: Mapping[str, Any]) -> Mapping[str, An
     """The parameters, if the model takes them.
 
     Raises:
-        InputError: a parameter is unknown or of a wrong type.
+        InvalidArgumentError: a parameter is unknown or of a wrong type.
     """
     if not given:
         return given
@@ -64,11 +64,11 @@ def fit_parameters(spec: ModelSpec, given: Mapping[str, Any]) -> Mapping[str, An
         parameter = taken.get(name)
         where = f"model {spec.model} version {spec.version}"
         if parameter is None:
-            raise InputError(f"{where} takes no parameter {name!r}; it takes {', '.join(taken) or 'none'}")
+            raise InvalidArgumentError(f"{where} takes no parameter {name!r}; it takes {', '.join(taken) or 'none'}")
         values = value if parameter.many else [value]
         if not isinstance(values, list) or not all(_is_of(parameter.dtype, element) for element in values):
             wanted = f"a list of {parameter.dtype}" if parameter.many else parameter.dtype
-            raise InputError(f"{where}: parameter {name} takes {wanted}; got {value!r}")
+            raise InvalidArgumentError(f"{where}: parameter {name} takes {wanted}; got {value!r}")
     return given
 
 
@@ -90,17 +90,17 @@ def _typed(field: FieldSpec, array: NDArray[Any]) -> NDArray[Any]:
     text = array.dtype.kind == "O"
     if field.dtype in ("str", "bytes"):
         if not text:
-            raise InputError(f"input {field.name} takes text (BYTES); got {array.dtype}")
+            raise InvalidArgumentError(f"input {field.name} takes text (BYTES); got {array.dtype}")
         return _text(field, array)
     wanted = np.dtype(field.dtype)
     if text or not _convertible(array, wanted):
         got = "text (BYTES)" if text else str(array.dtype)
-        raise InputError(f"input {field.name} takes {wanted}; got {got}")
+        raise InvalidArgumentError(f"input {field.name} takes {wanted}; got {got}")
     try:
         with np.errstate(over="raise"):
             return array.astype(wanted, copy=False)
     except FloatingPointError:
-        raise InputError(f"input {field.name} takes {wanted}; a value is out of its range") from None
+        raise InvalidArgumentError(f"input {field.name} takes {wanted}; a value is out of its range") from None
 
 
 def _text(field: FieldSpec, array: NDArray[Any]) -> NDArray[Any]:
@@ -108,7 +108,7 @@ def _text(field: FieldSpec, array: NDArray[Any]) -> NDArray[Any]:
     if not array.size or isinstance(array.flat[0], bytes) == (field.dtype == "bytes"):
         return array
     if field.dtype == "str":
-        raise InputError(f"input {field.name} takes text; the bytes that came are not UTF-8")
+        raise InvalidArgumentError(f"input {field.name} takes text; the bytes that came are not UTF-8")
     encoded = np.empty(array.shape, dtype=object)
     encoded.flat[:] = [value.encode() for value in array.flat]
     return encoded
@@ -132,10 +132,12 @@ def _shaped(field: FieldSpec, array: NDArray[Any], column: bool) -> NDArray[Any]
     if column:
         if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1):
             return array.reshape(-1)
-        raise InputError(f"column {field.name} takes the shape [rows] or [rows, 1]; got {list(array.shape)}")
+        raise InvalidArgumentError(
+            f"column {field.name} takes the shape [rows] or [rows, 1]; got {list(array.shape)}"
+        )
     fits = array.ndim == len(field.shape) and all(
         want in (-1, got) for want, got in zip(field.shape, array.shape, strict=True)
     )
     if not fits:
-        raise InputError(f"input {field.name} takes the shape {list(field.shape)}; got {list(array.shape)}")
+        raise InvalidArgumentError(f"input {field.name} takes the shape {list(field.shape)}; got {list(array.shape)}")
     return array

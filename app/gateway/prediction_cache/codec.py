@@ -15,6 +15,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from app.errors import TidegateError
+
 Outputs = dict[str, NDArray[Any]]
 
 FORMAT = 1
@@ -26,7 +28,7 @@ ARRAY_OVERHEAD_BYTES = 256
 _TEXT = frozenset((str, bytes))
 
 
-class UnfitError(ValueError):
+class UnfitError(TidegateError):
     """Outputs that have no bytes; the message names output, value and what is accepted."""
 
 

@@ -8,11 +8,9 @@ asked by one request alone.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import cast
 
 from redis.asyncio import Redis
@@ -20,8 +18,7 @@ from redis.exceptions import RedisError
 
 from app.gateway.prediction_cache.cache_stats import CacheStats
 from app.gateway.prediction_cache.codec import FORMAT
-
-log = logging.getLogger(__name__)
+from app.periodic import Periodic
 
 # One hash tag: a Redis Cluster answers an MGET only within one slot.
 PREFIX = f"tidegate:{{predictions}}:{FORMAT}:".encode()
@@ -60,23 +57,24 @@ class SharedEntries:
         self._reads: deque[tuple[bytes, asyncio.Future[bytes | None]]] = deque()
         self._writes: deque[tuple[bytes, bytes, int]] = deque()
         self._queued_bytes = 0
-        self._work = asyncio.Event()
         self._connected = False
         self._failed = False
         self._skip_until = 0.0
-        self._task: asyncio.Task[None] | None = None
+        self._serving = Periodic(
+            "serving the prediction cache from Redis",
+            self._serve,
+            None,
+            expected=(RedisError, OSError),
+            consequence="what it holds is a miss",
+        )
 
     def start(self) -> None:
         """Begin to serve, on the running loop. Before that every read is a miss."""
-        self._task = asyncio.create_task(self._serve())
+        self._serving.start()
 
     async def stop(self) -> None:
         """End; what waits to be written is dropped, what waits to be read is a miss."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await self._serving.stop()
         self._give_up()
 
     async def get(self, key: bytes) -> bytes | None:
@@ -85,7 +83,7 @@ class SharedEntries:
             return None
         answer: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         self._reads.append((key, answer))
-        self._work.set()
+        self._serving.wake()
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await answer
@@ -95,15 +93,15 @@ class SharedEntries:
     def put(self, key: bytes, data: bytes, ttl_s: float) -> None:
         """Queue an entry to be written; drop it when the queue is full or Redis away."""
         size = len(data) + QUEUED_OVERHEAD_BYTES
-        if self._task is None or self._failed or self._queued_bytes + size > self._max_queued_bytes:
+        if not self._serving.running or self._failed or self._queued_bytes + size > self._max_queued_bytes:
             self._stats.dropped += 1
             return
         self._writes.append((key, data, max(1, int(ttl_s * 1000))))
         self._queued_bytes += size
-        self._work.set()
+        self._serving.wake()
 
     def _may_ask(self) -> bool:
-        if self._task is None:
+        if not self._serving.running:
             return False
         if self._failed:
             now = self._clock()
@@ -113,22 +111,15 @@ class SharedEntries:
         return True
 
     async def _serve(self) -> None:
-        # Redis's client waits by `asyncio.wait_for`, which in Python 3.11 may swallow a cancellation: `stop` is seen
-        # by the task that is no longer ours, too.
-        while self._task is not None:
-            await self._work.wait()
-            self._work.clear()
-            while self._task is not None and (self._reads or self._writes):
-                try:
-                    if self._reads:
-                        await self._read()
-                    if self._writes:
-                        await self._write()
-                except (RedisError, OSError):  # a passed deadline is a TimeoutError, which is an OSError
-                    self._away()
-                except Exception:  # this task serves every request of the replica: it must not end
-                    log.exception("the prediction cache in Redis")
-                    self._away()
+        try:
+            while (self._reads or self._writes) and not self._serving.stopping:
+                if self._reads:
+                    await self._read()
+                if self._writes:
+                    await self._write()
+        except Exception:
+            self._away()
+            raise
 
     async def _read(self) -> None:
         batch = [self._reads.popleft() for _ in range(min(BATCH, len(self._reads)))]

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.errors import InvalidArgumentError
 from app.gateway.protocols.v2.datatypes import MAX_DIMENSIONS
 from app.model_spec import FieldSpec, ModelSpec
-from app.web.errors import InputError
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -36,15 +36,15 @@ def from_table(spec: ModelSpec, columns: Sequence[str | int] | None, rows: Seque
         rows: one list of cells per row; the text in a binary column is base64, as MLflow has it.
 
     Raises:
-        InputError: rows of unequal length, more or fewer cells than columns, a column twice, no rows.
+        InvalidArgumentError: rows of unequal length, more or fewer cells than columns, a column twice, no rows.
     """
     width = len(columns) if columns is not None else len(rows[0]) if rows and isinstance(rows[0], list) else 0
     for number, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != width:
             got = f"{len(row)} cells" if isinstance(row, list) else repr(row)
-            raise InputError(f"row {number} is {got}; accepted is a list of {width} cells")
+            raise InvalidArgumentError(f"row {number} is {got}; accepted is a list of {width} cells")
     if not rows:
-        raise InputError("there are no rows; send at least one")
+        raise InvalidArgumentError("there are no rows; send at least one")
     if columns is not None and list(columns) == list(range(width)):
         columns = None
     tensor = _only_tensor(spec)
@@ -54,7 +54,9 @@ def from_table(spec: ModelSpec, columns: Sequence[str | int] | None, rows: Seque
         columns = _positions(spec, width)
     names = [str(column) for column in columns]
     if len(set(names)) < len(names):
-        raise InputError(f"the columns {', '.join(names)} name one twice; every column has a name of its own")
+        raise InvalidArgumentError(
+            f"the columns {', '.join(names)} name one twice; every column has a name of its own"
+        )
     return _columns(spec, {name: [row[i] for row in rows] for i, name in enumerate(names)}, base64_text=True)
 
 
@@ -65,14 +67,14 @@ def from_records(spec: ModelSpec, rows: Sequence[Any], base64_text: bool = False
         base64_text: whether the text in a binary column is base64; else it stands for its UTF-8 bytes.
 
     Raises:
-        InputError: a row is no object, or no rows.
+        InvalidArgumentError: a row is no object, or no rows.
     """
     if not rows:
-        raise InputError("there are no rows; send at least one")
+        raise InvalidArgumentError("there are no rows; send at least one")
     names: dict[str, None] = {}
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
-            raise InputError(
+            raise InvalidArgumentError(
                 f"row {number} is {row!r}; accepted is an object {{column: value}}, as the other rows are"
             )
         names.update(dict.fromkeys(row))
@@ -87,7 +89,7 @@ def from_instances(spec: ModelSpec, items: Sequence[Any]) -> Arrays:
     """Arrays of a list of rows: objects, lists of cells by position, or values of a model's only input.
 
     Raises:
-        InputError: they are none of these.
+        InvalidArgumentError: they are none of these.
     """
     if items and isinstance(items[0], dict) and not _is_base64(items[0]):
         return from_records(spec, items)
@@ -95,7 +97,9 @@ def from_instances(spec: ModelSpec, items: Sequence[Any]) -> Arrays:
         only = spec.inputs[0]
         return {only.name: _array(f"input {only.name!r}", only, items)}
     if not spec.columns:
-        raise InputError(f"model {spec.model} takes several tensors; accepted are objects with {_names(spec)}")
+        raise InvalidArgumentError(
+            f"model {spec.model} takes several tensors; accepted are objects with {_names(spec)}"
+        )
     return from_table(spec, None, items)
 
 
@@ -103,7 +107,7 @@ def from_inputs(spec: ModelSpec, value: Any) -> Arrays:
     """Arrays of an object that has a list of values (for columns also one value) per input, or of instances.
 
     Raises:
-        InputError: it is neither.
+        InvalidArgumentError: it is neither.
     """
     if not isinstance(value, dict) or _is_base64(value):
         return from_instances(spec, value if isinstance(value, list) else [value])
@@ -142,7 +146,7 @@ def _positions(spec: ModelSpec, width: int) -> list[str]:
             return names
     wanted = [plain] if plain == every else [plain, every]
     accepted = " or ".join(f"{len(names)}, for {', '.join(names)}" for names in wanted)
-    raise InputError(f"rows without column names have {width} cells; accepted are {accepted}")
+    raise InvalidArgumentError(f"rows without column names have {width} cells; accepted are {accepted}")
 
 
 def _only_tensor(spec: ModelSpec) -> FieldSpec | None:
@@ -162,7 +166,7 @@ def _array(where: str, field: FieldSpec | None, values: Any, base64_text: bool =
     """An array of nested lists.
 
     Raises:
-        InputError: ragged lists, or values of different kinds.
+        InvalidArgumentError: ragged lists, or values of different kinds.
     """
     flat, shape = _flattened(where, values)
     kinds = set(map(type, flat))
@@ -180,12 +184,14 @@ def _array(where: str, field: FieldSpec | None, values: Any, base64_text: bool =
         return array.reshape(shape)
     if not kinds <= _NUMBERS:
         found = ", ".join(sorted("null" if kind is type(None) else kind.__name__ for kind in kinds))
-        raise InputError(f"{where} has values of the kinds {found}; accepted are numbers and null, or one kind alone")
+        raise InvalidArgumentError(
+            f"{where} has values of the kinds {found}; accepted are numbers and null, or one kind alone"
+        )
     integers = kinds == {int} or (field is not None and "int" in field.dtype and all(map(_is_integer, flat)))
     try:
         return (_integers([int(value) for value in flat]) if integers else np.array(flat, np.float64)).reshape(shape)
     except OverflowError:
-        raise InputError(
+        raise InvalidArgumentError(
             f"{where} has an integer of more than 64 bits that is no floating-point value either"
         ) from None
 
@@ -200,13 +206,17 @@ def _flattened(where: str, values: Any) -> tuple[list[Any], list[int]]:
     while flat and isinstance(flat[0], list):
         width = len(flat[0])
         if any(not isinstance(held, list) or len(held) != width for held in flat):
-            raise InputError(f"{where} has lists of different lengths or depths; accepted are lists of one shape")
+            raise InvalidArgumentError(
+                f"{where} has lists of different lengths or depths; accepted are lists of one shape"
+            )
         shape.append(width)
         if len(shape) > MAX_DIMENSIONS:
-            raise InputError(f"{where} has lists {len(shape)} deep; accepted are up to {MAX_DIMENSIONS}")
+            raise InvalidArgumentError(f"{where} has lists {len(shape)} deep; accepted are up to {MAX_DIMENSIONS}")
         flat = list(chain.from_iterable(flat))
     if list in set(map(type, flat)):
-        raise InputError(f"{where} has lists of different lengths or depths; accepted are lists of one shape")
+        raise InvalidArgumentError(
+            f"{where} has lists of different lengths or depths; accepted are lists of one shape"
+        )
     return flat, shape
 
 
@@ -226,8 +236,10 @@ def _is_base64(value: Any) -> bool:
 def _from_base64(where: str, value: dict[str, Any] | str) -> bytes:
     text = value.get(BASE64_KEY) if isinstance(value, dict) else value
     if not isinstance(text, str) or (isinstance(value, dict) and not _is_base64(value)):
-        raise InputError(f'{where} has the object {value!r} for a value; the one accepted is {{"{BASE64_KEY}": "…"}}')
+        raise InvalidArgumentError(
+            f'{where} has the object {value!r} for a value; the one accepted is {{"{BASE64_KEY}": "…"}}'
+        )
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InputError(f"{where}: {text[:40]!r} is not base64: {error}") from error
+        raise InvalidArgumentError(f"{where}: {text[:40]!r} is not base64: {error}") from error

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from app.errors import InvalidArgumentError, PermissionDeniedError
 from app.gateway.access.admission import Admission
 from app.gateway.inference.dataplane import DataPlane
 from app.gateway.protocols.headers import VERSION_HEADER
 from app.routing.route_table import RouteTable
-from app.web.errors import ForbiddenError, InputError
 from app.web.keys import Caller, Scope
 
 EVERYBODY = "*"
@@ -28,19 +28,19 @@ class Pinning:
             addressed: of the URL or the message, which everybody may name.
 
         Raises:
-            InputError: the two are not the same.
-            ForbiddenError: the caller may not choose.
-            UnknownModelError, NoAnswerError: see :meth:`DataPlane.table`.
+            InvalidArgumentError: the two are not the same.
+            PermissionDeniedError: the caller may not choose.
+            ModelNotFoundError, UnavailableError: see :meth:`DataPlane.table`.
         """
         if not wished or wished == addressed:
             return addressed
         if addressed is not None:
-            raise InputError(
+            raise InvalidArgumentError(
                 f"the request is for version {addressed!r}, its {VERSION_HEADER} says {wished!r}: leave one out"
             )
         table = self._plane.table(model)
         if not (_is_named(table, caller) or self._admission.holds(authorization, Scope.RELEASE)):
-            raise ForbiddenError(_refusal(table, caller), Scope.RELEASE)
+            raise PermissionDeniedError(_refusal(table, caller), Scope.RELEASE)
         return wished
 
 

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from app.errors import DeadlineExceededError, TidegateError
 from app.gateway.inference.dataplane import as_gateway_error
 from app.gateway.inference.feature_lookup import FeatureLookup
 from app.gateway.inference.inputs import bytes_of, fit, fit_parameters
@@ -28,7 +29,6 @@ from app.routing.release_context import Trial
 from app.routing.route_table import Route, RouteTable
 from app.serving.batch import rows_of
 from app.settings import Settings
-from app.web.errors import GatewayError, LateAnswerError
 
 log = logging.getLogger(__name__)
 
@@ -170,10 +170,10 @@ class Mirror:
             challenger.version, challenger.placement, challenger.weight = route.version, route.placement, route.weight
             challenger.status = 200
         except TimeoutError:
-            challenger.status = LateAnswerError.status
+            challenger.status = DeadlineExceededError.status
         except VersionFailedError as error:
             challenger.status = as_gateway_error(call.model, error).status
-        except GatewayError as error:
+        except TidegateError as error:
             challenger.status = error.status
         challenger.total_s = time.perf_counter() - started
         if challenger.version is None:

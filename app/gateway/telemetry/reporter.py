@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from contextlib import suppress
 from dataclasses import asdict
 
 from app.events import Prediction, Publisher
@@ -16,6 +14,7 @@ from app.gateway.shadow import Mirror, Observer
 from app.gateway.telemetry.prediction_log import Records
 from app.monitoring.metrics import Counts, Latency, Levels
 from app.monitoring.samples import SampleWriter
+from app.periodic import Periodic
 
 PUBLISH_S = 2.0
 """Interval at which counters are handed to Ray, seconds."""
@@ -64,7 +63,7 @@ class Reporter:
             "mirror": Counts("tidegate_mirrored_requests", "What became of requests to be mirrored", "outcome"),
         }
         self._ongoing = Levels("tidegate_ongoing_requests", "Requests waiting or under way", "application")
-        self._task: asyncio.Task[None] | None = None
+        self._publishing = Periodic("publishing the gateway's counters", self.publish, PUBLISH_S)
 
     def __call__(self, served: Served) -> None:
         """Note one request down."""
@@ -85,17 +84,14 @@ class Reporter:
 
     def start(self) -> None:
         """Begin to publish counters, on the running loop."""
-        self._task = asyncio.create_task(self._keep_publishing())
+        self._publishing.start()
 
     async def stop(self) -> None:
         """Publish a last time."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-        self.publish()
+        await self._publishing.stop()
+        await self.publish()
 
-    def publish(self) -> None:
+    async def publish(self) -> None:
         """Hand the counters to Ray."""
         events, limits = self._publisher.stats(), self._limiter.stats()
         self._counts["rows"].publish(self._rows)
@@ -107,8 +103,3 @@ class Reporter:
         self._counts["samples"].publish(asdict(self._samples.stats()))
         self._counts["mirror"].publish(asdict(self._mirror.stats))
         self._ongoing.publish({(app,): count for app, count in self._versions.ongoing().items()})
-
-    async def _keep_publishing(self) -> None:
-        while True:
-            await asyncio.sleep(PUBLISH_S)
-            self.publish()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 import time
@@ -21,6 +20,7 @@ from app.monitoring.labels.joined_release import OutputLoss, Trial
 from app.monitoring.labels.loss import loss_of
 from app.monitoring.labels.tally import Tally
 from app.monitoring.sums import Arm, Metric
+from app.periodic import Periodic
 from app.settings import LabelSettings
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,14 @@ class Follower:
         self._predictions: list[Call] = []
         self._labels: list[Call] = []
         self._next_sweep = 0.0
-        self._stopping = asyncio.Event()
+        self._rounds = Periodic(
+            f"joining the labels of {model}",
+            self._try_round,
+            0.0,
+            expected=(RedisError, OSError),
+            consequence="they are joined once it works again",
+            retry_s=(FIRST_PAUSE_S, LONGEST_PAUSE_S),
+        )
         self._forget = False
         self.behind_s = 0.0
 
@@ -90,39 +97,24 @@ class Follower:
             forget: the release is over, and with it what is kept for it in Redis.
         """
         self._forget = forget
-        self._stopping.set()
+        self._rounds.request_stop()
 
     async def run(self) -> None:
-        """Join until :meth:`stop`; while Redis is away, try again."""
-        pause = FIRST_PAUSE_S
-        # Not by a cancellation alone: redis-py can swallow one (asyncio.wait_for before Python 3.12).
-        while not self._stopping.is_set():
-            try:
-                await self._round()
-                if pause != FIRST_PAUSE_S:
-                    log.warning("the labels of %s are joined again", self._model)
-                pause = FIRST_PAUSE_S
-            except (RedisError, OSError) as error:
-                if self._stopping.is_set():  # the next release's follower may have taken the groups away
-                    break
-                if pause == FIRST_PAUSE_S:
-                    reason = str(error) or type(error).__name__
-                    log.warning("the labels of %s are not joined now: %s", self._model, reason)
-                pause = await self._failed(pause)
-            except Exception:
-                log.exception("joining the labels of %s failed", self._model)
-                pause = await self._failed(pause)
+        """Joins until :meth:`stop`; while Redis is away, tries again."""
+        await self._rounds.run()
         if self._forget:
             with suppress(RedisError, OSError):  # what stays behind expires
                 await self._groups.destroy()
                 await self._index.drop()
 
-    async def _failed(self, pause: float) -> float:
-        self._tally.add("failures")
-        self._since_us = None  # what Redis knew of the groups may be gone
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), pause)
-        return min(2 * pause, LONGEST_PAUSE_S)
+    async def _try_round(self) -> None:
+        try:
+            await self._round()
+        except Exception:
+            if not self._rounds.stopping:  # else the next release's follower may have taken the groups away
+                self._tally.add("failures")
+            self._since_us = None  # what Redis knew of the groups may be gone
+            raise
 
     async def _round(self) -> None:
         if self._since_us is None:
@@ -139,7 +131,7 @@ class Follower:
         await self._take_in(self._predictions)
         last = read.predictions
         for _ in range(AHEAD):
-            if len(last) < BATCH or self._stopping.is_set():
+            if len(last) < BATCH or self._rounds.stopping:
                 break
             last = await self._groups.read_predictions(BATCH)
             self._predictions = self._of_predictions(last)

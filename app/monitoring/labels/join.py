@@ -14,6 +14,7 @@ from app.monitoring.labels.follower import Deliver, Follower
 from app.monitoring.labels.joined_release import Trial
 from app.monitoring.labels.tally import JoinStats, Tally
 from app.monitoring.metrics import Counts, Levels
+from app.periodic import Periodic
 from app.settings import Settings
 
 PUBLISH_S = 2.0
@@ -42,11 +43,11 @@ class LabelJoin:
         self._behind = Levels(
             "tidegate_label_join_behind_seconds", "Age of what is read last while it does not keep up", "model"
         )
-        self._publishing: asyncio.Task[None] | None = None
+        self._publishing = Periodic("publishing the counters of the label join", self._publish, PUBLISH_S)
 
     def start(self) -> None:
         """Begin, on the running loop."""
-        self._publishing = asyncio.create_task(self._keep_publishing())
+        self._publishing.start()
 
     async def stop(self) -> None:
         """End; what is kept in Redis stays for whoever follows the releases next. Waits for one deadline of Redis."""
@@ -56,11 +57,12 @@ class LabelJoin:
         tasks = list(self._running.values())
         if tasks:
             await asyncio.wait(tasks, timeout=self._timeout_s)
-        for task in [*tasks, *([self._publishing] if self._publishing is not None else [])]:
+        for task in tasks:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        self._publish()
+        await self._publishing.stop()
+        await self._publish()
         await self._redis.aclose()
 
     def follow(self, model: str, trial: Trial | None) -> None:
@@ -92,11 +94,6 @@ class LabelJoin:
         """Counts since the start."""
         return self._tally.stats()
 
-    def _publish(self) -> None:
+    async def _publish(self) -> None:
         self._counts.publish(asdict(self.stats()))
         self._behind.publish({(model,): follower.behind_s for model, follower in self._followers.items()})
-
-    async def _keep_publishing(self) -> None:
-        while True:
-            await asyncio.sleep(PUBLISH_S)
-            self._publish()

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 
 from app.monitoring.samples.encoding import encode, field_of, key_of
 from app.monitoring.samples.loss_buffer import Due, SampleBook
+from app.periodic import Periodic
 from app.settings import SampleSettings
 
 log = logging.getLogger(__name__)
@@ -91,31 +92,34 @@ class SampleWriter:
         self._timeout_s = timeout_s
         self._clock = clock
         self._written = self._full = self._failed = self._left = 0
-        self._away = False
-        self._stopping = False  # redis-py can swallow a cancellation before Python 3.12
-        self._task: asyncio.Task[None] | None = None
+        self._sending = Periodic(
+            "sending samples",
+            self.flush,
+            self._until_next_second,
+            expected=(RedisError, OSError),
+            consequence="they are held until it works",
+        )
 
     def start(self) -> None:
         """Begin to send, on the running loop."""
-        self._task = asyncio.create_task(self._run())
+        self._sending.start()
 
     async def stop(self) -> None:
         """Send what there is a last time, within one call's deadline; the rest is dropped and counted."""
-        self._stopping = True
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-        with suppress(TimeoutError):
+        await self._sending.stop()
+        with suppress(RedisError, OSError):
             async with asyncio.timeout(self._timeout_s):
                 await self.flush(everything=True)
         self._left = self._book.unsent()
 
     async def flush(self, everything: bool = False) -> None:
-        """Send what is due. Redis away, it stays due.
+        """Sends what is due.
 
         Args:
             everything: the running tick, too.
+
+        Raises:
+            RedisError, OSError: Redis is away; what was not sent stays due.
         """
         due = self._book.due(everything)
         try:
@@ -125,16 +129,11 @@ class SampleWriter:
                 whole = list(ticks)
                 for start in range(0, len(whole), FIELDS):
                     await self._send(release, whole[start : start + FIELDS])
-        except (RedisError, OSError) as error:  # a passed deadline is a TimeoutError, which is an OSError
+        except (RedisError, OSError):  # a passed deadline is a TimeoutError, which is an OSError
             self._failed += 1
-            if not self._away:
-                log.warning("samples cannot be sent (%s); they are held", error or type(error).__name__)
-            self._away = True
-        else:
-            if due and self._away:
-                log.warning("Redis takes samples again")
-                self._away = False
-        self._book.forget()
+            raise
+        finally:
+            self._book.forget()
 
     def stats(self) -> SampleStats:
         """Counts since the start."""
@@ -161,11 +160,6 @@ class SampleWriter:
         if refused:
             log.warning("samples of release %s: %d ticks found no room; nobody reads them", release, refused)
 
-    async def _run(self) -> None:
-        while not self._stopping:
-            now = self._clock()
-            await asyncio.sleep(int(now) + 1 - now)
-            try:
-                await self.flush()
-            except Exception:  # this task serves every release: it must not end
-                log.exception("sending samples failed")
+    def _until_next_second(self) -> float:
+        now = self._clock()
+        return int(now) + 1 - now

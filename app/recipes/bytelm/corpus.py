@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.errors import InvalidArgumentError
+
 MANIFEST = Path(__file__).with_name("manifest.txt")
 END_OF_FILE = b"\0"
 VALIDATION_SHARE = 1 / 16
@@ -19,7 +21,7 @@ _SKIPPED_FOLDERS = frozenset(
 _SKIPPED_PREFIX = "_sysconfigdata"  # written by the build, with the builder's paths
 
 
-class CorpusError(ValueError):
+class CorpusError(InvalidArgumentError, ValueError):
     """The installation's files are not those of the manifest; the message names the first that differs."""
 
 

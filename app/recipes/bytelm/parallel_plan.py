@@ -16,14 +16,14 @@ from torch.distributed.tensor.parallel import (
 )
 
 from app.recipes.bytelm.bytelm_decoder import CLASSES, MixtureOfExperts, Size
-from app.training.recipe import ModelShape, SpreadPlan
+from app.training.recipe import ModelShape, ParallelPlan
 
 
-def spread_plan(size: Size, sequence: int) -> SpreadPlan:
+def parallel_plan(size: Size, sequence: int) -> ParallelPlan:
     """The plan of a decoder of ``size`` that is trained on ``sequence`` positions. A mixture of experts is cut by
     expert, not by tensor parallelism."""
     blocks = tuple(f"blocks.{index}" for index in range(size.layers))
-    return SpreadPlan(
+    return ParallelPlan(
         shape=ModelShape(
             heads=size.heads,
             kv_heads=size.kv_heads,

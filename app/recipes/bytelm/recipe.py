@@ -14,10 +14,10 @@ from torch.nn import functional
 
 from app.recipes.bytelm.bytelm_decoder import Decoder
 from app.recipes.bytelm.corpus import library, list_files, read_corpus, read_manifest
-from app.recipes.bytelm.parallel_plan import spread_plan
-from app.recipes.bytelm.sizes import SIZES
+from app.recipes.bytelm.named_sizes import SIZES
+from app.recipes.bytelm.parallel_plan import parallel_plan
 from app.recipes.bytelm.windows import windows
-from app.training.recipe import Columns, Data, Evaluation, SpreadPlan
+from app.training.recipe import Columns, Data, Evaluation, ParallelPlan
 
 if TYPE_CHECKING:
     from app.registry import ModelPackage
@@ -82,9 +82,9 @@ class ByteLMRecipe:
         residual = name.endswith(("attention.output.weight", "feed_forward.down.weight", "feed_forward.experts.down"))
         value.normal_(0.0, 0.02 / math.sqrt(2 * self.size.layers) if residual else 0.02, generator=generator)
 
-    def spread_plan(self, data: Data) -> SpreadPlan:
+    def parallel_plan(self, data: Data) -> ParallelPlan:
         """Every kind of cut."""
-        return spread_plan(self.size, self.config.sequence)
+        return parallel_plan(self.size, self.config.sequence)
 
     def criterion(self, output: Tensor, target: Tensor) -> Tensor:
         """Mean cross-entropy per byte, nats: logits (b, s, 256), bytes (b, s)."""

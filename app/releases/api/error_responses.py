@@ -8,17 +8,17 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from app.errors import RETRY_AFTER_S, FailedPreconditionError, TidegateError
 from app.registry import RegistryError
-from app.releases.api.event_stream import TooManyFollowersError
-from app.releases.control.cluster_state import ServeAwayError
+from app.releases.api.event_stream import TooManySubscribersError
+from app.releases.control.cluster_state import ServeUnavailableError
 from app.releases.control.controller import AdmissionError, NotLeadingError, UnknownReleaseError
 from app.releases.control.release_store import FencedError, LiveReleaseError
-from app.releases.lifecycle.commands import RefusedError
+from app.releases.lifecycle.commands import OrderRefusedError
 from app.releases.model.plan import PlanError
-from app.web.errors import RETRY_AFTER_S, GatewayError
 
 
-class EventsOffError(RuntimeError):
+class RegistryTriggersOffError(FailedPreconditionError):
     """Nothing in the registry begins a release, by the settings."""
 
 
@@ -36,14 +36,14 @@ STATUSES: Mapping[type[Exception], Status] = {
     AdmissionError: Status(400),
     UnknownReleaseError: Status(404),
     LiveReleaseError: Status(409),
-    RefusedError: Status(409),
-    EventsOffError: Status(409),
+    OrderRefusedError: Status(409),
+    RegistryTriggersOffError: Status(409),
     NotLeadingError: _LATER,
     FencedError: _LATER,
-    TooManyFollowersError: _LATER,
+    TooManySubscribersError: _LATER,
     RegistryError: _LATER,
     RedisError: _LATER,
-    ServeAwayError: _LATER,
+    ServeUnavailableError: _LATER,
 }
 """The errors of the key and of the body (401, 403, 400) are the gateway's, with statuses of their own."""
 
@@ -65,10 +65,10 @@ def sentence_of(error: Exception) -> str:
 def responses(*errors: type[Exception]) -> dict[int | str, dict[str, Any]]:
     """The responses of these errors for the OpenAPI document, and of a defect (500)."""
     described: dict[int | str, dict[str, Any]] = {}
-    for error in (*errors, GatewayError):
+    for error in (*errors, TidegateError):
         status = _described_status(error)
         sentence = _SAID.get(error) or (error.__doc__ or "").splitlines()[0]
-        if error is GatewayError:
+        if error is TidegateError:
             sentence = "A defect of the controller."
         if status.code in described:
             described[status.code]["description"] += f" {sentence}"
@@ -85,6 +85,6 @@ def responses(*errors: type[Exception]) -> dict[int | str, dict[str, Any]]:
 
 
 def _described_status(error: type[Exception]) -> Status:
-    if issubclass(error, GatewayError):
+    if issubclass(error, TidegateError):
         return Status(error.status, error.retry_after_s)
     return STATUSES[error]

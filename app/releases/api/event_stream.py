@@ -8,19 +8,20 @@ from contextlib import contextmanager
 
 from redis.asyncio import Redis
 
+from app.errors import OverloadedError
 from app.releases.control.release_store import CHANGED, ReleaseStore
 from app.releases.model.release import Release
 from app.routing.redis_watch import Watch
 
-MOST = 64
+MAX_SUBSCRIBERS = 64
 """Followers of one replica at a time, all releases together."""
 
 
-class TooManyFollowersError(RuntimeError):
+class TooManySubscribersError(OverloadedError):
     """As many follow releases here as may."""
 
 
-class Follower:
+class Subscription:
     """One who follows. Holds the newest state only: who is slow skips states between, and the history in the newest
     tells what was in them."""
 
@@ -29,20 +30,20 @@ class Follower:
         self._heard = asyncio.Event()
         self._over = False
 
-    def hear(self, release: Release) -> None:
+    def update(self, release: Release) -> None:
         """A state, maybe the same as before."""
         if release != self._newest:
             self._newest = release
             self._heard.set()
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Nothing more will be heard here."""
         self._over = True
         self._heard.set()
 
     async def changes(self, quiet_s: float) -> AsyncIterator[Release | None]:
         """Each new state, and None whenever none came for ``quiet_s`` seconds; until the release has ended, or
-        following ends here."""
+        feed ends here."""
         while not self._over:
             try:
                 async with asyncio.timeout(quiet_s):
@@ -59,61 +60,63 @@ class Follower:
                 return
 
 
-class Following(Watch):
-    """The followers of one replica.
+class ReleaseFeed(Watch):
+    """The subscriptions of one replica.
 
     Args:
         redis: a client of its own, closed by ``stop``.
         refresh_s: interval of the reading that finds changes whose announcement was lost, seconds.
-        most: followers at a time.
+        max_subscribers: subscriptions at a time.
     """
 
-    def __init__(self, redis: Redis, refresh_s: float, most: int = MOST) -> None:
+    def __init__(self, redis: Redis, refresh_s: float, max_subscribers: int = MAX_SUBSCRIBERS) -> None:
         super().__init__(redis, CHANGED, refresh_s, "releases")
         self._store = ReleaseStore(redis)
-        self._most = most
-        self._followers: dict[str, set[Follower]] = {}
+        self._max_subscribers = max_subscribers
+        self._subscriptions: dict[str, set[Subscription]] = {}
 
     @property
     def count(self) -> int:
         """How many follow."""
-        return sum(map(len, self._followers.values()))
+        return sum(map(len, self._subscriptions.values()))
 
     @contextmanager
-    def follow(self, present: Release) -> Iterator[Follower]:
-        """A follower of a release for the block's duration; it hears ``present`` first.
+    def subscribe(self, present: Release) -> Iterator[Subscription]:
+        """A subscription of a release for the block's duration; it hears ``present`` first.
 
         Raises:
-            TooManyFollowersError: as many as may follow already.
+            TooManySubscribersError: as many as may follow already.
         """
-        if self.count >= self._most:
-            raise TooManyFollowersError(f"{self._most} callers follow releases here already; accepted are no more")
-        follower = Follower()
-        follower.hear(present)
-        self._followers.setdefault(present.id, set()).add(follower)
+        if self.count >= self._max_subscribers:
+            raise TooManySubscribersError(
+                f"{self._max_subscribers} callers follow releases here already; accepted are no more"
+            )
+        subscription = Subscription()
+        subscription.update(present)
+        self._subscriptions.setdefault(present.id, set()).add(subscription)
         try:
-            yield follower
+            yield subscription
         finally:
-            self._followers[present.id].discard(follower)
-            if not self._followers[present.id]:
-                del self._followers[present.id]
+            self._subscriptions[present.id].discard(subscription)
+            if not self._subscriptions[present.id]:
+                del self._subscriptions[present.id]
 
     async def stop(self) -> None:
-        """End the watch and all following."""
-        for followers in self._followers.values():
-            for follower in followers:
-                follower.end()
+        """End the watch and all feed."""
+        for subscriptions in self._subscriptions.values():
+            for subscription in subscriptions:
+                subscription.close()
         await super().stop()
 
     async def _read_all(self) -> None:
-        await self._redis.ping()  # with no follower too: the age says whether Redis answers
-        for release in list(self._followers):
+        await self._redis.ping()  # with no subscription too: the age says whether Redis answers
+        for release in list(self._subscriptions):
             await self._read_one(release)
 
     async def _read_one(self, name: str) -> None:
-        if name not in self._followers:
+        if name not in self._subscriptions:
             return
         found = await self._store.read(name)
         if found is not None:
-            for follower in self._followers.get(name, ()):
-                follower.hear(found)
+            for subscription in self._subscriptions.get(name, ()):
+                subscription.update(found)

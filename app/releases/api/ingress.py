@@ -16,6 +16,7 @@ from ray.serve import Application
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
+from app.errors import TidegateError
 from app.events import event_redis
 from app.features.online import now_us
 from app.monitoring.labels import LabelJoin
@@ -23,20 +24,19 @@ from app.monitoring.samples import SampleBook, SampleStore, SampleWriter
 from app.ray_internals import open_no_grpc_port
 from app.redis_client import connect
 from app.releases.api.error_responses import STATUSES, sentence_of, status_of
-from app.releases.api.event_stream import MOST, Following
+from app.releases.api.event_stream import MAX_SUBSCRIBERS, ReleaseFeed
 from app.releases.api.routes import health, router
 from app.releases.api.webhook import router as registry_events
 from app.releases.control.controller import Controller
-from app.releases.control.evaluation import Judging
+from app.releases.control.evaluation import GuardEvaluator
 from app.releases.control.release_store import ReleaseStore
 from app.releases.model.names import PREFIX
-from app.releases.registry.poller import RegistryWatch
-from app.releases.registry.reader import RegistryView
+from app.releases.registry.poller import RegistryPoller
+from app.releases.registry.reader import RegistryReader
 from app.routing.readback import gateway_handle
 from app.routing.route_store import RouteStore
 from app.serving.quiet_log import QUIET
 from app.settings import Settings, get_settings
-from app.web.errors import GatewayError
 from app.web.keys import Door, KeyWatch
 from app.web.keys import Scope as KeyScope
 from app.web.openapi_parts import SCHEMAS
@@ -47,11 +47,11 @@ HEALTH_CHECK_S = 2.0
 """Interval at which Serve looks whether the replica lives: while none does, nobody can order a way back, seconds."""
 MAX_BYTES = 256 * 1024
 """Longest body (MLflow holds 5,000 characters of a plan): it is read before anybody asks for the key."""
-ASKED_AT_ONCE = 256
-"""Requests in flight beside the followers, whose requests last as long as they follow."""
+MAX_REQUESTS = 256
+"""Requests in flight beside the subscriptions, whose requests last as long as they follow."""
 
 
-class Parts:
+class ControllerReplica:
     """What the replica owns, and the order in which it begins and ends.
 
     Args:
@@ -63,7 +63,7 @@ class Parts:
         self._redis = connect(settings.redis)
         self._keys = KeyWatch(connect(settings.redis), refresh_s)
         self.store = ReleaseStore(self._redis)
-        self.following = Following(connect(settings.redis), refresh_s)
+        self.feed = ReleaseFeed(connect(settings.redis), refresh_s)
         book = SampleBook(settings.samples.held_ticks)
         self._samples = SampleWriter(book, self._redis, replica, settings.samples, settings.redis.timeout_s)
         self._labels = LabelJoin(
@@ -79,11 +79,11 @@ class Parts:
             self.store,
             routes,
             cache(lambda: gateway_handle(settings.gateway.app_name)),
-            Judging(SampleStore(self._redis)),
+            GuardEvaluator(SampleStore(self._redis)),
             self._labels,
         )
-        self.registry = RegistryWatch(
-            settings.releases.registry_poll_s, RegistryView(settings.mlflow), self.controller, self.store, routes
+        self.registry = RegistryPoller(
+            settings.releases.registry_poll_s, RegistryReader(settings.mlflow), self.controller, self.store, routes
         )
         secret = settings.releases.webhook_secret
         self.webhook_secret = None if secret is None else secret.get_secret_value()
@@ -95,17 +95,17 @@ class Parts:
         )
 
     async def start(self) -> None:
-        """Begin, also while Redis is away: all parts try again by themselves."""
+        """Begin, also while Redis is away: all replica try again by themselves."""
         self._keys.start()
-        self.following.start()
+        self.feed.start()
         self._samples.start()
         self._labels.start()
         self.controller.start()
         self.registry.start()
 
     async def stop(self) -> None:
-        """End: the followers first, so that nobody waits for them; then the controller, which gives up its lease."""
-        await self.following.stop()
+        """Stops the subscriptions first, which others wait for, and then the controller, which gives up its lease."""
+        await self.feed.stop()
         await self.registry.stop()
         await self.controller.stop()
         await self._labels.stop()
@@ -114,15 +114,15 @@ class Parts:
         await self._redis.aclose()
 
 
-class ReleasesReplica:
+class ReleasesIngress:
     """The one replica."""
 
     def __init__(self) -> None:
         open_no_grpc_port()
-        self._parts = Parts(get_settings(), serve.get_replica_context().replica_id.unique_id)
+        self._replica = ControllerReplica(get_settings(), serve.get_replica_context().replica_id.unique_id)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return build_api(self._parts)
+        return build_api(self._replica)
 
 
 class Api(FastAPI):
@@ -139,14 +139,14 @@ class Api(FastAPI):
         await super().__call__({**scope, "root_path": ""}, receive, send)
 
 
-def build_api(parts: Parts) -> FastAPI:
+def build_api(replica: ControllerReplica) -> FastAPI:
     """The HTTP face of the replica."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await parts.start()
+        await replica.start()
         yield
-        await parts.stop()
+        await replica.stop()
 
     api = Api(
         title="Tidegate: releases",
@@ -158,13 +158,13 @@ def build_api(parts: Parts) -> FastAPI:
         redoc_url=None,
         max_body_size=MAX_BYTES,
     )
-    api.include_router(health(parts.following))
-    api.include_router(registry_events(parts.registry, parts.door, parts.webhook_secret))
-    api.include_router(router(parts.store, parts.controller, parts.following, parts.door))
+    api.include_router(health(replica.feed))
+    api.include_router(registry_events(replica.registry, replica.door, replica.webhook_secret))
+    api.include_router(router(replica.store, replica.controller, replica.feed, replica.door))
     _describe(api)
     for error in STATUSES:
         api.add_exception_handler(error, _on_release_error)
-    api.add_exception_handler(GatewayError, _on_gateway_error)
+    api.add_exception_handler(TidegateError, _on_gateway_error)
     api.add_exception_handler(RequestValidationError, _on_invalid)
     api.add_exception_handler(HTTPException, _on_http_error)
     api.add_exception_handler(Exception, _on_defect)
@@ -202,7 +202,7 @@ async def _on_release_error(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _on_gateway_error(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, GatewayError)
+    assert isinstance(error, TidegateError)
     return _error(error.status, str(error), error.headers)
 
 
@@ -226,7 +226,7 @@ def build(args: dict[str, Any] | None = None) -> Application:
     deployment = serve.deployment(
         name=DEPLOYMENT,
         num_replicas=1,
-        max_ongoing_requests=MOST + ASKED_AT_ONCE,
+        max_ongoing_requests=MAX_SUBSCRIBERS + MAX_REQUESTS,
         max_surge_percent=100,  # a new replica before the old one goes; the lease says which of them decides
         health_check_period_s=HEALTH_CHECK_S,
         logging_config=QUIET,
@@ -235,6 +235,6 @@ def build(args: dict[str, Any] | None = None) -> Application:
             "label_selector": get_settings().serving.node_labels,
             "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "1"}},
         },
-    )(serve.ingress()(ReleasesReplica))
+    )(serve.ingress()(ReleasesIngress))
     application: Application = deployment.bind()
     return application

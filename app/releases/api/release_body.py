@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from app.releases.control.release_store import AuditEntry
-from app.releases.lifecycle.phases import wanted
-from app.releases.model.plan import Plan, Strategy
+from app.releases.lifecycle.phases import target_weights
+from app.releases.model.plan import ReleasePlan, Strategy
 from app.releases.model.release import Phase, Release
 
 
@@ -45,7 +45,7 @@ class ReleaseBody(SummaryBody):
     """A release, whole."""
 
     weights: dict[str, float] | None = Field(description="Version -> weight wanted now; null: left as they are")
-    since: datetime = Field(description="When state or step was entered")
+    since: datetime = Field(description="When state or step was begun")
     waiting_for: str = Field(description="What keeps it where it is, in words; empty: nothing")
     registry_told: bool = Field(description="Whether the registry has everything that it is to be told")
     judge: dict[str, Any] | None = Field(
@@ -71,7 +71,7 @@ class ReleaseBody(SummaryBody):
             }
         ],
     )
-    plan: Plan = Field(description="The plan it follows; durations in seconds")
+    plan: ReleasePlan = Field(description="The plan it follows; durations in seconds")
     history: list[HistoryBody] = Field(description="The newest 200 entries, the oldest first")
 
 
@@ -87,16 +87,16 @@ class AuditBody(BaseModel):
     after: str
 
 
-def summary(release: Release) -> SummaryBody:
+def summary_body(release: Release) -> SummaryBody:
     """What a list shows."""
     return SummaryBody(**_summary(release))
 
 
-def whole(release: Release) -> ReleaseBody:
+def release_body(release: Release) -> ReleaseBody:
     """Everything but what only the controller needs."""
     return ReleaseBody(
         **_summary(release),
-        weights=wanted(release),
+        weights=target_weights(release),
         since=_instant(release.since),
         waiting_for="" if release.is_final else release.waiting_for,
         registry_told=not release.outbox,
@@ -106,7 +106,7 @@ def whole(release: Release) -> ReleaseBody:
     )
 
 
-def audited(entry: AuditEntry) -> AuditBody:
+def audit_body(entry: AuditEntry) -> AuditBody:
     """One line of the audit log."""
     return AuditBody(
         at=_instant(entry.at),

@@ -14,39 +14,45 @@ from redis.exceptions import RedisError
 from starlette.types import Receive, Send
 from starlette.types import Scope as ASGIScope
 
+from app.errors import (
+    InvalidArgumentError,
+    PermissionDeniedError,
+    TooLargeError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from app.registry import RegistryError
 from app.releases.api.error_responses import responses
-from app.releases.api.event_stream import Follower, Following, TooManyFollowersError
-from app.releases.api.release_body import AuditBody, ReleaseBody, SummaryBody, audited, summary, whole
-from app.releases.control.cluster_state import ServeAwayError
+from app.releases.api.event_stream import ReleaseFeed, Subscription, TooManySubscribersError
+from app.releases.api.release_body import AuditBody, ReleaseBody, SummaryBody, audit_body, release_body, summary_body
+from app.releases.control.cluster_state import ServeUnavailableError
 from app.releases.control.controller import AdmissionError, NotLeadingError, UnknownReleaseError
-from app.releases.control.release_store import KEPT, LiveReleaseError, ReleaseStore
-from app.releases.lifecycle.commands import RefusedError
+from app.releases.control.release_store import RETENTION_COUNT, LiveReleaseError, ReleaseStore
+from app.releases.lifecycle.commands import OrderRefusedError
 from app.releases.model.names import HEALTH_PATH, PREFIX
-from app.releases.model.plan import Plan, parse
+from app.releases.model.plan import ReleasePlan, parse
 from app.releases.model.release import Release
-from app.web.errors import ForbiddenError, InputError, NoAnswerError, NotAllowedError, TooLargeError
 from app.web.keys import Caller, Door, Scope
 
-MOST_LISTED = 1_000
-MOST_STEPS = 10_000
+MAX_LISTED = 1_000
+MAX_STEPS = 10_000
 KEEP_ALIVE_S = 15.0
 """Longest silence on a stream of events, seconds: no proxy takes it for dead, and a caller knows when it is."""
 RETRY_MS = 1_000
 """What an event source waits before it connects again, milliseconds."""
 
-_OF_A_KEY = (NotAllowedError, ForbiddenError, NoAnswerError)
+_OF_A_KEY = (UnauthenticatedError, PermissionDeniedError, UnavailableError)
 _bearer = HTTPBearer(auto_error=False, description="An API key with the scope release (or admin)")
 
 Verb = Literal["pause", "resume", "promote", "rollback", "cancel"]
-Count = Annotated[int, Query(ge=1, le=MOST_LISTED, description="How many at most")]
+Count = Annotated[int, Query(ge=1, le=MAX_LISTED, description="How many at most")]
 OfModel = Annotated[str | None, Query(description="Of this model only")]
 
 
 class Decider(Protocol):
     """What the routes ask of the controller; see ``app.releases.control.controller.Controller``."""
 
-    async def begin(self, model: str, version: str, plan: Plan, who: str) -> Release: ...
+    async def begin(self, model: str, version: str, plan: ReleasePlan, who: str) -> Release: ...
 
     async def order(
         self, release: str, verb: str, who: str, full: bool = False, step: int | None = None
@@ -63,7 +69,7 @@ class BeginBody(BaseModel):
         description="The challenger: a version's number, or an alias in the registry", examples=[2, "challenger"]
     )
     plan: dict[str, Any] = Field(
-        description="As in the schema Plan; durations also as text with a unit (90s, 5m, 2h), and a latency "
+        description="As in the schema ReleasePlan; durations also as text with a unit (90s, 5m, 2h), and a latency "
         "objective always so (250ms)",
         examples=[
             {
@@ -76,7 +82,7 @@ class BeginBody(BaseModel):
 
 
 def router(
-    store: ReleaseStore, controller: Decider, following: Following, door: Door, keep_alive_s: float = KEEP_ALIVE_S
+    store: ReleaseStore, controller: Decider, feed: ReleaseFeed, door: Door, keep_alive_s: float = KEEP_ALIVE_S
 ) -> APIRouter:
     """The routes.
 
@@ -84,52 +90,54 @@ def router(
         keep_alive_s: longest silence on a stream of events, seconds.
     """
 
-    def enter(
+    def authenticate(
         request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
     ) -> None:
         sent = f"{credentials.scheme} {credentials.credentials}" if credentials else None
         request.state.caller = door.enter(sent, Scope.RELEASE)
 
-    routes = APIRouter(prefix=PREFIX, tags=["releases"], dependencies=[Depends(enter)])
+    routes = APIRouter(prefix=PREFIX, tags=["releases"], dependencies=[Depends(authenticate)])
 
     @routes.post(
         "",
         status_code=201,
         responses=_responses(
-            InputError,
+            InvalidArgumentError,
             TooLargeError,
             AdmissionError,
             LiveReleaseError,
             NotLeadingError,
             RegistryError,
             RedisError,
-            ServeAwayError,
+            ServeUnavailableError,
         ),
     )
     async def begin(body: BeginBody, request: Request, response: Response) -> ReleaseBody:
         """Begin a release, once all about it has been checked: one of a model at a time."""
         release = await controller.begin(body.model, str(body.version), parse(body.plan), _who(request))
         response.headers["location"] = f"{PREFIX}/{release.id}"
-        return whole(release)
+        return release_body(release)
 
-    @routes.get("", responses=_responses(InputError, RedisError))
+    @routes.get("", responses=_responses(InvalidArgumentError, RedisError))
     async def newest(model: OfModel = None, count: Count = 20) -> list[SummaryBody]:
         """Releases, the newest first."""
-        return [summary(release) for release in await _newest(store, model, count)]
+        return [summary_body(release) for release in await _newest(store, model, count)]
 
-    @routes.get("/audit", responses=_responses(InputError, RedisError))
+    @routes.get("/audit", responses=_responses(InvalidArgumentError, RedisError))
     async def audit(model: OfModel = None, count: Count = 100) -> list[AuditBody]:
         """Who changed what, and from where to where; the newest first."""
-        return [audited(entry) for entry in await store.audit(count, model)]
+        return [audit_body(entry) for entry in await store.audit(count, model)]
 
     @routes.get("/{release}", responses=_responses(UnknownReleaseError, RedisError))
     async def read(release: str) -> ReleaseBody:
         """A release: where it is, what it waits for, what the judge says, and what happened."""
-        return whole(await _read(store, release))
+        return release_body(await _read(store, release))
 
     @routes.post(
         "/{release}/{verb}",
-        responses=_responses(InputError, UnknownReleaseError, RefusedError, NotLeadingError, RedisError),
+        responses=_responses(
+            InvalidArgumentError, UnknownReleaseError, OrderRefusedError, NotLeadingError, RedisError
+        ),
     )
     async def order(
         release: str,
@@ -140,21 +148,21 @@ def router(
         ] = False,
         step: Annotated[
             int | None,
-            Query(ge=0, lt=MOST_STEPS, description="Of promote: only the gate of this step; nothing if it is open"),
+            Query(ge=0, lt=MAX_STEPS, description="Of promote: only the gate of this step; nothing if it is open"),
         ] = None,
     ) -> ReleaseBody:
         """Give an order. Given twice it does what it does given once, promote if it names its step."""
         for name, given in (("full=true", full), (f"step={step}", step is not None)):
             if given and verb != "promote":
-                raise InputError(f"{name} with {verb}: accepted with promote")
+                raise InvalidArgumentError(f"{name} with {verb}: accepted with promote")
         if full and step is not None:
-            raise InputError(f"full=true with step={step}: accepted is one of them")
-        return whole(await controller.order(release, verb, _who(request), full, step))
+            raise InvalidArgumentError(f"full=true with step={step}: accepted is one of them")
+        return release_body(await controller.order(release, verb, _who(request), full, step))
 
     @routes.get(
         "/{release}/events",
         response_class=StreamingResponse,
-        responses=_responses(UnknownReleaseError, TooManyFollowersError, RedisError)
+        responses=_responses(UnknownReleaseError, TooManySubscribersError, RedisError)
         | {
             200: {
                 "description": "The present state at once, then every change until the release ends. An event's name "
@@ -172,20 +180,20 @@ def router(
         present = await _read(store, release)
         if present.is_final and _event(present)[0] == last_event_id:
             return Response(status_code=204)
-        return EventStream(following, present, last_event_id, keep_alive_s)
+        return EventStream(feed, present, last_event_id, keep_alive_s)
 
     return routes
 
 
-def health(following: Following) -> APIRouter:
+def health(feed: ReleaseFeed) -> APIRouter:
     """The route that needs no key."""
     routes = APIRouter(tags=["releases"])
 
-    @routes.get(HEALTH_PATH, responses=responses(NoAnswerError))
+    @routes.get(HEALTH_PATH, responses=responses(UnavailableError))
     async def ready() -> dict[Literal["ready"], bool]:
         """Whether releases can be asked about here."""
-        if following.age_s is None:
-            raise NoAnswerError("Redis has not been reached yet")
+        if feed.age_s is None:
+            raise UnavailableError("Redis has not been reached yet")
         return {"ready": True}
 
     return routes
@@ -198,22 +206,22 @@ class EventStream(StreamingResponse):
         known: id of an event that the caller has and is not sent again.
     """
 
-    def __init__(self, following: Following, present: Release, known: str | None, keep_alive_s: float) -> None:
+    def __init__(self, feed: ReleaseFeed, present: Release, known: str | None, keep_alive_s: float) -> None:
         super().__init__(
             iter(()), media_type="text/event-stream", headers={"cache-control": "no-store", "x-accel-buffering": "no"}
         )
-        self._following, self._present, self._known, self._keep_alive_s = following, present, known, keep_alive_s
+        self._feed, self._present, self._known, self._keep_alive_s = feed, present, known, keep_alive_s
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
-        with self._following.follow(self._present) as follower:  # raises before anything is sent
-            self.body_iterator = stream(follower, self._known, self._keep_alive_s)
+        with self._feed.subscribe(self._present) as subscription:  # raises before anything is sent
+            self.body_iterator = stream(subscription, self._known, self._keep_alive_s)
             await super().__call__(scope, receive, send)
 
 
-async def stream(follower: Follower, known: str | None, keep_alive_s: float) -> AsyncIterator[str]:
+async def stream(subscription: Subscription, known: str | None, keep_alive_s: float) -> AsyncIterator[str]:
     """Server-sent events (WHATWG HTML, 9.2); one whose id is ``known`` is not repeated."""
     yield f"retry: {RETRY_MS}\n\n"
-    async for state in follower.changes(keep_alive_s):
+    async for state in subscription.changes(keep_alive_s):
         if state is None:
             yield ": still there\n\n"
             continue
@@ -225,7 +233,7 @@ async def stream(follower: Follower, known: str | None, keep_alive_s: float) -> 
 
 def _event(release: Release) -> tuple[str, str]:
     """Id and data. The id follows from the data, so it means the same whoever sends it."""
-    data = whole(release).model_dump_json()
+    data = release_body(release).model_dump_json()
     return blake2b(data.encode(), digest_size=8).hexdigest(), data
 
 
@@ -239,9 +247,9 @@ async def _newest(store: ReleaseStore, model: str | None, count: int) -> list[Re
     while True:
         held = await store.newest(looked_at)
         found = [release for release in held if model is None or release.model == model][:count]
-        if model is None or len(found) == count or looked_at >= KEPT:
+        if model is None or len(found) == count or looked_at >= RETENTION_COUNT:
             return found
-        looked_at = min(4 * looked_at, KEPT)
+        looked_at = min(4 * looked_at, RETENTION_COUNT)
 
 
 async def _read(store: ReleaseStore, release: str) -> Release:

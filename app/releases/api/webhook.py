@@ -17,11 +17,17 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field, ValidationError
 
-from app.releases.api.error_responses import EventsOffError, responses
+from app.errors import (
+    InvalidArgumentError,
+    PermissionDeniedError,
+    TooLargeError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from app.releases.api.error_responses import RegistryTriggersOffError, responses
 from app.releases.model.names import PREFIX
 from app.releases.model.tags import CHALLENGER_ALIAS, PLAN_TAG
-from app.releases.registry.poller import RegistryWatch
-from app.web.errors import ForbiddenError, InputError, NoAnswerError, NotAllowedError, TooLargeError
+from app.releases.registry.poller import RegistryPoller
 from app.web.keys import Door, Scope
 
 PATH = f"{PREFIX}/registry-events"
@@ -48,7 +54,9 @@ class HeardBody(BaseModel):
     looks: bool = Field(description="Whether the registry is looked at now; false: the event is of nothing released")
 
 
-def router(watch: RegistryWatch, door: Door, secret: str | None, clock: Callable[[], float] = time.time) -> APIRouter:
+def router(
+    poller: RegistryPoller, door: Door, secret: str | None, clock: Callable[[], float] = time.time
+) -> APIRouter:
     """The route.
 
     Args:
@@ -61,7 +69,12 @@ def router(watch: RegistryWatch, door: Door, secret: str | None, clock: Callable
         PATH,
         status_code=202,
         responses=responses(
-            InputError, TooLargeError, NotAllowedError, ForbiddenError, NoAnswerError, EventsOffError
+            InvalidArgumentError,
+            TooLargeError,
+            UnauthenticatedError,
+            PermissionDeniedError,
+            UnavailableError,
+            RegistryTriggersOffError,
         ),
         openapi_extra={
             "requestBody": {
@@ -82,11 +95,13 @@ def router(watch: RegistryWatch, door: Door, secret: str | None, clock: Callable
             door.enter(f"{credentials.scheme} {credentials.credentials}" if credentials else None, Scope.RELEASE)
             body = await _limited(request)
         event = _event(body)
-        if not watch.is_on:
-            raise EventsOffError("TIDEGATE_RELEASES_REGISTRY_POLL_S is 0: nothing in the registry begins a release")
+        if not poller.is_on:
+            raise RegistryTriggersOffError(
+                "TIDEGATE_RELEASES_REGISTRY_POLL_S is 0: nothing in the registry begins a release"
+            )
         looks = concerns(event)
         if looks:
-            watch.hint()
+            poller.hint()
         return HeardBody(looks=looks)
 
     return routes
@@ -96,15 +111,15 @@ def check(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> N
     """Check a delivery's signature.
 
     Raises:
-        NotAllowedError: it is not by this secret, or too old.
+        UnauthenticatedError: it is not by this secret, or too old.
     """
     timestamp, delivery = headers.get(TIMESTAMP, ""), headers.get(DELIVERY, "")
     signed = f"{delivery}.{timestamp}.".encode() + body
     wanted = "v1," + base64.b64encode(hmac.digest(secret.encode(), signed, "sha256")).decode()
     if not hmac.compare_digest(headers.get(SIGNATURE, "").encode(), wanted.encode()):
-        raise NotAllowedError(f"{SIGNATURE} is not by the secret in TIDEGATE_RELEASES_WEBHOOK_SECRET")
+        raise UnauthenticatedError(f"{SIGNATURE} is not by the secret in TIDEGATE_RELEASES_WEBHOOK_SECRET")
     if not timestamp.isdecimal() or abs(now - int(timestamp)) > MAX_AGE_S:
-        raise NotAllowedError(f"{TIMESTAMP} {timestamp!r}: accepted is a time within {MAX_AGE_S:g} s of ours")
+        raise UnauthenticatedError(f"{TIMESTAMP} {timestamp!r}: accepted is a time within {MAX_AGE_S:g} s of ours")
 
 
 def concerns(event: EventBody) -> bool:
@@ -136,4 +151,4 @@ def _event(body: bytes) -> EventBody:
         return EventBody.model_validate_json(body)
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, each['loc'])) or 'body'}: {each['msg']}" for each in error.errors())
-        raise InputError("; ".join(problems)) from None
+        raise InvalidArgumentError("; ".join(problems)) from None

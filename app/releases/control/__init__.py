@@ -1,1 +1,6 @@
-"""app/releases/control."""
+"""The controller of releases: observes the cluster, decides, stores the decision, carries it out.
+
+``controller`` is the loop and what ``api`` calls; ``cluster_state`` observes, ``evaluation`` brings the judge's
+verdict, ``action_executor`` acts (``deployment``, ``outbox``) by ``background_tasks``; ``release_store`` is Redis;
+``admission`` checks what is to begin; ``reconciler`` repairs models without a release.
+"""

@@ -13,12 +13,20 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from app.registry import UnknownVersionError, UnservableError, connect
-from app.releases.control.background_tasks import Errands
+from app.releases.control.background_tasks import BackgroundTasks
 from app.releases.control.deployment import LOAD_TIMEOUT_S, bring_up, move_inline, take_down
 from app.releases.control.outbox import deliver
-from app.releases.lifecycle.observation import Action, Deliver, Deploy, Hold, MoveInline, SetWeights, TakeDown
+from app.releases.lifecycle.observation import (
+    Action,
+    Deliver,
+    Deploy,
+    MoveInline,
+    ReserveCapacity,
+    SetWeights,
+    TakeDown,
+)
 from app.releases.model.release import COMMITTED, Release
-from app.releases.model.release_context import trial_of
+from app.releases.model.release_context import context_of
 from app.routing.route_store import RouteStore
 from app.routing.route_table import RouteTable, with_trial
 from app.serving.batch import DEPLOYMENT
@@ -27,12 +35,12 @@ from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
-HOLD_LEASE_S = 60.0
+RESERVATION_LEASE_S = 60.0
 """Time for which replicas keep what they were told to hold, seconds; renewed at a third of it."""
 
 
 @dataclass(slots=True)
-class Effects:
+class ActionExecutor:
     """The controller's hands.
 
     Args:
@@ -47,11 +55,11 @@ class Effects:
     settings: Settings
     routes: RouteStore
     gateway: Callable[[], DeploymentHandle[Any]]
-    errands: Errands
+    tasks: BackgroundTasks
     token: Callable[[], int]
     failed: dict[str, dict[str, str]] = field(default_factory=dict)
     delivered: dict[str, int] = field(default_factory=dict)
-    _held: dict[tuple[str, int], float] = field(default_factory=dict)
+    _reserved: dict[tuple[str, int], float] = field(default_factory=dict)
 
     def forget(self, release: str) -> None:
         """After its end."""
@@ -61,9 +69,9 @@ class Effects:
     def deploying(self, model: str) -> frozenset[str]:
         """Versions of a model whose deployment is under way here."""
         table = f"deploy {model} version "
-        return frozenset(name.removeprefix(table) for name in self.errands.names() if name.startswith(table))
+        return frozenset(name.removeprefix(table) for name in self.tasks.names() if name.startswith(table))
 
-    async def do(self, release: Release, action: Action, table: RouteTable | None) -> None:
+    async def execute(self, release: Release, action: Action, table: RouteTable | None) -> None:
         """Begin an action; what is quick is done at once.
 
         Raises:
@@ -71,24 +79,24 @@ class Effects:
         """
         model = release.model
         match action:
-            case SetWeights(weights, trial):
-                wanted = trial_of(release) if trial else None
+            case SetWeights(weights, announced):
+                context = context_of(release) if announced else None
                 await self.routes.change(
-                    model, lambda held, now_ms: with_trial(held, weights, wanted, self.token(), now_ms)
+                    model, lambda held, now_ms: with_trial(held, weights, context, self.token(), now_ms)
                 )
-            case Hold(version, replicas):
+            case ReserveCapacity(version, replicas):
                 if table is not None and version in table.apps and table.route(version).placement == "dedicated":
-                    self._hold(table.route(version).app, replicas)
+                    self._reserve(table.route(version).app, replicas)
             case Deploy(version):
-                self.errands.run(f"deploy {model} version {version}", lambda: self._deploy(release, version))
+                self.tasks.run(f"deploy {model} version {version}", lambda: self._deploy(release, version))
             case TakeDown(version):
                 if version not in self.deploying(model):
-                    self.errands.run(
+                    self.tasks.run(
                         f"take down {model} version {version}",
                         lambda: take_down(self.routes, self.gateway(), model, version),
                     )
             case MoveInline(version):
-                self.errands.run(
+                self.tasks.run(
                     f"move {model} version {version} inline",
                     lambda: move_inline(self.routes, self.gateway(), model, version, LOAD_TIMEOUT_S),
                 )
@@ -99,7 +107,7 @@ class Effects:
                     await asyncio.to_thread(lambda: deliver(self._registry(), model, note))
                     self.delivered[release.id] = note.number
 
-                self.errands.run(f"notes of {release.id}", hand_over)
+                self.tasks.run(f"notes of {release.id}", hand_over)
 
     async def _deploy(self, release: Release, version: str) -> None:
         try:
@@ -114,15 +122,15 @@ class Effects:
     def _registry(self) -> MlflowClient:
         return connect(self.settings.mlflow)
 
-    def _hold(self, app: str, replicas: int) -> None:
+    def _reserve(self, app: str, replicas: int) -> None:
         now = asyncio.get_running_loop().time()
-        if now - self._held.get((app, replicas), -HOLD_LEASE_S) < HOLD_LEASE_S / 3:
+        if now - self._reserved.get((app, replicas), -RESERVATION_LEASE_S) < RESERVATION_LEASE_S / 3:
             return
 
-        async def tell() -> None:
+        async def reserve() -> None:
             handle: DeploymentHandle[Any] = serve.get_deployment_handle(DEPLOYMENT, app)
-            await handle.broadcast("hold", replicas, HOLD_LEASE_S).results_async(timeout_s=2.0)
-            self._held = {key: at for key, at in self._held.items() if now - at < HOLD_LEASE_S}
-            self._held[app, replicas] = now
+            await handle.broadcast("hold", replicas, RESERVATION_LEASE_S).results_async(timeout_s=2.0)
+            self._reserved = {key: at for key, at in self._reserved.items() if now - at < RESERVATION_LEASE_S}
+            self._reserved[app, replicas] = now
 
-        self.errands.run(f"hold {replicas} of {app}", tell)
+        self.tasks.run(f"reserve {replicas} of {app}", reserve)

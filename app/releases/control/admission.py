@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from app.errors import InvalidArgumentError
 from app.model_spec import ModelSpec
 from app.registry import RegistryError, UnknownVersionError, UnservableError, find, read_spec
 from app.releases.control.release_store import LiveReleaseError
-from app.releases.model.plan import Agreement, Drift, Plan, Quality
+from app.releases.model.plan import Agreement, Drift, Quality, ReleasePlan
 from app.releases.model.release import Entry, Note, Release
 from app.releases.model.tags import CHALLENGER_ALIAS, RELEASE_TAG
 from app.routing.route_table import RouteTable
@@ -21,7 +22,7 @@ from app.serving.deploy import settings_of
 from app.settings import ServingSettings
 
 
-class AdmissionError(ValueError):
+class AdmissionError(InvalidArgumentError, ValueError):
     """A release that cannot be begun; the message says why."""
 
 
@@ -81,7 +82,7 @@ def admit(
     found: Candidate,
     table: RouteTable | None,
     model: str,
-    plan: Plan,
+    plan: ReleasePlan,
     replicas: int,
     who: str,
     mark: str | None = None,
@@ -141,7 +142,7 @@ def admit(
     )
 
 
-def _check(plan: Plan, found: Candidate, model: str) -> None:
+def _check(plan: ReleasePlan, found: Candidate, model: str) -> None:
     if plan.mirror and found.side_effects:
         raise AdmissionError(
             f"mirror {plan.mirror:g}: a call of {model} has side effects (its serving entry says side_effects), "

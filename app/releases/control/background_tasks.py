@@ -1,4 +1,4 @@
-"""Work that a controller has others do meanwhile: one errand of a name at a time, tried again after a pause."""
+"""Work that a controller has others do meanwhile: one task of a name at a time, tried again after a pause."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from contextlib import suppress
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
-"""Before an errand that failed is tried again, doubling; seconds."""
+"""Before a task that failed is tried again, doubling; seconds."""
 
 
-class Errands:
-    """Runs errands by name, on one event loop.
+class BackgroundTasks:
+    """Runs tasks by name, on one event loop.
 
     Args:
         done: called after each, whatever became of it.
@@ -27,11 +27,11 @@ class Errands:
         self._pauses: dict[str, tuple[float, float]] = {}
 
     def names(self) -> list[str]:
-        """Errands under way."""
+        """BackgroundTasks under way."""
         return list(self._tasks)
 
     def run(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
-        """Begin an errand, unless one of that name is under way or has just failed."""
+        """Begin a task, unless one of that name is under way or has just failed."""
         pause, until = self._pauses.get(name, (0.0, 0.0))
         if name in self._tasks or time.monotonic() < until:
             return

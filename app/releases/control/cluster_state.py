@@ -14,8 +14,9 @@ from typing import Any
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from app.errors import UnavailableError
 from app.ray_internals import running_replicas
-from app.releases.control.background_tasks import Errands
+from app.releases.control.background_tasks import BackgroundTasks
 from app.routing.readback import await_followed
 from app.routing.route_store import RouteStore
 from app.routing.route_table import RouteTable
@@ -24,17 +25,17 @@ from app.serving.batch import DEPLOYMENT
 log = logging.getLogger(__name__)
 
 FOLLOW_TIMEOUT_S = 10.0
-ASK_S = 5.0
+QUERY_S = 5.0
 """Time that Serve's controller has for an answer, seconds: one that hangs must not hold up the way back, for which
 Redis is enough."""
 BUSY_S, IDLE_S = 1.0, 5.0
 """Longest age of what is known of Serve's applications, while releases are under way and while none is, seconds. To
 ask takes Serve's controller and this process tens of milliseconds of CPU."""
-AS_MANY_AS_WANTED = 1_000_000
+UNLIMITED_REPLICAS = 1_000_000
 """Replicas of an inline version: every gateway replica answers with it."""
 
 
-class ServeAwayError(RuntimeError):
+class ServeUnavailableError(UnavailableError):
     """Serve's controller does not answer."""
 
 
@@ -47,7 +48,7 @@ class Applications:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Snapshot:
     """One look: every model's table, and Serve's applications."""
 
     tables: dict[str, RouteTable]
@@ -59,7 +60,7 @@ class Sight:
         if table is None:
             return {}
         return {
-            route.version: AS_MANY_AS_WANTED
+            route.version: UNLIMITED_REPLICAS
             if route.placement == "inline"
             else self.applications.replicas.get(route.app, 0)
             for route in table.routes
@@ -91,29 +92,29 @@ class Sight:
 
 
 @dataclass(slots=True)
-class World:
-    """Looks at it. What the gateway replicas follow is asked in errands, for it takes a broadcast.
+class ClusterState:
+    """Looks at it. What the gateway replicas follow is asked in tasks, for it takes a broadcast.
 
     Args:
         gateway: gives the gateway's handle.
-        ask_s: time that Serve has for an answer, seconds.
+        query_s: time that Serve has for an answer, seconds.
     """
 
     routes: RouteStore
     gateway: Callable[[], DeploymentHandle[Any]]
-    errands: Errands
-    ask_s: float = ASK_S
+    tasks: BackgroundTasks
+    query_s: float = QUERY_S
     _followed: dict[str, int] = field(default_factory=dict)
     _known: Applications | None = None
     _known_at: float = -math.inf
     _changes: int = 0
-    _asked: asyncio.Future[Applications] | None = None
-    _asked_at: float = -math.inf
-    _asked_after: int = 0
-    # Of its own: errands that wait for a registry which is away may hold every thread of the loop's.
+    _query: asyncio.Future[Applications] | None = None
+    _queried_at: float = -math.inf
+    _queried_after: int = 0
+    # Of its own: tasks that wait for a registry which is away may hold every thread of the loop's.
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "serve-status"))
 
-    async def look(self, age_s: float = 0.0) -> Sight:
+    async def observe(self, age_s: float = 0.0) -> Snapshot:
         """Look.
 
         Args:
@@ -121,10 +122,10 @@ class World:
 
         Raises:
             redis.RedisError: Redis is away.
-            ServeAwayError: Serve has not answered yet, ever. Later on, what was seen last stands for its answer.
+            ServeUnavailableError: Serve has never answered. Later on its last answer stands for a missing one.
         """
         tables, applications = await asyncio.gather(self.routes.read_all(), self._applications(age_s))
-        return Sight(tables, applications)
+        return Snapshot(tables, applications)
 
     def changed(self) -> None:
         """Something was done: what is known of Serve's applications is out of date."""
@@ -134,18 +135,20 @@ class World:
     async def _applications(self, age_s: float) -> Applications:
         if self._known is not None and time.monotonic() - self._known_at < age_s:
             return self._known
-        if self._asked is None or self._asked.done():  # one question at a time
-            self._asked_at, self._asked_after = time.monotonic(), self._changes
-            self._asked = asyncio.get_running_loop().run_in_executor(self._thread, applications_now)
+        if self._query is None or self._query.done():  # one question at a time
+            self._queried_at, self._queried_after = time.monotonic(), self._changes
+            self._query = asyncio.get_running_loop().run_in_executor(self._thread, applications_now)
         try:
-            self._known = await asyncio.wait_for(asyncio.shield(self._asked), self.ask_s)
+            self._known = await asyncio.wait_for(asyncio.shield(self._query), self.query_s)
         except TimeoutError:
             if self._known is None:
-                raise ServeAwayError(f"Serve's controller has not answered within {self.ask_s:g} s") from None
-            log.warning("Serve has not answered within %g s; what was seen of it last stands", self.ask_s)
+                raise ServeUnavailableError(
+                    f"Serve's controller has not answered within {self.query_s:g} s"
+                ) from None
+            log.warning("Serve has not answered within %g s; what was seen of it last stands", self.query_s)
             return self._known
-        if self._asked_after == self._changes:  # what changed meanwhile may not be in the answer
-            self._known_at = self._asked_at
+        if self._queried_after == self._changes:  # what changed meanwhile may not be in the answer
+            self._known_at = self._queried_at
         return self._known
 
     def followed(self, table: RouteTable) -> bool:
@@ -154,11 +157,11 @@ class World:
         if self._followed.get(model) == revision:
             return True
 
-        async def ask() -> None:
+        async def read_back() -> None:
             await await_followed(self.gateway(), model, revision, FOLLOW_TIMEOUT_S)
             self._followed[model] = revision
 
-        self.errands.run(f"read-back of {model}", ask)
+        self.tasks.run(f"read-back of {model}", read_back)
         return False
 
 

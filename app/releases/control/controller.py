@@ -1,7 +1,7 @@
 """The release controller: observes, decides, stores, acts; over and over, for every release under way.
 
 It may be killed at any line: whoever takes the lease next goes on from the stored documents and from what the world
-looks like. What may take long (deploying, draining, the registry) is done in errands, so that an order for the way
+looks like. What may take long (deploying, draining, the registry) is done in tasks, so that an order for the way
 back never waits for it.
 """
 
@@ -17,21 +17,22 @@ from typing import Any, Protocol
 from ray.serve.handle import DeploymentHandle
 from redis.exceptions import RedisError
 
+from app.errors import NotFoundError, UnavailableError
 from app.registry import connect as connect_registry
-from app.releases.control.action_executor import Effects
+from app.releases.control.action_executor import ActionExecutor
 from app.releases.control.admission import AdmissionError, admit, candidate
-from app.releases.control.background_tasks import Errands
-from app.releases.control.cluster_state import BUSY_S, IDLE_S, ServeAwayError, Sight, World
-from app.releases.control.evaluation import Judged, Judging
+from app.releases.control.background_tasks import BackgroundTasks
+from app.releases.control.cluster_state import BUSY_S, IDLE_S, ClusterState, ServeUnavailableError, Snapshot
+from app.releases.control.evaluation import Evaluation, GuardEvaluator
 from app.releases.control.reconciler import Reconciler
 from app.releases.control.release_metrics import ReleaseMetrics
 from app.releases.control.release_store import FencedError, LiveReleaseError, ReleaseStore
 from app.releases.lifecycle.commands import order
 from app.releases.lifecycle.machine import decide
 from app.releases.lifecycle.observation import Observation, SetWeights
-from app.releases.model.plan import Plan
+from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import Release
-from app.releases.model.release_context import trial_of
+from app.releases.model.release_context import context_of
 from app.routing.release_context import Trial
 from app.routing.route_store import RouteStore
 from app.routing.route_table import RouteError
@@ -46,11 +47,11 @@ LEASE_S = 10.0
 __all__ = ["AdmissionError", "Controller", "NotLeadingError", "UnknownReleaseError"]
 
 
-class UnknownReleaseError(LookupError):
+class UnknownReleaseError(NotFoundError):
     """There is no release of that id."""
 
 
-class NotLeadingError(RuntimeError):
+class NotLeadingError(UnavailableError):
     """This controller does not hold the lease: another one does, or Redis is away."""
 
 
@@ -68,7 +69,7 @@ class Controller:
         owner: name of this controller, never used before.
         store, routes: over clients that the caller closes.
         gateway: gives the gateway's handle.
-        judging, labels: what the gateway replicas measured, and what came true of it.
+        evaluator, labels: what the gateway replicas measured, and what came true of it.
     """
 
     def __init__(
@@ -78,18 +79,18 @@ class Controller:
         store: ReleaseStore,
         routes: RouteStore,
         gateway: Callable[[], DeploymentHandle[Any]],
-        judging: Judging,
+        evaluator: GuardEvaluator,
         labels: Labels,
     ) -> None:
         self._settings, self._owner, self._store, self._routes = settings, owner, store, routes
-        self._judging, self._labels = judging, labels
+        self._evaluator, self._labels = evaluator, labels
         self._wake = asyncio.Event()
-        self._errands = Errands(self._on_errand)
-        self._world = World(routes, gateway, self._errands)
+        self._tasks = BackgroundTasks(self._on_task_done)
+        self._cluster = ClusterState(routes, gateway, self._tasks)
         self._born = time.time()
         self._token: int | None = None
-        self._effects = Effects(settings, routes, gateway, self._errands, lambda: self._token or 0)
-        self._reconciler = Reconciler(settings, routes, gateway, self._errands)
+        self._executor = ActionExecutor(settings, routes, gateway, self._tasks, lambda: self._token or 0)
+        self._reconciler = Reconciler(settings, routes, gateway, self._tasks)
         self._metrics = ReleaseMetrics()
         self._live: dict[str, Release] = {}
         self._unsaved: set[str] = set()
@@ -109,7 +110,7 @@ class Controller:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        await self._errands.stop()
+        await self._tasks.stop()
         with suppress(RedisError, OSError):
             await self._store.give_up(self._owner)
 
@@ -123,7 +124,7 @@ class Controller:
         return frozenset(release.model for release in self._live.values())
 
     async def begin(
-        self, model: str, version: str, plan: Plan, who: str, mark: str | None = None, since: int | None = None
+        self, model: str, version: str, plan: ReleasePlan, who: str, mark: str | None = None, since: int | None = None
     ) -> Release:
         """Begin a release, once everything about it has been checked.
 
@@ -137,7 +138,7 @@ class Controller:
             AdmissionError: the plan cannot be honoured for this model and version.
             LiveReleaseError: the model has a release under way.
             NotLeadingError: another controller decides.
-            RegistryError: the registry is away; ServeAwayError: Serve is.
+            RegistryError: the registry is away; ServeUnavailableError: Serve is.
         """
         held = await self._routes.read(model)
         beside = next((other for other, weight in held.weights.items() if weight), None) if held else None
@@ -148,12 +149,12 @@ class Controller:
             token = self._leading()
             if since not in (None, token):
                 raise NotLeadingError("another controller has decided meanwhile")
-            sight = await self._world.look()
-            table = sight.tables.get(model)
+            snapshot = await self._cluster.observe()
+            table = snapshot.tables.get(model)
             for live in self._live.values():  # also of one that Redis has lost and is about to be told again
                 if live.model == model:
                     raise LiveReleaseError(f"model {model} has a release under way: {live.id}")
-            release = admit(found, table, model, plan, sight.needed(model), who, mark)
+            release = admit(found, table, model, plan, snapshot.needed(model), who, mark)
             await self._writing(self._store.create(release, token), release.id)
             self._live[release.id] = release
         self._wake.set()
@@ -164,7 +165,7 @@ class Controller:
 
         Raises:
             UnknownReleaseError: there is none of that id.
-            RefusedError: it cannot take the order where it is.
+            OrderRefusedError: it cannot take the order where it is.
             NotLeadingError: another controller decides.
         """
         async with self._deciding:
@@ -179,8 +180,8 @@ class Controller:
         self._wake.set()
         return ordered
 
-    def _on_errand(self) -> None:
-        self._world.changed()
+    def _on_task_done(self) -> None:
+        self._cluster.changed()
         self._wake.set()
 
     def _leading(self) -> int:
@@ -205,7 +206,7 @@ class Controller:
     def _replaced(self) -> None:
         if self._token is not None:
             log.info("controller %s has been replaced and leads no more", self._owner)
-            self._errands.cancel()  # who leads does the same: two would delete each other's deployments
+            self._tasks.cancel()  # who leads does the same: two would delete each other's deployments
         self._token = None
 
     async def _run(self) -> None:
@@ -225,7 +226,7 @@ class Controller:
                 if not away:
                     log.warning("releases stand still, their traffic does not: Redis is away (%s)", error)
                 away = True
-            except ServeAwayError as error:
+            except ServeUnavailableError as error:
                 log.warning("releases stand still, their traffic does not: %s", error)
             except (FencedError, NotLeadingError) as error:
                 log.warning("%s", error)
@@ -253,25 +254,25 @@ class Controller:
         self._token = token
 
     async def _turn(self) -> None:
-        sight = await self._world.look(BUSY_S if self._live else IDLE_S)
+        snapshot = await self._cluster.observe(BUSY_S if self._live else IDLE_S)
         for held in list(self._live.values()):
             try:
-                await self._advance(held.id, sight)
+                await self._advance(held.id, snapshot)
             except RouteError as error:
                 log.warning("release %s: %s", held.id, error)
             except (RedisError, OSError, FencedError, NotLeadingError):
                 raise  # of all releases
             except Exception:
                 log.exception("a look at release %s failed; the others go on", held.id)
-        self._reconciler.reconcile(sight, self.busy())
-        weights = {model: table.weights for model, table in sight.tables.items()}
-        self._metrics.publish(self._live.values(), weights, self._judging.late)
+        self._reconciler.reconcile(snapshot, self.busy())
+        weights = {model: table.weights for model, table in snapshot.tables.items()}
+        self._metrics.publish(self._live.values(), weights, self._evaluator.late)
 
-    async def _advance(self, identity: str, sight: Sight) -> None:
+    async def _advance(self, identity: str, snapshot: Snapshot) -> None:
         async with self._deciding:
             held = self._live[identity]
-            judged = await self._judging.look(held)
-            decided = decide(judged.release, self._observe(judged, sight))
+            evaluation = await self._evaluator.evaluate(held)
+            decided = decide(evaluation.release, self._observe(evaluation, snapshot))
             release = decided.release
             if release != held or identity in self._unsaved:
                 await self._store.save(held, release, self._leading())
@@ -279,31 +280,31 @@ class Controller:
                 self._live[identity] = release
             # Under the same lock: an order given meanwhile must not be followed by what was decided before it.
             for action in decided.actions:
-                await self._effects.do(release, action, sight.tables.get(release.model))
+                await self._executor.execute(release, action, snapshot.tables.get(release.model))
             if any(isinstance(action, SetWeights) for action in decided.actions):
                 self._wake.set()  # whether they are followed is what the release waits for now
-        await self._judging.stored(release)
-        self._labels.follow(release.model, None if release.is_final else trial_of(release))
+        await self._evaluator.after_save(release)
+        self._labels.follow(release.model, None if release.is_final else context_of(release))
         if release.is_final:
             del self._live[identity]
-            self._effects.forget(identity)
+            self._executor.forget(identity)
             self._metrics.ended(release)
 
-    def _observe(self, judged: Judged, sight: Sight) -> Observation:
-        release = judged.release
+    def _observe(self, evaluation: Evaluation, snapshot: Snapshot) -> Observation:
+        release = evaluation.release
         model = release.model
-        table = sight.tables.get(model)
+        table = snapshot.tables.get(model)
         return Observation(
             now=time.time(),
             weights=table.weights if table else {},
-            trial=table is not None and table.trial == trial_of(release),
-            followed=table is None or self._world.followed(table),  # where there is none, nobody is behind
-            running=sight.running(model),
-            inline=sight.inline(model),
-            apps=sight.apps(model) | self._effects.deploying(model),
-            failed=self._effects.failed.get(release.id, {}),
-            delivered=self._effects.delivered.get(release.id, 0),
-            verdict=judged.verdict,
-            why=judged.why,
-            counted=judged.counted,
+            announced=table is not None and table.trial == context_of(release),
+            followed=table is None or self._cluster.followed(table),  # where there is none, nobody is behind
+            running=snapshot.running(model),
+            inline=snapshot.inline(model),
+            apps=snapshot.apps(model) | self._executor.deploying(model),
+            failed=self._executor.failed.get(release.id, {}),
+            delivered=self._executor.delivered.get(release.id, 0),
+            verdict=evaluation.verdict,
+            why=evaluation.why,
+            counted=evaluation.counted,
         )

@@ -61,12 +61,12 @@ async def bring_up(
         return Deployed(model, version, app, 0.0)
     deployed = await asyncio.to_thread(deploy, client, model, version, defaults)
 
-    def enter(table: RouteTable, now_ms: int) -> RouteTable:
-        entered = with_version(table, version, deployed.app, now_ms, instead_of=app)
-        return entered if entity is None else with_entity(entered, entity, now_ms)
+    def entered(table: RouteTable, now_ms: int) -> RouteTable:
+        deployed_table = with_version(table, version, deployed.app, now_ms, instead_of=app)
+        return deployed_table if entity is None else with_entity(deployed_table, entity, now_ms)
 
     try:
-        table = await store.change(model, enter)
+        table = await store.change(model, entered)
     except BaseException:
         await asyncio.to_thread(delete, deployed.app)
         raise

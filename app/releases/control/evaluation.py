@@ -26,7 +26,7 @@ from app.releases.judge import (
 )
 from app.releases.judge import Sums as Losses
 from app.releases.lifecycle.observation import Verdict
-from app.releases.model.plan import Agreement, Drift, Errors, Plan, Quality, SlowAnswers
+from app.releases.model.plan import Agreement, Drift, Errors, Quality, ReleasePlan, SlowAnswers
 from app.releases.model.release import Release
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Samples(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Evaluation:
     """A release with what the judge knows by now; his verdict and its grounds; requests judged, the smaller arm's."""
 
     release: Release
@@ -61,7 +61,7 @@ class Judged:
     counted: int = 0
 
 
-class Judging:
+class GuardEvaluator:
     """The judge's clerk. What a tick adds is in the release's document before the tick is deleted, and the document
     knows its last tick: after a crash between the two it is left out the second time."""
 
@@ -71,23 +71,23 @@ class Judging:
         self.late = 0
         """Samples that came when their tick had been judged, and so did not count."""
 
-    async def look(self, release: Release) -> Judged:
+    async def evaluate(self, release: Release) -> Evaluation:
         """The release with every tick folded in that is complete by now.
 
         Raises:
             redis.RedisError: Redis is away.
         """
         if release.champion is None or release.is_final:
-            return Judged(release)
+            return Evaluation(release)
         now = int(time.time())
         ticks = await self._samples.ticks(release.id, now - LATE_S)
         forgotten = self._forgotten.get(release.id)
         if forgotten is not None:
             late = (tick for number, tick in ticks.items() if number <= forgotten)
             self.late += sum(sums.n for tick in late for arms in tick.values() for sums in arms.values())
-        return judged(release, ticks, now)
+        return evaluation_of(release, ticks, now)
 
-    async def stored(self, release: Release) -> None:
+    async def after_save(self, release: Release) -> None:
         """Once the release has been stored: what is in it need not be kept."""
         if release.is_final:
             await self._samples.drop(release.id)
@@ -97,7 +97,7 @@ class Judging:
             self._forgotten[release.id] = release.judge["tick"]
 
 
-def judged(release: Release, ticks: Mapping[int, Tick], now: int) -> Judged:
+def evaluation_of(release: Release, ticks: Mapping[int, Tick], now: int) -> Evaluation:
     """What the judge says after these ticks. Pure.
 
     Args:
@@ -124,7 +124,7 @@ def judged(release: Release, ticks: Mapping[int, Tick], now: int) -> Judged:
             state = fold(guards, state, number, strata)
         last = number
     if last is None:
-        return Judged(release, why="no request has been judged yet" if guards else "no guards")
+        return Evaluation(release, why="no request has been judged yet" if guards else "no guards")
     if last == kept["tick"] and release.report is not None:
         pass_on = release
     else:
@@ -136,13 +136,13 @@ def judged(release: Release, ticks: Mapping[int, Tick], now: int) -> Judged:
         }
         pass_on = release.model_copy(update={"judge": document})
     if state is None:
-        return Judged(pass_on, counted=min(counts))
+        return Evaluation(pass_on, counted=min(counts))
     report = judge(guards, state, release.plan.alpha, release.plan.beta)
     pass_on = pass_on.model_copy(update={"report": asdict(report)})
-    return Judged(pass_on, report.verdict, _why(report, heard, now), min(counts))
+    return Evaluation(pass_on, report.verdict, _why(report, heard, now), min(counts))
 
 
-def guards_of(plan: Plan) -> tuple[Guard, ...]:
+def guards_of(plan: ReleasePlan) -> tuple[Guard, ...]:
     """The plan's guards as the judge takes them."""
     found: list[Guard] = []
     for guard in plan.guards:

@@ -14,8 +14,8 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from app.registry import connect
-from app.releases.control.background_tasks import Errands
-from app.releases.control.cluster_state import Sight
+from app.releases.control.background_tasks import BackgroundTasks
+from app.releases.control.cluster_state import Snapshot
 from app.releases.control.deployment import LOAD_TIMEOUT_S, bring_up, move_inline
 from app.routing.route_store import RouteStore
 from app.settings import Settings
@@ -30,19 +30,19 @@ class Reconciler:
     settings: Settings
     routes: RouteStore
     gateway: Callable[[], DeploymentHandle[Any]]
-    errands: Errands
+    tasks: BackgroundTasks
 
-    def reconcile(self, sight: Sight, busy: Collection[str]) -> None:
+    def reconcile(self, snapshot: Snapshot, busy: Collection[str]) -> None:
         """Have deployed again what is missing.
 
         Args:
             busy: models that are left alone.
         """
-        for model, version in missing(sight, busy):
-            self.errands.run(f"deploy {model} version {version}", partial(self._remake, model, version))
+        for model, version in missing(snapshot, busy):
+            self.tasks.run(f"deploy {model} version {version}", partial(self._remake, model, version))
 
-        for model, version in half_moved(sight, busy):
-            self.errands.run(f"move {model} version {version} inline", partial(self._finish, model, version))
+        for model, version in half_moved(snapshot, busy):
+            self.tasks.run(f"move {model} version {version} inline", partial(self._finish, model, version))
 
     async def _finish(self, model: str, version: str) -> None:
         await move_inline(self.routes, self.gateway(), model, version, LOAD_TIMEOUT_S)
@@ -53,23 +53,23 @@ class Reconciler:
         await bring_up(client, self.routes, self.gateway(), model, version, self.settings.serving)
 
 
-def missing(sight: Sight, busy: Collection[str]) -> list[tuple[str, str]]:
+def missing(snapshot: Snapshot, busy: Collection[str]) -> list[tuple[str, str]]:
     """Model and version of every route that has weight and, though it wants one, no application. Pure."""
     return [
         (model, route.version)
-        for model, table in sight.tables.items()
+        for model, table in snapshot.tables.items()
         if model not in busy
         for route in table.routes
-        if route.weight and route.placement == "dedicated" and route.app not in sight.applications.status
+        if route.weight and route.placement == "dedicated" and route.app not in snapshot.applications.status
     ]
 
 
-def half_moved(sight: Sight, busy: Collection[str]) -> list[tuple[str, str]]:
+def half_moved(snapshot: Snapshot, busy: Collection[str]) -> list[tuple[str, str]]:
     """Model and version of every inline route with all the traffic whose own replicas are still there. Pure."""
     return [
         (model, route.version)
-        for model, table in sight.tables.items()
+        for model, table in snapshot.tables.items()
         if model not in busy
         for route in table.routes
-        if route.weight == 1 and route.placement == "inline" and route.app in sight.applications.status
+        if route.weight == 1 and route.placement == "inline" and route.app in snapshot.applications.status
     ]

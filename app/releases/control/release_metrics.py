@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from app.monitoring.metrics import Counts, Levels
 from app.releases.model.release import Release
 
-MOST = 1e300
+MAX_E_VALUE = 1e300
 """E-values above it are shown as it: evidence may leave a double's range."""
 
 ByModel = Mapping[tuple[str, ...], float]
@@ -59,5 +59,5 @@ def judged(live: Collection[Release]) -> tuple[ByModel, ByModel]:
     for release in live:
         for guard in (release.report or {}).get("guards", ()):
             key = (release.model, guard["name"])
-            evidence[key], bounds[key] = min(guard["fail_e"], MOST), guard["bound"]
+            evidence[key], bounds[key] = min(guard["fail_e"], MAX_E_VALUE), guard["bound"]
     return evidence, bounds

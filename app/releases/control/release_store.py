@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 from redis.asyncio import Redis
 
+from app.errors import FailedPreconditionError, UnavailableError
 from app.releases.model.release import Entry, Release
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 ROOT = "tidegate:{releases}"
 INDEX, LEASE, TOKENS, AUDIT, CHANGED = (f"{ROOT}:{name}" for name in ("index", "lease", "tokens", "audit", "changed"))
 AUDIT_LENGTH = 100_000
-KEPT = 1_000
+RETENTION_COUNT = 1_000
 """Ended releases whose documents are kept."""
 
 # Tokens grow with the wall clock: a Redis that lost its last second must not hand one out again. So a token also says
@@ -70,18 +71,18 @@ return 'ok'
 
 
 # ARGV: token, audit length, entry
-_REMARK = """
+_APPEND_AUDIT = """
 if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 'fenced' end
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*', 'entry', ARGV[3])
 return 'ok'
 """
 
 
-class FencedError(RuntimeError):
+class FencedError(UnavailableError):
     """The lease is somebody else's by now: nothing was written."""
 
 
-class LiveReleaseError(ValueError):
+class LiveReleaseError(FailedPreconditionError):
     """The model has a release under way already."""
 
 
@@ -103,7 +104,7 @@ class AuditEntry:
     after: str
 
 
-def place(release: Release) -> str:
+def phase_text(release: Release) -> str:
     """Where a release is, in words for a log."""
     return f"step {release.step}" if release.phase == "step" else release.phase
 
@@ -116,7 +117,7 @@ class ReleaseStore:
         self._acquire = redis.register_script(_ACQUIRE)
         self._release = redis.register_script(_RELEASE)
         self._write = redis.register_script(_WRITE)
-        self._remark = redis.register_script(_REMARK)
+        self._append_audit = redis.register_script(_APPEND_AUDIT)
 
     async def acquire(self, owner: str, lease_s: float, born: float) -> int | None:
         """Take or renew the lease; its fencing token, or None while it is held by somebody who took it later than at
@@ -149,16 +150,16 @@ class ReleaseStore:
         known = len(before.history)
         same = after.history[:known] == before.history
         fresh = after.history[known:] if same else after.history[-1:]
-        await self._put(after, token, fresh, new=False, before=place(before))
+        await self._put(after, token, fresh, new=False, before=phase_text(before))
 
-    async def remark(self, entry: AuditEntry, token: int) -> None:
+    async def append_audit(self, entry: AuditEntry, token: int) -> None:
         """Note in the audit log what is of no release.
 
         Raises:
             FencedError: the lease is somebody else's.
         """
-        said = await self._remark(keys=[LEASE, AUDIT], args=[token, AUDIT_LENGTH, json.dumps(asdict(entry))])
-        if _text(said) == "fenced":
+        reply = await self._append_audit(keys=[LEASE, AUDIT], args=[token, AUDIT_LENGTH, json.dumps(asdict(entry))])
+        if _text(reply) == "fenced":
             raise FencedError("another controller holds the lease")
 
     async def read(self, release: str) -> Release | None:
@@ -178,7 +179,7 @@ class ReleaseStore:
 
     async def live(self) -> list[Release]:
         """Releases under way, the oldest first."""
-        return [release for release in reversed(await self.newest(KEPT)) if not release.is_final]
+        return [release for release in reversed(await self.newest(RETENTION_COUNT)) if not release.is_final]
 
     async def audit(self, count: int, model: str | None = None) -> list[AuditEntry]:
         """The audit log's newest entries, the newest first; of one model, or of all."""
@@ -205,12 +206,12 @@ class ReleaseStore:
                     "release": release.id,
                     "what": entry.what,
                     "before": before,
-                    "after": place(release),
+                    "after": phase_text(release),
                 }
             )
             for entry in fresh
         ]
-        said = _text(
+        reply = _text(
             await self._write(
                 keys=[LEASE, ROOT, INDEX, AUDIT, CHANGED],
                 args=[
@@ -222,16 +223,16 @@ class ReleaseStore:
                     int(new),
                     int(release.is_final),
                     AUDIT_LENGTH,
-                    KEPT,
+                    RETENTION_COUNT,
                     *entries,
                 ],
             )
         )
-        if said == "fenced":
+        if reply == "fenced":
             raise FencedError(f"release {release.id}: another controller holds the lease")
-        if said != "ok":
+        if reply != "ok":
             raise LiveReleaseError(
-                f"model {release.model} has a release under way: {said.removeprefix('live ')}; "
+                f"model {release.model} has a release under way: {reply.removeprefix('live ')}; "
                 "it ends by itself, or by rollback or cancel"
             )
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import partial, reduce
 from typing import Any
 
+from app.errors import FailedPreconditionError
 from app.releases.judge.evidence import Evidence, Logs, folded, nothing
 from app.releases.judge.guards import BinaryGuard, BoundedGuard, Guard, check_guards
 from app.releases.judge.mixture import log_mean
@@ -17,7 +18,7 @@ FORMAT = 2
 KINDS: Mapping[str, type[BinaryGuard] | type[BoundedGuard]] = {"binary": BinaryGuard, "bounded": BoundedGuard}
 
 
-class OldTickError(ValueError):
+class OldTickError(FailedPreconditionError, ValueError):
     """The tick was folded before, or a later one was."""
 
 

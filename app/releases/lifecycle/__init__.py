@@ -1,1 +1,5 @@
-"""app/releases/lifecycle."""
+"""The state machine of a release. Pure: no Ray, Redis, MLflow or asyncio, by contract.
+
+``machine.decide`` takes a release and an ``observation`` and returns the next release and its actions; ``phases``
+holds what each phase waits for, ``capacity`` how many replicas it needs, ``commands`` what an order does.
+"""

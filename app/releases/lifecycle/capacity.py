@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from app.releases.lifecycle.observation import Hold, Observation
+from app.releases.lifecycle.observation import Observation, ReserveCapacity
 from app.releases.model.release import LEAVING, Release
 
 CAPACITY_WAIT_S = 30.0
@@ -34,11 +34,11 @@ def champion_stands(release: Release, seen: Observation) -> bool:
     return running >= release.replicas or (running > 0 and seen.now - release.since >= CAPACITY_WAIT_S)
 
 
-def holds(release: Release) -> list[Hold]:
+def reservations(release: Release) -> list[ReserveCapacity]:
     """Capacity whatever the traffic: the champion's for the way back, the challenger's before it gets its share."""
     found = []
     if release.champion is not None and release.phase not in ("retiring", "removing"):
-        found.append(Hold(release.champion, release.replicas))
+        found.append(ReserveCapacity(release.champion, release.replicas))
     if release.phase not in LEAVING and release.phase != "retiring":
-        found.append(Hold(release.challenger, of_challenger(release)))
+        found.append(ReserveCapacity(release.challenger, of_challenger(release)))
     return found

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from app.releases.lifecycle.phases import enter, leave, told
+from app.errors import FailedPreconditionError
+from app.releases.lifecycle.phases import begin_phase, begin_restoring, with_history
 from app.releases.model.release import LEAVING, Ending, Release
 
 
-class RefusedError(ValueError):
+class OrderRefusedError(FailedPreconditionError):
     """A command that the release cannot take where it is."""
 
 
@@ -20,31 +21,35 @@ def order(release: Release, verb: str, who: str, now: float, full: bool = False,
         step: of ``promote``: the step whose gate is meant, from 0; once it is open, nothing more happens.
 
     Raises:
-        RefusedError: the release cannot take it where it is.
+        OrderRefusedError: the release cannot take it where it is.
     """
     if verb in ("rollback", "cancel"):
         return _order_back(release, "rolled_back" if verb == "rollback" else "cancelled", who, now)
     if release.is_final or release.phase in LEAVING:
-        raise RefusedError(f"release {release.id} is {_where(release)}; it takes no {verb}")
+        raise OrderRefusedError(f"release {release.id} is {_where(release)}; it takes no {verb}")
     if verb in ("pause", "resume"):
         paused = verb == "pause"
         if release.paused == paused:
             return release
-        return told(release.model_copy(update={"paused": paused}), now, who, "paused" if paused else "resumed")
+        return with_history(
+            release.model_copy(update={"paused": paused}), now, who, "paused" if paused else "resumed"
+        )
     if verb != "promote":
-        raise RefusedError(f"{verb!r}: accepted are pause, resume, promote, rollback and cancel")
+        raise OrderRefusedError(f"{verb!r}: accepted are pause, resume, promote, rollback and cancel")
     if step is not None and _is_past(release, step):
         return release
     if release.phase not in ("step", "confirming"):
-        raise RefusedError(f"release {release.id} is {_where(release)}; promote opens the gate of a step")
+        raise OrderRefusedError(f"release {release.id} is {_where(release)}; promote opens the gate of a step")
     if step is not None and step != release.step:
-        raise RefusedError(f"release {release.id} is at step {release.step}; the gate of step {step} comes later")
+        raise OrderRefusedError(
+            f"release {release.id} is at step {release.step}; the gate of step {step} comes later"
+        )
     if full or release.phase == "confirming":
-        entered = enter(release, "switching", now).model_copy(update={"paused": False})
-        return told(entered, now, who, "promoted: all the traffic moves")
+        begun = begin_phase(release, "switching", now).model_copy(update={"paused": False})
+        return with_history(begun, now, who, "promoted: all the traffic moves")
     if release.approved:
         return release
-    return told(
+    return with_history(
         release.model_copy(update={"approved": True, "paused": False}),
         now,
         who,
@@ -58,13 +63,13 @@ def _is_past(release: Release, step: int) -> bool:
 
 def _order_back(release: Release, ending: Ending, who: str, now: float) -> Release:
     if release.phase in ("retiring", "promoted"):
-        raise RefusedError(
+        raise OrderRefusedError(
             f"release {release.id} is {_where(release)}: version {release.challenger} is champion; "
             f"release version {release.champion} to go back to it"
         )
     if release.is_final or release.phase in LEAVING:
         return release
-    return leave(release, now, who, "ordered", ending)
+    return begin_restoring(release, now, who, "ordered", ending)
 
 
 def _where(release: Release) -> str:

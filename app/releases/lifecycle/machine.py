@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.releases.lifecycle.capacity import challenger_stands, champion_stands, holds
+from app.releases.lifecycle.capacity import challenger_stands, champion_stands, reservations
 from app.releases.lifecycle.observation import Action, Deliver, Deploy, MoveInline, Observation, SetWeights, TakeDown
-from app.releases.lifecycle.phases import before, equal, moved_inline, step_on, wanted
+from app.releases.lifecycle.phases import moved_inline, same_weights, step_on, target_weights, weights_before
 from app.releases.model.release import COMMITTED, LEAVING, Release
 
 _PHASES = 12
@@ -41,11 +41,11 @@ def decide(release: Release, seen: Observation) -> Decision:
 
 
 def _actions(release: Release, seen: Observation) -> list[Action]:
-    found: list[Action] = [*holds(release)]
+    found: list[Action] = [*reservations(release)]
     found += [Deploy(version) for version in _kept(release) if _is_gone(version, release, seen)]
     found += _set_weights(release, seen)
     found += _take_down(release, seen)
-    if release.phase == "retiring" and not seen.trial and seen.followed and not moved_inline(release, seen):
+    if release.phase == "retiring" and not seen.announced and seen.followed and not moved_inline(release, seen):
         found.append(MoveInline(release.challenger))
     if release.outbox:
         found.append(Deliver(release.outbox[0]))
@@ -66,16 +66,20 @@ def _is_gone(version: str, release: Release, seen: Observation) -> bool:
 
 
 def _set_weights(release: Release, seen: Observation) -> list[Action]:
-    """The phase's weights and trial, once who gets weight has the capacity for it."""
-    weights = wanted(release)
+    """Sets the phase's weights and release context, once the version that gets weight has the capacity."""
+    weights = target_weights(release)
     if release.phase == "restoring":
-        weights = before(release) if champion_stands(release, seen) else None
+        weights = weights_before(release) if champion_stands(release, seen) else None
     elif release.phase in ("step", "switching") and not challenger_stands(release, seen):
         weights = None
-    trial = release.phase not in ("retiring", "removing")
+    announced = release.phase not in ("retiring", "removing")
     if weights is None or any(version not in seen.weights for version in weights):
         return []
-    return [] if equal(weights, seen.weights) and seen.trial == trial else [SetWeights(weights, trial)]
+    return (
+        []
+        if same_weights(weights, seen.weights) and seen.announced == announced
+        else [SetWeights(weights, announced)]
+    )
 
 
 def _take_down(release: Release, seen: Observation) -> list[Action]:
@@ -85,7 +89,7 @@ def _take_down(release: Release, seen: Observation) -> list[Action]:
         version = release.champion
     elif release.phase == "removing" and release.challenger not in release.before:
         version = release.challenger
-    if version is None or seen.weights.get(version) or seen.trial or not seen.followed:
+    if version is None or seen.weights.get(version) or seen.announced or not seen.followed:
         return []
     return [TakeDown(version)] if version in seen.weights or version in seen.apps else []
 

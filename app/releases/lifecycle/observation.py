@@ -18,7 +18,7 @@ class Observation:
     Attributes:
         now: seconds since the epoch.
         weights: version -> weight in the route table; a version that is not deployed is absent.
-        trial: whether the table's trial is this release's, to the letter.
+        announced: true where the table holds this release's context, to the letter.
         followed: whether every gateway replica follows the table.
         running: version -> replicas that answer; an inline version has as many as anybody wants.
         inline: versions that the table places in the gateway replicas.
@@ -31,7 +31,7 @@ class Observation:
 
     now: float
     weights: Mapping[str, float]
-    trial: bool = False
+    announced: bool = False
     followed: bool = False
     running: Mapping[str, int] = field(default_factory=dict)
     inline: frozenset[str] = frozenset()
@@ -51,7 +51,7 @@ class Deploy:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class ReserveCapacity:
     """Keep at least so many replicas of a version for now, whatever its traffic."""
 
     version: str
@@ -60,10 +60,10 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class SetWeights:
-    """Give these weights, and the table this release's trial (or none)."""
+    """Set these weights, and this release's context in the table (or none)."""
 
     weights: Mapping[str, float]
-    trial: bool
+    announced: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,4 +87,4 @@ class Deliver:
     note: Note
 
 
-Action = Deploy | Hold | SetWeights | TakeDown | MoveInline | Deliver
+Action = Deploy | ReserveCapacity | SetWeights | TakeDown | MoveInline | Deliver

@@ -24,10 +24,12 @@ def step_on(release: Release, seen: Observation) -> Release:
     """The release in the next phase or step, or where it is with what it waits for."""
     failed = seen.failed.get(release.challenger)
     if failed is not None and release.phase in ("preparing", "step", "confirming", "switching", "settling"):
-        return leave(release, seen.now, CONTROLLER, f"version {release.challenger} cannot be deployed: {failed}")
+        return begin_restoring(
+            release, seen.now, CONTROLLER, f"version {release.challenger} cannot be deployed: {failed}"
+        )
     if seen.verdict == "fail" and release.phase in ("switching", "settling"):
         # by what came in late: the last seconds of the last step, and labels
-        return leave(release, seen.now, CONTROLLER, seen.why)
+        return begin_restoring(release, seen.now, CONTROLLER, seen.why)
     match release.phase:
         case "preparing":
             return _prepare(release, seen)
@@ -51,24 +53,24 @@ def step_on(release: Release, seen: Observation) -> Release:
             return release
 
 
-def wanted(release: Release) -> dict[str, float] | None:
+def target_weights(release: Release) -> dict[str, float] | None:
     """The weights of the present phase; None: leave them as they are."""
     share = release.weight
     if share is None:
         return None
     if share == 0.0:
-        return before(release)
+        return weights_before(release)
     if share == 1.0 or release.champion is None:
         return {release.challenger: 1.0}
     return {release.champion: 1.0 - share, release.challenger: share}
 
 
-def before(release: Release) -> dict[str, float]:
+def weights_before(release: Release) -> dict[str, float]:
     """The weights at the start; of a model that nobody answered for, all 0."""
     return {version: weight for version, weight in release.before.items() if weight} or {release.challenger: 0.0}
 
 
-def equal(weights: Mapping[str, float], held: Mapping[str, float]) -> bool:
+def same_weights(weights: Mapping[str, float], held: Mapping[str, float]) -> bool:
     """Whether two say the same; a version that is not named has weight 0."""
     return all(math.isclose(weights.get(v, 0.0), held.get(v, 0.0), abs_tol=1e-9) for v in {*weights, *held})
 
@@ -80,20 +82,20 @@ def moved_inline(release: Release, seen: Observation) -> bool:
     return not release.inline or (version in seen.inline and version not in seen.apps)
 
 
-def enter(release: Release, phase: Phase, now: float) -> Release:
+def begin_phase(release: Release, phase: Phase, now: float) -> Release:
     """The release at the beginning of a phase."""
     return release.model_copy(
         update={"phase": phase, "since": now, "followed_since": None, "approved": False, "waiting_for": ""}
     )
 
 
-def leave(release: Release, now: float, who: str, why: str, ending: Ending = "rolled_back") -> Release:
+def begin_restoring(release: Release, now: float, who: str, why: str, ending: Ending = "rolled_back") -> Release:
     """The release at the beginning of its way back.
 
     A note that would give the challenger the alias champion is withdrawn; whether it was delivered already, nobody
     can know, so the alias is given back all the same (``given_alias``).
     """
-    entered = enter(release, "restoring", now).model_copy(
+    begun = begin_phase(release, "restoring", now).model_copy(
         update={
             "ending": ending,
             "reason": why,
@@ -101,37 +103,37 @@ def leave(release: Release, now: float, who: str, why: str, ending: Ending = "ro
             "outbox": tuple(note for note in release.outbox if note.name != CHAMPION_ALIAS),
         }
     )
-    return told(entered, now, who, f"the way back begins: {why}")
+    return with_history(begun, now, who, f"the way back begins: {why}")
 
 
-def told(release: Release, now: float, who: str, what: str) -> Release:
+def with_history(release: Release, now: float, who: str, what: str) -> Release:
     """The release with one entry more in its history."""
     return release.model_copy(update={"history": (*release.history, Entry(at=now, who=who, what=what))[-HISTORY:]})
 
 
 def _prepare(release: Release, seen: Observation) -> Release:
     if not challenger_stands(release, seen):
-        return _waits(release, _replicas(release))
-    if not (_followed(release, seen) and seen.trial):
-        return _waits(release, "every gateway replica to know of it")
+        return waiting_for(release, _replicas(release))
+    if not (_followed(release, seen) and seen.announced):
+        return waiting_for(release, "every gateway replica to know of it")
     if release.champion is None:
-        entered = enter(release, "switching", seen.now)
-        return told(entered, seen.now, CONTROLLER, "the model has no champion to compare with: all the traffic")
-    return _enter_step(release, 0, seen.now)
+        begun = begin_phase(release, "switching", seen.now)
+        return with_history(begun, seen.now, CONTROLLER, "the model has no champion to compare with: all the traffic")
+    return _begin_step(release, 0, seen.now)
 
 
 def _step(release: Release, seen: Observation) -> Release:
     step = release.plan.steps[release.step]
     if seen.verdict == "fail":
-        return leave(release, seen.now, CONTROLLER, seen.why)
+        return begin_restoring(release, seen.now, CONTROLLER, seen.why)
     if not challenger_stands(release, seen):
-        return _waits(release, _replicas(release))
+        return waiting_for(release, _replicas(release))
     if release.followed_since is None:
-        if not (_followed(release, seen) and seen.trial):
-            return _waits(release, f"every gateway replica to follow {step.weight:.0%}")
+        if not (_followed(release, seen) and seen.announced):
+            return waiting_for(release, f"every gateway replica to follow {step.weight:.0%}")
         release = release.model_copy(update={"followed_since": seen.now, "counted": seen.counted})
     if release.paused:
-        return _waits(release, "resume: it is paused")
+        return waiting_for(release, "resume: it is paused")
     if release.approved:
         return _after_step(release, seen.now)
     assert release.followed_since is not None
@@ -139,16 +141,18 @@ def _step(release: Release, seen: Observation) -> Release:
     lacking = _lacking(release, seen, elapsed)
     if not lacking:
         why = "its time is over" if step.gate == "time" else seen.why
-        return _after_step(told(release, seen.now, CONTROLLER, f"step {release.step} is through: {why}"), seen.now)
+        return _after_step(
+            with_history(release, seen.now, CONTROLLER, f"step {release.step} is through: {why}"), seen.now
+        )
     if step.max_duration is not None and elapsed >= step.max_duration:
         undecided = f"undecided after {step.max_duration:g} s at {step.weight:.0%}"
         match release.plan.when_undecided:
             case "roll_back":
-                return leave(release, seen.now, CONTROLLER, undecided)
+                return begin_restoring(release, seen.now, CONTROLLER, undecided)
             case "promote":
-                said = told(release, seen.now, CONTROLLER, f"{undecided}: the plan goes on")
+                said = with_history(release, seen.now, CONTROLLER, f"{undecided}: the plan goes on")
                 return _after_step(said, seen.now)
-    return _waits(release, ", ".join(lacking))
+    return waiting_for(release, ", ".join(lacking))
 
 
 def _lacking(release: Release, seen: Observation, elapsed: float) -> list[str]:
@@ -169,34 +173,36 @@ def _lacking(release: Release, seen: Observation, elapsed: float) -> list[str]:
 
 def _after_step(release: Release, now: float) -> Release:
     if release.step + 1 < len(release.plan.steps):
-        return _enter_step(release, release.step + 1, now)
+        return _begin_step(release, release.step + 1, now)
     if release.plan.promotion == "confirmed":
-        return enter(release, "confirming", now)
-    return told(enter(release, "switching", now), now, CONTROLLER, "every step is through: all the traffic")
+        return begin_phase(release, "confirming", now)
+    return with_history(
+        begin_phase(release, "switching", now), now, CONTROLLER, "every step is through: all the traffic"
+    )
 
 
 def _confirm(release: Release, seen: Observation) -> Release:
     if seen.verdict == "fail":
-        return leave(release, seen.now, CONTROLLER, seen.why)
-    return _waits(release, "a person: promote")
+        return begin_restoring(release, seen.now, CONTROLLER, seen.why)
+    return waiting_for(release, "a person: promote")
 
 
 def _switch(release: Release, seen: Observation) -> Release:
     if not challenger_stands(release, seen):
-        return _waits(release, _replicas(release))
+        return waiting_for(release, _replicas(release))
     if not _followed(release, seen):
-        return _waits(release, "every gateway replica to follow 100%")
-    return enter(release, "settling", seen.now)
+        return waiting_for(release, "every gateway replica to follow 100%")
+    return begin_phase(release, "settling", seen.now)
 
 
 def _settle(release: Release, seen: Observation) -> Release:
     left = release.plan.scale_down_delay - (seen.now - release.since)
     if release.champion is not None and left > 0:
-        return _waits(release, f"{left:.0f} s in which the way back is instant")
+        return waiting_for(release, f"{left:.0f} s in which the way back is instant")
     if release.paused:
-        return _waits(release, "resume: it is paused")
-    noted = _noting(
-        enter(release, "committing", seen.now),
+        return waiting_for(release, "resume: it is paused")
+    noted = with_notes(
+        begin_phase(release, "committing", seen.now),
         Note(kind="tag", name=RESULT_TAG, version=release.challenger, value=f"promoted by {release.id}"),
         Note(kind="alias", name=CHALLENGER_ALIAS, version=None, value=release.challenger),
         Note(kind="alias", name=CHAMPION_ALIAS, version=release.challenger),
@@ -206,30 +212,30 @@ def _settle(release: Release, seen: Observation) -> Release:
 
 def _commit(release: Release, seen: Observation) -> Release:
     if release.outbox:
-        return _waits(release, f"the registry to take {len(release.outbox)} notes")
-    return enter(release, "retiring", seen.now)
+        return waiting_for(release, f"the registry to take {len(release.outbox)} notes")
+    return begin_phase(release, "retiring", seen.now)
 
 
 def _retire(release: Release, seen: Observation) -> Release:
-    if not (_followed(release, seen) and not seen.trial):
-        return _waits(release, "every gateway replica to forget the release")
+    if not (_followed(release, seen) and not seen.announced):
+        return waiting_for(release, "every gateway replica to forget the release")
     if release.champion is not None and _is_there(release.champion, seen):
-        return _waits(release, f"version {release.champion} to be drained and deleted")
+        return waiting_for(release, f"version {release.champion} to be drained and deleted")
     said = f"version {release.challenger} is champion"
     if not moved_inline(release, seen):
         if seen.now - release.since < INLINE_WAIT_S:
-            return _waits(release, f"every gateway replica to load version {release.challenger}")
+            return waiting_for(release, f"every gateway replica to load version {release.challenger}")
         said += f"; it keeps replicas of its own: not every gateway replica has loaded it within {INLINE_WAIT_S:g} s"
     elif release.inline:
         said += ", in the gateway replicas themselves"
-    ended = enter(release, "promoted", seen.now).model_copy(update={"ended": seen.now})
-    return told(ended, seen.now, CONTROLLER, said)
+    ended = begin_phase(release, "promoted", seen.now).model_copy(update={"ended": seen.now})
+    return with_history(ended, seen.now, CONTROLLER, said)
 
 
 def _restore(release: Release, seen: Observation) -> Release:
-    if not (seen.followed and equal(before(release), seen.weights)):
+    if not (seen.followed and same_weights(weights_before(release), seen.weights)):
         stands = champion_stands(release, seen)
-        return _waits(release, "the gateway replicas" if stands else f"replicas of version {release.champion}")
+        return waiting_for(release, "the gateway replicas" if stands else f"replicas of version {release.champion}")
     assert release.ending is not None
     told_of = f"{release.ending.replace('_', ' ')} by {release.id}: {release.reason}"
     notes = [
@@ -241,37 +247,39 @@ def _restore(release: Release, seen: Observation) -> Release:
         value = "" if release.champion is not None else release.challenger
         notes.append(Note(kind="alias", name=CHAMPION_ALIAS, version=release.champion, value=value))
     followed = "every gateway replica follows the weights of the start"
-    return _noting(told(enter(release, "removing", seen.now), seen.now, CONTROLLER, followed), *notes)
+    return with_notes(
+        with_history(begin_phase(release, "removing", seen.now), seen.now, CONTROLLER, followed), *notes
+    )
 
 
 def _remove(release: Release, seen: Observation) -> Release:
-    if not (_followed(release, seen) and not seen.trial):
-        return _waits(release, "every gateway replica to forget the release")
+    if not (_followed(release, seen) and not seen.announced):
+        return waiting_for(release, "every gateway replica to forget the release")
     if release.challenger not in release.before and _is_there(release.challenger, seen):
-        return _waits(release, f"version {release.challenger} to be drained and deleted")
+        return waiting_for(release, f"version {release.challenger} to be drained and deleted")
     if release.outbox:
-        return _waits(release, f"the registry to take {len(release.outbox)} notes")
+        return waiting_for(release, f"the registry to take {len(release.outbox)} notes")
     assert release.ending is not None
-    ended = enter(release, release.ending, seen.now).model_copy(update={"ended": seen.now})
-    return told(ended, seen.now, CONTROLLER, f"{release.ending.replace('_', ' ')}: {release.reason}")
+    ended = begin_phase(release, release.ending, seen.now).model_copy(update={"ended": seen.now})
+    return with_history(ended, seen.now, CONTROLLER, f"{release.ending.replace('_', ' ')}: {release.reason}")
 
 
-def _enter_step(release: Release, step: int, now: float) -> Release:
-    entered = enter(release, "step", now).model_copy(update={"step": step})
+def _begin_step(release: Release, step: int, now: float) -> Release:
+    begun = begin_phase(release, "step", now).model_copy(update={"step": step})
     weight = release.plan.steps[step].weight
-    return told(entered, now, CONTROLLER, f"step {step}: version {release.challenger} at {weight:.0%}")
+    return with_history(begun, now, CONTROLLER, f"step {step}: version {release.challenger} at {weight:.0%}")
 
 
 def _followed(release: Release, seen: Observation) -> bool:
-    weights = wanted(release)
-    return seen.followed and weights is not None and equal(weights, seen.weights)
+    weights = target_weights(release)
+    return seen.followed and weights is not None and same_weights(weights, seen.weights)
 
 
 def _is_there(version: str, seen: Observation) -> bool:
     return version in seen.weights or version in seen.apps
 
 
-def _waits(release: Release, what: str) -> Release:
+def waiting_for(release: Release, what: str) -> Release:
     return release if release.waiting_for == what else release.model_copy(update={"waiting_for": what})
 
 
@@ -279,7 +287,7 @@ def _replicas(release: Release) -> str:
     return f"{of_challenger(release)} replicas of version {release.challenger}"
 
 
-def _noting(release: Release, *notes: Note) -> Release:
+def with_notes(release: Release, *notes: Note) -> Release:
     numbered = tuple(
         note.model_copy(update={"number": release.notes + index}) for index, note in enumerate(notes, start=1)
     )

@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
 
+from app.errors import InvalidArgumentError
+
 Strategy = Literal["canary", "blue_green", "shadow", "ab"]
 Gate = Literal["judge", "time", "person"]
 
@@ -22,7 +24,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)\s*")
 
 
-class PlanError(ValueError):
+class PlanError(InvalidArgumentError, ValueError):
     """A plan that cannot be honoured; each line names a field, its value and what would be accepted."""
 
 
@@ -182,7 +184,7 @@ class Step(_Frozen):
         return self
 
 
-class Plan(_Frozen):
+class ReleasePlan(_Frozen):
     """A validated plan.
 
     Attributes:
@@ -223,7 +225,7 @@ class Plan(_Frozen):
         return any(step.gate == "judge" for step in self.steps)
 
 
-def _of_steps(plan: Plan) -> list[str]:
+def _of_steps(plan: ReleasePlan) -> list[str]:
     weights = [step.weight for step in plan.steps]
     found = []
     if plan.strategy == "canary":
@@ -252,7 +254,7 @@ def _of_steps(plan: Plan) -> list[str]:
     return found
 
 
-def _of_guards(plan: Plan) -> list[str]:
+def _of_guards(plan: ReleasePlan) -> list[str]:
     found = []
     names = [guard.metric for guard in plan.guards]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -264,7 +266,7 @@ def _of_guards(plan: Plan) -> list[str]:
     return found
 
 
-def parse(document: Any) -> Plan:
+def parse(document: Any) -> ReleasePlan:
     """A plan from plain values.
 
     Raises:
@@ -273,7 +275,7 @@ def parse(document: Any) -> Plan:
     if not isinstance(document, dict):
         raise PlanError(f"a plan is a mapping with strategy, steps and guards, not {type(document).__name__}")
     try:
-        return Plan.model_validate(document)
+        return ReleasePlan.model_validate(document)
     except ValidationError as error:
         lines = []
         for problem in error.errors():
@@ -299,7 +301,7 @@ def plain_values(text: str, where: str) -> Any:
         raise PlanError(f"{where} is not YAML: {error}") from None
 
 
-def load(path: Path) -> Plan:
+def load(path: Path) -> ReleasePlan:
     """A plan from a YAML file.
 
     Raises:

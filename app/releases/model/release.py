@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.releases.model.plan import Plan
+from app.releases.model.plan import ReleasePlan
 
 Phase = Literal[
     "preparing",  # the challenger is deployed and warmed, at weight 0
@@ -88,7 +88,7 @@ class Release(_Frozen):
     champion: str | None
     before: dict[str, float]
     replicas: int
-    plan: Plan
+    plan: ReleasePlan
     phase: Phase = "preparing"
     step: int = 0
     created: float

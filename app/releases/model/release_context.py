@@ -7,7 +7,7 @@ from app.releases.model.release import Release
 from app.routing.release_context import OutputLoss, OutputMatch, OutputRange, Trial
 
 
-def trial_of(release: Release) -> Trial:
+def context_of(release: Release) -> Trial:
     """The route table's part."""
     plan = release.plan
     slow_over_s, drift, agreement, quality = None, None, None, None

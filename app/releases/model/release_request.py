@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from app.releases.model.plan import Plan, PlanError, parse, plain_values
+from app.releases.model.plan import PlanError, ReleasePlan, parse, plain_values
 from app.releases.model.tags import CHALLENGER_ALIAS, MARK_TAG, PLAN_TAG, RELEASE_TAG
 
 DEFAULT = "default"
@@ -42,7 +42,7 @@ class RegisteredVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ReleaseRequest:
     """A release that somebody asks for.
 
     Attributes:
@@ -60,7 +60,7 @@ class Request:
     mark: str
 
 
-def requests_of(models: Iterable[RegisteredModel], versions: Iterable[RegisteredVersion]) -> list[Request]:
+def requests_of(models: Iterable[RegisteredModel], versions: Iterable[RegisteredVersion]) -> list[ReleaseRequest]:
     """What is asked for and was not before: by model, the lowest version first. Of a version with a plan of its own
     its alias says nothing more.
 
@@ -76,7 +76,7 @@ def requests_of(models: Iterable[RegisteredModel], versions: Iterable[Registered
     return sorted(found, key=lambda each: (each.model, int(each.version)))
 
 
-def plan_of(request: Request) -> Plan:
+def plan_of(request: ReleaseRequest) -> ReleasePlan:
     """The plan that a request names, or is.
 
     Raises:
@@ -109,20 +109,20 @@ def mark_of(value: str) -> str:
     return MARK_TAG + blake2b(value.encode(), digest_size=4).hexdigest()
 
 
-def _of_version(model: RegisteredModel, version: str, tags: Mapping[str, str]) -> list[Request]:
+def _of_version(model: RegisteredModel, version: str, tags: Mapping[str, str]) -> list[ReleaseRequest]:
     found = []
     plan = tags.get(PLAN_TAG)
     if plan is not None and mark_of(plan) not in tags:
         by = f"tag {PLAN_TAG} of version {version}"
-        found.append(Request(model.name, version, by, plan, model.tags, mark_of(plan)))
+        found.append(ReleaseRequest(model.name, version, by, plan, model.tags, mark_of(plan)))
     mark = MARK_TAG + CHALLENGER_ALIAS
     if model.challenger == version and plan is None and RELEASE_TAG not in tags and mark not in tags:
         by = f"alias {CHALLENGER_ALIAS} of version {version}"
-        found.append(Request(model.name, version, by, None, model.tags, mark))
+        found.append(ReleaseRequest(model.name, version, by, None, model.tags, mark))
     return found
 
 
-def _parsed(text: str, tag: str) -> Plan:
+def _parsed(text: str, tag: str) -> ReleasePlan:
     document = plain_values(text, tag)
     try:
         return parse(document)

@@ -1,7 +1,7 @@
-"""What a release writes into the registry: names of aliases and tags."""
+"""Names of the registry's aliases and tags that releases write and read."""
 
-from app.registry import CHALLENGER as CHALLENGER_ALIAS
-from app.registry import CHAMPION as CHAMPION_ALIAS
+from app.model_spec import CHALLENGER as CHALLENGER_ALIAS
+from app.model_spec import CHAMPION as CHAMPION_ALIAS
 
 RELEASE_TAG = "tidegate.release"
 """Tag of a version: the id of its newest release."""

@@ -1,4 +1,4 @@
-"""Begins what the registry asks for: looks at it at an interval, and at once when told that something has changed.
+"""The poller of the registry: begins the releases that it asks for, at an interval and at once on a hint.
 
 The look is the truth; a hint (``registry_events``) only brings it forward. What is begun is checked as if a person
 had asked, and waits for its turn while the model has a release under way.
@@ -18,31 +18,31 @@ from redis.exceptions import RedisError
 from app.registry import RegistryError
 from app.releases.control.controller import AdmissionError, NotLeadingError
 from app.releases.control.release_store import AuditEntry, FencedError, LiveReleaseError
-from app.releases.model.plan import Plan, PlanError
+from app.releases.model.plan import PlanError, ReleasePlan
 from app.releases.model.release import Release
-from app.releases.model.release_request import NoPlanError, Request, plan_of
+from app.releases.model.release_request import NoPlanError, ReleaseRequest, plan_of
 
 log = logging.getLogger(__name__)
 
 REGISTRY = "registry"
 """Who has asked, in the history and the audit log."""
-LOOK_S = 20.0
+LOOKUP_S = 20.0
 """Time a look at the registry may take, seconds."""
 GAP_S = 0.5
 """Between two looks, however many hints there are, seconds."""
-MOST_SAID = 10_000
+MAX_REPORTED = 10_000
 """Sentences that are remembered as said."""
 
 
-class Registry(Protocol):
-    """See ``app.releases.registry.reader.RegistryView``; blocks."""
+class RequestSource(Protocol):
+    """See ``app.releases.registry.reader.RegistryReader``; blocks."""
 
-    def requests(self, served: Collection[str]) -> list[Request]: ...
+    def requests(self, served: Collection[str]) -> list[ReleaseRequest]: ...
 
-    def mark(self, request: Request, said: str) -> None: ...
+    def mark(self, request: ReleaseRequest, said: str) -> None: ...
 
 
-class Begins(Protocol):
+class ReleaseStarter(Protocol):
     """What is asked of the controller; see ``app.releases.control.controller.Controller``."""
 
     @property
@@ -51,44 +51,44 @@ class Begins(Protocol):
     def busy(self) -> frozenset[str]: ...
 
     async def begin(
-        self, model: str, version: str, plan: Plan, who: str, mark: str | None = None, since: int | None = None
+        self, model: str, version: str, plan: ReleasePlan, who: str, mark: str | None = None, since: int | None = None
     ) -> Release: ...
 
 
-class Audit(Protocol):
+class AuditLog(Protocol):
     """See ``app.releases.control.release_store.ReleaseStore``."""
 
-    async def remark(self, entry: AuditEntry, token: int) -> None: ...
+    async def append_audit(self, entry: AuditEntry, token: int) -> None: ...
 
 
-class Tables(Protocol):
+class RouteTables(Protocol):
     """See ``app.routing.route_store.RouteStore``."""
 
     async def read_all(self) -> Collection[str]: ...
 
 
-class RegistryWatch:
+class RegistryPoller:
     """One controller's.
 
     Args:
         every_s: interval of the looks, seconds; 0: there are none.
-        look_s: time that one may take, seconds.
+        lookup_s: time that one may take, seconds.
     """
 
     def __init__(
         self,
         every_s: float,
-        registry: Registry,
-        controller: Begins,
-        audit: Audit,
-        tables: Tables,
-        look_s: float = LOOK_S,
+        registry: RequestSource,
+        controller: ReleaseStarter,
+        audit: AuditLog,
+        tables: RouteTables,
+        lookup_s: float = LOOKUP_S,
     ) -> None:
-        self._every_s, self._look_s = every_s, look_s
+        self._every_s, self._lookup_s = every_s, lookup_s
         self._registry, self._controller, self._audit, self._tables = registry, controller, audit, tables
         self._hinted = asyncio.Event()
-        self._asked: asyncio.Task[list[Request]] | None = None
-        self._said: dict[tuple[str, str], None] = {}
+        self._query: asyncio.Task[list[ReleaseRequest]] | None = None
+        self._reported: dict[tuple[str, str], None] = {}
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
@@ -119,7 +119,7 @@ class RegistryWatch:
         while not self._stopping:
             self._hinted.clear()
             try:
-                await self._look()
+                await self._look_up()
                 if away:
                     log.warning("MLflow answers again; what the registry asks for is released again")
                 away = False
@@ -135,7 +135,7 @@ class RegistryWatch:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hinted.wait(), self._every_s)
 
-    async def _look(self) -> None:
+    async def _look_up(self) -> None:
         token = self._controller.token
         if token is None:
             self._hinted.set()  # look again as soon as this controller may decide
@@ -146,29 +146,29 @@ class RegistryWatch:
                 await self._begin(request, token)
                 busy = busy | self._controller.busy()
 
-    async def _requests(self, served: Collection[str]) -> list[Request]:
+    async def _requests(self, served: Collection[str]) -> list[ReleaseRequest]:
         """What the registry asks for now; one question at a time, however long it takes.
 
         Raises:
             RegistryError: MLflow is away, or does not answer in time.
         """
-        if self._asked is not None and not self._asked.done():
-            raise RegistryError(f"MLflow has not answered the last question within {self._look_s:g} s")
-        self._asked = asyncio.create_task(asyncio.to_thread(self._registry.requests, served))
-        self._asked.add_done_callback(_heard)
-        done, _ = await asyncio.wait({self._asked}, timeout=self._look_s)
+        if self._query is not None and not self._query.done():
+            raise RegistryError(f"MLflow has not answered the last question within {self._lookup_s:g} s")
+        self._query = asyncio.create_task(asyncio.to_thread(self._registry.requests, served))
+        self._query.add_done_callback(_retrieve)
+        done, _ = await asyncio.wait({self._query}, timeout=self._lookup_s)
         if not done:
-            raise RegistryError(f"MLflow has not answered within {self._look_s:g} s")
-        return self._asked.result()
+            raise RegistryError(f"MLflow has not answered within {self._lookup_s:g} s")
+        return self._query.result()
 
-    async def _begin(self, request: Request, token: int) -> None:
+    async def _begin(self, request: ReleaseRequest, token: int) -> None:
         try:
             plan = await asyncio.to_thread(plan_of, request)  # a hostile YAML takes seconds
             release = await self._controller.begin(
                 request.model, request.version, plan, REGISTRY, mark=request.mark, since=token
             )
         except NoPlanError as error:
-            await self._say_once(request, token, f"{request.by}: {error}; nothing is released")
+            await self._report_once(request, token, f"{request.by}: {error}; nothing is released")
         except (PlanError, AdmissionError) as error:
             await self._refuse(request, token, str(error))
         except LiveReleaseError as error:
@@ -180,22 +180,22 @@ class RegistryWatch:
         else:
             log.info("%s of %s has begun release %s", request.by, request.model, release.id)
 
-    async def _refuse(self, request: Request, token: int, why: str) -> None:
+    async def _refuse(self, request: ReleaseRequest, token: int, why: str) -> None:
         await asyncio.to_thread(self._registry.mark, request, f"refused: {why}")
-        await self._say_once(request, token, f"{request.by}: refused: {why}")
+        await self._report_once(request, token, f"{request.by}: refused: {why}")
 
-    async def _say_once(self, request: Request, token: int, what: str) -> None:
+    async def _report_once(self, request: ReleaseRequest, token: int, what: str) -> None:
         """In the log and in the audit log; while it stays so, this controller does not say it again."""
         key = (f"{request.model}/{request.version}", what)
-        if key in self._said:
+        if key in self._reported:
             return
         log.warning("%s: %s", request.model, what)
-        await self._audit.remark(AuditEntry(time.time(), REGISTRY, request.model, "", what, "", ""), token)
-        self._said[key] = None
-        if len(self._said) > MOST_SAID:
-            del self._said[next(iter(self._said))]
+        await self._audit.append_audit(AuditEntry(time.time(), REGISTRY, request.model, "", what, "", ""), token)
+        self._reported[key] = None
+        if len(self._reported) > MAX_REPORTED:
+            del self._reported[next(iter(self._reported))]
 
 
-def _heard(task: asyncio.Task[list[Request]]) -> None:
+def _retrieve(task: asyncio.Task[list[ReleaseRequest]]) -> None:
     if not task.cancelled():
         task.exception()  # whoever waited has given up: nobody else takes it

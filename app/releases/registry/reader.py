@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from app.registry import RegistryError, connect
-from app.releases.model.release_request import RegisteredModel, RegisteredVersion, Request, requests_of
+from app.releases.model.release_request import RegisteredModel, RegisteredVersion, ReleaseRequest, requests_of
 from app.releases.model.tags import CHALLENGER_ALIAS, PLAN_TAG
 from app.settings import MlflowSettings
 
@@ -24,7 +24,7 @@ _HAS_PLAN = f"tags.`{PLAN_TAG}` LIKE '%'"
 
 
 @dataclass(slots=True)
-class RegistryView:
+class RegistryReader:
     """Two searches a look, and a question for every model and challenger that those did not tell of.
 
     All methods raise RegistryError when MLflow is away.
@@ -33,23 +33,23 @@ class RegistryView:
     settings: MlflowSettings
     _client: MlflowClient | None = None
 
-    def requests(self, served: Collection[str]) -> list[Request]:
+    def requests(self, served: Collection[str]) -> list[ReleaseRequest]:
         """What is asked for.
 
         Args:
             served: models that have a route table; of others only those are looked at that name a plan.
         """
-        return self._ask(lambda client: _requests(client, served))
+        return self._query(lambda client: _requests(client, served))
 
-    def mark(self, request: Request, said: str) -> None:
+    def mark(self, request: ReleaseRequest, said: str) -> None:
         """Write on the version what became of a request."""
-        self._ask(
+        self._query(
             lambda client: client.set_model_version_tag(
                 request.model, request.version, request.mark, said[:TAG_LENGTH]
             )
         )
 
-    def _ask(self, question: Callable[[MlflowClient], T]) -> T:
+    def _query(self, question: Callable[[MlflowClient], T]) -> T:
         try:
             if self._client is None:
                 self._client = connect(self.settings)
@@ -59,12 +59,12 @@ class RegistryView:
             raise RegistryError(f"MLflow at {self.settings.tracking_uri}: {error}") from error
 
 
-def _requests(client: MlflowClient, served: Collection[str]) -> list[Request]:
+def _requests(client: MlflowClient, served: Collection[str]) -> list[ReleaseRequest]:
     # Aliases before tags: of an alias that a release has set, the release's tag is seen too.
     models = {each.name: each for each in _pages(client.search_registered_models)}
     versions = {(each.name, str(each.version)): each.tags for each in _pages(client.search_model_versions)}
     for name in {*served, *(model for model, _ in versions)} - models.keys():
-        found = _held(partial(client.get_registered_model, name))
+        found = _found(partial(client.get_registered_model, name))
         if found is not None:
             models[name] = found
     seen = []
@@ -73,7 +73,7 @@ def _requests(client: MlflowClient, served: Collection[str]) -> list[Request]:
         challenger = None if alias is None else str(alias)
         seen.append(RegisteredModel(name, dict(model.tags), challenger))
         if challenger is not None and (name, challenger) not in versions:
-            version = _held(partial(client.get_model_version, name, challenger))
+            version = _found(partial(client.get_model_version, name, challenger))
             if version is not None:
                 versions[name, challenger] = version.tags
     return requests_of(
@@ -91,7 +91,7 @@ def _pages(search: Callable[..., Any]) -> Iterator[Any]:
             return
 
 
-def _held(ask: Callable[[], Any]) -> Any:
+def _found(ask: Callable[[], Any]) -> Any:
     """The answer; None where it was deleted meanwhile."""
     try:
         return ask()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BatchPlan:
     """The steps of a run.
 
     Attributes:

@@ -10,13 +10,14 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from app.training.config.layout_config import LayoutConfig
+from app.errors import InvalidArgumentError
+from app.training.config.parallel_dims import ParallelConfig
 from app.training.parameter_server.config import ParameterServerConfig
 
 _WORKERS = re.compile(r"(\d+)(?::(\d+))?")
 
 
-class ConfigError(ValueError):
+class ConfigError(InvalidArgumentError, ValueError):
     """A configuration that cannot be run; a line for each field, with its value and what is accepted."""
 
 
@@ -29,7 +30,7 @@ class TrainConfig(BaseModel):
     model: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$", description="Name in the registry")
     options: dict[str, Any] = Field(default_factory=dict, description="The recipe's own configuration")
     workers: str = Field("1", description="Worker processes; 2:8 takes any number between, as the cluster has room")
-    layout: LayoutConfig = Field(default_factory=LayoutConfig, description="How they share the work (see below)")
+    layout: ParallelConfig = Field(default_factory=ParallelConfig, description="How they share the work (see below)")
     strategy: Literal["collective", "parameter_server"] = Field(
         "collective",
         description="collective: ranks exchange gradients; parameter_server: servers hold the parameters",
@@ -78,9 +79,9 @@ class TrainConfig(BaseModel):
             if self.parameter_server != ParameterServerConfig():
                 raise ValueError("parameter_server: without effect; accepted is strategy: parameter_server beside it")
             return self
-        if self.layout != LayoutConfig():
+        if self.layout != ParallelConfig():
             raise ValueError("layout: parameter servers have none; accepted is strategy: collective, or no layout")
-        if self.fewest != self.most:
+        if self.min_workers != self.max_workers:
             raise ValueError(f"workers = {self.workers!r}: accepted with parameter servers is a fixed number")
         for name in ("profile", "keep_checkpoints", "keep_best"):
             if getattr(self, name) != type(self).model_fields[name].default:
@@ -90,12 +91,12 @@ class TrainConfig(BaseModel):
         return self
 
     @property
-    def fewest(self) -> int:
+    def min_workers(self) -> int:
         """Workers that the run needs at least."""
         return int(self.workers.partition(":")[0])
 
     @property
-    def most(self) -> int:
+    def max_workers(self) -> int:
         """Workers that the run takes at most."""
         return int(self.workers.rpartition(":")[2])
 

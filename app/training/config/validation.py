@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.training.config.layout import SPLITS_BACKWARD, Device, Layout
+from app.training.config.parallel_dims import SPLITS_BACKWARD, Device, ParallelDims
 from app.training.config.train_config import ConfigError
-from app.training.recipe import SpreadPlan
+from app.training.recipe import ParallelPlan
 
 
-def check(layout: Layout, plan: SpreadPlan | None, device: Device, batch_size: int) -> None:
+def check_layout(layout: ParallelDims, plan: ParallelPlan | None, device: Device, batch_size: int) -> None:
     """Refuse what cannot be.
 
     Args:
@@ -19,21 +19,21 @@ def check(layout: Layout, plan: SpreadPlan | None, device: Device, batch_size: i
     Raises:
         ConfigError: a line per refused field: its value, the reason, and what to use instead.
     """
-    found = tuple(refusals(layout, plan, device, batch_size))
+    found = tuple(layout_errors(layout, plan, device, batch_size))
     if found:
         raise ConfigError("\n".join(found))
 
 
-def refusals(layout: Layout, plan: SpreadPlan | None, device: Device, batch_size: int) -> Iterator[str]:
+def layout_errors(layout: ParallelDims, plan: ParallelPlan | None, device: Device, batch_size: int) -> Iterator[str]:
     """One sentence for each thing that cannot be."""
-    yield from refusals_of_any_model(layout, device, batch_size)
+    yield from model_independent_errors(layout, device, batch_size)
     if plan is None:
         yield from _without_plan(layout)
     else:
         yield from _model(layout, plan, device)
 
 
-def refusals_of_any_model(layout: Layout, device: Device, batch_size: int) -> Iterator[str]:
+def model_independent_errors(layout: ParallelDims, device: Device, batch_size: int) -> Iterator[str]:
     """The part of it that can be known before there is a model."""
     yield from _batch(layout, batch_size)
     yield from _pipeline(layout)
@@ -43,22 +43,18 @@ def refusals_of_any_model(layout: Layout, device: Device, batch_size: int) -> It
         yield from _experts(layout)
 
 
-def _batch(layout: Layout, batch_size: int) -> Iterator[str]:
-    for name, value in (("microbatches", layout.microbatches), ("accumulation", layout.accumulation)):
-        if value < 1:
-            yield f"{name} = {value}: accepted is 1 or more"
-            return
+def _batch(layout: ParallelDims, batch_size: int) -> Iterator[str]:
     quantum = layout.rows_quantum
     if batch_size < 1 or batch_size % quantum:
         near = max(batch_size - batch_size % quantum, quantum)
         yield (
-            f"batch_size = {batch_size}: {layout.degrees.dp} data-parallel ranks × accumulation "
+            f"batch_size = {batch_size}: {layout.dp} data-parallel ranks × accumulation "
             f"{layout.accumulation} × {layout.microbatches} microbatches need a multiple of {quantum}, such as {near}"
         )
 
 
-def _pipeline(layout: Layout) -> Iterator[str]:
-    pp, schedule, microbatches = layout.degrees.pp, layout.schedule, layout.microbatches
+def _pipeline(layout: ParallelDims) -> Iterator[str]:
+    pp, schedule, microbatches = layout.pp, layout.schedule, layout.microbatches
     if pp == 1:
         if schedule is not None:
             yield f"schedule = {schedule!r}: there is no pipeline with pp = 1; leave schedule out or set pp above 1"
@@ -82,17 +78,17 @@ def _pipeline(layout: Layout) -> Iterator[str]:
         )
 
 
-def _data(layout: Layout) -> Iterator[str]:
-    degrees, kind = layout.degrees, layout.data_parallel
-    if kind != "auto" and degrees.dp * degrees.cp == 1:
+def _data(layout: ParallelDims) -> Iterator[str]:
+    kind = layout.data_parallel
+    if kind != "auto" and layout.dp * layout.cp == 1:
         yield f"data_parallel = {kind!r}: no ranks share gradients with dp = cp = 1; leave it at auto"
     if kind != "ddp":
         return
-    if degrees.dp_shard > 1:
-        yield f"data_parallel = 'ddp': DDP does not shard, but dp_shard = {degrees.dp_shard}; use fsdp2"
-    if degrees.tp > 1:
+    if layout.dp_shard > 1:
+        yield f"data_parallel = 'ddp': DDP does not shard, but dp_shard = {layout.dp_shard}; use fsdp2"
+    if layout.tp > 1:
         yield (
-            f"data_parallel = 'ddp': torch's DDP cannot broadcast the sharded weights of tp = {degrees.tp} "
+            f"data_parallel = 'ddp': torch's DDP cannot broadcast the sharded weights of tp = {layout.tp} "
             "(no sharding strategy for c10d.broadcast_); use fsdp2, or dp_shard above 1 (HSDP)"
         )
     if layout.stages_per_rank > 1:
@@ -102,22 +98,21 @@ def _data(layout: Layout) -> Iterator[str]:
         )
 
 
-def _switches(layout: Layout, device: Device) -> Iterator[str]:
-    degrees = layout.degrees
-    if degrees.tp == 1:
+def _switches(layout: ParallelDims, device: Device) -> Iterator[str]:
+    if layout.tp == 1:
         for name, on in (("sequence_parallel", layout.sequence_parallel), ("loss_parallel", layout.loss_parallel)):
             if on:
                 yield f"{name} = True: it shards over tp, which is 1; set tp to 2 or more or leave it out"
-    if degrees.cp == 1 and layout.context != "auto":
+    if layout.cp == 1 and layout.context != "auto":
         yield f"context = {layout.context!r}: no ranks share a sequence with cp = 1; leave it at auto"
-    if degrees.cp > 1 and layout.context == "ring" and device == "cpu":
+    if layout.cp > 1 and layout.context == "ring" and device == "cpu":
         yield (
             "context = 'ring': torch's ring attention has no CPU rule (scaled_dot_product_flash_attention); "
             "use ulysses"
         )
-    if layout.compile and degrees.tp > 1 and device == "cpu":
+    if layout.compile and layout.tp > 1 and device == "cpu":
         yield (
-            f"compile = True: torch.compile with tp = {degrees.tp} fails on the CPU ('Tensor' object "
+            f"compile = True: torch.compile with tp = {layout.tp} fails on the CPU ('Tensor' object "
             "has no attribute '_local_tensor'); leave compile out, or use dp_shard instead of tp"
         )
     if layout.compile and layout.schedule in SPLITS_BACKWARD:
@@ -127,20 +122,17 @@ def _switches(layout: Layout, device: Device) -> Iterator[str]:
         )
 
 
-def _experts(layout: Layout) -> Iterator[str]:
-    degrees, ep = layout.degrees, layout.ep
-    if ep < 1:
-        yield f"ep = {ep}: accepted is 1 or more"
-        return
-    ranks = degrees.dp_shard * degrees.cp
+def _experts(layout: ParallelDims) -> Iterator[str]:
+    ep = layout.ep
+    ranks = layout.dp_shard * layout.cp
     if ranks % ep:
         yield (
             f"ep = {ep}: the ranks of dp_shard·cp = {ranks} share the experts; use a divisor of {ranks}, "
             f"or a dp_shard that is a multiple of {ep}"
         )
-    if degrees.tp > 1:
+    if layout.tp > 1:
         yield (
-            f"ep = {ep}: an expert is whole on its rank, and all tp = {degrees.tp} ranks would do its work; "
+            f"ep = {ep}: an expert is whole on its rank, and all tp = {layout.tp} ranks would do its work; "
             "use tp = 1 and a larger ep"
         )
     if layout.data_parallel == "ddp":
@@ -150,70 +142,69 @@ def _experts(layout: Layout) -> Iterator[str]:
         )
 
 
-def _without_plan(layout: Layout) -> Iterator[str]:
-    degrees = layout.degrees
+def _without_plan(layout: ParallelDims) -> Iterator[str]:
     if layout.ep > 1:
-        yield f"ep = {layout.ep}: the recipe has no plan that names experts; leave ep out, or give it a spread_plan"
+        yield f"ep = {layout.ep}: the recipe has no plan that names experts; leave ep out, or give it a parallel_plan"
     for name in ("pp", "cp", "tp"):
-        size = getattr(degrees, name)
+        size = getattr(layout, name)
         if size > 1:
             yield (
                 f"{name} = {size}: the recipe has no plan for being spread; use dp_replicate or dp_shard, "
-                "or give the recipe a spread_plan"
+                "or give the recipe a parallel_plan"
             )
     for name in ("activation_checkpointing", "compile"):
         if getattr(layout, name):
-            yield f"{name} = True: the recipe names no blocks; give it a spread_plan, or leave {name} out"
+            yield f"{name} = True: the recipe names no blocks; give it a parallel_plan, or leave {name} out"
 
 
-def _model(layout: Layout, plan: SpreadPlan, device: Device) -> Iterator[str]:
-    degrees, shape = layout.degrees, plan.shape
-    if degrees.pp > 1 and not plan.chain:
-        yield f"pp = {degrees.pp}: the recipe gives no cut points; use dp_shard instead"
+def _model(layout: ParallelDims, plan: ParallelPlan, device: Device) -> Iterator[str]:
+    shape = plan.shape
+    if layout.pp > 1 and not plan.chain:
+        yield f"pp = {layout.pp}: the recipe gives no cut points; use dp_shard instead"
     elif layout.stages > len(plan.blocks):
         yield (
-            f"pp = {degrees.pp}: {layout.stages} stages (schedule {layout.schedule}) need as many blocks, the model "
+            f"pp = {layout.pp}: {layout.stages} stages (schedule {layout.schedule}) need as many blocks, the model "
             f"has {len(plan.blocks)}; use a smaller pp"
         )
-    if degrees.tp > 1:
+    if layout.tp > 1:
         if plan.tensor is None:
             instead = "ep or dp_shard" if plan.experts else "dp_shard"
-            yield f"tp = {degrees.tp}: the recipe gives no tensor-parallel plan; use {instead} instead"
+            yield f"tp = {layout.tp}: the recipe gives no tensor-parallel plan; use {instead} instead"
         widths = {"heads": shape.heads, "kv_heads": shape.kv_heads, "feed_forward": shape.feed_forward}
         if layout.loss_parallel:
             widths["classes"] = shape.classes
         for name, size in widths.items():
-            if size % degrees.tp:
-                yield f"tp = {degrees.tp}: {name} = {size} cannot be split so; use a divisor of {size}"
-    if layout.sequence_parallel and shape.sequence % (degrees.cp * degrees.tp):
+            if size % layout.tp:
+                yield f"tp = {layout.tp}: {name} = {size} cannot be split so; use a divisor of {size}"
+    if layout.sequence_parallel and shape.sequence % (layout.cp * layout.tp):
         yield (
             f"sequence_parallel = True: sequence = {shape.sequence} cannot be split over cp·tp = "
-            f"{degrees.cp * degrees.tp}; use a multiple of that, or leave sequence_parallel out"
+            f"{layout.cp * layout.tp}; use a multiple of that, or leave sequence_parallel out"
         )
-    if degrees.cp > 1:
+    if layout.cp > 1:
         yield from _context(layout, plan, device)
     if layout.ep > 1:
         yield from _mixture(layout, plan)
 
 
-def _mixture(layout: Layout, plan: SpreadPlan) -> Iterator[str]:
+def _mixture(layout: ParallelDims, plan: ParallelPlan) -> Iterator[str]:
     ep, experts, width = layout.ep, plan.shape.experts, plan.shape.feed_forward
     if not plan.experts:
         yield f"ep = {ep}: the recipe names no experts; use dp_shard alone"
         return
     if experts % ep:
         yield f"ep = {ep}: {experts} experts cannot be shared so; use a divisor of {experts}"
-    same = layout.degrees.dp_shard * layout.degrees.cp // ep
+    same = layout.dp_shard * layout.cp // ep
     # Where nothing is sharded (dp_shard = 1) these ranks hold their experts whole.
-    if layout.degrees.dp_shard > 1 and same > 1 and width % same:
+    if layout.dp_shard > 1 and same > 1 and width % same:
         yield (
             f"ep = {ep}: it leaves dp_shard·cp / ep = {same} ranks to share each expert by its "
             f"feed_forward = {width}, which is no multiple of {same}; use another ep or dp_shard"
         )
 
 
-def _context(layout: Layout, plan: SpreadPlan, device: Device) -> Iterator[str]:
-    cp, tp, shape = layout.degrees.cp, layout.degrees.tp, plan.shape
+def _context(layout: ParallelDims, plan: ParallelPlan, device: Device) -> Iterator[str]:
+    cp, tp, shape = layout.cp, layout.tp, plan.shape
     if not plan.attention:
         yield f"cp = {cp}: the recipe names no attention that could be shared; use dp_shard instead"
     parts = 2 * cp if layout.ring(device) else cp

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from app.training.config.layout import Device, Layout
+from app.training.config.parallel_dims import Device, ParallelDims
 from app.training.config.train_config import ConfigError, TrainConfig
-from app.training.config.validation import refusals, refusals_of_any_model
-from app.training.recipe import SpreadPlan
+from app.training.config.validation import layout_errors, model_independent_errors
+from app.training.recipe import ParallelPlan
 
 
-def layouts(config: TrainConfig, plan: SpreadPlan | None, device: Device) -> dict[int, Layout]:
+def layouts(config: TrainConfig, plan: ParallelPlan | None, device: Device) -> dict[int, ParallelDims]:
     """Layouts by number of workers, the largest first; a run of fixed size has one.
 
     Args:
@@ -19,7 +19,7 @@ def layouts(config: TrainConfig, plan: SpreadPlan | None, device: Device) -> dic
     Raises:
         ConfigError: no number of workers is possible; a line for each reason that the largest is not.
     """
-    return _possible(config, lambda layout: refusals(layout, plan, device, config.batch_size))
+    return _possible(config, lambda layout: layout_errors(layout, plan, device, config.batch_size))
 
 
 def check_early(config: TrainConfig) -> None:
@@ -28,7 +28,7 @@ def check_early(config: TrainConfig) -> None:
     Raises:
         ConfigError: as :func:`layouts`.
     """
-    _possible(config, lambda layout: refusals_of_any_model(layout, "cuda", config.batch_size))
+    _possible(config, lambda layout: model_independent_errors(layout, "cuda", config.batch_size))
 
 
 def largest(possible: Iterable[int], room: int) -> int | None:
@@ -36,19 +36,19 @@ def largest(possible: Iterable[int], room: int) -> int | None:
     return max((workers for workers in possible if workers <= room), default=None)
 
 
-def _possible(config: TrainConfig, refused: Callable[[Layout], Iterable[str]]) -> dict[int, Layout]:
-    found: dict[int, Layout] = {}
+def _possible(config: TrainConfig, refused: Callable[[ParallelDims], Iterable[str]]) -> dict[int, ParallelDims]:
+    found: dict[int, ParallelDims] = {}
     reasons: list[str] = []
     largest_size = None
-    for workers in range(config.most, config.fewest - 1, -1):
+    for workers in range(config.max_workers, config.min_workers - 1, -1):
         try:
-            layout = config.layout.at(workers, largest_size or workers)
+            layout = config.layout.resolve(workers, largest_size or workers)
         except ValueError as error:
             reasons.append(str(error))
             continue
-        refusals = list(refused(layout))
-        reasons += refusals
-        if not refusals:
+        errors = list(refused(layout))
+        reasons += errors
+        if not errors:
             largest_size = largest_size or workers
             found[workers] = layout
     if not found:

@@ -14,18 +14,18 @@ from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 
 from app.settings import Settings
-from app.training.config.schedule import Plan
+from app.training.config.schedule import BatchPlan
 from app.training.config.train_config import ConfigError, TrainConfig, parse_steps
 from app.training.config.world_sizes import layouts
 from app.training.driver.mlflow_run import begin, log_results, register
 from app.training.driver.nodes import gpus
-from app.training.driver.run_lock import digest, folder_of, take
-from app.training.driver.strategies import Run, check_storage, position, trained_model
+from app.training.driver.run_lock import acquire_run, digest, folder_of
+from app.training.driver.strategies import Run, check_storage, resume_step, trained_model
 from app.training.driver.supervisor import StoppedError
-from app.training.recipe import Data, Recipe, SpreadRecipe
+from app.training.recipe import Data, ParallelRecipe, Recipe
 from app.training.tracking.gauges import Gauges
 from app.training.tracking.metric_log import MetricLog
-from app.training.tracking.progress import Progress, Say, Unit
+from app.training.tracking.progress import RunProgress, Say, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +86,16 @@ def train(
     data = recipe.prepare()
     plan = _plan(config, data)
     say(f"{plan.rows} rows, {plan.steps} steps of {config.batch_size}, data {data.fingerprint[:12]}")
-    seams = recipe.spread_plan(data) if isinstance(recipe, SpreadRecipe) else None
+    seams = recipe.parallel_plan(data) if isinstance(recipe, ParallelRecipe) else None
     use_gpu = _use_gpu(config)
     possible = layouts(config, seams, "cuda" if use_gpu else "cpu")
 
     folder = folder_of(config, digest(config, data.fingerprint), settings.training.storage)
     check_storage(config, folder)
-    monitor = take(folder)
+    monitor = acquire_run(folder)
     record = folder.record()
     finished = record is not None and record.version
-    step = 0 if fresh or finished else position(config, folder)
+    step = 0 if fresh or finished else resume_step(config, folder)
     unit = Unit()
     if seams:
         unit = Unit("tokens", seams.shape.sequence, seams.flops_per_row, config.layout.precision)
@@ -105,7 +105,7 @@ def train(
         record = begin(config, recipe, data, folder, step, client, say)
         metrics = MetricLog(client, record.mlflow_run, say)
         try:
-            progress = Progress(monitor, metrics, plan, unit, Gauges(config.model), started, say, show or say)
+            progress = RunProgress(monitor, metrics, plan, unit, Gauges(config.model), started, say, show or say)
             run = Run(
                 config=config,
                 recipe=recipe,
@@ -158,13 +158,13 @@ def train(
     return trained
 
 
-def _plan(config: TrainConfig, data: Data) -> Plan:
+def _plan(config: TrainConfig, data: Data) -> BatchPlan:
     rows = len(next(iter(data.train.values())))
     if rows < config.batch_size:
         raise ConfigError(
             f"batch_size = {config.batch_size}: accepted is at most {rows}, the number of training rows"
         )
-    plan = Plan(rows, config.batch_size, config.epochs, config.seed)
+    plan = BatchPlan(rows, config.batch_size, config.epochs, config.seed)
     if config.profile and parse_steps(config.profile)[1] > plan.steps:
         raise ConfigError(f"profile = {config.profile!r}: accepted is up to {plan.steps}, the number of steps")
     return plan
@@ -176,7 +176,7 @@ def _use_gpu(config: TrainConfig) -> bool:
         raise ConfigError("device = 'gpu': the cluster has no GPU and cannot add one; accepted are cpu and auto")
     if config.strategy == "parameter_server":
         return False
-    return config.device == "gpu" or (config.device == "auto" and found >= config.fewest)
+    return config.device == "gpu" or (config.device == "auto" and found >= config.min_workers)
 
 
 def _end(status: str, say: Say) -> None:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from app.errors import FailedPreconditionError
 from app.training.config.train_config import ConfigError, TrainConfig
 from app.training.driver.monitor import start_monitor
 from app.training.storage.run_folder import RunFolder
@@ -25,7 +26,7 @@ _FREE = {
 """What may change from one submission of a run to the next; of the groups, what is added again below."""
 
 
-class RunTakenError(RuntimeError):
+class RunTakenError(FailedPreconditionError):
     """The same run is going on already on this cluster."""
 
 
@@ -55,7 +56,7 @@ def folder_of(config: TrainConfig, told: str, storage: str) -> RunFolder:
     return RunFolder(f"{root.rstrip('/')}/{config.model}-{told[:12]}")
 
 
-def take(folder: RunFolder) -> Any:
+def acquire_run(folder: RunFolder) -> Any:
     """The run's monitor actor, of which there is one: who has it has the run.
 
     Raises:

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from app.settings import TrainingSettings
-from app.training.config.layout import Layout
-from app.training.config.schedule import Plan
+from app.training.config.parallel_dims import ParallelDims
+from app.training.config.schedule import BatchPlan
 from app.training.config.train_config import ConfigError, TrainConfig
 from app.training.driver.job import Job
 from app.training.driver.monitor import MonitorLink
@@ -28,7 +28,7 @@ from app.training.parameter_server.train import ServerResult, Summary, train_wit
 from app.training.recipe import Data, Recipe
 from app.training.storage.run_folder import RunFolder
 from app.training.storage.shared_data import Shared
-from app.training.tracking.progress import Progress
+from app.training.tracking.progress import RunProgress
 from app.training.worker.checkpoint import CheckpointError, load_whole
 from app.training.worker.probe import check_probe
 
@@ -45,17 +45,17 @@ class Run:
     config: TrainConfig
     recipe: Recipe
     data: Data
-    plan: Plan
-    layouts: Mapping[int, Layout]
+    plan: BatchPlan
+    layouts: Mapping[int, ParallelDims]
     use_gpu: bool
     folder: RunFolder
     settings: TrainingSettings
     monitor: Any
-    progress: Progress
+    progress: RunProgress
     stop: threading.Event
 
 
-def position(config: TrainConfig, folder: RunFolder) -> int:
+def resume_step(config: TrainConfig, folder: RunFolder) -> int:
     """The step that the newest complete checkpoint in a run's folder goes on from, 0 without one."""
     if config.strategy == "parameter_server":
         return max(checkpoints.complete(_servers_folder(folder)), default=0)
@@ -111,7 +111,7 @@ def _by_servers(run: Run) -> nn.Module:
         run.recipe,
         run.data,
         run.plan,
-        config.most,
+        config.max_workers,
         Optimization(config.learning_rate, config.warmup_share, config.weight_decay, config.clip_norm),
         config.checkpoint_every,
         run.settings.max_failures,
@@ -120,7 +120,7 @@ def _by_servers(run: Run) -> nn.Module:
     run.progress.group_begins()
     result = _served(run, job)
     if result.state is None:
-        raise StoppedError(position(config, run.folder))
+        raise StoppedError(resume_step(config, run.folder))
     _log_summary(result.summary)
     run.progress.say(_described(result.summary))
     model = run.recipe.build(run.data)
@@ -131,7 +131,7 @@ def _by_servers(run: Run) -> nn.Module:
 def _served(run: Run, job: ServerJob) -> ServerResult:
     """Train in a thread that a second Ctrl-C leaves behind, and look at the progress meanwhile."""
     result: Future[ServerResult] = Future()
-    folder, tell = _servers_folder(run.folder), run.monitor.tell.remote
+    folder, tell = _servers_folder(run.folder), run.monitor.add.remote
 
     def train() -> None:
         try:
@@ -148,7 +148,7 @@ def _served(run: Run, job: ServerJob) -> ServerResult:
             if time.monotonic() - stopping_since > run.settings.stop_timeout_s:
                 raise TrainingError(
                     f"the servers did not stop within {run.settings.stop_timeout_s:.0f} s; the last checkpoint is at "
-                    f"step {position(run.config, run.folder)}"
+                    f"step {resume_step(run.config, run.folder)}"
                 )
     run.progress.look()
     try:

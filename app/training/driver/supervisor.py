@@ -13,16 +13,17 @@ from collections.abc import Mapping
 import ray
 from ray.exceptions import RayError
 
+from app.errors import TidegateError
 from app.ray_internals import draining_nodes
 from app.settings import TrainingSettings
-from app.training.config.layout import Layout
+from app.training.config.parallel_dims import ParallelDims
 from app.training.config.world_sizes import largest
 from app.training.driver.job import Job
-from app.training.driver.monitor import Order
 from app.training.driver.nodes import room
 from app.training.driver.restarts import Loss, gives_up
 from app.training.driver.worker_group import Failed, WorkerGroup, resources
-from app.training.tracking.progress import Progress
+from app.training.tracking.progress import RunProgress
+from app.training.worker.protocol import WorkerCommand
 
 WATCH_EVERY_S = 0.25
 LOOK_EVERY_S = 1.0
@@ -37,16 +38,19 @@ RESIZE_AFTER_S = 30.0
 """How long Ray Train may try to place a group that could have another size."""
 
 
-class TrainingError(RuntimeError):
+class TrainingError(TidegateError):
     """The run did not end with a registered version; the message says at what it ended."""
 
 
-class StoppedError(RuntimeError):
+class StoppedError(TidegateError):
     """The run was asked to stop, and did so behind a checkpoint.
 
     Attributes:
         step: where the next submission of the same run goes on.
     """
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: not done, try again
+    temporary = True
 
     def __init__(self, step: int) -> None:
         super().__init__(f"stopped; the next submission of this run goes on from step {step}")
@@ -65,10 +69,10 @@ class Supervisor:
         self,
         job: Job,
         steps: int,
-        layouts: Mapping[int, Layout],
+        layouts: Mapping[int, ParallelDims],
         use_gpu: bool,
         settings: TrainingSettings,
-        progress: Progress,
+        progress: RunProgress,
         stop: threading.Event,
     ) -> None:
         self._job, self._steps, self._layouts = job, steps, layouts
@@ -89,16 +93,16 @@ class Supervisor:
         while not self._done():
             layout = self._layouts[self._choose()]
             if self._stop.is_set():
-                raise StoppedError(self._position())
+                raise StoppedError(self._resume_step())
             cut_off = self._job.folder.discard_incomplete()
             if cut_off:
                 self._progress.say(f"a checkpoint at step {cut_off[-1]} was cut off while it was written; not used")
             self._run_group(layout)
 
     def _done(self) -> bool:
-        return self._position() >= self._steps
+        return self._resume_step() >= self._steps
 
-    def _position(self) -> int:
+    def _resume_step(self) -> int:
         newest = self._job.folder.newest()
         return newest.step if newest else 0
 
@@ -118,10 +122,10 @@ class Supervisor:
                 break
         return seen or min(self._layouts)
 
-    def _run_group(self, layout: Layout) -> None:
+    def _run_group(self, layout: ParallelDims) -> None:
         self._groups += 1
         self._more_since = None
-        self._order(Order.NONE)
+        self._command(WorkerCommand.NONE)
         name = f"{self._job.folder.url.rsplit('/', 1)[-1]}-{time.strftime('%Y%m%d-%H%M%S')}-{self._groups}"
         self._progress.group_begins()
         labels = self._settings.node_labels
@@ -136,7 +140,7 @@ class Supervisor:
         else:
             self._not_placed(failed)
 
-    def _watch(self, group: WorkerGroup, layout: Layout) -> None:
+    def _watch(self, group: WorkerGroup, layout: ParallelDims) -> None:
         """Until the group has ended; asks it to leave when there is a reason."""
         asked = False
         stopping_since: float | None = None
@@ -146,16 +150,16 @@ class Supervisor:
             if self._stop.is_set():
                 stopping_since = stopping_since or now
                 if not self._progress.running:  # there is nobody yet to wait for
-                    self._order(Order.LEAVE)
-                    raise StoppedError(self._position())
+                    self._command(WorkerCommand.LEAVE)
+                    raise StoppedError(self._resume_step())
                 if now - stopping_since > self._settings.stop_timeout_s:
                     raise TrainingError(
                         f"the workers did not leave within {self._settings.stop_timeout_s:.0f} s; the last "
-                        f"checkpoint is at step {self._position()}"
+                        f"checkpoint is at step {self._resume_step()}"
                     )
             reason = None if asked else self._reason_to_leave(layout, now - looked_at >= LOOK_EVERY_S)
             if reason:
-                self._order(Order.LEAVE)
+                self._command(WorkerCommand.LEAVE)
                 self._progress.say(f"{reason}: a checkpoint, then the workers leave")
                 asked = True
             if now - looked_at >= LOOK_EVERY_S:
@@ -182,9 +186,9 @@ class Supervisor:
         """How long Ray Train may try to place a group."""
         return self._settings.placement_timeout_s if len(self._layouts) == 1 else RESIZE_AFTER_S
 
-    def _order(self, order: Order) -> None:
+    def _command(self, command: WorkerCommand) -> None:
         try:
-            ray.get(self._job.link.actor.order.remote(order), timeout=30)
+            ray.get(self._job.link.actor.command.remote(command), timeout=30)
         except (RayError, TimeoutError) as error:
             raise TrainingError(f"the run's monitor does not answer: {error}") from error
 
@@ -200,7 +204,7 @@ class Supervisor:
         except Exception:  # as above
             return set()
 
-    def _reason_to_leave(self, layout: Layout, look: bool) -> str | None:
+    def _reason_to_leave(self, layout: ParallelDims, look: bool) -> str | None:
         """Why the group should leave; the cluster is looked at now and then only."""
         if self._stop.is_set():
             return "asked to stop"
@@ -209,7 +213,7 @@ class Supervisor:
         going = self._draining()
         if going:
             return f"node {min(going)[:12]} is being drained"
-        workers = layout.degrees.workers
+        workers = layout.workers
         if workers == max(self._layouts):
             return None
         more = largest(self._layouts, workers + self._room())

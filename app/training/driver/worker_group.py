@@ -17,7 +17,7 @@ from ray.train.v2.api.config import FailureConfig, RunConfig
 from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
 from app.ray_internals import is_lost_worker
-from app.training.config.layout import Layout
+from app.training.config.parallel_dims import ParallelDims
 from app.training.driver.job import Job, train_worker
 
 PLACEMENT_TRY_S = 30.0
@@ -49,7 +49,13 @@ class WorkerGroup:
     """
 
     def __init__(
-        self, job: Job, layout: Layout, use_gpu: bool, node_labels: Mapping[str, str], name: str, patience_s: float
+        self,
+        job: Job,
+        layout: ParallelDims,
+        use_gpu: bool,
+        node_labels: Mapping[str, str],
+        name: str,
+        patience_s: float,
     ) -> None:
         for variable, value in _TRAIN_ENVIRONMENT.items():
             os.environ.setdefault(variable, value)
@@ -59,7 +65,7 @@ class WorkerGroup:
             train_loop_config={"job": job, "layout": layout},
             torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
             scaling_config=ray.train.ScalingConfig(  # type: ignore[call-arg] # annotated with the class of Train v1
-                num_workers=layout.degrees.workers,
+                num_workers=layout.workers,
                 use_gpu=use_gpu,
                 resources_per_worker=resources(use_gpu),
                 label_selector=dict(node_labels) or None,

@@ -2,6 +2,6 @@
 what only a run would show."""
 
 from app.training.dryrun.estimate import Estimate, RankMemory, estimate
-from app.training.dryrun.room import refusals
+from app.training.dryrun.room import memory_errors
 
-__all__ = ["Estimate", "RankMemory", "estimate", "refusals"]
+__all__ = ["Estimate", "RankMemory", "estimate", "memory_errors"]

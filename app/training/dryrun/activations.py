@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.training.config.layout import Device, Layout
+from app.training.config.parallel_dims import Device, ParallelDims
 from app.training.recipe import ModelShape
 
 
@@ -31,16 +31,16 @@ class Kept:
     boundary: int
 
 
-def kept(shape: ModelShape, layout: Layout, device: Device, rows: int) -> Kept:
+def kept(shape: ModelShape, layout: ParallelDims, device: Device, rows: int) -> Kept:
     """What a microbatch of ``rows`` rows keeps."""
-    tokens = rows * shape.sequence // layout.degrees.cp
-    tp = layout.degrees.tp
+    tokens = rows * shape.sequence // layout.cp
+    tp = layout.tp
     between = tp if layout.sequence_parallel else 1
     autocast = layout.precision == "bfloat16" and not layout.uses_fsdp2
     computed = 2 if layout.precision == "bfloat16" else 4
     # Autocast leaves the residual stream in float32, and casts a matrix's input for each matrix again.
     residual = 4 if autocast else computed
-    ulysses = layout.degrees.cp > 1 and not layout.ring(device)
+    ulysses = layout.cp > 1 and not layout.ring(device)
 
     handed_on = residual * shape.width / between
     # On the CPU torch composes RMSNorm of operations in float32, which keep the input and the normalised input.
@@ -68,7 +68,7 @@ def kept(shape: ModelShape, layout: Layout, device: Device, rows: int) -> Kept:
     )
 
 
-def _network(shape: ModelShape, layout: Layout, computed: int, casts: int) -> float:
+def _network(shape: ModelShape, layout: ParallelDims, computed: int, casts: int) -> float:
     """Bytes of a token in the feed-forward network or, as many as it takes, in the experts of a mixture.
 
     The ranks that share experts are taken to get equally many tokens each.
@@ -77,7 +77,7 @@ def _network(shape: ModelShape, layout: Layout, computed: int, casts: int) -> fl
         computed: bytes of an element; casts: copies of the input that the network's first two matrices keep.
     """
     # The gate before and after its activation, the other branch, their product.
-    branches = 4 * shape.feed_forward / layout.degrees.tp
+    branches = 4 * shape.feed_forward / layout.tp
     one = computed * (branches + casts * shape.width)
     if not shape.chosen:
         return one

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from app.training.config.layout import Device, Layout
+from app.training.config.parallel_dims import Device, ParallelDims
 from app.training.dryrun.activations import Kept, kept
 from app.training.dryrun.flight import most_in_flight
 from app.training.dryrun.gathered import cast, gathered
 from app.training.dryrun.held import Cut, Held, Stage, held
 from app.training.dryrun.saved import saved_bytes
-from app.training.recipe import Data, Recipe, SpreadPlan, SpreadRecipe
+from app.training.recipe import Data, ParallelPlan, ParallelRecipe, Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Estimate:
         ranks: one for each pipeline rank.
     """
 
-    layout: Layout
+    layout: ParallelDims
     parameters: int
     rows: int
     ranks: tuple[RankMemory, ...]
@@ -69,11 +69,11 @@ class Estimate:
         return max(self.ranks, key=lambda rank: rank.total)
 
 
-def estimate(recipe: Recipe, data: Data, layout: Layout, batch_size: int, device: Device) -> Estimate:
+def estimate(recipe: Recipe, data: Data, layout: ParallelDims, batch_size: int, device: Device) -> Estimate:
     """What each rank will hold. Takes seconds, whatever the model's size and the number of workers.
 
     Args:
-        layout: one that ``limits`` accepts.
+        layout: one that ``validation`` accepts.
         batch_size: rows per step over all ranks.
         device: the kind that is meant; none is needed here.
 
@@ -81,8 +81,8 @@ def estimate(recipe: Recipe, data: Data, layout: Layout, batch_size: int, device
         RuntimeError: the model cannot be cut so after all.
     """
     rows = batch_size // layout.rows_quantum
-    if isinstance(recipe, SpreadRecipe):
-        plan: SpreadPlan | None = recipe.spread_plan(data)
+    if isinstance(recipe, ParallelRecipe):
+        plan: ParallelPlan | None = recipe.parallel_plan(data)
         with torch.device("meta"):
             model = recipe.build(data)
     else:
@@ -103,7 +103,7 @@ def _counted(recipe: Recipe, model: nn.Module, data: Data, rows: int) -> int:
     return saved_bytes(model, loss)
 
 
-def _memory(rank: Held, layout: Layout, microbatch: Kept) -> RankMemory:
+def _memory(rank: Held, layout: ParallelDims, microbatch: Kept) -> RankMemory:
     own = sum(stage.kept for stage in rank.stages)
     passes: Mapping[int, int] = {stage.index: _pass(stage, layout, microbatch) for stage in rank.stages}
     casts: Mapping[int, int] = {stage.index: cast(stage, layout) for stage in rank.stages}
@@ -120,7 +120,7 @@ def _memory(rank: Held, layout: Layout, microbatch: Kept) -> RankMemory:
     )
 
 
-def _pass(stage: Stage, layout: Layout, microbatch: Kept) -> int:
+def _pass(stage: Stage, layout: ParallelDims, microbatch: Kept) -> int:
     """Bytes that one microbatch keeps in a stage."""
     ends = (microbatch.first if stage.index == 0 else 0) + (
         microbatch.last if stage.index == layout.stages - 1 else microbatch.boundary
@@ -128,7 +128,7 @@ def _pass(stage: Stage, layout: Layout, microbatch: Kept) -> int:
     return stage.blocks * microbatch.block + ends
 
 
-def _beside(rank: Held, layout: Layout, microbatch: Kept) -> int:
+def _beside(rank: Held, layout: ParallelDims, microbatch: Kept) -> int:
     """The block that is computed again, and a pipeline's buffers: one for each microbatch that a stage receives,
     and one for each gradient."""
     again = microbatch.inside if layout.activation_checkpointing else 0

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-Order = tuple[tuple[int, int], ...]
+PassOrder = tuple[tuple[int, int], ...]
 """In time: (stage, +1) for a microbatch's forward pass, (stage, -1) when its activations may go."""
 
 _FORWARD, _DONE = "F", ("B", "W")
 
 
-def order_of(actions: Iterable[Any] | None) -> Order:
+def order_of(actions: Iterable[Any] | None) -> PassOrder:
     """From one rank's row of torch's ``pipeline_order``; None: no pipeline, one pass forward and back.
 
     A backward pass in two halves keeps its activations until the second, that of the weights.
@@ -31,7 +31,7 @@ def order_of(actions: Iterable[Any] | None) -> Order:
     return tuple(found)
 
 
-def most_in_flight(order: Order, bytes_of: Mapping[int, int]) -> int:
+def most_in_flight(order: PassOrder, bytes_of: Mapping[int, int]) -> int:
     """The largest sum of the activations that are held at once.
 
     Args:

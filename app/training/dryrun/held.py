@@ -24,12 +24,12 @@ from torch.distributed.pipelining.schedules import PipelineScheduleMulti, get_sc
 from torch.distributed.tensor import DTensor
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
-from app.training.config.layout import Device, Layout
-from app.training.dryrun.flight import Order, order_of
+from app.training.config.parallel_dims import Device, ParallelDims
+from app.training.dryrun.flight import PassOrder, order_of
 from app.training.parallel.mesh import Mesh, build_mesh
 from app.training.parallel.parallelize import partition, shard
 from app.training.parallel.pipeline import take_parts
-from app.training.recipe import SpreadPlan
+from app.training.recipe import ParallelPlan
 
 TIMEOUT_S = 300.0
 
@@ -65,7 +65,7 @@ class Held:
     pipeline_rank: int
     rank: int
     stages: tuple[Stage, ...]
-    order: Order
+    order: PassOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,8 @@ class Cut:
     """
 
     model: nn.Module
-    plan: SpreadPlan | None
-    layout: Layout
+    plan: ParallelPlan | None
+    layout: ParallelDims
     device: Device
 
 
@@ -87,7 +87,7 @@ def held(cut: Cut, timeout_s: float = TIMEOUT_S) -> tuple[Held, ...]:
     """What the first rank of each pipeline rank holds.
 
     Raises:
-        RuntimeError: the model cannot be cut so, although ``limits`` accepted it; the message has the reason.
+        RuntimeError: the model cannot be cut so, although ``validation`` accepted it; the message has the reason.
         subprocess.TimeoutExpired: it took longer than ``timeout_s``.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -115,7 +115,7 @@ def answer(asked: Path, answered: Path) -> None:
     cut: Cut = pickle.loads(asked.read_bytes())  # noqa: S301 # our own parent wrote it
     context = multiprocessing.get_context("fork")
     ranks = []
-    for rank in range(cut.layout.degrees.pp):
+    for rank in range(cut.layout.pp):
         receiver, sender = context.Pipe(duplex=False)
         process = context.Process(target=_send, args=(cut, rank, sender))
         process.start()
@@ -129,15 +129,15 @@ def answer(asked: Path, answered: Path) -> None:
 
 
 def _send(cut: Cut, pipeline_rank: int, sender: Connection) -> None:
-    degrees = cut.layout.degrees
-    rank = pipeline_rank * (degrees.workers // degrees.pp)
-    dist.init_process_group("fake", store=FakeStore(), rank=rank, world_size=degrees.workers)
+    layout = cut.layout
+    rank = pipeline_rank * (layout.workers // layout.pp)
+    dist.init_process_group("fake", store=FakeStore(), rank=rank, world_size=layout.workers)
     # A mesh of GPUs wants to see some; how large the shares are does not depend on the kind of device.
-    mesh = build_mesh(degrees, "cpu", cut.layout.ep)
+    mesh = build_mesh(layout, "cpu")
     sender.send(Held(pipeline_rank, rank, *_stages(cut, mesh)))
 
 
-def _stages(cut: Cut, mesh: Mesh) -> tuple[tuple[Stage, ...], Order]:
+def _stages(cut: Cut, mesh: Mesh) -> tuple[tuple[Stage, ...], PassOrder]:
     layout, plan = cut.layout, cut.plan
     if plan is None:
         if layout.uses_fsdp2:
@@ -168,7 +168,7 @@ def _gathered(value: Tensor) -> int:
     return value.numel() // prod(size for name, size, cut in sizes if name in ("tp", "ep") and cut.is_shard())
 
 
-def _order(layout: Layout, indices: tuple[int, ...], mesh: Mesh) -> Order:
+def _order(layout: ParallelDims, indices: tuple[int, ...], mesh: Mesh) -> PassOrder:
     if layout.schedule is None:
         return order_of(None)
     kind = get_schedule_class(layout.schedule)

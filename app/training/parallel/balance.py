@@ -20,7 +20,7 @@ class Balancer:
 
     Args:
         parts: this rank's, as they are computed with: counting is the last thing that is added to them.
-        experts: names as in ``SpreadPlan.experts``; those of other stages are passed over.
+        experts: names as in ``ParallelPlan.experts``; those of other stages are passed over.
         passes: how often a step goes backward through each part: accumulated parts times microbatches.
         ranks: those that see other rows or positions of the batch.
     """

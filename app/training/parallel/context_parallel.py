@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributed._functional_collectives import all_to_all_single_autograd
 from torch.distributed.tensor.experimental import context_parallel
 
-from app.training.config.layout import Device, Layout
+from app.training.config.parallel_dims import Device, ParallelDims
 from app.training.parallel.mesh import Mesh
 
 
@@ -59,7 +59,7 @@ def share_attention(attention: nn.Module, group: dist.ProcessGroup) -> None:
     attention.register_forward_hook(scatter)
 
 
-def ring_attention(layout: Layout, mesh: Mesh, device: Device) -> AbstractContextManager[object]:
+def ring_attention(layout: ParallelDims, mesh: Mesh, device: Device) -> AbstractContextManager[object]:
     """Within it, scaled_dot_product_attention passes keys and values around the ring (forward and backward)."""
     if layout.ring(device):
         found: AbstractContextManager[object] = context_parallel(mesh.whole["cp"])

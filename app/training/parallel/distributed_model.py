@@ -15,7 +15,7 @@ from torch.distributed.tensor import DTensor
 from torch.distributed.tensor.parallel import loss_parallel
 from torch.nn.parallel import DistributedDataParallel
 
-from app.training.config.layout import Layout
+from app.training.config.parallel_dims import ParallelDims
 from app.training.parallel.balance import Balancer
 from app.training.parallel.clipping import clip
 from app.training.parallel.context_parallel import gather_positions, positions_of, ring_attention, shard_positions
@@ -23,7 +23,7 @@ from app.training.parallel.mesh import Mesh
 from app.training.parallel.parallelize import device_type, parallelize, shard, synchronise
 from app.training.parallel.pipeline import Pipeline, take_parts
 from app.training.parallel.tensors import by_mesh
-from app.training.recipe import Data, Recipe, SpreadPlan, SpreadRecipe
+from app.training.recipe import Data, ParallelPlan, ParallelRecipe, Recipe
 
 OUTPUT_ROWS = 4
 """Rows of a model's output that are compared."""
@@ -44,7 +44,7 @@ class Passes:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class DistributedModel:
     """This rank's share of the model.
 
     Attributes:
@@ -56,7 +56,7 @@ class Spread:
 
     parts: tuple[nn.Module, ...]
     called: tuple[nn.Module, ...]
-    layout: Layout
+    layout: ParallelDims
     mesh: Mesh
     _passes: Passes
     balancer: Balancer | None = None
@@ -91,7 +91,7 @@ class Spread:
             None on ranks that do not hold the output, or hold the same as another.
         """
         part = _split(batch, self.layout.accumulation)[0]
-        if self.layout.degrees.pp == 1:  # a pipeline takes as many rows as always
+        if self.layout.pp == 1:  # a pipeline takes as many rows as always
             part = {name: column[:OUTPUT_ROWS] for name, column in part.items()}
         for each in self.parts:
             each.eval()
@@ -106,11 +106,11 @@ class Spread:
         ``backward`` because not every step is reported."""
         total = seen.clone()
         dist.all_reduce(total, group=self.mesh.losses.get_group())
-        return total / (self.layout.degrees.dp * self.layout.degrees.cp)
+        return total / (self.layout.dp * self.layout.cp)
 
     def clip(self, largest: float) -> Tensor:
         """Clip by the global norm; returns the norm before, a scalar, the same on every rank."""
-        pipeline = self.mesh.group("pp") if self.layout.degrees.pp > 1 else None
+        pipeline = self.mesh.group("pp") if self.layout.pp > 1 else None
         return clip(self.parameters(), largest, pipeline)
 
     def parameters(self) -> list[nn.Parameter]:
@@ -123,7 +123,7 @@ class Spread:
 
     def _synchronised(self, last: bool) -> AbstractContextManager[object]:
         """Ranks exchange gradients with the last accumulated part only. A pipeline does so by itself, each time."""
-        if self.layout.degrees.pp > 1:
+        if self.layout.pp > 1:
             return nullcontext()
         (called,) = self.called
         if isinstance(called, FSDPModule):
@@ -134,15 +134,17 @@ class Spread:
         return nullcontext()
 
 
-def spread(recipe: Recipe, data: Data, layout: Layout, mesh: Mesh, device: torch.device, seed: int) -> Spread:
-    """Build the recipe's model, spread as ``layout`` says; ``limits.check`` has accepted it. A collective call.
+def distribute_model(
+    recipe: Recipe, data: Data, layout: ParallelDims, mesh: Mesh, device: torch.device, seed: int
+) -> DistributedModel:
+    """Builds the recipe's model in a layout that ``validation.check_layout`` accepted. A collective call.
 
     A recipe with a plan is built on the meta device and filled shard by shard; any other is built whole on every
     rank, by torch's global seed.
     """
     # A linear layer's output is a view. That nothing changes it in place, the comparison with one process shows.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
-    if isinstance(recipe, SpreadRecipe):
+    if isinstance(recipe, ParallelRecipe):
         return _by_plan(recipe, data, layout, mesh, device, seed)
     torch.manual_seed(seed)
     whole = recipe.build(data).to(device)
@@ -159,7 +161,7 @@ def spread(recipe: Recipe, data: Data, layout: Layout, mesh: Mesh, device: torch
         with torch.no_grad():
             return recipe.loss(called, batch)
 
-    return Spread((whole,), (called,), layout, mesh, Passes(backward, output))
+    return DistributedModel((whole,), (called,), layout, mesh, Passes(backward, output))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,28 +172,30 @@ class _Held:
         called: what is called instead of each part; indices: the pipeline stage of each.
     """
 
-    recipe: SpreadRecipe
-    plan: SpreadPlan
-    layout: Layout
+    recipe: ParallelRecipe
+    plan: ParallelPlan
+    layout: ParallelDims
     mesh: Mesh
     device: torch.device
     called: tuple[nn.Module, ...]
     indices: tuple[int, ...]
 
 
-def _by_plan(recipe: SpreadRecipe, data: Data, layout: Layout, mesh: Mesh, device: torch.device, seed: int) -> Spread:
-    plan = recipe.spread_plan(data)
+def _by_plan(
+    recipe: ParallelRecipe, data: Data, layout: ParallelDims, mesh: Mesh, device: torch.device, seed: int
+) -> DistributedModel:
+    plan = recipe.parallel_plan(data)
     with torch.device("meta"):
         model = recipe.build(data)
     indices, parts = take_parts(model, plan, layout, mesh.rank("pp"))
     called = tuple(parallelize(part, recipe, plan, layout, mesh, device, seed) for part in parts)
     held = _Held(recipe, plan, layout, mesh, device, called, indices)
-    passes = _in_context(_pipelined(held) if layout.degrees.pp > 1 else _whole(held), held)
+    passes = _in_context(_pipelined(held) if layout.pp > 1 else _whole(held), held)
     balancer = None
     if plan.balance is not None:
         times = layout.accumulation * layout.microbatches
         balancer = Balancer(parts, plan.experts, plan.balance, times, mesh.gradients)
-    return Spread(parts, called, layout, mesh, passes, balancer)
+    return DistributedModel(parts, called, layout, mesh, passes, balancer)
 
 
 def _whole(held: _Held) -> Passes:
@@ -231,7 +235,7 @@ def _in_context(passes: Passes, held: _Held) -> Passes:
     # Also where ranks share no sequence: a later stage may see a part of the positions only (sequence parallel).
     positions = None
     if plan.attention:
-        ranks, ring = layout.degrees.cp, layout.ring(kind)
+        ranks, ring = layout.cp, layout.ring(kind)
         positions = positions_of(mesh.rank("cp"), ranks, plan.shape.sequence, ring).to(held.device)
 
     @contextmanager

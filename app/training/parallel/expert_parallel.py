@@ -17,7 +17,7 @@ def share_experts(experts: nn.Module, mesh: DeviceMesh) -> None:
     """Leave this rank its part of the experts, and let it send each token to the rank that has its expert.
 
     Args:
-        experts: a module of ``SpreadPlan.experts``, on the meta device.
+        experts: a module of ``ParallelPlan.experts``, on the meta device.
         mesh: the ranks that share it, one dimension; their number divides that of the experts.
     """
     group, ranks = mesh.get_group(), mesh.size()

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from app.training.recipe import SpreadRecipe
+from app.training.recipe import ParallelRecipe
 
 
-def materialise(part: nn.Module, recipe: SpreadRecipe, seed: int, device: torch.device) -> None:
+def materialise(part: nn.Module, recipe: ParallelRecipe, seed: int, device: torch.device) -> None:
     """Give a part on the meta device memory and its initial values. A rank holds its shards and, for a moment, one
     whole tensor; nothing is sent. The values are those of any other layout with the same seed."""
     part.to_empty(device=device)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
-from app.training.config.degrees import DIMENSIONS, Degrees
-from app.training.config.layout import Device
+from app.training.config.parallel_dims import DIMENSIONS, Device, ParallelDims
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class Mesh:
         experts: None where every rank holds all experts.
     """
 
-    degrees: Degrees
+    dims: ParallelDims
     whole: DeviceMesh
     gradients: DeviceMesh
     losses: DeviceMesh
@@ -45,10 +44,8 @@ class Mesh:
 
     @property
     def dp_rank(self) -> int:
-        """Which part of the global batch this rank sees, from 0 to ``degrees.dp`` - 1."""
-        return self.whole.get_local_rank("dp_replicate") * self.degrees.dp_shard + self.whole.get_local_rank(
-            "dp_shard"
-        )
+        """Which part of the global batch this rank sees, from 0 to ``dims.dp`` - 1."""
+        return self.whole.get_local_rank("dp_replicate") * self.dims.dp_shard + self.whole.get_local_rank("dp_shard")
 
     def rank(self, dimension: str) -> int:
         """This rank's place along a dimension."""
@@ -59,33 +56,34 @@ class Mesh:
         return self.whole.get_group(dimension)
 
 
-def build_mesh(degrees: Degrees, device: Device, ep: int = 1) -> Mesh:
-    """The mesh over the default process group, whose size must be ``degrees.workers``. A collective call.
+def build_mesh(dims: ParallelDims, device: Device) -> Mesh:
+    """The mesh over the default process group, whose size must be ``dims.workers``. A collective call.
 
     Args:
-        ep: ranks that share experts (``Layout.ep``), a divisor of dp_shard·cp.
+        dims: ``ep`` is a divisor of dp_shard·cp.
     """
-    assert dist.get_world_size() == degrees.workers
-    whole = init_device_mesh(device, degrees.sizes, mesh_dim_names=DIMENSIONS)
+    assert dist.get_world_size() == dims.workers
+    whole = init_device_mesh(device, dims.mesh_shape, mesh_dim_names=DIMENSIONS)
     losses = whole["pp", "dp_replicate", "dp_shard", "cp"]._flatten("losses")
-    return Mesh(degrees, whole, _gradients(degrees, whole), losses, _experts(degrees, whole, ep) if ep > 1 else None)
+    return Mesh(dims, whole, _gradients(dims, whole), losses, _experts(dims, whole) if dims.ep > 1 else None)
 
 
-def _gradients(degrees: Degrees, whole: DeviceMesh) -> DeviceMesh:
-    if degrees.dp_shard == 1:
+def _gradients(dims: ParallelDims, whole: DeviceMesh) -> DeviceMesh:
+    if dims.dp_shard == 1:
         return whole["dp_replicate", "dp_shard", "cp"]._flatten("replicate")
     shard = whole["dp_shard", "cp"]._flatten("shard")
-    if degrees.dp_replicate == 1:
+    if dims.dp_replicate == 1:
         return shard
     with warnings.catch_warnings():  # torch announces another way for HSDP × CP but has none yet in 2.13
         warnings.filterwarnings("ignore", message="Slicing a flattened dim")
         return whole["dp_replicate", "shard"]
 
 
-def _experts(degrees: Degrees, whole: DeviceMesh, ep: int) -> ExpertMesh:
-    others = degrees.dp_shard * degrees.cp // ep
+def _experts(dims: ParallelDims, whole: DeviceMesh) -> ExpertMesh:
+    ep = dims.ep
+    others = dims.dp_shard * dims.cp // ep
     inner = whole["dp_shard", "cp"]._flatten("shard")._unflatten(0, (others, ep), ("expert_shard", "ep"))
     outer = DeviceMesh._concatenate([whole["dp_replicate"], inner["expert_shard"]])
-    if degrees.dp_shard == 1:
+    if dims.dp_shard == 1:
         return ExpertMesh(inner["ep"], outer._flatten("expert_replicate"))
-    return ExpertMesh(inner["ep"], outer if degrees.dp_replicate > 1 else inner["expert_shard"])
+    return ExpertMesh(inner["ep"], outer if dims.dp_replicate > 1 else inner["expert_shard"])

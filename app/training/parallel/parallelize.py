@@ -1,4 +1,4 @@
-"""Spread one plain, single-device part of a model over its mesh, from the outside.
+"""Distributes one plain, single-device part of a model over its mesh, from the outside.
 
 The order matters: tensor parallelism decides what a matrix is, checkpointing and compilation wrap the result, and
 data parallelism shards or replicates what they leave.
@@ -19,41 +19,44 @@ from torch.distributed.tensor.parallel import parallelize_module
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
-from app.training.config.layout import Device, Layout
+from app.training.config.parallel_dims import Device, ParallelDims
 from app.training.parallel.context_parallel import share_attention
 from app.training.parallel.expert_parallel import share_experts
 from app.training.parallel.initialization import materialise
 from app.training.parallel.mesh import Mesh
-from app.training.recipe import SpreadPlan, SpreadRecipe
+from app.training.recipe import ParallelPlan, ParallelRecipe
 
 
 def parallelize(
     part: nn.Module,
-    recipe: SpreadRecipe,
-    plan: SpreadPlan,
-    layout: Layout,
+    recipe: ParallelRecipe,
+    plan: ParallelPlan,
+    layout: ParallelDims,
     mesh: Mesh,
     device: torch.device,
     seed: int,
 ) -> nn.Module:
-    """Spread ``part`` (on the meta device: a pipeline stage, or the whole model), fill it, and return what is called
-    instead of it."""
+    """Distributes ``part`` (on the meta device: a pipeline stage, or the whole model) and fills it.
+
+    Returns:
+        The module that is called instead of it.
+    """
     partition(part, plan, layout, mesh, device_type(device))
     materialise(part, recipe, seed, device)
     return synchronise(part, layout, mesh, device)
 
 
-def partition(part: nn.Module, plan: SpreadPlan, layout: Layout, mesh: Mesh, device: Device) -> None:
+def partition(part: nn.Module, plan: ParallelPlan, layout: ParallelDims, mesh: Mesh, device: Device) -> None:
     """Cut ``part`` to this rank's share, in place. It stays on the meta device: nothing is allocated, and there need
     not be a ``device`` of that kind."""
     modules = dict(part.named_modules())
     blocks = [modules[name] for name in plan.blocks if name in modules]
-    if layout.degrees.tp > 1:
+    if layout.tp > 1:
         assert plan.tensor is not None
         styles = plan.tensor(layout.sequence_parallel, layout.loss_parallel)
         here = {name: style for name, style in styles.items() if name in modules}
         parallelize_module(part, mesh.whole["tp"], here)
-    if layout.degrees.cp > 1 and not layout.ring(device):
+    if layout.cp > 1 and not layout.ring(device):
         for name in plan.attention:
             if name in modules:
                 share_attention(modules[name], mesh.group("cp"))
@@ -75,7 +78,7 @@ def partition(part: nn.Module, plan: SpreadPlan, layout: Layout, mesh: Mesh, dev
 
 
 def shard(
-    part: nn.Module, blocks: Sequence[nn.Module], layout: Layout, mesh: Mesh, experts: Sequence[nn.Module] = ()
+    part: nn.Module, blocks: Sequence[nn.Module], layout: ParallelDims, mesh: Mesh, experts: Sequence[nn.Module] = ()
 ) -> None:
     """FSDP2: block by block, then what is left. Replicas, or shards (of replicas: HSDP).
 
@@ -87,14 +90,14 @@ def shard(
         policy = MixedPrecisionPolicy()
 
     def distribute(module: nn.Module, over: DeviceMesh, dimension: int) -> None:
-        if layout.degrees.dp_shard == 1:
+        if layout.dp_shard == 1:
             replicate(module, mesh=over, mp_policy=policy)
             return
         fully_shard(
             module,
             mesh=over,
             # In a pipeline a stage's weights are used by one microbatch after the other: gather them once.
-            reshard_after_forward=layout.degrees.pp == 1,
+            reshard_after_forward=layout.pp == 1,
             shard_placement_fn=lambda _: Shard(dimension),
             mp_policy=policy,
         )
@@ -107,7 +110,7 @@ def shard(
         distribute(module, mesh.gradients, 0)
 
 
-def synchronise(part: nn.Module, layout: Layout, mesh: Mesh, device: torch.device) -> nn.Module:
+def synchronise(part: nn.Module, layout: ParallelDims, mesh: Mesh, device: torch.device) -> nn.Module:
     """DDP where the layout uses it, and autocast where no FSDP2 casts. The weights are equal on all ranks already."""
     if layout.precision == "bfloat16" and not layout.uses_fsdp2:
         part.forward = torch.autocast(device.type, torch.bfloat16)(part.forward)

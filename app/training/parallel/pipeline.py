@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.distributed.pipelining import PipelineStage
 from torch.distributed.pipelining.schedules import PipelineScheduleMulti, get_schedule_class
 
-from app.training.config.layout import Layout
+from app.training.config.parallel_dims import ParallelDims
 from app.training.parallel.stages import cut, stages_of
-from app.training.recipe import SpreadPlan
+from app.training.recipe import ParallelPlan
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
@@ -35,10 +35,10 @@ def take_stage(model: nn.Module, chain: Sequence[str], kept: Collection[str]) ->
 
 
 def take_parts(
-    model: nn.Module, plan: SpreadPlan, layout: Layout, rank: int
+    model: nn.Module, plan: ParallelPlan, layout: ParallelDims, rank: int
 ) -> tuple[tuple[int, ...], tuple[nn.Module, ...]]:
     """The stages of pipeline rank ``rank`` by index, and the part of ``model`` (on the meta device) that each is."""
-    if layout.degrees.pp == 1:
+    if layout.pp == 1:
         return (0,), (model,)
     indices = stages_of(rank, layout)
     names = cut(plan.chain, plan.blocks, layout.stages)
@@ -52,7 +52,7 @@ class Pipeline:
         self,
         parts: Sequence[nn.Module],
         indices: Sequence[int],
-        layout: Layout,
+        layout: ParallelDims,
         group: dist.ProcessGroup,
         device: torch.device,
         criterion: Criterion,

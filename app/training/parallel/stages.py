@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.training.config.layout import V_SHAPED, Layout
+from app.training.config.parallel_dims import V_SHAPED, ParallelDims
 
 
-def stages_of(rank: int, layout: Layout) -> tuple[int, ...]:
+def stages_of(rank: int, layout: ParallelDims) -> tuple[int, ...]:
     """The stages that pipeline rank ``rank`` holds: every pp-th, or for a V-shaped schedule one and its mirror
     image (Qi et al. 2024, "Zero Bubble Pipeline Parallelism", section 6)."""
-    pp = layout.degrees.pp
+    pp = layout.pp
     if layout.schedule in V_SHAPED:
         return rank, 2 * pp - 1 - rank
     return tuple(range(rank, layout.stages, pp))

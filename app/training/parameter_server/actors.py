@@ -10,10 +10,11 @@ import ray
 from numpy.typing import NDArray
 from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError, RayError
 
+from app.errors import TidegateError, UnavailableError
 from app.training.parameter_server.client import Servers
 from app.training.parameter_server.errors import ParameterServerError, reason
 from app.training.parameter_server.job import Terms, Work
-from app.training.parameter_server.server import Progress, Server
+from app.training.parameter_server.server import Server, ServerProgress
 from app.training.parameter_server.stale import StaleServer
 from app.training.parameter_server.synchronous import SynchronousServer, settle
 from app.training.parameter_server.worker import Worker
@@ -26,15 +27,15 @@ WAIT_S = 0.2
 _ENVIRONMENT = {"env_vars": {"OMP_NUM_THREADS": "1"}}
 
 
-class ServerLostError(Exception):
+class ServerLostError(UnavailableError):
     """A server is gone: its range must come from a checkpoint."""
 
 
-class WorkerLostError(Exception):
+class WorkerLostError(UnavailableError):
     """A worker is gone before it began."""
 
 
-class StopRequestedError(Exception):
+class StopRequestedError(TidegateError):
     """``stop`` said so while processes were awaited."""
 
 
@@ -69,7 +70,7 @@ class ServerGroup:
         except RayError as error:
             raise ParameterServerError(reason(error)) from error
 
-    def progress(self) -> list[Progress]:
+    def progress(self) -> list[ServerProgress]:
         """Where every server is."""
         return _answered(lambda: self._together.call("progress"))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from app.training.config.schedule import Plan
-from app.training.driver.monitor import StepReport
+from app.training.config.schedule import BatchPlan
+from app.training.worker.protocol import StepReport
 
 REPORTS = 200
 """About so many steps of a run are reported, as in the collective engine."""
@@ -15,7 +15,7 @@ class Curve:
     """Collects workers' losses until a step is whole. Memory: one entry for each step between the slowest and the
     fastest worker that is to be reported."""
 
-    def __init__(self, plan: Plan, first: int) -> None:
+    def __init__(self, plan: BatchPlan, first: int) -> None:
         self._plan, self._interval = plan, max(1, plan.steps // REPORTS)
         self._seen: dict[int, list[tuple[float, float]]] = {}
         self._reports: list[StepReport] = []

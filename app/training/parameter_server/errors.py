@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from ray.exceptions import RayTaskError
 
+from app.errors import TidegateError
 
-class ParameterServerError(RuntimeError):
+
+class ParameterServerError(TidegateError):
     """The run cannot go on; the message says why."""
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from app.training.parallel.initialization import materialise
 from app.training.parameter_server.errors import ParameterServerError
-from app.training.recipe import Data, Recipe, SpreadRecipe
+from app.training.recipe import Data, ParallelRecipe, Recipe
 
 
 class FlatModel:
@@ -69,8 +69,8 @@ def build(recipe: Recipe, data: Data, seed: int) -> FlatModel:
     Raises:
         ParameterServerError: see :class:`FlatModel`; the recipe balances experts, whose loads no server adds up.
     """
-    if isinstance(recipe, SpreadRecipe):
-        if recipe.spread_plan(data).balance is not None:
+    if isinstance(recipe, ParallelRecipe):
+        if recipe.parallel_plan(data).balance is not None:
             raise ParameterServerError(
                 f"recipe = {recipe.name!r} balances its experts by their loads over all workers, which parameter "
                 "servers do not keep; accepted is a model that balances none, or another strategy"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from app.training.config.schedule import Plan, learning_rate
+from app.training.config.schedule import BatchPlan, learning_rate
 from app.training.parameter_server.config import Mode
 from app.training.parameter_server.ranges import Range
 from app.training.recipe import Data, Recipe
@@ -34,7 +34,7 @@ class ServerJob:
 
     recipe: Recipe
     data: Data
-    plan: Plan
+    plan: BatchPlan
     workers: int
     optimization: Optimization
     checkpoint_every: int
@@ -56,7 +56,7 @@ class Terms:
     mode: Mode
     bound: int | None
     ranges: tuple[Range, ...]
-    plan: Plan
+    plan: BatchPlan
     workers: int
     optimization: Optimization
     checkpoint_every: int

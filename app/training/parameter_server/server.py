@@ -17,17 +17,17 @@ from typing import Any
 import ray
 import torch
 
-from app.training.driver.monitor import StepReport
 from app.training.parameter_server import checkpoints
 from app.training.parameter_server.clocks import Clocks
 from app.training.parameter_server.curve import Curve
 from app.training.parameter_server.errors import ParameterServerError
 from app.training.parameter_server.job import Terms
 from app.training.parameter_server.shard import Floats, Shard
+from app.training.worker.protocol import StepReport
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ServerProgress:
     """Where a server is.
 
     Attributes:
@@ -119,10 +119,10 @@ class Server:
                 self._published = (self._updates, await asyncio.to_thread(ray.put, self._shard.values))
             return self._published[1]
 
-    async def progress(self) -> Progress:
+    async def progress(self) -> ServerProgress:
         """Answers at any time, also while an update runs."""
         reports = tuple(self._curve.drain())
-        return Progress(self._clocks.done, self._updates, dict(self._staleness), dict(self._lead), reports)
+        return ServerProgress(self._clocks.done, self._updates, dict(self._staleness), dict(self._lead), reports)
 
     async def close(self) -> None:
         """From now on nothing that a worker sends changes anything: its calls may arrive after its own end."""

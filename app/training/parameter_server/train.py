@@ -13,7 +13,6 @@ import ray
 import torch
 from torch import Tensor
 
-from app.training.driver.monitor import Report, Started
 from app.training.parameter_server import checkpoints
 from app.training.parameter_server.actors import (
     ServerGroup,
@@ -28,8 +27,9 @@ from app.training.parameter_server.errors import ParameterServerError
 from app.training.parameter_server.flat import build
 from app.training.parameter_server.job import ServerJob, Terms, Work
 from app.training.parameter_server.ranges import cut
-from app.training.parameter_server.server import Progress
+from app.training.parameter_server.server import ServerProgress
 from app.training.storage.shared_data import Shared
+from app.training.worker.protocol import Report, Started
 
 Tell = Callable[[Report], object]
 Stop = Callable[[], bool]
@@ -110,7 +110,7 @@ class _Driver:
         self._max_failures, self._node_labels = job.max_failures, job.node_labels
         self._report, self._stop = report, stop
         self._worker_restarts = self._server_restarts = 0
-        self._progress: list[Progress] = []
+        self._progress: list[ServerProgress] = []
 
     def run(self, initial: Any, into: Any) -> bool:
         """Whether all steps are done; the parameters are then in ``into``."""

@@ -22,7 +22,7 @@ CLEARED = "none"
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class CheckpointMetadata:
     """What is known of a complete checkpoint.
 
     Attributes:
@@ -64,18 +64,20 @@ class RunFolder:
         """The address of the checkpoint at ``step``."""
         return f"{self.url}/checkpoints/{step:09d}"
 
-    def complete(self) -> list[Mark]:
+    def complete(self) -> list[CheckpointMetadata]:
         """Every complete checkpoint, oldest first."""
         found = (self._read(f"{self._checkpoints}/{name}/{_COMPLETE}") for name in self._names())
-        return sorted((Mark(**fields) for fields in found if fields), key=lambda mark: mark.step)
+        return sorted(
+            (CheckpointMetadata(**fields) for fields in found if fields), key=lambda metadata: metadata.step
+        )
 
-    def newest(self) -> Mark | None:
+    def newest(self) -> CheckpointMetadata | None:
         """The complete checkpoint with the most steps."""
-        return max(self.complete(), key=lambda mark: mark.step, default=None)
+        return max(self.complete(), key=lambda metadata: metadata.step, default=None)
 
-    def commit(self, mark: Mark, keep: int, keep_best: int) -> None:
+    def commit(self, metadata: CheckpointMetadata, keep: int, keep_best: int) -> None:
         """Declare a checkpoint complete, and remove those that are not to be kept."""
-        self._write(f"{self._checkpoints}/{mark.step:09d}/{_COMPLETE}", asdict(mark))
+        self._write(f"{self._checkpoints}/{metadata.step:09d}/{_COMPLETE}", asdict(metadata))
         marks = self.complete()
         kept = retained(marks, keep, keep_best)
         for other in marks:
@@ -85,7 +87,7 @@ class RunFolder:
     def discard_incomplete(self) -> list[int]:
         """Remove what was cut off while it was written; returns the steps. No run may be writing."""
         names = self._names()  # before the marks: one that is marked in between is no rubbish
-        complete = {mark.step for mark in self.complete()}
+        complete = {metadata.step for metadata in self.complete()}
         cut_off = [name for name in names if int(name) not in complete]
         for name in cut_off:
             self._remove(name)
@@ -176,8 +178,8 @@ class RunFolder:
             fs.invalidate_cache()
 
 
-def retained(marks: Iterable[Mark], keep: int, keep_best: int) -> set[int]:
+def retained(marks: Iterable[CheckpointMetadata], keep: int, keep_best: int) -> set[int]:
     """Steps of the ``keep`` newest checkpoints and of the ``keep_best`` with the lowest loss. Pure."""
-    by_step = sorted(marks, key=lambda mark: mark.step)
-    best = sorted(by_step, key=lambda mark: mark.loss)[:keep_best]
-    return {mark.step for mark in (*by_step[-keep:], *best)}
+    by_step = sorted(marks, key=lambda metadata: metadata.step)
+    best = sorted(by_step, key=lambda metadata: metadata.loss)[:keep_best]
+    return {metadata.step for metadata in (*by_step[-keep:], *best)}

@@ -9,12 +9,12 @@ from typing import Any
 
 import ray
 
-from app.training.config.layout import Precision
-from app.training.config.schedule import Plan
-from app.training.driver.monitor import Beat, Report, Saved, Started, StepReport
+from app.training.config.parallel_dims import Precision
+from app.training.config.schedule import BatchPlan
 from app.training.tracking.gauges import Gauges
 from app.training.tracking.metric_log import MetricLog
 from app.training.tracking.utilisation import utilisation
+from app.training.worker.protocol import Heartbeat, Report, Saved, Started, StepReport
 
 PLACEMENT_WORD_S = 30.0
 """Seconds between words about workers that cannot be placed."""
@@ -51,7 +51,7 @@ class Recovery:
     repeated: int
 
 
-class Progress:
+class RunProgress:
     """Drains the monitor when it is looked at, once a second.
 
     Args:
@@ -63,7 +63,7 @@ class Progress:
         self,
         monitor: Any,
         metrics: MetricLog,
-        plan: Plan,
+        plan: BatchPlan,
         unit: Unit,
         gauges: Gauges,
         began_at: float,
@@ -134,7 +134,7 @@ class Progress:
                 self._group_started(report)
             elif isinstance(report, Saved):
                 saved.append(report)
-            elif isinstance(report, Beat):
+            elif isinstance(report, Heartbeat):
                 self._stepped(report.step)
             else:
                 self._stepped(report.step)

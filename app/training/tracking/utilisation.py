@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from app.training.config.layout import Precision
+from app.training.config.parallel_dims import Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def utilisation(flops_per_s: float, device_name: str, precision: Precision, work
     """Model FLOPs utilisation (Chowdhery et al. 2022, "PaLM", appendix B), a share from 0 to 1.
 
     Args:
-        flops_per_s: the model's operations (``SpreadPlan.flops_per_row`` × rows) per second, all workers together.
+        flops_per_s: the model's operations (``ParallelPlan.flops_per_row`` × rows) per second, all workers together.
         device_name: of every worker's device.
 
     Returns:

@@ -26,9 +26,10 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save
 from torch.optim import AdamW
 
-from app.training.driver.monitor import Saved
-from app.training.parallel.distributed_model import Spread
-from app.training.storage.run_folder import Mark, RunFolder
+from app.errors import TidegateError
+from app.training.parallel.distributed_model import DistributedModel
+from app.training.storage.run_folder import CheckpointMetadata, RunFolder
+from app.training.worker.protocol import Saved
 
 WRITE_TIMEOUT_S = 1800.0
 """How long one checkpoint may take to be written."""
@@ -56,13 +57,13 @@ class Checkpointer:
     def __init__(
         self,
         folder: RunFolder,
-        spread: Spread,
+        model: DistributedModel,
         optimizer: AdamW,
         group: dist.ProcessGroup,
         retention: Retention,
         tell: Callable[[Saved], object],
     ) -> None:
-        self._folder, self._spread, self._optimizer = folder, spread, optimizer
+        self._folder, self._model, self._optimizer = folder, model, optimizer
         self._group, self._retention, self._tell = group, retention, tell
         self._flying: _Flight | None = None
         self._stager = _Stager(cache_staged_state_dict=True)
@@ -92,8 +93,8 @@ class Checkpointer:
         self._stalled_s += stall_s
         self._flying = _Flight(future)
         if dist.get_rank() == 0:
-            mark = Mark(step, loss, str(self._spread.layout.degrees))
-            self._flying.then(lambda: self._complete(mark, started, stall_s))
+            metadata = CheckpointMetadata(step, loss, str(self._model.layout))
+            self._flying.then(lambda: self._complete(metadata, started, stall_s))
 
     def finish(self) -> None:
         """Wait until the checkpoint in flight is complete.
@@ -110,24 +111,26 @@ class Checkpointer:
         there is none."""
         newest = [self._folder.newest() if dist.get_rank() == 0 else None]
         dist.broadcast_object_list(newest, src=0, group=self._group)
-        (mark,) = newest
-        if mark is None:
+        (metadata,) = newest
+        if metadata is None:
             return 0
-        prepare(self._optimizer, mark.step)
-        reader = FsspecReader(self._folder.checkpoint(mark.step))
+        prepare(self._optimizer, metadata.step)
+        reader = FsspecReader(self._folder.checkpoint(metadata.step))
         try:
             load(self._state(), storage_reader=reader, process_group=self._group)
         except CheckpointException as error:
-            raise CheckpointError(f"the checkpoint at step {mark.step} cannot be read: {_cause(error)}") from error
-        return mark.step
+            raise CheckpointError(
+                f"the checkpoint at step {metadata.step} cannot be read: {_cause(error)}"
+            ) from error
+        return metadata.step
 
-    def _complete(self, mark: Mark, started: float, stall_s: float) -> None:
-        self._folder.commit(mark, self._retention.newest, self._retention.best)
-        self._tell(Saved(mark.step, stall_s, time.monotonic() - started))
+    def _complete(self, metadata: CheckpointMetadata, started: float, stall_s: float) -> None:
+        self._folder.commit(metadata, self._retention.newest, self._retention.best)
+        self._tell(Saved(metadata.step, stall_s, time.monotonic() - started))
 
     def _state(self) -> dict[str, Tensor]:
         state: dict[str, Tensor] = {}
-        for part in self._spread.parts:
+        for part in self._model.parts:
             state |= {f"model.{name}": value for name, value in part.state_dict().items()}
             for name, parameter in part.named_parameters():
                 moments = self._optimizer.state[parameter]
@@ -146,7 +149,7 @@ class _Stager(BlockingAsyncStager):
         return staged
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(TidegateError):
     """A checkpoint could not be written or read. Without one training cannot promise what a lost worker costs."""
 
 

@@ -9,28 +9,28 @@ from types import TracebackType
 import torch
 import torch.distributed as dist
 
-from app.training.driver.monitor import Link, Order
+from app.training.worker.protocol import DriverLink, WorkerCommand
 
 LISTEN_EVERY_S = 0.5
 REPORT_EVERY_S = 1.0
 
 
-class Signals:
+class CommandChannel:
     """Used as a context manager around the loop.
 
     The broadcast of one step is read in the next, so that no rank waits for it. It runs on the CPU in a process
     group of its own, beside whatever the step computes.
     """
 
-    def __init__(self, link: Link, rank: int, group: dist.ProcessGroup) -> None:
+    def __init__(self, link: DriverLink, rank: int, group: dist.ProcessGroup) -> None:
         self._link, self._rank, self._group = link, rank, group
-        self._heard = Order.NONE
+        self._heard = WorkerCommand.NONE
         self._reported_at = time.monotonic()
         self._stop = threading.Event()
         self._flying: tuple[torch.Tensor, dist.Work] | None = None
         self._listener = threading.Thread(target=self._listen, name="orders", daemon=True)
 
-    def __enter__(self) -> Signals:
+    def __enter__(self) -> CommandChannel:
         if self._rank == 0:
             self._listener.start()
         return self
@@ -42,28 +42,28 @@ class Signals:
         if error is None:
             self._land()
 
-    def exchange(self) -> Order:
+    def exchange(self) -> WorkerCommand:
         """What all ranks do after this step. A collective call."""
         agreed = self._land()
-        if agreed & Order.REPORT:
+        if agreed & WorkerCommand.REPORT:
             self._reported_at = time.monotonic()
         mine = self._heard
         if time.monotonic() - self._reported_at >= REPORT_EVERY_S:
-            mine |= Order.REPORT
+            mine |= WorkerCommand.REPORT
         sent = torch.tensor([int(mine)], dtype=torch.int32)
         work = dist.broadcast(sent, src=0, group=self._group, async_op=True)
         assert work is not None
         self._flying = sent, work
         return agreed
 
-    def _land(self) -> Order:
+    def _land(self) -> WorkerCommand:
         if self._flying is None:
-            return Order.NONE
+            return WorkerCommand.NONE
         sent, work = self._flying
         self._flying = None
         work.wait()
-        return Order(int(sent.item()))
+        return WorkerCommand(int(sent.item()))
 
     def _listen(self) -> None:
         while not self._stop.wait(LISTEN_EVERY_S):
-            self._heard = self._link.standing_order()
+            self._heard = self._link.standing_command()

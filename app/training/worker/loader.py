@@ -7,14 +7,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from app.training.config.schedule import Plan
+from app.training.config.schedule import BatchPlan
 from app.training.recipe import Columns
 
 
 class Loader:
     """The rows of one data-parallel rank. Ranks that differ only in pp, cp or tp load the same rows."""
 
-    def __init__(self, columns: Columns, plan: Plan, dp_rank: int, dp_ranks: int, device: torch.device) -> None:
+    def __init__(self, columns: Columns, plan: BatchPlan, dp_rank: int, dp_ranks: int, device: torch.device) -> None:
         self._columns, self._plan, self._device = columns, plan, device
         self._dp_rank, self._dp_ranks = dp_rank, dp_ranks
         self._epoch = -1

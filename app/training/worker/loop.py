@@ -12,22 +12,22 @@ import torch
 import torch.distributed as dist
 from torch.optim import AdamW
 
-from app.training.config.layout import Layout
-from app.training.config.schedule import Plan, dropout_seed, learning_rate
+from app.training.config.parallel_dims import ParallelDims
+from app.training.config.schedule import BatchPlan, dropout_seed, learning_rate
 from app.training.config.train_config import TrainConfig
-from app.training.driver.monitor import Beat, Link, Order, Report, Started, StepReport
-from app.training.parallel.distributed_model import Spread, spread
+from app.training.parallel.distributed_model import DistributedModel, distribute_model
 from app.training.parallel.mesh import Mesh, build_mesh
 from app.training.parallel.parallelize import device_type
 from app.training.recipe import Columns, Data, Recipe
 from app.training.storage.run_folder import RunFolder
 from app.training.worker.checkpoint import Checkpointer, Retention, check_shared, prepare
-from app.training.worker.command_channel import Signals
+from app.training.worker.command_channel import CommandChannel
 from app.training.worker.loader import Loader
-from app.training.worker.probe import leave_probe
+from app.training.worker.probe import save_probe_batch
 from app.training.worker.profiler import Steps, profiling
+from app.training.worker.protocol import DriverLink, Heartbeat, Report, Started, StepReport, WorkerCommand
 
-BEAT_EVERY_S = 0.5
+HEARTBEAT_EVERY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,36 +43,36 @@ class Task:
     recipe: Recipe
     data: Data
     folder: RunFolder
-    link: Link
+    link: DriverLink
 
 
-def train_ranks(task: Task, layout: Layout, device: torch.device) -> None:
+def train_ranks(task: Task, layout: ParallelDims, device: torch.device) -> None:
     """As one rank of the default process group: train from the newest checkpoint to the end, or until told to leave.
 
     Raises:
         CheckpointError: a checkpoint cannot be written or read, or the ranks do not share the folder.
     """
     torch.set_num_threads(1)
-    mesh = build_mesh(layout.degrees, device_type(device), layout.ep)
+    mesh = build_mesh(layout, device_type(device))
     _Rank(task, layout, mesh, device).run()
 
 
 class _Rank:
     """One rank of a worker group."""
 
-    def __init__(self, task: Task, layout: Layout, mesh: Mesh, device: torch.device) -> None:
+    def __init__(self, task: Task, layout: ParallelDims, mesh: Mesh, device: torch.device) -> None:
         config, data = task.config, task.data
         self._task, self._config, self._layout, self._device = task, config, layout, device
         self._rank = dist.get_rank()
-        self._plan = Plan(_rows(data.train), config.batch_size, config.epochs, config.seed)
-        self._model: Spread = spread(task.recipe, data, layout, mesh, device, config.seed)
+        self._plan = BatchPlan(_rows(data.train), config.batch_size, config.epochs, config.seed)
+        self._model: DistributedModel = distribute_model(task.recipe, data, layout, mesh, device, config.seed)
         self._optimizer = AdamW(
             self._model.parameter_groups(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
         prepare(self._optimizer, 0)
-        self._loader = Loader(data.train, self._plan, mesh.dp_rank, layout.degrees.dp, device)
+        self._loader = Loader(data.train, self._plan, mesh.dp_rank, layout.dp, device)
         # Ranks that hold parts of the same activations, along tp, must drop the same.
-        self._dropout_rank = mesh.dp_rank * layout.degrees.cp + mesh.rank("cp")
+        self._dropout_rank = mesh.dp_rank * layout.cp + mesh.rank("cp")
         self._checkpoints = Checkpointer(
             task.folder,
             self._model,
@@ -89,7 +89,7 @@ class _Rank:
         self._report_start(first)
         for part in self._model.parts:
             part.train()
-        with Signals(self._task.link, self._rank, _cpu_group()) as signals, self._profile(first) as profiler:
+        with CommandChannel(self._task.link, self._rank, _cpu_group()) as signals, self._profile(first) as profiler:
             losses, since = torch.zeros((), device=self._device), first
             reported_at, reported_step, beat_at = time.monotonic(), first, 0.0
             for step in range(first, self._plan.steps):
@@ -97,20 +97,20 @@ class _Rank:
                 losses += seen
                 profiler.step()
                 agreed, last = signals.exchange(), step == self._plan.steps - 1
-                if agreed & Order.REPORT or step % _report_interval(self._plan) == 0 or last:
+                if agreed & WorkerCommand.REPORT or step % _report_interval(self._plan) == 0 or last:
                     mean = float(self._model.mean_loss(seen))
                     now = time.monotonic()
                     speed = (step + 1 - reported_step) * self._config.batch_size / max(now - reported_at, 1e-9)
                     reported_at, reported_step = now, step + 1
                     stall_s = self._checkpoints.take_stall_s()
                     self._tell(StepReport(step, mean, self._rate(step), float(norm), speed, stall_s))
-                if time.monotonic() - beat_at >= BEAT_EVERY_S:
+                if time.monotonic() - beat_at >= HEARTBEAT_EVERY_S:
                     beat_at = time.monotonic()
-                    self._tell(Beat(step))
-                leave = bool(agreed & Order.LEAVE)
+                    self._tell(Heartbeat(step))
+                leave = bool(agreed & WorkerCommand.LEAVE)
                 if last:
                     # Before the checkpoint: one at the last step must not be without it.
-                    leave_probe(self._task.folder, self._model, self._loader.batch(0))
+                    save_probe_batch(self._task.folder, self._model, self._loader.batch(0))
                 if (step + 1) % self._config.checkpoint_every == 0 or last or leave:
                     self._checkpoints.save(step + 1, float(self._model.mean_loss(losses)) / (step + 1 - since))
                     losses, since = torch.zeros((), device=self._device), step + 1
@@ -135,7 +135,7 @@ class _Rank:
 
     def _tell(self, report: Report) -> None:
         if self._rank == 0:
-            self._task.link.tell(report)
+            self._task.link.send(report)
 
     def _profile(self, first: int) -> AbstractContextManager[Steps]:
         return profiling(self._config.profile, first, self._rank, self._task.folder)
@@ -146,7 +146,7 @@ class _Rank:
         dist.all_gather_object(everyone, mine)
         pids, nodes = zip(*(each for each in everyone if each is not None), strict=True)
         name = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else ""
-        layout = f"{self._layout.degrees}, accumulation {self._layout.accumulation}"
+        layout = f"{self._layout}, accumulation {self._layout.accumulation}"
         self._tell(Started(first, len(pids), layout, pids, nodes, str(self._device), name))
 
 
@@ -165,5 +165,5 @@ def _rows(columns: Columns) -> int:
     return len(next(iter(columns.values())))
 
 
-def _report_interval(plan: Plan) -> int:
+def _report_interval(plan: BatchPlan) -> int:
     return max(1, plan.steps // 200)

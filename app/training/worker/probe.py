@@ -10,8 +10,9 @@ from safetensors import safe_open
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from app.training.parallel.distributed_model import Spread
-from app.training.recipe import Data, Recipe, SpreadRecipe
+from app.errors import TidegateError
+from app.training.parallel.distributed_model import DistributedModel
+from app.training.recipe import Data, ParallelRecipe, Recipe
 from app.training.storage.run_folder import RunFolder
 
 _FILE = "probe.safetensors"
@@ -20,13 +21,13 @@ TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2}
 """Largest accepted difference, relative to the largest output, by the precision that the model was trained in."""
 
 
-class ExportError(RuntimeError):
+class ExportError(TidegateError):
     """The consolidated model is not the one that was trained; it is not registered."""
 
 
-def leave_probe(folder: RunFolder, spread: Spread, batch: Mapping[str, Tensor]) -> None:
+def save_probe_batch(folder: RunFolder, model: DistributedModel, batch: Mapping[str, Tensor]) -> None:
     """Write some rows of ``batch`` and the spread model's output for them into the folder. A collective call."""
-    found = spread.output(batch)
+    found = model.output(batch)
     if found is None:
         return
     rows, output = found
@@ -70,8 +71,8 @@ def check_probe(folder: RunFolder, recipe: Recipe, data: Data, model: nn.Module,
     rows = {name.removeprefix("rows."): column for name, column in tensors.items()}
     model.eval()
     with torch.no_grad():
-        if isinstance(recipe, SpreadRecipe):
-            output = model(rows[recipe.spread_plan(data).input]).float()
+        if isinstance(recipe, ParallelRecipe):
+            output = model(rows[recipe.parallel_plan(data).input]).float()
         else:
             output = recipe.loss(model, rows).float()
     difference = float((output - wanted).abs().max() / wanted.abs().max().clamp_min(1e-12))

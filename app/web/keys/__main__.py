@@ -30,6 +30,7 @@ from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Table
 
+from app.errors import NotFoundError
 from app.redis_client import connect
 from app.settings import RedisSettings, SettingsError, get_settings
 from app.web.keys.api_key import ApiKey, BadKeyError, Limit, Scope, mint
@@ -38,7 +39,7 @@ from app.web.keys.key_store import KeyStore
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
-class UnknownKeyError(ValueError):
+class UnknownKeyError(NotFoundError):
     """No key, or more than one, is meant."""
 
 

@@ -14,6 +14,8 @@ from enum import StrEnum
 
 import msgspec
 
+from app.errors import InvalidArgumentError
+
 PREFIX = "tg"
 ID_BYTES = 6
 SECRET_BYTES = 32
@@ -27,7 +29,7 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
-class BadKeyError(ValueError):
+class BadKeyError(InvalidArgumentError, ValueError):
     """A key that cannot be made or read; the message says what could."""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from app.web.errors import ForbiddenError, NoAnswerError, NotAllowedError
+from app.errors import PermissionDeniedError, UnauthenticatedError, UnavailableError
 from app.web.keys.api_key import ApiKey, Limit, Scope, hash_key, id_in
 
 ANONYMOUS_ID = "anonymous"
@@ -74,17 +74,17 @@ class Door:
         A key that is sent is checked also where none is needed.
 
         Raises:
-            NotAllowedError: no key, a wrong one, or one that is revoked or has expired.
-            ForbiddenError: a good key without the scope.
-            NoAnswerError: keys have not been read yet, and this is not the admin key.
+            UnauthenticatedError: no key, a wrong one, or one that is revoked or has expired.
+            PermissionDeniedError: a good key without the scope.
+            UnavailableError: keys have not been read yet, and this is not the admin key.
         """
         if authorization is None:
             if scope in self._anonymous:
                 return ANONYMOUS
-            raise NotAllowedError(_ask_for(scope))
+            raise UnauthenticatedError(_ask_for(scope))
         text = authorization[len(_SCHEME) :].strip()
         if authorization[: len(_SCHEME)].lower() != _SCHEME or not text or len(authorization) > MAX_LENGTH:
-            raise NotAllowedError(_ask_for(scope))
+            raise UnauthenticatedError(_ask_for(scope))
         key = self._keys.get(id_in(text))
         sent = hash_key(text)
         # Both comparisons, always: which of them is made must not depend on what is known.
@@ -94,13 +94,13 @@ class Door:
             return ADMIN
         if key is None or not is_key:
             if not self._keys_read():
-                raise NoAnswerError("API keys have not been read yet; Redis does not answer")
-            raise NotAllowedError(f"this key is not known here; {_ask_for(scope)}")
+                raise UnavailableError("API keys have not been read yet; Redis does not answer")
+            raise UnauthenticatedError(f"this key is not known here; {_ask_for(scope)}")
         if not key.in_force(self._clock()):
-            raise NotAllowedError(_why_not(key))
+            raise UnauthenticatedError(_why_not(key))
         if not key.allows(scope):
             held = ", ".join(sorted(key.scopes))
-            raise ForbiddenError(f"this needs the scope {scope}; the key {key.name!r} has {held}", scope)
+            raise PermissionDeniedError(f"this needs the scope {scope}; the key {key.name!r} has {held}", scope)
         return Caller(key.name, key.id, key.limit)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from app.errors import TidegateError
 
-class BenchError(RuntimeError):
+
+class BenchError(TidegateError):
     """A server, or a reader, does not start, does not answer in time, or reads other values than were written."""

@@ -12,12 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from app.errors import TidegateError
 from jobs.bench.head_loss import keeper
 
 POLL_S = 0.1
 
 
-class ProcessError(RuntimeError):
+class ProcessError(TidegateError):
     """A process ended, failed or did not do in time what it should; the message shows its last lines."""
 
 

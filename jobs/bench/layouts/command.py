@@ -83,7 +83,7 @@ def _measured(group: Group, names: list[str], steps: int, console: Console) -> l
                 comparison, error = compare(measure(run, layout), wanted), ""
             except GroupError as failure:
                 comparison, error = None, str(failure)
-            results.append(Result(name, layout.degrees.workers, comparison, time.monotonic() - started, error))
+            results.append(Result(name, layout.workers, comparison, time.monotonic() - started, error))
             if not console.is_terminal:  # a job's log: a line when there is something to say
                 console.print(f"{name}: {results[-1].verdict}, {results[-1].seconds:.1f} s", markup=False)
     console.print(table(results, group.size, run, wanted.losses))

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from app.training.config.layout import Layout
-from app.training.config.schedule import Plan
-from app.training.config.validation import check
-from app.training.parallel.distributed_model import spread
+from app.training.config.parallel_dims import ParallelDims
+from app.training.config.schedule import BatchPlan
+from app.training.config.validation import check_layout
+from app.training.parallel.distributed_model import distribute_model
 from app.training.parallel.initialization import generator
 from app.training.parallel.mesh import build_mesh
-from app.training.recipe import Data, Recipe, SpreadRecipe
+from app.training.recipe import Data, ParallelRecipe, Recipe
 from app.training.worker.loader import Loader
 from jobs.bench.layouts.curve import Curve
 from jobs.bench.processes import GroupError, in_processes
@@ -42,17 +42,17 @@ class Run:
     seed: int = 0
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> BatchPlan:
         """The rows of each step."""
         rows = len(next(iter(self.data.train.values())))
-        return Plan(rows, self.batch_size, 1, self.seed)
+        return BatchPlan(rows, self.batch_size, 1, self.seed)
 
 
 def reference(run: Run) -> Curve:
     """One process, plain PyTorch, nothing of the engine but the initial numbers and the order of the rows."""
     torch.manual_seed(run.seed)
     model = run.recipe.build(run.data)
-    if isinstance(run.recipe, SpreadRecipe):
+    if isinstance(run.recipe, ParallelRecipe):
         with torch.no_grad():
             for name, value in model.named_parameters():
                 run.recipe.initialise(name, value, generator(run.seed, name))
@@ -74,7 +74,7 @@ def reference(run: Run) -> Curve:
 
 def _balance(run: Run, model: nn.Module) -> Callable[[], None]:
     """What balances the model's experts after a step. It counts what goes forward: here that happens once."""
-    plan = run.recipe.spread_plan(run.data) if isinstance(run.recipe, SpreadRecipe) else None
+    plan = run.recipe.parallel_plan(run.data) if isinstance(run.recipe, ParallelRecipe) else None
     if plan is None or plan.balance is None:
         return lambda: None
     balance, loads = plan.balance, dict[str, Tensor]()
@@ -90,7 +90,7 @@ def _balance(run: Run, model: nn.Module) -> Callable[[], None]:
     return lambda: balance(model, loads)
 
 
-def measure(run: Run, layout: Layout, timeout_s: float = 300) -> Curve:
+def measure(run: Run, layout: ParallelDims, timeout_s: float = 300) -> Curve:
     """Run ``layout`` in as many processes as it needs.
 
     Returns:
@@ -99,20 +99,20 @@ def measure(run: Run, layout: Layout, timeout_s: float = 300) -> Curve:
     Raises:
         GroupError: a process raised, died, or did not end in time; the others are killed.
     """
-    curves = in_processes(layout.degrees.workers, partial(spread_run, run, layout), timeout_s)
+    curves = in_processes(layout.workers, partial(spread_run, run, layout), timeout_s)
     if any(curve != curves[0] for curve in curves):
         raise GroupError("the ranks report different losses or norms")
     return curves[0]
 
 
-def spread_run(run: Run, layout: Layout) -> Curve:
+def spread_run(run: Run, layout: ParallelDims) -> Curve:
     """The same steps by the engine, as one rank of the default process group."""
-    plan = run.recipe.spread_plan(run.data) if isinstance(run.recipe, SpreadRecipe) else None
-    check(layout, plan, "cpu", run.batch_size)
-    mesh = build_mesh(layout.degrees, "cpu", layout.ep)
-    model = spread(run.recipe, run.data, layout, mesh, CPU, run.seed)
+    plan = run.recipe.parallel_plan(run.data) if isinstance(run.recipe, ParallelRecipe) else None
+    check_layout(layout, plan, "cpu", run.batch_size)
+    mesh = build_mesh(layout, "cpu")
+    model = distribute_model(run.recipe, run.data, layout, mesh, CPU, run.seed)
     optimizer = AdamW(model.parameter_groups(), lr=run.learning_rate)
-    loader = Loader(run.data.train, run.plan, mesh.dp_rank, layout.degrees.dp, CPU)
+    loader = Loader(run.data.train, run.plan, mesh.dp_rank, layout.dp, CPU)
     losses, norms = [], []
     for step in range(run.steps):
         optimizer.zero_grad()

@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from app.errors import TidegateError
+
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 0.1
 _libc = ctypes.CDLL(None)
 
 
-class ServerError(RuntimeError):
+class ServerError(TidegateError):
     """A server under test did not start or did not end well; the message says which and shows its last lines."""
 
 

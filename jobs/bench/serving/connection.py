@@ -6,10 +6,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from app.errors import TidegateError
+
 _LENGTH = b"content-length:"
 
 
-class ReplyError(RuntimeError):
+class ReplyError(TidegateError):
     """A reply that cannot be read."""
 
 

@@ -12,32 +12,31 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import AdamW
 
 from app.recipes.bytelm import ByteLMConfig
-from app.training.config.degrees import Degrees
-from app.training.config.layout import Layout
+from app.training.config.parallel_dims import ParallelDims
 from app.training.config.schedule import learning_rate
 from app.training.config.train_config import TrainConfig
-from app.training.driver.monitor import Order, Report
 from app.training.parallel.initialization import generator
 from app.training.recipe import Data
 from app.training.storage.run_folder import RunFolder
 from app.training.worker.loop import Task, train_ranks
+from app.training.worker.protocol import Report, WorkerCommand
 from jobs.bench.training.turns import TimedRecipe, Turns
 
 WORKERS = 2
 BATCH = 16
 CONFIG = ByteLMConfig(sequence=128, corpus="installed")
-LAYOUT = Layout(Degrees(dp_replicate=WORKERS))
+LAYOUT = ParallelDims(dp_replicate=WORKERS)
 
 
 class NobodyWatches:
     """A link without a driver."""
 
-    def tell(self, report: Report) -> None:
+    def send(self, report: Report) -> None:
         """Not told."""
 
-    def standing_order(self) -> Order:
+    def standing_command(self) -> WorkerCommand:
         """None."""
-        return Order.NONE
+        return WorkerCommand.NONE
 
 
 def config_of() -> TrainConfig:

@@ -24,8 +24,7 @@ from rich.table import Table
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
 from app.settings import get_settings
-from app.training.config.degrees import Degrees
-from app.training.config.layout import Layout
+from app.training.config.parallel_dims import ParallelDims
 from jobs.bench.processes import in_processes
 from jobs.bench.training.gpu import Throughput, throughput
 from jobs.bench.training.memory import peak_bytes
@@ -108,7 +107,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         if "memory" in wanted:
             fsdp, ddp = (
                 max(in_processes(4, partial(peak_bytes, data, options.size, layout)))
-                for layout in (Layout(Degrees(dp_shard=4)), Layout(Degrees(dp_replicate=4)))
+                for layout in (ParallelDims(dp_shard=4), ParallelDims(dp_replicate=4))
             )
             yield Finding(
                 "peak memory per rank, fsdp4 to ddp4",

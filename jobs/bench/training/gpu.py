@@ -14,10 +14,9 @@ import torch.distributed as dist
 from torch.optim import AdamW
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
-from app.training.config.degrees import Degrees
-from app.training.config.layout import Layout
-from app.training.config.schedule import Plan
-from app.training.parallel.distributed_model import spread
+from app.training.config.parallel_dims import ParallelDims
+from app.training.config.schedule import BatchPlan
+from app.training.parallel.distributed_model import distribute_model
 from app.training.parallel.mesh import build_mesh
 from app.training.parallel.parallelize import device_type
 from app.training.recipe import Data
@@ -46,16 +45,16 @@ def throughput(size: str, sequence: int = SEQUENCE, steps: int = STEPS) -> Throu
     recipe = ByteLMRecipe(ByteLMConfig(size=size, sequence=sequence))
     random = np.random.default_rng(0).integers(0, 256, (ROWS * (WARM_UP + steps), sequence), dtype=np.uint8)
     data = Data({"tokens": random, "targets": random}, {}, "0" * 64)
-    layout = Layout(Degrees(), compile=True, precision="bfloat16")
+    layout = ParallelDims(compile=True, precision="bfloat16")
     with tempfile.TemporaryDirectory() as folder:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
         store = f"file://{Path(folder) / 'store'}"
         dist.init_process_group("nccl" if cuda else "gloo", init_method=store, rank=0, world_size=1)
         try:
-            mesh = build_mesh(layout.degrees, device_type(device))
-            model = spread(recipe, data, layout, mesh, device, 0)
+            mesh = build_mesh(layout, device_type(device))
+            model = distribute_model(recipe, data, layout, mesh, device, 0)
             optimizer = AdamW(model.parameter_groups())
-            loader = Loader(data.train, Plan(len(random), ROWS, 1, 0), 0, 1, device)
+            loader = Loader(data.train, BatchPlan(len(random), ROWS, 1, 0), 0, 1, device)
             started = 0.0
             for step in range(WARM_UP + steps):
                 if step == WARM_UP:
@@ -71,7 +70,7 @@ def throughput(size: str, sequence: int = SEQUENCE, steps: int = STEPS) -> Throu
             dist.destroy_process_group()
     rows_per_s = steps * ROWS / seconds
     name = torch.cuda.get_device_name(device) if cuda else "CPU"
-    flops = recipe.spread_plan(data).flops_per_row
+    flops = recipe.parallel_plan(data).flops_per_row
     share = None if flops is None else utilisation(flops * rows_per_s, name, "bfloat16", 1)
     return Throughput(size, name, rows_per_s * sequence, share)
 

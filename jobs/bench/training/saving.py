@@ -12,10 +12,9 @@ import torch.distributed as dist
 from torch.optim import AdamW
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
-from app.training.config.degrees import Degrees
-from app.training.config.layout import Layout
-from app.training.config.schedule import Plan
-from app.training.parallel.distributed_model import spread
+from app.training.config.parallel_dims import ParallelDims
+from app.training.config.schedule import BatchPlan
+from app.training.parallel.distributed_model import distribute_model
 from app.training.parallel.mesh import build_mesh
 from app.training.recipe import Data
 from app.training.storage.run_folder import RunFolder
@@ -42,14 +41,14 @@ class Saving:
 def measure_saving(data: Data, size: str, saves: int, folder: Path) -> Saving:
     """As one rank of two that shard a decoder of ``size``: checkpoints in turns of both kinds, with steps between."""
     recipe, cpu = ByteLMRecipe(ByteLMConfig(size=size, sequence=128)), torch.device("cpu")
-    layout = Layout(Degrees(dp_shard=dist.get_world_size()))
-    mesh = build_mesh(layout.degrees, "cpu")
-    model = spread(recipe, data, layout, mesh, cpu, 0)
+    layout = ParallelDims(dp_shard=dist.get_world_size())
+    mesh = build_mesh(layout, "cpu")
+    model = distribute_model(recipe, data, layout, mesh, cpu, 0)
     optimizer = AdamW(model.parameter_groups())
     prepare(optimizer, 0)
     run = RunFolder(str(folder))
     checkpoints = Checkpointer(run, model, optimizer, dist.new_group(backend="gloo"), Retention(1, 0), lambda _: None)
-    loader = Loader(data.train, Plan(len(data.train["tokens"]), 4, 1, 0), mesh.dp_rank, layout.degrees.dp, cpu)
+    loader = Loader(data.train, BatchPlan(len(data.train["tokens"]), 4, 1, 0), mesh.dp_rank, layout.dp, cpu)
     stalls: dict[bool, list[float]] = {True: [], False: []}
     for save in range(2 * (saves + 1)):
         for step in range(STEPS_BETWEEN):

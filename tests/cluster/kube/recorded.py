@@ -18,7 +18,7 @@ Change = tuple[str, Object]
 
 
 class Recorded:
-    """Lists, finds and watches what ``change`` has told it of; ``logs`` come from a script per pod and container."""
+    """Lists, finds and watches what ``change`` has told it of."""
 
     server = "https://recorded:6443"
 
@@ -26,8 +26,6 @@ class Recorded:
         self._changed = threading.Condition()
         self._changes: list[Change] = []
         self.refused: dict[str, KubeError] = {}
-        self.scripts: dict[str, list[list[str] | KubeError]] = {}
-        self.asked: list[dict[str, Any]] = []
         for obj in objects:
             self.change("ADDED", obj)
 
@@ -74,29 +72,6 @@ class Recorded:
                     return
                 new, seen = self._changes[seen:], len(self._changes)
             yield from (each for each in new if (each[1]["apiVersion"], each[1]["kind"]) == (api_version, kind))
-
-    def logs(
-        self,
-        pod: str,
-        namespace: str,
-        *,
-        container: str | None = None,
-        follow: bool = False,
-        tail: int | None = None,
-        since_s: int | None = None,
-        previous: bool = False,
-    ) -> Iterator[str]:
-        self.asked.append(
-            {"pod": pod, "container": container, "follow": follow, "tail": tail, "since_s": since_s}
-            | ({"previous": True} if previous else {})
-        )
-        script = self.scripts[f"{pod}/{container}"]
-        part = script.pop(0) if script else []
-        if isinstance(part, KubeError):
-            raise part
-        yield from part
-        if script and isinstance(script[0], KubeError):  # the connection breaks after these lines
-            raise script.pop(0)  # type: ignore[misc]
 
     def _now(self) -> dict[Key, Object]:
         found: dict[Key, Object] = {}

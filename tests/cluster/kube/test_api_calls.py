@@ -122,14 +122,6 @@ def test_version_and_scope(serve: Serve) -> None:
     assert not kube.is_namespaced("v1", "Namespace")
 
 
-def test_composed_logs_are_lines(serve: Serve) -> None:
-    why = "no transcript reads a log"
-    path = "/api/v1/namespaces/team-a/pods/p/log?container=ray-worker&tailLines=2&sinceSeconds=60&previous=true"
-    kube = serve(composed(why, "GET", path, (b"one\ntw", b"o\nlast wo", b"rds"))).kube
-    lines = list(kube.logs("p", "team-a", container="ray-worker", tail=2, since_s=60, previous=True))
-    assert lines == ["one", "two", "last words"]  # of what dies in the middle of a line, too
-
-
 class TestRetries:
     """Composed: a recording shows no broken connection and no 429."""
 

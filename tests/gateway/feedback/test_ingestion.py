@@ -11,11 +11,11 @@ from typing import Any, cast
 import httpx
 import pytest
 
+from app.errors import InvalidArgumentError, OverloadedError, TooLargeError
 from app.events import Entry, EventLogError, Label, hash_sticky_key
 from app.gateway.feedback.ingestion import Feedback, decode
 from app.gateway.inference.dataplane import DataPlane
 from app.settings import EventSettings, LabelSettings, Settings
-from app.web.errors import InputError, TooBusyError, TooLargeError
 from tests.gateway.echo import echo_api
 from tests.support.eventually import eventually
 
@@ -85,7 +85,7 @@ def test_a_whole_number_is_an_entity_as_the_gateway_writes_it() -> None:
     ],
 )
 def test_refuses_with_a_sentence(body: Any, sentence: str) -> None:
-    with pytest.raises(InputError, match=sentence):
+    with pytest.raises(InvalidArgumentError, match=sentence):
         decoded(body)
 
 
@@ -141,7 +141,7 @@ async def test_labels_without_room_are_refused_and_none_is_lost(feedback: Feedba
     assert feedback.take(json.dumps([BY_REQUEST] * 2).encode(), "k1", PLANE) == 2
     await eventually(lambda: log.asked)  # these two are on their way
     assert feedback.take(json.dumps([BY_REQUEST] * 3).encode(), "k1", PLANE) == 3
-    with pytest.raises(TooBusyError, match="no room for 2 labels"):
+    with pytest.raises(OverloadedError, match="no room for 2 labels"):
         feedback.take(json.dumps([BY_REQUEST] * 2).encode(), "k1", PLANE)
     assert feedback.take(json.dumps(BY_REQUEST).encode(), "k1", PLANE) == 1
     log.away = False

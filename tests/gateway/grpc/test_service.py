@@ -16,6 +16,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.grpc.aio import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
+from app.errors import ResourceExhaustedError
 from app.gateway.access.admission import Admission
 from app.gateway.access.rate_limit import RateLimiter
 from app.gateway.grpc.service import InferenceService
@@ -29,7 +30,6 @@ from app.model_spec import FieldSpec, ModelSpec
 from app.routing.route_table import Route, RouteTable
 from app.serving.batch import Batch, BatchReply, ModelFailure, VersionCard
 from app.settings import Settings
-from app.web.errors import RateLimitedError
 from app.web.keys import Door, Scope
 from app.web.keys.api_key import hash_key
 
@@ -280,7 +280,7 @@ async def test_what_is_no_message(address: str) -> None:
 
 async def test_an_error_says_when_to_come_back(stub: Any, replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
     async def limited(call: InferCall) -> Any:
-        raise RateLimitedError("the key's rate is used up", retry_after_s=7)
+        raise ResourceExhaustedError("the key's rate is used up", retry_after_s=7)
 
     monkeypatch.setattr(replica.plane, "infer", limited)
     with pytest.raises(grpc.RpcError) as refused:

@@ -13,11 +13,11 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from tritonclient.grpc import InferInput, InferRequestedOutput, InferResult, service_pb2
 
+from app.errors import InvalidArgumentError, ModelError
 from app.gateway.grpc.messages import CLASSES
 from app.gateway.grpc.tensors import CONTENTS, decode, encode
 from app.gateway.protocols.v2.datatypes import NUMPY, datatype_of
 from app.gateway.protocols.v2.request import InferRequest
-from app.web.errors import BrokenModelError, InputError
 
 TWO = struct.pack("<2d", 1.5, -2.0)
 
@@ -180,7 +180,7 @@ def with_parameter_without_value() -> Any:
     ],
 )
 def test_what_is_refused(request_: Any, sentence: str) -> None:
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InvalidArgumentError) as refused:
         read(request_)
     assert sentence in str(refused.value)
 
@@ -188,7 +188,7 @@ def test_what_is_refused(request_: Any, sentence: str) -> None:
 def test_an_input_twice() -> None:
     request = raw(TWO, TWO)
     request.inputs.append(request.inputs[0])
-    with pytest.raises(InputError, match="input 'a' is given twice"):
+    with pytest.raises(InvalidArgumentError, match="input 'a' is given twice"):
         read(request)
 
 
@@ -199,5 +199,5 @@ def test_a_reply_with_a_half_float_is_raw() -> None:
 
 @pytest.mark.parametrize("as_raw", [True, False])
 def test_an_output_that_is_no_text(as_raw: bool) -> None:
-    with pytest.raises(BrokenModelError, match="output 'a' holds a float"):
+    with pytest.raises(ModelError, match="output 'a' holds a float"):
         encode("m", "1", "i", {"a": text(1.5)}, raw=as_raw)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.errors import InvalidArgumentError, TooLargeError, UnsupportedMediaError
 from app.gateway.http.content_coding import compress, decompress, sent, wanted
-from app.web.errors import InputError, TooLargeError, UnsupportedMediaError
 
 BODY = b'{"inputs": []}'
 
@@ -29,24 +29,29 @@ def test_reads_one_stream_up_to_the_limit(coding: str, body: bytes) -> None:
 @pytest.mark.parametrize(
     ("coding", "body", "error", "sentence"),
     [
-        ("gzip", BODY, InputError, "the body is not gzip as its Content-Encoding says"),
-        ("gzip", zlib.compress(BODY), InputError, "the body is not gzip"),
-        ("deflate", gzip.compress(BODY, mtime=0), InputError, "the body is not deflate"),
-        ("deflate", zlib.compress(BODY, wbits=-15), InputError, "the body is not deflate"),
-        ("gzip", b"", InputError, "the body ends before its gzip stream does"),
-        ("gzip", gzip.compress(BODY, mtime=0)[:-1], InputError, "the body ends before its gzip stream does"),
+        ("gzip", BODY, InvalidArgumentError, "the body is not gzip as its Content-Encoding says"),
+        ("gzip", zlib.compress(BODY), InvalidArgumentError, "the body is not gzip"),
+        ("deflate", gzip.compress(BODY, mtime=0), InvalidArgumentError, "the body is not deflate"),
+        ("deflate", zlib.compress(BODY, wbits=-15), InvalidArgumentError, "the body is not deflate"),
+        ("gzip", b"", InvalidArgumentError, "the body ends before its gzip stream does"),
+        (
+            "gzip",
+            gzip.compress(BODY, mtime=0)[:-1],
+            InvalidArgumentError,
+            "the body ends before its gzip stream does",
+        ),
         (
             "gzip",
             gzip.compress(BODY, mtime=0) + b"12",
-            InputError,
+            InvalidArgumentError,
             "has 2 bytes behind its gzip stream; send one stream",
         ),
-        ("gzip", gzip.compress(BODY, mtime=0) * 2, InputError, "behind its gzip stream; send one stream"),
+        ("gzip", gzip.compress(BODY, mtime=0) * 2, InvalidArgumentError, "behind its gzip stream; send one stream"),
         ("gzip", gzip.compress(b"\0" * 10_000_000, mtime=0), TooLargeError, "a body may have 100 bytes"),
         ("deflate", zlib.compress(b"\0" * 10_000_000), TooLargeError, "a body may have 100 bytes"),
     ],
 )
-def test_refuses_with_a_sentence(coding: str, body: bytes, error: type[InputError], sentence: str) -> None:
+def test_refuses_with_a_sentence(coding: str, body: bytes, error: type[InvalidArgumentError], sentence: str) -> None:
     with pytest.raises(error, match=sentence):
         decompress(coding, body, 100)
 
@@ -90,5 +95,5 @@ def test_what_is_written_can_be_read(coding: str, body: bytes) -> None:
 
 @given(st.sampled_from(["gzip", "deflate"]), st.binary(max_size=100))
 def test_any_bytes_are_read_or_refused(coding: str, junk: bytes) -> None:
-    with contextlib.suppress(InputError):
+    with contextlib.suppress(InvalidArgumentError):
         assert len(decompress(coding, junk, 100)) <= 100

@@ -11,7 +11,12 @@ import pytest
 
 from app.gateway.inference.coalescer import Coalescer
 from app.model_spec import FieldSpec, ModelSpec
-from app.routing.attempts import ModelFailedError, OverloadedError, TimedOutError, UnavailableError
+from app.routing.attempts import (
+    ModelRaisedError,
+    VersionOverloadedError,
+    VersionTimedOutError,
+    VersionUnavailableError,
+)
 from app.serving.batch import Batch, BatchReply, ModelFailure
 
 SPEC = ModelSpec("m", "1", (FieldSpec("x", "float64", (-1, -1)),), (FieldSpec("y", "float64", (-1,)),), columns=False)
@@ -142,13 +147,13 @@ async def test_one_bad_request_fails_alone(version: Version) -> None:
     good, bad, other = await asyncio.gather(*asked, return_exceptions=True)
     assert len(version.sent) == 1
     assert (good[0]["y"].tolist(), other[0]["y"].tolist()) == ([2.0], [4.0])
-    assert isinstance(bad, ModelFailedError)
+    assert isinstance(bad, ModelRaisedError)
     assert str(bad) == "the model raised ValueError: x < 0"
 
 
 async def test_a_lost_call_is_one_failure_for_all_that_travelled_in_it(version: Version) -> None:
     way = coalescer(version)
-    version.lost = UnavailableError("gone")
+    version.lost = VersionUnavailableError("gone")
     asked = [ask(way, 1.0), ask(way, 2.0)]
     version.open.set()
     failures = await asyncio.gather(*asked, return_exceptions=True)
@@ -169,7 +174,7 @@ async def test_too_many_are_refused_at_once(version: Version) -> None:
     way = coalescer(version, max_waiting=2)
     asked = [ask(way, 1.0), ask(way, 2.0)]
     await turns()
-    with pytest.raises(OverloadedError, match="2 requests wait for version 1 already"):
+    with pytest.raises(VersionOverloadedError, match="2 requests wait for version 1 already"):
         await ask(way, 3.0)
     version.open.set()
     await asyncio.gather(*asked)
@@ -193,7 +198,7 @@ async def test_a_request_given_up_is_not_sent(version: Version) -> None:
 async def test_a_call_that_hangs_makes_room_again(version: Version) -> None:
     way = coalescer(version, timeout_s=0.05)
     first, waiting = ask(way, 1.0), ask(way, 1.0, width=3)
-    with pytest.raises(TimedOutError):
+    with pytest.raises(VersionTimedOutError):
         await first
     version.open.set()
     await waiting

@@ -12,10 +12,11 @@ import pytest
 from numpy.typing import NDArray
 from redis.asyncio import Redis
 
+from app.errors import InvalidArgumentError, ModelError
 from app.features import OnlineStore, Row, ViewReport, to_document
+from app.gateway.errors import FeatureStoreUnavailableError, MissingFeatureError
 from app.gateway.inference.feature_lookup import FeatureLookup
 from app.model_spec import FieldSpec, ModelSpec
-from app.web.errors import BrokenModelError, FeaturesAwayError, InputError, MissingFeatureError
 from tests.features.views import BASE, NOW, SECOND, TAIL
 
 
@@ -98,9 +99,9 @@ async def test_a_missing_feature_without_default_is_refused(lookup: FeatureLooku
 async def test_what_names_no_entity_is_the_callers_mistake(
     lookup: FeatureLookup, change: dict[str, NDArray[Any]], message: str
 ) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InvalidArgumentError, match=message):
         await lookup.complete(DEFAULTED, {**inputs("N1"), **change})
-    with pytest.raises(InputError, match="feature view tail needs the column tailnum"):
+    with pytest.raises(InvalidArgumentError, match="feature view tail needs the column tailnum"):
         await lookup.complete(DEFAULTED, {})
 
 
@@ -108,13 +109,13 @@ async def test_columns_of_two_dimensions_and_of_unequal_lengths(lookup: FeatureL
     two = {"tailnum": np.array([["N1"], ["N2"]], dtype=object)}
     assert (await lookup.complete(DEFAULTED, two)).inputs["tail_last"].tolist() == [1.5, 2.5]
     uneven = {**inputs("N1", "N2"), "origin": np.array(["JFK"], dtype=object)}
-    with pytest.raises(InputError, match="same number of rows; got tailnum: 2, carrier: 2, origin: 1"):
+    with pytest.raises(InvalidArgumentError, match="same number of rows; got tailnum: 2, carrier: 2, origin: 1"):
         await lookup.complete(REFUSING, uneven)
 
 
 async def test_declarations_that_cannot_be_read_are_the_versions_fault(lookup: FeatureLookup) -> None:
     broken = ModelSpec("m", "4", (), (), columns=True, features=("x",), feature_views=({"name": "x"},))
-    with pytest.raises(BrokenModelError, match="version 4 travels with feature views that cannot be read"):
+    with pytest.raises(ModelError, match="version 4 travels with feature views that cannot be read"):
         await lookup.complete(broken, inputs("N1"))
 
 
@@ -139,7 +140,9 @@ async def test_redis_away_and_back(
         assert np.isnan(found.inputs["tail_age"]).all()
         assert found.report.event_times == (-1, -1)
         assert found.report.views["tail"].missing == 2
-        with pytest.raises(FeaturesAwayError, match="model m version 2 needs features: the feature store") as away:
+        with pytest.raises(
+            FeatureStoreUnavailableError, match="model m version 2 needs features: the feature store"
+        ) as away:
             await quick.complete(REFUSING, inputs("N1"))
         assert (away.value.status, away.value.retry_after_s) == (503, 1)
         assert not (await quick.complete(spec(version="3"), inputs("N1"))).report.degraded  # needs no features

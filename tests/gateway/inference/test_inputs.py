@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from app.errors import InvalidArgumentError, TooLargeError
 from app.gateway.inference.inputs import fit
 from app.model_spec import FieldSpec, ModelSpec
-from app.web.errors import InputError, TooLargeError
 
 COLUMNS = ModelSpec(
     model="flights",
@@ -61,12 +61,12 @@ def test_an_input_of_another_version_is_left_out_and_an_optional_one_may_be_abse
     ],
 )
 def test_refuses_columns(change: dict[str, NDArray[Any]], sentence: str) -> None:
-    with pytest.raises(InputError, match=sentence):
+    with pytest.raises(InvalidArgumentError, match=sentence):
         fit(COLUMNS, {**ROW, **change}, KNOWN, 10)
 
 
 def test_names_what_is_missing() -> None:
-    with pytest.raises(InputError, match="needs the inputs distance, hour"):
+    with pytest.raises(InvalidArgumentError, match="needs the inputs distance, hour"):
         fit(COLUMNS, {"carrier": ROW["carrier"]}, KNOWN, 10)
 
 
@@ -81,7 +81,7 @@ def test_rows_are_limited() -> None:
 
 @pytest.mark.parametrize("shape", [(3,), (2, 4), (2, 3, 1)])
 def test_refuses_shapes(shape: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match=r"input x takes the shape \[-1, 3\]; got"):
+    with pytest.raises(InvalidArgumentError, match=r"input x takes the shape \[-1, 3\]; got"):
         fit(TENSOR, {"x": np.zeros(shape)}, {"x"}, 10)
 
 
@@ -100,5 +100,5 @@ def test_text_and_bytes_are_the_fields_own(dtype: str, sent: str | bytes, expect
 
 
 def test_bytes_that_are_no_text_are_refused_where_text_is_taken() -> None:
-    with pytest.raises(InputError, match="input carrier takes text; the bytes that came are not UTF-8"):
+    with pytest.raises(InvalidArgumentError, match="input carrier takes text; the bytes that came are not UTF-8"):
         fit(COLUMNS, {**ROW, "carrier": np.array([b"\xff", b"a"], dtype=object)}, KNOWN, 10)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.errors import InvalidArgumentError
 from app.gateway.protocols import json_tensors as json_arrays
 from app.model_spec import FieldSpec, ModelSpec
-from app.web.errors import InputError
 
 
 def spec(*inputs: FieldSpec, columns: bool = True) -> ModelSpec:
@@ -51,7 +51,9 @@ def test_positions_leave_out_what_is_looked_up() -> None:
     model = ModelSpec("m", "1", fields, (), True, features=("spent",), feature_views=({"name": "user"},))
     assert list(json_arrays.from_instances(model, [[1, "a"]])) == ["x", "who"]
     assert list(json_arrays.from_instances(model, [[1, 2, "a"]])) == ["x", "spent", "who"]
-    with pytest.raises(InputError, match="have 1 cells; accepted are 2, for x, who or 3, for x, spent, who"):
+    with pytest.raises(
+        InvalidArgumentError, match="have 1 cells; accepted are 2, for x, who or 3, for x, spent, who"
+    ):
         json_arrays.from_instances(model, [[1]])
 
 
@@ -131,7 +133,7 @@ def test_null_is_a_missing_number() -> None:
     ],
 )
 def test_refuses_with_a_sentence(call: Any, sentence: str) -> None:
-    with pytest.raises(InputError, match=sentence):
+    with pytest.raises(InvalidArgumentError, match=sentence):
         call()
 
 
@@ -139,7 +141,7 @@ def test_lists_that_are_too_deep() -> None:
     deep: Any = 1
     for _ in range(5000):
         deep = [deep]
-    with pytest.raises(InputError, match="lists 33 deep; accepted are up to 32"):
+    with pytest.raises(InvalidArgumentError, match="lists 33 deep; accepted are up to 32"):
         json_arrays.from_inputs(TENSOR, deep)
 
 
@@ -154,12 +156,12 @@ json_values = st.recursive(
 
 @given(st.sampled_from([TABLE, TENSOR, TWO, ONE]), json_values)
 def test_any_json_is_read_or_refused(model: ModelSpec, value: Any) -> None:
-    with contextlib.suppress(InputError):
+    with contextlib.suppress(InvalidArgumentError):
         json_arrays.from_inputs(model, value)
     if isinstance(value, list):
-        with contextlib.suppress(InputError):
+        with contextlib.suppress(InvalidArgumentError):
             json_arrays.from_records(model, value, base64_text=True)
-        with contextlib.suppress(InputError):
+        with contextlib.suppress(InvalidArgumentError):
             json_arrays.from_table(model, ["x", "a"], value)
 
 

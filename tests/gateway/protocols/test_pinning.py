@@ -10,6 +10,7 @@ from typing import Any, cast
 import httpx
 import pytest
 
+from app.errors import InvalidArgumentError, PermissionDeniedError
 from app.gateway.access.admission import Admission
 from app.gateway.access.rate_limit import RateLimiter
 from app.gateway.inference.dataplane import DataPlane
@@ -17,7 +18,6 @@ from app.gateway.protocols.pinning import Pinning
 from app.routing.release_context import Trial
 from app.routing.route_table import Route, RouteTable
 from app.settings import Settings
-from app.web.errors import ForbiddenError, InputError
 from app.web.keys import Door, Scope, hash_key, mint
 from app.web.keys.authenticator import ANONYMOUS
 from tests.gateway.echo import TABLE, Echo
@@ -70,7 +70,7 @@ def test_who_may_choose(trial: Trial | None, key: str | None, may: bool) -> None
     if may:
         assert pinning.version("table", caller, bearer(key), "2") == "2"
         return
-    with pytest.raises(ForbiddenError) as refused:
+    with pytest.raises(PermissionDeniedError) as refused:
         pinning.version("table", caller, bearer(key), "2")
     assert refused.value.scope == "release"
     assert f"is for keys with the scope release{', or one that release r-7 names' if trial else ''};" in str(
@@ -81,7 +81,9 @@ def test_who_may_choose(trial: Trial | None, key: str | None, may: bool) -> None
 def test_what_everybody_may_name_cannot_be_contradicted() -> None:
     pinning = Pinning(cast(DataPlane, None), cast(Admission, None))
     assert pinning.version("table", ANONYMOUS, None, "1", "1") == "1"
-    with pytest.raises(InputError, match=r"is for version '1', its x-model-version says '2': leave one out"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"is for version '1', its x-model-version says '2': leave one out"
+    ):
         pinning.version("table", ANONYMOUS, None, "2", "1")
 
 

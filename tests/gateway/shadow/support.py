@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from app.errors import TidegateError
 from app.gateway.inference.call import InferCall, Reply
 from app.gateway.inference.dataplane import DataPlane
 from app.gateway.inference.feature_lookup import Completed, FeatureLookup, FeatureReport
@@ -26,7 +27,6 @@ from app.routing.release_context import Trial
 from app.routing.route_table import Route, RouteTable
 from app.serving.batch import Batch, BatchReply, ModelFailure, VersionCard
 from app.settings import Settings
-from app.web.errors import GatewayError
 from app.web.keys.authenticator import ANONYMOUS
 
 MODEL = "m"
@@ -116,12 +116,12 @@ class Replica:
 
     async def ask(
         self, x: float = 1.0, key: str | None = None, pinned: str | None = None, inputs: Arrays | None = None
-    ) -> Reply | GatewayError:
+    ) -> Reply | TidegateError:
         """One request; ``inputs`` instead of ``x``."""
         given = inputs or {"x": np.array([x])}
         try:
             return await self.plane.infer(InferCall(MODEL, given, ANONYMOUS, identify(), pinned=pinned, key=key))
-        except GatewayError as error:
+        except TidegateError as error:
             return error
 
     def sums(self) -> dict[str, dict[str, Sums]]:

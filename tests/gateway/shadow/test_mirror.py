@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.errors import InvalidArgumentError, ModelError
 from app.events import Prediction
 from app.gateway.inference.call import Reply
 from app.gateway.telemetry.prediction_log import Records
 from app.model_spec import FieldSpec
 from app.monitoring.sums import Sums
 from app.routing.release_context import OutputMatch, OutputRange, Trial
-from app.web.errors import BrokenModelError, InputError
 from tests.gateway.shadow.support import MODEL, SPEC, WITH_FEATURE, Replica, Version
 from tests.support.eventually import eventually
 
@@ -102,7 +102,7 @@ async def test_the_share_is_drawn_request_by_request_and_the_rest_counts_by_itse
 async def test_neither_pinned_requests_nor_mistakes_are_mirrored(make: Make) -> None:
     replica = make(SHADOW, Version(), challenger := Version())
     await replica.ask(pinned="1")
-    assert isinstance(await replica.ask(inputs={"y": np.zeros(1)}), InputError)
+    assert isinstance(await replica.ask(inputs={"y": np.zeros(1)}), InvalidArgumentError)
     await replica.ask()
     await eventually(lambda: replica.mirror.stats.compared == 1)
     assert (replica.book.noted, len(challenger.asked)) == (1, 1)
@@ -127,7 +127,7 @@ async def test_a_request_that_the_champion_failed_is_mirrored_too(make: Make) ->
     champion = Version()
     champion.raises = True
     replica = make(SHADOW, champion, Version())
-    assert isinstance(await replica.ask(), BrokenModelError)
+    assert isinstance(await replica.ask(), ModelError)
     await eventually(lambda: replica.mirror.stats.compared == 1)
     assert replica.sums() == {"errors/pairs": {"challenger": Sums(1), "champion": Sums(1, 1, 1)}}
 

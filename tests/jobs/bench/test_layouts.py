@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
-from app.training.config.validation import refusals
+from app.training.config.validation import layout_errors
 from jobs.bench.__main__ import main
 from jobs.bench.layouts.cases import CASES, GROUPS
 from jobs.bench.layouts.curve import Curve, compare
@@ -31,9 +31,9 @@ def test_verdict(losses: tuple[float, ...], norms: tuple[float, ...], holds: boo
 
 def test_no_case_is_refused() -> None:
     for group in GROUPS:
-        plan = ByteLMRecipe(ByteLMConfig(size=group.size, sequence=64)).spread_plan(prose(64))
+        plan = ByteLMRecipe(ByteLMConfig(size=group.size, sequence=64)).parallel_plan(prose(64))
         for name, layout in group.layouts.items():
-            assert not list(refusals(layout, plan, "cpu", 16)), name
+            assert not list(layout_errors(layout, plan, "cpu", 16)), name
     assert len(CASES) == sum(len(group.layouts) for group in GROUPS)
 
 

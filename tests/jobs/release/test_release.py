@@ -14,9 +14,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from app.releases.api.release_body import audited, whole
+from app.releases.api.release_body import audit_body, release_body
 from app.releases.control.release_store import AuditEntry
-from app.releases.lifecycle.phases import told
+from app.releases.lifecycle.phases import with_history
 from app.releases.model.release import Release
 from app.settings import GatewaySettings
 from jobs.release import __main__ as job
@@ -39,7 +39,7 @@ GUARD = {
 
 
 def body(held: Release) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(whole(held).model_dump_json())
+    found: dict[str, Any] = json.loads(release_body(held).model_dump_json())
     return found
 
 
@@ -76,8 +76,8 @@ class Script:
         return Releases(SETTINGS, httpx.MockTransport(self), leader_wait_s)
 
 
-AT_FIRST = told(release(), 0.0, "ci", "begun")
-AT_WORK = told(
+AT_FIRST = with_history(release(), 0.0, "ci", "begun")
+AT_WORK = with_history(
     AT_FIRST.model_copy(update={"phase": "step", "report": {"guards": (GUARD,)}, "waiting_for": "10 s more"}),
     1.0,
     "controller",
@@ -86,7 +86,9 @@ AT_WORK = told(
 
 
 def ended(phase: str, reason: str = "") -> Release:
-    return told(AT_WORK.model_copy(update={"phase": phase, "reason": reason}), 2.0, "controller", f"{phase} at last")
+    return with_history(
+        AT_WORK.model_copy(update={"phase": phase, "reason": reason}), 2.0, "controller", f"{phase} at last"
+    )
 
 
 @pytest.fixture
@@ -151,7 +153,7 @@ def test_a_list_and_the_audit_log(run: Run, capsys: pytest.CaptureFixture[str]) 
     assert dict(script.requests[0].url.params) == {"model": "flights", "count": "5"}
     assert "r1  flights  2           1         canary    promoted  1970-01-01 00:00:00" in capsys.readouterr().out
     entry = AuditEntry(61.5, "ci", "flights", "r1", "gate [0] opened", "step 0", "step 1")
-    code, _ = run("audit", httpx.Response(200, json=[json.loads(audited(entry).model_dump_json())]))
+    code, _ = run("audit", httpx.Response(200, json=[json.loads(audit_body(entry).model_dump_json())]))
     assert code == 0
     assert "1970-01-01 00:01:01  ci   flights  r1       step 0  step 1  gate [0] opened" in capsys.readouterr().out
 

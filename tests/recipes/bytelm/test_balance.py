@@ -17,7 +17,7 @@ def largest_share(rate: float, steps: int = 40) -> float:
     """The part of a block's choices that its busiest expert got in the last ten steps; of two blocks the larger."""
     recipe, data = ByteLMRecipe(ByteLMConfig(size="3m-a1m", sequence=32)), prose(sequence=32)
     recipe.size = replace(MIXTURE, balance_rate=rate)
-    model, plan = recipe.build(data), recipe.spread_plan(data)
+    model, plan = recipe.build(data), recipe.parallel_plan(data)
     with torch.no_grad():
         for name, value in model.named_parameters():
             recipe.initialise(name, value, generator(0, name))

@@ -19,7 +19,7 @@ from app.recipes.bytelm.bytelm_decoder import (
     rotate,
     rotation,
 )
-from app.recipes.bytelm.sizes import SIZES
+from app.recipes.bytelm.named_sizes import SIZES
 from app.training.parallel.initialization import generator
 from tests.recipes.bytelm.support import prose
 

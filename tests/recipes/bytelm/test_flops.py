@@ -19,5 +19,5 @@ def test_flops_per_row_are_those_of_a_forward_and_a_backward_pass(size: str) -> 
     batch = {name: torch.zeros(2, 128, dtype=torch.uint8) for name in ("tokens", "targets")}
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         recipe.loss(model, batch).backward()  # type: ignore[no-untyped-call]
-    per_row = recipe.spread_plan(data).flops_per_row
+    per_row = recipe.parallel_plan(data).flops_per_row
     assert per_row == pytest.approx(counter.get_total_flops() / 2, rel=0.01)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from app.recipes.flights.recipe import FlightsConfig, FlightsRecipe, Prepared
-from app.training.config.schedule import Plan
+from app.training.config.schedule import BatchPlan
 
 BATCH, RATE, DECAY = 2048, 2e-3, 0.1
 
@@ -19,7 +19,7 @@ def trained(config: FlightsConfig, ready: Prepared, epochs: int) -> dict[str, fl
     torch.manual_seed(0)
     network = recipe.build(data).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
-    plan = Plan(len(data.train["late"]), BATCH, epochs, seed=0)
+    plan = BatchPlan(len(data.train["late"]), BATCH, epochs, seed=0)
     warm = plan.steps // 10
     for step in range(plan.steps):
         cosine = 0.5 * (1 + math.cos(math.pi * (step - warm) / (plan.steps - warm)))

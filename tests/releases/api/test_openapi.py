@@ -21,12 +21,12 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from app.redis_client import connect
-from app.releases.api.event_stream import Following
-from app.releases.api.ingress import Parts, build_api
+from app.releases.api.event_stream import ReleaseFeed
+from app.releases.api.ingress import ControllerReplica, build_api
 from app.releases.control.controller import UnknownReleaseError
 from app.releases.control.release_store import AuditEntry
 from app.releases.lifecycle.commands import order
-from app.releases.model.plan import Plan
+from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import Release
 from app.settings import RedisSettings
 from app.web.keys import Door, hash_key
@@ -37,7 +37,7 @@ HELD = release(id="flights-1", phase="promoted", ended=1.0)
 """One that has ended: its events end too."""
 
 
-class Fresh(Following):
+class Fresh(ReleaseFeed):
     """Has just read all that there is."""
 
     @property
@@ -46,13 +46,13 @@ class Fresh(Following):
 
 
 class ReleaseParts:
-    """The parts with one release, and a controller that begins anything and keeps nothing of it."""
+    """The replica with one release, and a controller that begins anything and keeps nothing of it."""
 
     webhook_secret = None
     registry = SimpleNamespace(is_on=True, hint=lambda: None)
 
     def __init__(self) -> None:
-        self.following = Fresh(connect(RedisSettings()), 0.5)  # never started: it asks Redis nothing
+        self.feed = Fresh(connect(RedisSettings()), 0.5)  # never started: it asks Redis nothing
         self.door = Door({}, lambda: True, hash_key(KEY))
         self.controller = self.store = self
 
@@ -69,7 +69,7 @@ class ReleaseParts:
     async def audit(self, count: int, model: str | None = None) -> list[AuditEntry]:
         return [AuditEntry(1.0, "ab12", HELD.model, HELD.id, "begun", "", "preparing")]
 
-    async def begin(self, model: str, version: str, plan: Plan, who: str) -> Release:
+    async def begin(self, model: str, version: str, plan: ReleasePlan, who: str) -> Release:
         return release(id="begun", model=model, challenger=version, plan=plan, created=time.time())
 
     async def order(self, release: str, verb: str, who: str, full: bool = False, step: int | None = None) -> Release:
@@ -85,7 +85,7 @@ def map_path_parameters(_: HookContext, parameters: dict[str, Any] | None) -> di
     return parameters
 
 
-API = build_api(cast(Parts, ReleaseParts()))
+API = build_api(cast(ControllerReplica, ReleaseParts()))
 schema = schemathesis.openapi.from_dict(API.openapi(), config=SchemathesisConfig(seed=1))
 schema.app = API
 schema.hook(map_path_parameters)

@@ -18,14 +18,14 @@ from redis.exceptions import ConnectionError as RedisAwayError
 
 from app.redis_client import connect
 from app.registry import RegistryError
-from app.releases.api.event_stream import Follower, Following
-from app.releases.api.ingress import Parts, build_api
+from app.releases.api.event_stream import ReleaseFeed, Subscription
+from app.releases.api.ingress import ControllerReplica, build_api
 from app.releases.api.routes import EventStream, stream
 from app.releases.control.controller import AdmissionError, NotLeadingError, UnknownReleaseError
 from app.releases.control.release_store import FencedError, LiveReleaseError, ReleaseStore
-from app.releases.lifecycle.commands import RefusedError, order
-from app.releases.lifecycle.phases import told
-from app.releases.model.plan import Plan
+from app.releases.lifecycle.commands import OrderRefusedError, order
+from app.releases.lifecycle.phases import with_history
+from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import Release
 from app.settings import RedisSettings
 from app.web.keys import Door, Scope, hash_key, mint
@@ -57,11 +57,11 @@ class Controls:
     error: Exception | None = None
     asked: list[tuple[Any, ...]] = field(default_factory=list)
 
-    async def begin(self, model: str, version: str, plan: Plan, who: str) -> Release:
+    async def begin(self, model: str, version: str, plan: ReleasePlan, who: str) -> Release:
         self.asked.append((model, version, plan.strategy, who))
         if self.error is not None:
             raise self.error
-        begun = told(release(plan=plan, created=time.time(), since=time.time()), time.time(), who, "begun")
+        begun = with_history(release(plan=plan, created=time.time(), since=time.time()), time.time(), who, "begun")
         await self.store.create(begun, self.token)
         return begun
 
@@ -85,7 +85,7 @@ class World:
     http: httpx.AsyncClient
     controls: Controls
     store: ReleaseStore
-    following: Following
+    feed: ReleaseFeed
 
     async def change(self, held: Release, **changes: Any) -> Release:
         after = held.model_copy(update=changes)
@@ -99,21 +99,21 @@ async def world(redis: Redis, valkey: RedisSettings) -> AsyncIterator[World]:
     token = await store.acquire("test", 60, 0.0)
     assert token is not None
     controls = Controls(store, token)
-    following = Following(connect(valkey), 0.1, most=2)
-    following.start()
-    await following.first_read()
+    feed = ReleaseFeed(connect(valkey), 0.1, max_subscribers=2)
+    feed.start()
+    await feed.first_read()
     door = Door({KEY.id: KEY, PREDICTING.id: PREDICTING}, lambda: True, hash_key("admin key"))
-    parts = SimpleNamespace(
-        store=store, controller=controls, following=following, door=door, registry=None, webhook_secret=None
+    replica = SimpleNamespace(
+        store=store, controller=controls, feed=feed, door=door, registry=None, webhook_secret=None
     )
-    api = build_api(cast(Parts, parts))
+    api = build_api(cast(ControllerReplica, replica))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(api, raise_app_exceptions=False),
         base_url="http://test",
         headers={"authorization": f"Bearer {TEXT}"},
     ) as http:
-        yield World(api, http, controls, store, following)
-    await following.stop()
+        yield World(api, http, controls, store, feed)
+    await feed.stop()
 
 
 def said(answer: httpx.Response) -> str:
@@ -182,7 +182,7 @@ async def _ignore(*_: object) -> None:
         (AdmissionError("version 9 of flights is not there"), 400, "version 9 of flights is not there"),
         (UnknownReleaseError("there is no release 'x'"), 404, "there is no release 'x'"),
         (LiveReleaseError("model flights has a release under way"), 409, "model flights has a release under way"),
-        (RefusedError("it has ended"), 409, "it has ended"),
+        (OrderRefusedError("it has ended"), 409, "it has ended"),
         (RegistryError("MLflow does not answer"), 503, "MLflow does not answer"),
         (NotLeadingError("another controller decides"), 503, "another controller decides"),
         (FencedError("another controller holds the lease"), 503, "another controller holds the lease"),
@@ -302,7 +302,7 @@ async def test_a_follower_hears_the_present_every_change_and_the_end(world: Worl
         sent += message.get("body", b"").decode()
 
     scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
-    stream = asyncio.create_task(EventStream(world.following, held, None, 60)(scope, _no_message, send))
+    stream = asyncio.create_task(EventStream(world.feed, held, None, 60)(scope, _no_message, send))
     await eventually(lambda: len(events(sent)) == 1)
     held = await world.change(held, waiting_for="2 replicas")
     await eventually(lambda: len(events(sent)) == 2)
@@ -318,7 +318,7 @@ async def test_a_follower_hears_the_present_every_change_and_the_end(world: Worl
         ("step", "2 replicas"),
         ("promoted", ""),
     ]
-    assert world.following.count == 0
+    assert world.feed.count == 0
     assert (await world.http.get("/releases/r1/events", headers={"last-event-id": heard[-1][0]})).status_code == 204
     again = await world.http.get("/releases/r1/events", headers={"last-event-id": heard[-2][0]})
     assert again.headers["content-type"].startswith("text/event-stream")
@@ -333,7 +333,7 @@ async def test_a_change_is_heard_also_when_its_announcement_is_lost(world: World
     held = release()
     await world.store.create(held, world.controls.token)
     streamed = asyncio.create_task(world.http.get("/releases/r1/events"))
-    await eventually(lambda: world.following.count == 1)
+    await eventually(lambda: world.feed.count == 1)
     ended = held.model_copy(update={"phase": "cancelled"})
     await redis.set("tidegate:{releases}:doc:r1", ended.model_dump_json())
     assert events((await asyncio.wait_for(streamed, 5)).text)[-1][1]["state"] == "cancelled"
@@ -342,21 +342,21 @@ async def test_a_change_is_heard_also_when_its_announcement_is_lost(world: World
 async def test_followers_are_bounded_and_end_with_the_replica(world: World) -> None:
     await world.store.create(release(), world.controls.token)
     streams = [asyncio.create_task(world.http.get("/releases/r1/events")) for _ in range(2)]
-    await eventually(lambda: world.following.count == 2)
+    await eventually(lambda: world.feed.count == 2)
     refused = await world.http.get("/releases/r1/events")
     assert refused.status_code == 503
     assert "2 callers follow releases here already" in said(refused)
     streams[0].cancel()
-    await eventually(lambda: world.following.count == 1)
-    await world.following.stop()
+    await eventually(lambda: world.feed.count == 1)
+    await world.feed.stop()
     assert (await asyncio.wait_for(streams[1], 5)).status_code == 200
-    assert world.following.count == 0
+    assert world.feed.count == 0
 
 
 async def test_a_quiet_stream_is_kept_alive() -> None:
-    follower = Follower()
-    follower.hear(release())
-    pieces = stream(follower, None, keep_alive_s=0.01)
+    subscription = Subscription()
+    subscription.update(release())
+    pieces = stream(subscription, None, keep_alive_s=0.01)
     heard = [await anext(pieces) for _ in range(4)]
     assert heard[1].startswith("event: release")
     assert heard[2:] == [": still there\n\n"] * 2
@@ -377,7 +377,7 @@ async def test_the_document_describes_every_route_and_error(world: World) -> Non
         "201", "400", "401", "403", "409", "413", "500", "503",
     }  # fmt: skip
     assert "422" not in json.dumps(document)
-    assert "Plan" in document["components"]["schemas"]
+    assert "ReleasePlan" in document["components"]["schemas"]
     references = set(_references(document))
     assert references
     assert references <= {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}

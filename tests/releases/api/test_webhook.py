@@ -16,9 +16,9 @@ from mlflow.entities.webhook import Webhook, WebhookAction, WebhookEntity, Webho
 from mlflow.webhooks import delivery
 from mlflow.webhooks.types import ModelVersionAliasCreatedPayload, ModelVersionTagSetPayload
 
-from app.releases.api.ingress import Parts, build_api
+from app.errors import UnauthenticatedError
+from app.releases.api.ingress import ControllerReplica, build_api
 from app.releases.api.webhook import check
-from app.web.errors import NotAllowedError
 from app.web.keys import Door, hash_key
 
 SECRET = "what MLflow and Tidegate share"
@@ -43,15 +43,15 @@ class Watch:
 
 
 def api(watch: Watch, secret: str | None) -> Any:
-    parts = SimpleNamespace(
+    replica = SimpleNamespace(
         store=None,
         controller=None,
-        following=None,
+        feed=None,
         door=Door({}, lambda: True, hash_key("admin key")),
         registry=watch,
         webhook_secret=secret,
     )
-    return build_api(cast(Parts, parts))
+    return build_api(cast(ControllerReplica, replica))
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_a_signature_is_of_one_body_one_time_and_one_secret() -> None:
         (headers, body, SECRET, now + 301),
         (headers, body, SECRET, now - 301),
     ]:
-        with pytest.raises(NotAllowedError):
+        with pytest.raises(UnauthenticatedError):
             check(changed, sent, secret, at)
 
 

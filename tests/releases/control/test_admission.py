@@ -10,7 +10,7 @@ from app.registry import UnservableError
 from app.releases.control import admission
 from app.releases.control.admission import AdmissionError, Candidate, admit
 from app.releases.control.release_store import LiveReleaseError
-from app.releases.model.release_context import trial_of
+from app.releases.model.release_context import context_of
 from app.routing.release_context import OutputLoss, OutputRange, Trial
 from app.routing.route_table import Route, RouteTable
 from tests.releases.documents import plan
@@ -44,7 +44,7 @@ def test_a_release_begins_with_what_is_there() -> None:
 def test_a_model_that_nobody_answers_for_has_no_champion(held: RouteTable | None) -> None:
     release = admit(candidate(), held, "flights", plan(), 1, "ab12")
     assert release.champion is None
-    assert trial_of(release).champion is None
+    assert context_of(release).champion is None
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_the_gateway_is_told_what_the_guards_need() -> None:
         {"metric": "drift", "output": "late_probability", "high": 2.0},
     ]
     of = plan(guards=guards, mirror=0.2, pinned=["ab12"])
-    trial = trial_of(admit(candidate(), table(("1", 1.0)), "flights", of, 1, "ab12"))
+    trial = context_of(admit(candidate(), table(("1", 1.0)), "flights", of, 1, "ab12"))
     assert trial.slow_over_s == 0.25
     assert trial.quality == OutputLoss("late_probability", "error", 0.4)
     assert trial.drift == OutputRange("late_probability", 0.0, 2.0)

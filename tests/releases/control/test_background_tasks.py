@@ -5,27 +5,27 @@ import asyncio
 import pytest
 
 from app.releases.control import background_tasks as module
-from app.releases.control.background_tasks import Errands
+from app.releases.control.background_tasks import BackgroundTasks
 
 
 async def test_one_of_a_name_at_a_time_and_the_owner_is_told() -> None:
     woken = asyncio.Event()
-    errands = Errands(woken.set)
+    tasks = BackgroundTasks(woken.set)
     gate, begun = asyncio.Event(), []
 
     async def work() -> None:
         begun.append(1)
         await gate.wait()
 
-    errands.run("a", work)
-    errands.run("a", work)
-    errands.run("b", work)
+    tasks.run("a", work)
+    tasks.run("a", work)
+    tasks.run("b", work)
     await asyncio.sleep(0)
-    assert (len(begun), sorted(errands.names())) == (2, ["a", "b"])
+    assert (len(begun), sorted(tasks.names())) == (2, ["a", "b"])
     gate.set()
     async with asyncio.timeout(5):
         await woken.wait()
-        while errands.names():
+        while tasks.names():
             await asyncio.sleep(0)
 
 
@@ -39,36 +39,36 @@ async def test_what_failed_is_tried_again_after_a_pause(monkeypatch: pytest.Monk
         if len(tried) < 3:
             raise ConnectionError("away")
 
-    errands = Errands(lambda: None)
+    tasks = BackgroundTasks(lambda: None)
     async with asyncio.timeout(5):
         while len(tried) < 3:
-            errands.run("a", work)
+            tasks.run("a", work)
             await asyncio.sleep(0.001)
     assert tried[1] - tried[0] >= 0.05
     assert tried[2] - tried[1] >= 0.1
 
 
 async def test_stop_cancels() -> None:
-    errands = Errands(lambda: None)
-    errands.run("a", asyncio.Event().wait)
+    tasks = BackgroundTasks(lambda: None)
+    tasks.run("a", asyncio.Event().wait)
     await asyncio.sleep(0)
-    await errands.stop()
-    assert errands.names() == []
+    await tasks.stop()
+    assert tasks.names() == []
 
 
 async def test_what_was_cancelled_may_be_begun_again() -> None:
-    errands = Errands(lambda: None)
-    errands.run("a", asyncio.Event().wait)
+    tasks = BackgroundTasks(lambda: None)
+    tasks.run("a", asyncio.Event().wait)
     await asyncio.sleep(0)
-    errands.cancel()
+    tasks.cancel()
     async with asyncio.timeout(5):
-        while errands.names():
+        while tasks.names():
             await asyncio.sleep(0)
     done = asyncio.Event()
 
     async def work() -> None:
         done.set()
 
-    errands.run("a", work)
+    tasks.run("a", work)
     async with asyncio.timeout(5):
         await done.wait()

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from app.releases.control import cluster_state as world
-from app.releases.control.background_tasks import Errands
-from app.releases.control.cluster_state import Applications, ServeAwayError, World
+from app.releases.control.background_tasks import BackgroundTasks
+from app.releases.control.cluster_state import Applications, ClusterState, ServeUnavailableError
 from tests.support.eventually import eventually
 
 
@@ -38,51 +38,51 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     return asked
 
 
-def seen(ask_s: float = 5.0) -> World:
+def seen(query_s: float = 5.0) -> ClusterState:
     def no_gateway() -> None:
         raise AssertionError("nobody is to be asked")
 
-    return World(NoTables(), no_gateway, Errands(lambda: None), ask_s)  # type: ignore[arg-type]
+    return ClusterState(NoTables(), no_gateway, BackgroundTasks(lambda: None), query_s)  # type: ignore[arg-type]
 
 
 async def test_it_is_asked_for_when_it_is_too_old_or_something_was_done(asked: Asked) -> None:
     looked = seen()
-    assert (await looked.look(60)).apps("m") == {"1"}
-    assert (await looked.look(60)).apps("m") == {"1"}
-    assert (await looked.look()).apps("m") == {"2"}, "no age is accepted"
+    assert (await looked.observe(60)).apps("m") == {"1"}
+    assert (await looked.observe(60)).apps("m") == {"1"}
+    assert (await looked.observe()).apps("m") == {"2"}, "no age is accepted"
     looked.changed()
-    assert (await looked.look(60)).apps("m") == {"3"}
+    assert (await looked.observe(60)).apps("m") == {"3"}
     assert asked.times == 3
 
 
 async def test_an_answer_that_a_change_overtook_is_not_kept(asked: Asked) -> None:
     looked = seen()
     asked.meanwhile = looked.changed
-    assert (await looked.look(60)).apps("m") == {"1"}
+    assert (await looked.observe(60)).apps("m") == {"1"}
     asked.meanwhile = lambda: None
-    assert (await looked.look(60)).apps("m") == {"2"}
-    assert (await looked.look(60)).apps("m") == {"2"}
+    assert (await looked.observe(60)).apps("m") == {"2"}
+    assert (await looked.observe(60)).apps("m") == {"2"}
 
 
 async def test_a_serve_that_hangs_holds_nobody_up(asked: Asked) -> None:
-    looked = seen(ask_s=0.05)
-    assert (await looked.look()).apps("m") == {"1"}
+    looked = seen(query_s=0.05)
+    assert (await looked.observe()).apps("m") == {"1"}
     hangs = threading.Event()
     asked.meanwhile = lambda: assert_set(hangs)
-    assert (await looked.look()).apps("m") == {"1"}, "what was seen last"
-    assert (await looked.look()).apps("m") == {"1"}
+    assert (await looked.observe()).apps("m") == {"1"}, "what was seen last"
+    assert (await looked.observe()).apps("m") == {"1"}
     assert asked.times == 2, "nobody asks again while it hangs"
     hangs.set()
-    await eventually(lambda: looked._asked is not None and looked._asked.done())
-    assert (await looked.look()).apps("m") == {"3"}
+    await eventually(lambda: looked._query is not None and looked._query.done())
+    assert (await looked.observe()).apps("m") == {"3"}
 
 
 async def test_a_serve_that_never_answered_is_no_empty_one(asked: Asked) -> None:
-    looked = seen(ask_s=0.05)
+    looked = seen(query_s=0.05)
     hangs = threading.Event()
     asked.meanwhile = lambda: assert_set(hangs)
-    with pytest.raises(ServeAwayError, match=r"within 0\.05 s"):
-        await looked.look()
+    with pytest.raises(ServeUnavailableError, match=r"within 0\.05 s"):
+        await looked.observe()
     hangs.set()
 
 

@@ -22,7 +22,7 @@ from app.releases.control import controller as module
 from app.releases.control.admission import Candidate
 from app.releases.control.cluster_state import Applications
 from app.releases.control.controller import Controller, NotLeadingError
-from app.releases.control.evaluation import Judging
+from app.releases.control.evaluation import GuardEvaluator
 from app.releases.control.release_store import ROOT, LiveReleaseError, ReleaseStore
 from app.releases.model.release import Note, Release
 from app.routing.route_store import RouteStore
@@ -91,8 +91,8 @@ def store(redis: Redis) -> Store:
 async def controller(redis: Redis, store: Store, deployments: Deployments) -> AsyncIterator[Controller]:
     labels = SimpleNamespace(follow=lambda *_: None)
     gateway = cast(Any, lambda: None)
-    judging = Judging(SampleStore(redis))
-    controller = Controller(Settings(), "first", store, RouteStore(redis), gateway, judging, labels)
+    evaluator = GuardEvaluator(SampleStore(redis))
+    controller = Controller(Settings(), "first", store, RouteStore(redis), gateway, evaluator, labels)
     controller.start()
     await eventually(lambda: controller.token is not None)
     yield controller

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from app.releases.control.cluster_state import AS_MANY_AS_WANTED, Applications, Sight
+from app.releases.control.cluster_state import UNLIMITED_REPLICAS, Applications, Snapshot
 from app.releases.control.reconciler import half_moved, missing
 from app.routing.route_table import Route, RouteTable
 
@@ -19,37 +19,37 @@ TABLES = {
 }
 
 
-def sight(**status: str) -> Sight:
+def snapshot(**status: str) -> Snapshot:
     apps = {f"flights-v{name}": said for name, said in status.items()}
-    return Sight(TABLES, Applications(apps, dict.fromkeys(apps, 2)))
+    return Snapshot(TABLES, Applications(apps, dict.fromkeys(apps, 2)))
 
 
 def test_what_has_weight_and_no_application_is_missing() -> None:
-    assert missing(sight(), ()) == [("flights", "1"), ("flights", "2")]
-    assert missing(Sight(TABLES, Applications({"flights-v1-aaaaaa": "UNHEALTHY"}, {})), ()) == [("flights", "2")]
-    assert missing(sight(), ("flights",)) == []
+    assert missing(snapshot(), ()) == [("flights", "1"), ("flights", "2")]
+    assert missing(Snapshot(TABLES, Applications({"flights-v1-aaaaaa": "UNHEALTHY"}, {})), ()) == [("flights", "2")]
+    assert missing(snapshot(), ("flights",)) == []
 
 
 def test_an_inline_version_answers_wherever_the_gateway_does() -> None:
-    seen = Sight(TABLES, Applications({"flights-v1-aaaaaa": "RUNNING"}, {"flights-v1-aaaaaa": 2}))
-    assert seen.running("light") == {"1": AS_MANY_AS_WANTED}
+    seen = Snapshot(TABLES, Applications({"flights-v1-aaaaaa": "RUNNING"}, {"flights-v1-aaaaaa": 2}))
+    assert seen.running("light") == {"1": UNLIMITED_REPLICAS}
     assert seen.running("flights") == {"1": 2, "2": 0, "3": 0}
     assert seen.running("absent") == {}
 
 
 def test_a_move_into_the_gateway_that_was_cut_off_is_finished() -> None:
-    seen = Sight(TABLES, Applications({"light-v1-dddddd": "RUNNING", "flights-v1-aaaaaa": "RUNNING"}, {}))
+    seen = Snapshot(TABLES, Applications({"light-v1-dddddd": "RUNNING", "flights-v1-aaaaaa": "RUNNING"}, {}))
     assert half_moved(seen, ()) == [("light", "1")]
     assert half_moved(seen, ("light",)) == []
-    assert half_moved(Sight(TABLES, Applications({}, {})), ()) == []
+    assert half_moved(Snapshot(TABLES, Applications({}, {})), ()) == []
 
 
 def test_an_inline_champion_needs_one_replica_to_be_compared_with() -> None:
-    seen = Sight(TABLES, Applications({}, {"flights-v1-aaaaaa": 3}))
+    seen = Snapshot(TABLES, Applications({}, {"flights-v1-aaaaaa": 3}))
     assert (seen.needed("light"), seen.needed("flights"), seen.needed("absent")) == (1, 3, 1)
     assert (set(seen.inline("light")), set(seen.inline("flights"))) == ({"1"}, set())
 
 
 def test_applications_belong_to_their_version_named_or_not() -> None:
-    seen = Sight(TABLES, Applications({"flights-v12-aaaaaa": "RUNNING", "gateway": "RUNNING"}, {}))
+    seen = Snapshot(TABLES, Applications({"flights-v12-aaaaaa": "RUNNING", "gateway": "RUNNING"}, {}))
     assert seen.apps("flights") == {"12"}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.monitoring import metrics as monitoring
-from app.releases.control.release_metrics import MOST, ReleaseMetrics, judged
+from app.releases.control.release_metrics import MAX_E_VALUE, ReleaseMetrics, judged
 from tests.releases.documents import release
 
 
@@ -43,7 +43,7 @@ def test_what_is_shown_of_releases(monkeypatch: pytest.MonkeyPatch) -> None:
         ("releases", "flights", "step"): 1.0,
         ("release_weight", "flights", "2"): 0.1,
         ("release_evidence", "flights", "errors"): 3.0,
-        ("release_evidence", "flights", "latency"): MOST,
+        ("release_evidence", "flights", "latency"): MAX_E_VALUE,
         ("release_evidence_bound", "flights", "errors"): 40.0,
         ("release_evidence_bound", "flights", "latency"): 40.0,
     }

@@ -5,14 +5,22 @@ from typing import Any
 
 import pytest
 
-from app.releases.lifecycle.commands import RefusedError, order
+from app.releases.lifecycle.commands import OrderRefusedError, order
 from app.releases.lifecycle.machine import decide
-from app.releases.lifecycle.observation import Deliver, Deploy, Hold, MoveInline, Observation, SetWeights, TakeDown
+from app.releases.lifecycle.observation import (
+    Deliver,
+    Deploy,
+    MoveInline,
+    Observation,
+    ReserveCapacity,
+    SetWeights,
+    TakeDown,
+)
 from app.releases.model.release import Note, Release
 from tests.releases.documents import plan, release
 
 READY = Observation(
-    now=100.0, weights={"1": 1.0, "2": 0.0}, trial=True, followed=True, running={"1": 2, "2": 2}, delivered=99
+    now=100.0, weights={"1": 1.0, "2": 0.0}, announced=True, followed=True, running={"1": 2, "2": 2}, delivered=99
 )
 
 
@@ -34,7 +42,7 @@ AT_ALL = {"weights": shares(1.0)}
 STEP_0 = {"followed_since": 50.0}
 STEP_1 = {"step": 1, "followed_since": 50.0, "counted": 1000}
 INLINE = {"inline": True, "since": 100.0}
-LEFT: dict[str, Any] = {"weights": {"2": 1.0}, "trial": False}
+LEFT: dict[str, Any] = {"weights": {"2": 1.0}, "announced": False}
 MOVING: dict[str, Any] = {"apps": frozenset({"2"}), "inline": frozenset({"2"})}
 BACK = {"ending": "rolled_back", "reason": "errors", "since": 99.0}
 
@@ -45,7 +53,7 @@ BACK = {"ending": "rolled_back", "reason": "errors", "since": 99.0}
         # forward
         (at("preparing"), seen(weights={"1": 1.0}, running={"1": 2}), "preparing", 0),
         (at("preparing"), seen(followed=False), "preparing", 0),
-        (at("preparing"), seen(trial=False), "preparing", 0),
+        (at("preparing"), seen(announced=False), "preparing", 0),
         (at("preparing"), seen(), "step", 0),
         (at("preparing"), seen(failed={"2": "no such file"}), "removing", 0),
         (at("preparing", champion=None, before={}), seen(weights={"2": 0.0}), "switching", 0),
@@ -80,8 +88,8 @@ BACK = {"ending": "rolled_back", "reason": "errors", "since": 99.0}
         (at("committing", outbox=(Note(kind="alias", name="champion", version="2", number=100),)), seen(**AT_ALL),
          "committing", 0),
         (at("committing"), seen(**AT_ALL), "retiring", 0),
-        (at("retiring"), seen(weights={"2": 1.0, "1": 0.0}, trial=False), "retiring", 0),
-        (at("retiring"), seen(weights={"2": 1.0}, trial=False), "promoted", 0),
+        (at("retiring"), seen(weights={"2": 1.0, "1": 0.0}, announced=False), "retiring", 0),
+        (at("retiring"), seen(weights={"2": 1.0}, announced=False), "promoted", 0),
         # inline
         (at("retiring", **INLINE), seen(**LEFT, apps=frozenset({"2"})), "retiring", 0),
         (at("retiring", **INLINE), seen(**LEFT, **MOVING), "retiring", 0),
@@ -93,11 +101,13 @@ BACK = {"ending": "rolled_back", "reason": "errors", "since": 99.0}
         (at("restoring", **BACK), seen(**AT_HALF), "restoring", 0),
         (at("restoring", **BACK), seen(followed=False), "restoring", 0),
         (at("restoring", **BACK), seen(), "removing", 0),
-        (at("removing", **BACK), seen(trial=False), "removing", 0),
-        (at("removing", **BACK), seen(weights={"1": 1.0}, trial=False), "rolled_back", 0),
+        (at("removing", **BACK), seen(announced=False), "removing", 0),
+        (at("removing", **BACK), seen(weights={"1": 1.0}, announced=False), "rolled_back", 0),
         # of a first version that never came up: no table, so nobody has one to follow
-        (at("restoring", **BACK, champion=None, before={}), seen(weights={}, trial=False, running={}), "removing", 0),
-        (at("removing", **{**BACK, "ending": "cancelled"}), seen(weights={"1": 1.0}, trial=False), "cancelled", 0),
+        (at("restoring", **BACK, champion=None, before={}), seen(weights={}, announced=False, running={}),
+         "removing", 0),
+        (at("removing", **{**BACK, "ending": "cancelled"}), seen(weights={"1": 1.0}, announced=False),
+         "cancelled", 0),
     ],
 )  # fmt: skip
 def test_next_phase(held: Release, observed: Observation, phase: str, step: int) -> None:
@@ -115,11 +125,11 @@ def test_undecided_at_the_end_means_what_the_plan_says(when: str, phase: str) ->
 
 
 def actions(held: Release, observed: Observation) -> list[Any]:
-    return [action for action in decide(held, observed).actions if not isinstance(action, Hold)]
+    return [action for action in decide(held, observed).actions if not isinstance(action, ReserveCapacity)]
 
 
 def test_a_challenger_is_deployed_before_anything_else() -> None:
-    assert actions(at("preparing"), seen(weights={"1": 1.0}, trial=False, running={"1": 2})) == [
+    assert actions(at("preparing"), seen(weights={"1": 1.0}, announced=False, running={"1": 2})) == [
         Deploy("2"),
         SetWeights({"1": 1.0}, True),
     ]
@@ -129,14 +139,14 @@ def test_capacity_comes_before_traffic() -> None:
     held = at("switching")
     assert actions(held, seen(**AT_HALF, running={"1": 2, "2": 1})) == []
     assert actions(held, seen(**AT_HALF, running={"1": 2, "2": 2})) == [SetWeights({"2": 1.0}, True)]
-    assert Hold("2", 2) in decide(held, seen(**AT_HALF)).actions
+    assert ReserveCapacity("2", 2) in decide(held, seen(**AT_HALF)).actions
 
 
 def test_the_way_back_restores_capacity_first_but_not_for_ever() -> None:
     held = at("restoring", **BACK)
     lost = {"1": 1, "2": 2}
     assert actions(held, seen(**AT_ALL, running=lost)) == []
-    assert Hold("1", 2) in decide(held, seen(**AT_ALL, running=lost)).actions
+    assert ReserveCapacity("1", 2) in decide(held, seen(**AT_ALL, running=lost)).actions
     assert actions(held, seen(**AT_ALL, now=129.0, running=lost)) == [SetWeights({"1": 1.0}, True)]
     assert actions(held, seen(**AT_ALL)) == [SetWeights({"1": 1.0}, True)]
     assert actions(held, seen(**AT_ALL, now=1e6, running={"2": 2})) == [Deploy("1")]
@@ -145,19 +155,19 @@ def test_the_way_back_restores_capacity_first_but_not_for_ever() -> None:
 def test_nothing_is_deleted_that_a_gateway_replica_may_still_ask() -> None:
     held = at("removing", **BACK)
     assert actions(held, seen()) == [SetWeights({"1": 1.0}, False)]
-    assert actions(held, seen(trial=False, followed=False)) == []
-    assert actions(held, seen(trial=False)) == [TakeDown("2")]
-    assert actions(at("retiring"), seen(weights={"1": 0.0, "2": 1.0}, trial=False)) == [TakeDown("1")]
+    assert actions(held, seen(announced=False, followed=False)) == []
+    assert actions(held, seen(announced=False)) == [TakeDown("2")]
+    assert actions(at("retiring"), seen(weights={"1": 0.0, "2": 1.0}, announced=False)) == [TakeDown("1")]
 
 
 def test_a_new_champion_moves_inline_once_no_gateway_replica_knows_of_the_release() -> None:
     held = at("retiring", **INLINE)
     both = {"1": 0.0, "2": 1.0}
     assert MoveInline("2") not in actions(held, seen(weights=both))
-    assert MoveInline("2") not in actions(held, seen(weights=both, trial=False, followed=False))
-    assert actions(held, seen(weights=both, trial=False)) == [TakeDown("1"), MoveInline("2")]
+    assert MoveInline("2") not in actions(held, seen(weights=both, announced=False, followed=False))
+    assert actions(held, seen(weights=both, announced=False)) == [TakeDown("1"), MoveInline("2")]
     assert actions(held, seen(**LEFT, **MOVING)) == [MoveInline("2")]
-    assert actions(at("retiring", since=100.0), seen(weights=both, trial=False)) == [TakeDown("1")]
+    assert actions(at("retiring", since=100.0), seen(weights=both, announced=False)) == [TakeDown("1")]
     ended = decide(held, seen(**LEFT, inline=frozenset({"2"}))).release
     assert ended.history[-1].what == "version 2 is champion, in the gateway replicas themselves"
     stayed = decide(held, seen(**LEFT, apps=frozenset({"2"}), now=280.0)).release
@@ -178,15 +188,15 @@ def test_an_inline_champion_takes_all_the_traffic_back_at_once() -> None:
 
 def test_what_a_deployment_left_is_deleted_though_the_table_does_not_name_it() -> None:
     held = at("removing", **BACK)
-    observed = seen(weights={"1": 1.0}, trial=False, apps=frozenset({"1", "2"}))
+    observed = seen(weights={"1": 1.0}, announced=False, apps=frozenset({"1", "2"}))
     assert actions(held, observed) == [TakeDown("2")]
     assert decide(held, observed).release.phase == "removing"
 
 
 def test_a_challenger_that_was_deployed_before_stays_deployed() -> None:
     held = at("removing", **BACK, before={"1": 1.0, "2": 0.0})
-    assert actions(held, seen(trial=False)) == []
-    assert decide(held, seen(trial=False)).release.phase == "rolled_back"
+    assert actions(held, seen(announced=False)) == []
+    assert decide(held, seen(announced=False)).release.phase == "rolled_back"
 
 
 def test_versions_lost_with_their_cluster_are_deployed_again_with_their_weight() -> None:
@@ -236,13 +246,13 @@ def test_every_forward_phase_knows_the_way_back(phase: str, verb: str) -> None:
 
 
 def test_orders_that_come_too_late_are_refused() -> None:
-    with pytest.raises(RefusedError, match="release version 1 to go back"):
+    with pytest.raises(OrderRefusedError, match="release version 1 to go back"):
         order(at("retiring"), "rollback", "key", 5.0)
-    with pytest.raises(RefusedError, match="is rolled back; it takes no pause"):
+    with pytest.raises(OrderRefusedError, match="is rolled back; it takes no pause"):
         order(at("rolled_back"), "pause", "key", 5.0)
-    with pytest.raises(RefusedError, match="promote opens the gate of a step"):
+    with pytest.raises(OrderRefusedError, match="promote opens the gate of a step"):
         order(at("preparing"), "promote", "key", 5.0)
-    with pytest.raises(RefusedError, match="accepted are pause, resume, promote"):
+    with pytest.raises(OrderRefusedError, match="accepted are pause, resume, promote"):
         order(at("step"), "explode", "key", 5.0)
 
 
@@ -261,9 +271,9 @@ def test_promote_of_a_step_opens_its_gate_and_no_later_one() -> None:
     assert order(opened, "promote", "key", 52.0, step=0) == opened
     for later in (decide(opened, seen(**AT_TENTH, now=52.0)).release, at("confirming"), at("settling")):
         assert order(later, "promote", "key", 53.0, step=0) == later
-    with pytest.raises(RefusedError, match="the gate of step 1 comes later"):
+    with pytest.raises(OrderRefusedError, match="the gate of step 1 comes later"):
         order(held, "promote", "key", 51.0, step=1)
-    with pytest.raises(RefusedError, match="promote opens the gate of a step"):
+    with pytest.raises(OrderRefusedError, match="promote opens the gate of a step"):
         order(at("preparing"), "promote", "key", 51.0, step=0)
 
 

@@ -7,21 +7,21 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from app.releases.control.cluster_state import AS_MANY_AS_WANTED
-from app.releases.lifecycle.commands import RefusedError, order
+from app.releases.control.cluster_state import UNLIMITED_REPLICAS
+from app.releases.lifecycle.commands import OrderRefusedError, order
 from app.releases.lifecycle.machine import decide
 from app.releases.lifecycle.observation import (
     Action,
     Deliver,
     Deploy,
-    Hold,
     MoveInline,
     Observation,
+    ReserveCapacity,
     SetWeights,
     TakeDown,
     Verdict,
 )
-from app.releases.model.plan import Plan
+from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import LEAVING, Release
 from tests.releases.documents import plan, release
 
@@ -41,7 +41,7 @@ class World:
     dice: random.Random
     stored: Release
     weights: dict[str, float] = field(default_factory=lambda: {"1": 1.0})
-    trial: str | None = None
+    announced: str | None = None
     running: dict[str, int] = field(default_factory=lambda: {"1": 2})
     starting: dict[str, int] = field(default_factory=dict)
     inline: set[str] = field(default_factory=set)
@@ -61,9 +61,9 @@ class World:
         return Observation(
             now=self.now,
             weights=dict(self.weights),
-            trial=self.trial == self.stored.id,
+            announced=self.announced == self.stored.id,
             followed=not self.lag,
-            running=self.running | dict.fromkeys(self.inline, AS_MANY_AS_WANTED),
+            running=self.running | dict.fromkeys(self.inline, UNLIMITED_REPLICAS),
             inline=frozenset(self.inline),
             apps=frozenset({*self.running, *self.starting}),
             failed={"2": "it does not load"} if self.broken else {},
@@ -101,21 +101,21 @@ class World:
             case Deploy(version):
                 if not self.broken or version != "2":
                     self.starting.setdefault(version, self.dice.randrange(3))
-            case Hold(version, replicas):
+            case ReserveCapacity(version, replicas):
                 if version in self.inline:
                     return  # it has no replicas of its own to be told
                 if self.running.get(version, 0) and self.running[version] < replicas:
                     self.running[version] += 1
-            case SetWeights(weights, trial):
+            case SetWeights(weights, announced):
                 assert weights
                 for version, weight in weights.items():
                     assert version in self.weights, f"{version} is not deployed"
                     if weight > self.weights[version]:
                         runs = version in self.inline or self.running.get(version, 0)
                         assert runs, f"weight for {version}, which does not run"
-                self.behind.append((self.weights, self.trial))
+                self.behind.append((self.weights, self.announced))
                 self.weights = {version: weights.get(version, 0.0) for version in self.weights}
-                self.trial = self.stored.id if trial else None
+                self.announced = self.stored.id if announced else None
                 self.lag = 2
             case TakeDown(version) if version not in self.starting:
                 assert not self.weights.get(version)
@@ -128,7 +128,7 @@ class World:
                 self.lag = 2
             case MoveInline(version) if not self.moving:
                 assert self.weights == {**dict.fromkeys(self.weights, 0.0), version: 1.0}
-                assert self.trial is None
+                assert self.announced is None
                 self.inline.add(version)
                 self.moving = 1 + self.dice.randrange(4)
                 self.lag = 2
@@ -145,7 +145,7 @@ class World:
             self.starting[version] = turns - 1
             if not turns:
                 del self.starting[version]
-                self.behind.append((dict(self.weights), self.trial))
+                self.behind.append((dict(self.weights), self.announced))
                 self.weights.setdefault(version, 0.0)
                 self.running[version] = max(self.running.get(version, 0), 1)
                 self.lag = 2
@@ -180,7 +180,7 @@ class World:
                     return
                 try:
                     self.stored = order(self.stored, verb, "key", self.now, full=self.dice.random() < 0.2)
-                except RefusedError:
+                except OrderRefusedError:
                     return
 
     def check(self) -> None:
@@ -211,7 +211,7 @@ class World:
             try:
                 self.stored = order(self.stored, "resume", "key", self.now)
                 self.stored = order(self.stored, "promote", "key", self.now)
-            except RefusedError:
+            except OrderRefusedError:
                 pass
             self.live(10)
             if self.stored.is_final:
@@ -240,7 +240,7 @@ def test_a_champion_that_is_to_be_inline_ends_there_or_where_it_was(inline: set[
 
 
 def _lived(
-    of: Plan, seed: int, champion: str | None = "1", inline: set[str] | None = None, unloadable: bool = False
+    of: ReleasePlan, seed: int, champion: str | None = "1", inline: set[str] | None = None, unloadable: bool = False
 ) -> str:
     dice = random.Random(seed)
     if champion is None:
@@ -261,7 +261,7 @@ def _lived(
     world.settle()
     ended = world.stored
     assert ended.is_final, f"seed {seed}: {ended.phase} waits for {ended.waiting_for}"
-    assert world.trial is None
+    assert world.announced is None
     assert not ended.outbox
     assert not world.starting, "what is deployed after the end belongs to nobody"
     assert set(world.running) <= set(world.weights)

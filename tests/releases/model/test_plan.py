@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.releases.model.plan import Plan, PlanError, load, parse
+from app.releases.model.plan import PlanError, ReleasePlan, load, parse
 
 CANARY: dict[str, Any] = {
     "strategy": "canary",
@@ -79,7 +79,7 @@ def test_every_strategy_has_a_plan(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize("objective", ["250ms", "33.3333333333ms", "0.0000016ms", "99999999999d"])
 def test_a_latency_is_read_again_as_it_was(objective: str) -> None:
     plan = parse(CANARY | {"guards": [{"metric": "latency", "objective": objective}]})
-    assert Plan.model_validate_json(plan.model_dump_json()) == plan
+    assert ReleasePlan.model_validate_json(plan.model_dump_json()) == plan
 
 
 def test_a_file_that_is_no_plan_says_so(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from app.releases.model.release_request import (
     NoPlanError,
     RegisteredModel,
     RegisteredVersion,
-    Request,
+    ReleaseRequest,
     mark_of,
     plan_of,
     requests_of,
@@ -54,7 +54,7 @@ def test_the_lowest_version_goes_first() -> None:
 
 
 def weight(value: str | None, tags: Mapping[str, str]) -> float:
-    return plan_of(Request("flights", "2", "it", value, tags, "mark")).steps[0].weight
+    return plan_of(ReleaseRequest("flights", "2", "it", value, tags, "mark")).steps[0].weight
 
 
 def test_a_plan_is_written_whole_or_named() -> None:

@@ -13,22 +13,22 @@ import pytest
 from app.registry import RegistryError
 from app.releases.control.controller import AdmissionError
 from app.releases.control.release_store import AuditEntry, LiveReleaseError
-from app.releases.model.plan import Plan
+from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import Release
-from app.releases.model.release_request import Request, plan_of
-from app.releases.registry.poller import RegistryWatch
+from app.releases.model.release_request import ReleaseRequest, plan_of
+from app.releases.registry.poller import RegistryPoller
 from tests.releases.documents import release
 from tests.support.eventually import eventually
 
 YAML = "strategy: canary\nsteps: [{weight: 0.1, gate: person}]"
-ASKED = Request("flights", "2", "tag tidegate.release.plan of version 2", YAML, {}, "mark-2")
+ASKED = ReleaseRequest("flights", "2", "tag tidegate.release.plan of version 2", YAML, {}, "mark-2")
 
 
 @dataclass
 class World:
     """Registry, controller, audit log and route tables."""
 
-    asked: list[Request] = field(default_factory=list)
+    asked: list[ReleaseRequest] = field(default_factory=list)
     marks: dict[str, str] = field(default_factory=dict)
     looks: int = 0
     away: bool = False
@@ -39,7 +39,7 @@ class World:
     begun: list[tuple[Any, ...]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
-    def requests(self, served: Collection[str]) -> list[Request]:
+    def requests(self, served: Collection[str]) -> list[ReleaseRequest]:
         self.looks += 1
         if self.held_up is not None:
             self.held_up.wait(20)
@@ -48,14 +48,14 @@ class World:
         assert list(served) == ["flights"]
         return [request for request in self.asked if request.mark not in self.marks]
 
-    def mark(self, request: Request, said: str) -> None:
+    def mark(self, request: ReleaseRequest, said: str) -> None:
         self.marks[request.mark] = said
 
     def busy(self) -> frozenset[str]:
         return frozenset(self.live)
 
     async def begin(
-        self, model: str, version: str, plan: Plan, who: str, mark: str | None = None, since: int | None = None
+        self, model: str, version: str, plan: ReleasePlan, who: str, mark: str | None = None, since: int | None = None
     ) -> Release:
         if self.error is not None:
             raise self.error
@@ -65,7 +65,7 @@ class World:
         self.marks[mark] = "r1"
         return release(model=model, challenger=version, plan=plan)
 
-    async def remark(self, entry: AuditEntry, token: int) -> None:
+    async def append_audit(self, entry: AuditEntry, token: int) -> None:
         assert (entry.who, entry.release, token) == ("registry", "", self.token)
         self.said.append(entry.what)
 
@@ -79,9 +79,9 @@ def world() -> World:
 
 
 @pytest.fixture
-async def watch(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RegistryWatch]:
+async def watch(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RegistryPoller]:
     monkeypatch.setattr("app.releases.registry.poller.GAP_S", 0.01)
-    watch = RegistryWatch(0.02, world, world, world, world, look_s=0.1)
+    watch = RegistryPoller(0.02, world, world, world, world, lookup_s=0.1)
     yield watch
     await watch.stop()
 
@@ -92,8 +92,10 @@ async def looked(world: World, times: int = 2) -> None:
     await eventually(lambda: world.looks >= wanted)
 
 
-async def test_what_is_asked_for_is_begun_once_and_in_turn(world: World, watch: RegistryWatch) -> None:
-    later = Request("flights", "3", "alias challenger of version 3", None, {"tidegate.release.plan": YAML}, "mark-3")
+async def test_what_is_asked_for_is_begun_once_and_in_turn(world: World, watch: RegistryPoller) -> None:
+    later = ReleaseRequest(
+        "flights", "3", "alias challenger of version 3", None, {"tidegate.release.plan": YAML}, "mark-3"
+    )
     world.asked = [ASKED, later]
     watch.start()
     await eventually(lambda: bool(world.begun))
@@ -111,11 +113,15 @@ async def test_what_is_asked_for_is_begun_once_and_in_turn(world: World, watch: 
     ("request_", "error", "why"),
     [
         (ASKED, AdmissionError("version 2: it has no signature"), "version 2: it has no signature"),
-        (Request("flights", "2", "it", "strategy: fast", {}, "mark-2"), None, "tidegate.release.plan: strategy"),
+        (
+            ReleaseRequest("flights", "2", "it", "strategy: fast", {}, "mark-2"),
+            None,
+            "tidegate.release.plan: strategy",
+        ),
     ],
 )
 async def test_a_refusal_is_written_on_the_version_and_in_the_audit_log(
-    world: World, watch: RegistryWatch, request_: Request, error: Exception | None, why: str
+    world: World, watch: RegistryPoller, request_: ReleaseRequest, error: Exception | None, why: str
 ) -> None:
     world.asked, world.error = [request_], error
     watch.start()
@@ -128,22 +134,22 @@ async def test_a_refusal_is_written_on_the_version_and_in_the_audit_log(
 
 
 async def test_a_request_at_which_the_controller_fails_keeps_no_other_waiting(
-    world: World, watch: RegistryWatch, monkeypatch: pytest.MonkeyPatch
+    world: World, watch: RegistryPoller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read(request: Request) -> Plan:
+    def read(request: ReleaseRequest) -> ReleasePlan:
         if request.version == "1":
             raise KeyError("a defect")
         return plan_of(request)
 
     monkeypatch.setattr("app.releases.registry.poller.plan_of", read)
-    world.asked = [Request("flights", "1", "tag of version 1", YAML, {}, "mark-1"), ASKED]
+    world.asked = [ReleaseRequest("flights", "1", "tag of version 1", YAML, {}, "mark-1"), ASKED]
     watch.start()
     await eventually(lambda: bool(world.begun))
     assert [version for _, version, *_ in world.begun] == ["2"]
 
 
-async def test_an_alias_without_a_plan_does_nothing_and_that_is_said_once(world: World, watch: RegistryWatch) -> None:
-    alone = Request("flights", "2", "alias challenger of version 2", None, {}, "mark-2")
+async def test_an_alias_without_a_plan_is_reported_once(world: World, watch: RegistryPoller) -> None:
+    alone = ReleaseRequest("flights", "2", "alias challenger of version 2", None, {}, "mark-2")
     world.asked = [alone]
     watch.start()
     await eventually(lambda: bool(world.said))
@@ -151,12 +157,12 @@ async def test_an_alias_without_a_plan_does_nothing_and_that_is_said_once(world:
     (said,) = world.said
     assert said.startswith("alias challenger of version 2: no plan: the registered model flights has no tag")
     assert world.marks == {}
-    world.asked = [Request("flights", "2", alone.by, None, {"tidegate.release.plan": YAML}, "mark-2")]
+    world.asked = [ReleaseRequest("flights", "2", alone.by, None, {"tidegate.release.plan": YAML}, "mark-2")]
     await eventually(lambda: bool(world.begun))  # once it has one
 
 
 async def test_a_release_that_somebody_else_began_meanwhile_is_waited_for(
-    world: World, watch: RegistryWatch, caplog: pytest.LogCaptureFixture
+    world: World, watch: RegistryPoller, caplog: pytest.LogCaptureFixture
 ) -> None:
     world.asked, world.error = [ASKED], LiveReleaseError("model flights has a release under way")
     watch.start()
@@ -167,7 +173,7 @@ async def test_a_release_that_somebody_else_began_meanwhile_is_waited_for(
 
 
 async def test_a_registry_that_is_away_is_waited_for_and_said_once(
-    world: World, watch: RegistryWatch, caplog: pytest.LogCaptureFixture
+    world: World, watch: RegistryPoller, caplog: pytest.LogCaptureFixture
 ) -> None:
     world.asked, world.away = [ASKED], True
     watch.start()
@@ -181,7 +187,7 @@ async def test_a_registry_that_is_away_is_waited_for_and_said_once(
     ]
 
 
-async def test_a_question_without_an_answer_is_given_up_and_not_piled_up(world: World, watch: RegistryWatch) -> None:
+async def test_a_question_without_an_answer_is_given_up_and_not_piled_up(world: World, watch: RegistryPoller) -> None:
     world.held_up, world.asked = threading.Event(), [ASKED]
     watch.start()
     await eventually(lambda: world.looks == 1)
@@ -193,7 +199,7 @@ async def test_a_question_without_an_answer_is_given_up_and_not_piled_up(world: 
     assert world.looks == 2
 
 
-async def test_who_does_not_lead_looks_at_nothing(world: World, watch: RegistryWatch) -> None:
+async def test_who_does_not_lead_looks_at_nothing(world: World, watch: RegistryPoller) -> None:
     world.token, world.asked = None, [ASKED]
     watch.start()
     await asyncio.sleep(0.1)
@@ -204,7 +210,7 @@ async def test_who_does_not_lead_looks_at_nothing(world: World, watch: RegistryW
 
 
 async def test_a_hint_makes_a_look_before_its_time(world: World) -> None:
-    watch = RegistryWatch(3600, world, world, world, world)
+    watch = RegistryPoller(3600, world, world, world, world)
     watch.start()
     await eventually(lambda: world.looks == 1)
     world.asked = [ASKED]
@@ -214,7 +220,7 @@ async def test_a_hint_makes_a_look_before_its_time(world: World) -> None:
 
 
 async def test_an_interval_of_0_looks_at_nothing(world: World) -> None:
-    watch = RegistryWatch(0, world, world, world, world)
+    watch = RegistryPoller(0, world, world, world, world)
     watch.start()
     watch.hint()
     await asyncio.sleep(0.05)

@@ -15,7 +15,7 @@ from app.releases.control.admission import AdmissionError, candidate
 from app.releases.model.release_request import mark_of
 from app.releases.model.tags import PLAN_TAG
 from app.releases.registry import reader as registry_view
-from app.releases.registry.reader import RegistryView
+from app.releases.registry.reader import RegistryReader
 from app.settings import MlflowSettings, Settings
 from tests.support.models import log_scorer
 
@@ -48,7 +48,7 @@ def test_requests_are_found_page_by_page_until_they_are_marked(
     registry.set_registered_model_tag("view-alias", PLAN_TAG, "strategy: canary")
     registry.set_registered_model_alias("view-alias", "challenger", "2")
     registry.set_registered_model_alias("view-served", "challenger", "1")
-    view = RegistryView(own)
+    view = RegistryReader(own)
 
     def seen(*served: str) -> list[tuple[str, str, str | None]]:
         found = [each for each in view.requests(served) if each.model.startswith("view-")]
@@ -68,7 +68,7 @@ def test_requests_are_found_page_by_page_until_they_are_marked(
 
 def test_a_registry_that_is_away_says_so(own: MlflowSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    view = RegistryView(own.model_copy(update={"tracking_uri": "http://127.0.0.1:1"}))
+    view = RegistryReader(own.model_copy(update={"tracking_uri": "http://127.0.0.1:1"}))
     with pytest.raises(RegistryError, match="does not answer"):
         view.requests(())
 

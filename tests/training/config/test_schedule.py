@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.training.config.schedule import Plan, dropout_seed, learning_rate
+from app.training.config.schedule import BatchPlan, dropout_seed, learning_rate
 
 
 @given(st.integers(8, 200), st.sampled_from([2, 4, 8]), st.integers(1, 3), st.integers(0, 5), st.data())
 def test_ranks_share_each_global_batch_without_overlap(
     rows: int, batch: int, epochs: int, seed: int, data: st.DataObject
 ) -> None:
-    plan = Plan(rows, batch, epochs, seed)
+    plan = BatchPlan(rows, batch, epochs, seed)
     ranks = data.draw(st.sampled_from([ranks for ranks in (1, 2, 4, 8) if batch % ranks == 0]))
     step = data.draw(st.integers(0, plan.steps - 1))
     order = plan.order(plan.epoch_of(step))
@@ -25,11 +25,11 @@ def test_ranks_share_each_global_batch_without_overlap(
 
 
 def test_an_epoch_sees_every_row_at_most_once_and_each_epoch_has_its_own_order() -> None:
-    plan = Plan(rows=103, batch_size=10, epochs=2, seed=1)
+    plan = BatchPlan(rows=103, batch_size=10, epochs=2, seed=1)
     seen = [row for step in range(10) for row in plan.shard(plan.order(0), step, 0, 1)]
     assert len(seen) == len(set(seen)) == 100
     assert not np.array_equal(plan.order(0), plan.order(1))
-    np.testing.assert_array_equal(plan.order(1), Plan(103, 10, 2, 1).order(1))
+    np.testing.assert_array_equal(plan.order(1), BatchPlan(103, 10, 2, 1).order(1))
 
 
 def test_the_rate_rises_then_falls_to_nothing() -> None:

@@ -78,6 +78,6 @@ def test_what_parameter_servers_do_not_take(path: Path, overrides: list[str], se
 
 def test_a_range_is_not_a_number_to_base_60(path: Path) -> None:
     path.write_text(path.read_text() + "workers: 2:8\n")
-    assert (read_config(path).fewest, read_config(path).most) == (2, 8)
-    assert read_config(path, ["workers=3:4"]).most == 4
+    assert (read_config(path).min_workers, read_config(path).max_workers) == (2, 8)
+    assert read_config(path, ["workers=3:4"]).max_workers == 4
     assert read_config(path, ["seed=0x1F", "batch_size=1_024"]).batch_size == 1024

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from typing import get_args
 
 import pytest
@@ -15,19 +16,18 @@ from torch.distributed.pipelining import PipelineStage
 from torch.distributed.pipelining.schedules import PipelineScheduleMulti, get_schedule_class
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
-from app.recipes.bytelm.parallel_plan import spread_plan
-from app.recipes.bytelm.sizes import SIZES
-from app.training.config.degrees import Degrees
-from app.training.config.layout import DataParallel, Device, Layout, Schedule
+from app.recipes.bytelm.named_sizes import SIZES
+from app.recipes.bytelm.parallel_plan import parallel_plan
+from app.training.config.parallel_dims import DIMENSIONS, DataParallel, Device, ParallelDims, PipelineSchedule
 from app.training.config.train_config import ConfigError
-from app.training.config.validation import check, refusals
+from app.training.config.validation import check_layout, layout_errors
 from app.training.parallel.mesh import build_mesh
 from app.training.parallel.stages import cut, stages_of
-from app.training.recipe import SpreadPlan
+from app.training.recipe import ParallelPlan
 
-PLAN = spread_plan(SIZES["1m"], sequence=64)
+PLAN = parallel_plan(SIZES["1m"], sequence=64)
 """6 blocks, 8 heads, 4 kv heads, feed-forward 320, 256 classes."""
-EXPERTS = spread_plan(SIZES["3m-a1m"], sequence=64)
+EXPERTS = parallel_plan(SIZES["3m-a1m"], sequence=64)
 """Its feed-forward networks are 8 experts of 144."""
 BARE = replace(PLAN, chain=(), attention=(), tensor=None)
 
@@ -35,168 +35,179 @@ BARE = replace(PLAN, chain=(), attention=(), tensor=None)
 @pytest.mark.parametrize(
     "layout",
     [
-        Layout(),
-        Layout(Degrees(dp_replicate=8)),
-        Layout(Degrees(dp_replicate=2, dp_shard=2, tp=2), sequence_parallel=True, loss_parallel=True),
-        Layout(Degrees(pp=2, dp_replicate=2), "1F1B", 4, data_parallel="ddp"),
-        Layout(Degrees(pp=3, cp=2), "ZBVZeroBubble", 8),
-        Layout(Degrees(cp=2, tp=2), context="ulysses"),
-        Layout(Degrees(pp=2), "GPipe", 1),
-        Layout(Degrees(dp_shard=2), compile=True, activation_checkpointing=True, precision="bfloat16"),
+        ParallelDims(),
+        ParallelDims(dp_replicate=8),
+        ParallelDims(dp_replicate=2, dp_shard=2, tp=2, sequence_parallel=True, loss_parallel=True),
+        ParallelDims(pp=2, dp_replicate=2, schedule="1F1B", microbatches=4, data_parallel="ddp"),
+        ParallelDims(pp=3, cp=2, schedule="ZBVZeroBubble", microbatches=8),
+        ParallelDims(cp=2, tp=2, context="ulysses"),
+        ParallelDims(pp=2, schedule="GPipe", microbatches=1),
+        ParallelDims(dp_shard=2, compile=True, activation_checkpointing=True, precision="bfloat16"),
     ],
 )
-def test_accepted(layout: Layout) -> None:
-    check(layout, PLAN, "cpu", 64)
+def test_accepted(layout: ParallelDims) -> None:
+    check_layout(layout, PLAN, "cpu", 64)
 
 
 @pytest.mark.parametrize(
     ("layout", "sentence"),
     [
-        (Layout(Degrees(dp_replicate=3)), "batch_size = 64: 3 data-parallel ranks × .* multiple of 3, such as 63"),
-        (Layout(accumulation=0), "accumulation = 0: accepted is 1 or more"),
-        (Layout(schedule="1F1B"), "schedule = '1F1B': there is no pipeline with pp = 1"),
-        (Layout(microbatches=4), "microbatches = 4: there is no pipeline with pp = 1; use accumulation"),
-        (Layout(Degrees(pp=2)), "schedule is missing: pp = 2 needs one, such as 1F1B"),
+        (ParallelDims(dp_replicate=3), "batch_size = 64: 3 data-parallel ranks × .* multiple of 3, such as 63"),
+        (ParallelDims(schedule="1F1B"), "schedule = '1F1B': there is no pipeline with pp = 1"),
+        (ParallelDims(microbatches=4), "microbatches = 4: there is no pipeline with pp = 1; use accumulation"),
+        (ParallelDims(pp=2), "schedule is missing: pp = 2 needs one, such as 1F1B"),
         (
-            Layout(Degrees(pp=4), "1F1B", 2),
+            ParallelDims(pp=4, schedule="1F1B", microbatches=2),
             "microbatches = 2: 1F1B with 4 stages needs at least 4; use more, or the .* GPipe",
         ),
-        (Layout(Degrees(pp=2), "DualPipeV", 2), "microbatches = 2: DualPipeV with 4 stages needs at least 4"),
-        (Layout(Degrees(pp=3), "Interleaved1F1B", 11), "3 rounds of pp = 3 .* use a multiple of 3, such as 9"),
-        (Layout(Degrees(pp=4), "Interleaved1F1B", 8), "pp = 4: 8 stages .* the model has 6; use a smaller pp"),
-        (Layout(Degrees(pp=8), "GPipe", 8), "pp = 8: 8 stages .* the model has 6"),
-        (Layout(Degrees(tp=8)), "tp = 8: kv_heads = 4 cannot be split so; use a divisor of 4"),
-        (Layout(Degrees(tp=3), loss_parallel=True), "tp = 3: classes = 256 cannot be split"),
-        (Layout(sequence_parallel=True), "sequence_parallel = True: it shards over tp, which is 1"),
-        (Layout(loss_parallel=True), "loss_parallel = True: it shards over tp, which is 1"),
-        (Layout(Degrees(cp=8)), "cp = 8: Ulysses .* kv_heads = 4 / tp = 1 is no multiple of 8; use a divisor of 4"),
-        (Layout(Degrees(cp=4, tp=2)), "cp = 4: Ulysses .* kv_heads = 4 / tp = 2 .* use a divisor of 2"),
-        (Layout(Degrees(cp=3)), "cp = 3: sequence = 64 is no multiple of 3"),
         (
-            Layout(Degrees(cp=2), context="ring"),
+            ParallelDims(pp=2, schedule="DualPipeV", microbatches=2),
+            "microbatches = 2: DualPipeV with 4 stages needs at least 4",
+        ),
+        (
+            ParallelDims(pp=3, schedule="Interleaved1F1B", microbatches=11),
+            "3 rounds of pp = 3 .* use a multiple of 3, such as 9",
+        ),
+        (
+            ParallelDims(pp=4, schedule="Interleaved1F1B", microbatches=8),
+            "pp = 4: 8 stages .* the model has 6; use a smaller pp",
+        ),
+        (ParallelDims(pp=8, schedule="GPipe", microbatches=8), "pp = 8: 8 stages .* the model has 6"),
+        (ParallelDims(tp=8), "tp = 8: kv_heads = 4 cannot be split so; use a divisor of 4"),
+        (ParallelDims(tp=3, loss_parallel=True), "tp = 3: classes = 256 cannot be split"),
+        (ParallelDims(sequence_parallel=True), "sequence_parallel = True: it shards over tp, which is 1"),
+        (ParallelDims(loss_parallel=True), "loss_parallel = True: it shards over tp, which is 1"),
+        (ParallelDims(cp=8), "cp = 8: Ulysses .* kv_heads = 4 / tp = 1 is no multiple of 8; use a divisor of 4"),
+        (ParallelDims(cp=4, tp=2), "cp = 4: Ulysses .* kv_heads = 4 / tp = 2 .* use a divisor of 2"),
+        (ParallelDims(cp=3), "cp = 3: sequence = 64 is no multiple of 3"),
+        (
+            ParallelDims(cp=2, context="ring"),
             "context = 'ring': torch's ring attention has no CPU rule .* ulysses",
         ),
-        (Layout(context="ulysses"), "context = 'ulysses': no ranks share a sequence with cp = 1"),
-        (Layout(data_parallel="fsdp2"), "data_parallel = 'fsdp2': no ranks share gradients"),
-        (Layout(Degrees(dp_shard=2), data_parallel="ddp"), "data_parallel = 'ddp': DDP does not shard"),
-        (Layout(Degrees(dp_replicate=2, tp=2), data_parallel="ddp"), "c10d.broadcast_.*use fsdp2, or dp_shard"),
+        (ParallelDims(context="ulysses"), "context = 'ulysses': no ranks share a sequence with cp = 1"),
+        (ParallelDims(data_parallel="fsdp2"), "data_parallel = 'fsdp2': no ranks share gradients"),
+        (ParallelDims(dp_shard=2, data_parallel="ddp"), "data_parallel = 'ddp': DDP does not shard"),
+        (ParallelDims(dp_replicate=2, tp=2, data_parallel="ddp"), "c10d.broadcast_.*use fsdp2, or dp_shard"),
         (
-            Layout(Degrees(pp=2, dp_replicate=2), "ZBVZeroBubble", 4, data_parallel="ddp"),
+            ParallelDims(pp=2, dp_replicate=2, schedule="ZBVZeroBubble", microbatches=4, data_parallel="ddp"),
             "data_parallel = 'ddp': ZBVZeroBubble puts two stages on a rank",
         ),
-        (Layout(Degrees(tp=2), compile=True), "compile = True: torch.compile with tp = 2 fails on the CPU"),
+        (ParallelDims(tp=2, compile=True), "compile = True: torch.compile with tp = 2 fails on the CPU"),
         (
-            Layout(Degrees(pp=2), "DualPipeV", 4, compile=True),
+            ParallelDims(pp=2, schedule="DualPipeV", microbatches=4, compile=True),
             "compile = True: DualPipeV computes the gradients .* apart",
         ),
     ],
 )
-def test_refused(layout: Layout, sentence: str) -> None:
+def test_refused(layout: ParallelDims, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
-        check(layout, PLAN, "cpu", 64)
+        check_layout(layout, PLAN, "cpu", 64)
 
 
 @pytest.mark.parametrize(
     ("layout", "plan", "sentence"),
     [
         (
-            Layout(Degrees(tp=2)),
+            ParallelDims(tp=2),
             None,
             "tp = 2: the recipe has no plan .* use dp_replicate or dp_shard",
         ),
-        (Layout(Degrees(pp=2), "1F1B", 2), None, "pp = 2: the recipe has no plan"),
-        (Layout(activation_checkpointing=True), None, "activation_checkpointing = True: the recipe names no blocks"),
-        (Layout(Degrees(tp=2)), BARE, "tp = 2: the recipe gives no tensor-parallel plan"),
-        (Layout(Degrees(pp=2), "1F1B", 2), BARE, "pp = 2: the recipe gives no cut points"),
-        (Layout(Degrees(cp=2)), BARE, "cp = 2: the recipe names no attention"),
+        (ParallelDims(pp=2, schedule="1F1B", microbatches=2), None, "pp = 2: the recipe has no plan"),
+        (
+            ParallelDims(activation_checkpointing=True),
+            None,
+            "activation_checkpointing = True: the recipe names no blocks",
+        ),
+        (ParallelDims(tp=2), BARE, "tp = 2: the recipe gives no tensor-parallel plan"),
+        (ParallelDims(pp=2, schedule="1F1B", microbatches=2), BARE, "pp = 2: the recipe gives no cut points"),
+        (ParallelDims(cp=2), BARE, "cp = 2: the recipe names no attention"),
     ],
 )
-def test_a_recipe_without_seams(layout: Layout, plan: SpreadPlan | None, sentence: str) -> None:
+def test_a_recipe_without_seams(layout: ParallelDims, plan: ParallelPlan | None, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
-        check(layout, plan, "cpu", 64)
+        check_layout(layout, plan, "cpu", 64)
 
 
 @pytest.mark.parametrize(
     "layout",
     [
-        Layout(Degrees(dp_replicate=2)),
-        Layout(Degrees(dp_shard=4), ep=4),
-        Layout(Degrees(dp_replicate=2, dp_shard=4, cp=2), ep=4),
-        Layout(Degrees(cp=2), ep=2),
-        Layout(Degrees(pp=2, dp_shard=2), "1F1B", 4, ep=2, activation_checkpointing=True),
+        ParallelDims(dp_replicate=2),
+        ParallelDims(dp_shard=4, ep=4),
+        ParallelDims(dp_replicate=2, dp_shard=4, cp=2, ep=4),
+        ParallelDims(cp=2, ep=2),
+        ParallelDims(pp=2, dp_shard=2, schedule="1F1B", microbatches=4, ep=2, activation_checkpointing=True),
     ],
 )
-def test_experts_accepted(layout: Layout) -> None:
-    check(layout, EXPERTS, "cpu", 64)
+def test_experts_accepted(layout: ParallelDims) -> None:
+    check_layout(layout, EXPERTS, "cpu", 64)
 
 
 @pytest.mark.parametrize(
     ("layout", "plan", "sentence"),
     [
-        (Layout(ep=0), EXPERTS, "ep = 0: accepted is 1 or more"),
-        (Layout(ep=2), EXPERTS, "ep = 2: .* dp_shard·cp = 1 .* or a dp_shard that is a multiple of 2"),
-        (Layout(Degrees(dp_shard=2, cp=2), ep=3), EXPERTS, "ep = 3: .* dp_shard·cp = 4 .* use a divisor of 4"),
-        (Layout(Degrees(dp_shard=16), ep=16), EXPERTS, "ep = 16: 8 experts cannot be shared so; use a divisor of 8"),
+        (ParallelDims(ep=2), EXPERTS, "ep = 2: .* dp_shard·cp = 1 .* or a dp_shard that is a multiple of 2"),
+        (ParallelDims(dp_shard=2, cp=2, ep=3), EXPERTS, "ep = 3: .* dp_shard·cp = 4 .* use a divisor of 4"),
+        (ParallelDims(dp_shard=16, ep=16), EXPERTS, "ep = 16: 8 experts cannot be shared so; use a divisor of 8"),
         (
-            Layout(Degrees(dp_shard=64), ep=2),
+            ParallelDims(dp_shard=64, ep=2),
             EXPERTS,
             "ep = 2: .* 32 ranks .* feed_forward = 144, which is no",
         ),
         (
-            Layout(Degrees(dp_shard=2, tp=2), ep=2),
+            ParallelDims(dp_shard=2, tp=2, ep=2),
             EXPERTS,
             "ep = 2: .* all tp = 2 ranks would do its work",
         ),
-        (Layout(Degrees(tp=2)), EXPERTS, "tp = 2: the recipe gives no tensor-parallel plan; use ep or dp_shard"),
-        (Layout(Degrees(cp=2), ep=2, data_parallel="ddp"), EXPERTS, "data_parallel = 'ddp': .* ep = 2 .* use fsdp2"),
-        (Layout(Degrees(dp_shard=2), ep=2), PLAN, "ep = 2: the recipe names no experts; use dp_shard alone"),
-        (Layout(Degrees(dp_shard=2), ep=2), None, "ep = 2: the recipe has no plan that names experts"),
+        (ParallelDims(tp=2), EXPERTS, "tp = 2: the recipe gives no tensor-parallel plan; use ep or dp_shard"),
+        (ParallelDims(cp=2, ep=2, data_parallel="ddp"), EXPERTS, "data_parallel = 'ddp': .* ep = 2 .* use fsdp2"),
+        (ParallelDims(dp_shard=2, ep=2), PLAN, "ep = 2: the recipe names no experts; use dp_shard alone"),
+        (ParallelDims(dp_shard=2, ep=2), None, "ep = 2: the recipe has no plan that names experts"),
     ],
 )
-def test_experts_refused(layout: Layout, plan: SpreadPlan | None, sentence: str) -> None:
+def test_experts_refused(layout: ParallelDims, plan: ParallelPlan | None, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
-        check(layout, plan, "cpu", 64)
+        check_layout(layout, plan, "cpu", 64)
 
 
 def test_a_recipe_without_a_plan_is_data_parallel() -> None:
-    check(Layout(Degrees(dp_replicate=2, dp_shard=2), accumulation=2), None, "cpu", 64)
+    check_layout(ParallelDims(dp_replicate=2, dp_shard=2, accumulation=2), None, "cpu", 64)
 
 
 def test_what_only_the_cpu_cannot_do_is_accepted_on_gpus() -> None:
-    check(Layout(Degrees(cp=2), context="ring"), PLAN, "cuda", 64)
-    check(Layout(Degrees(tp=2), compile=True), PLAN, "cuda", 64)
+    check_layout(ParallelDims(cp=2, context="ring"), PLAN, "cuda", 64)
+    check_layout(ParallelDims(tp=2, compile=True), PLAN, "cuda", 64)
 
 
 def test_ring_attention_needs_twice_as_many_parts_of_a_sequence() -> None:
-    odd = spread_plan(SIZES["1m"], sequence=66)
+    odd = parallel_plan(SIZES["1m"], sequence=66)
     with pytest.raises(ConfigError, match="cp = 2: sequence = 66 is no multiple of 4"):
-        check(Layout(Degrees(cp=2)), odd, "cuda", 64)
-    check(Layout(Degrees(cp=2)), odd, "cpu", 64)
+        check_layout(ParallelDims(cp=2), odd, "cuda", 64)
+    check_layout(ParallelDims(cp=2), odd, "cpu", 64)
 
 
 def test_every_refusal_has_a_line() -> None:
     with pytest.raises(ConfigError) as refused:
-        check(Layout(Degrees(dp_replicate=3, tp=3), microbatches=2, context="ring"), PLAN, "cpu", 64)
+        check_layout(ParallelDims(dp_replicate=3, tp=3, microbatches=2, context="ring"), PLAN, "cpu", 64)
     assert [line.split(" ")[0] for line in str(refused.value).splitlines()] == [
         "batch_size", "microbatches", "context", "tp", "tp", "tp",
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("field", ["pp", "dp_replicate", "dp_shard", "cp", "tp"])
-def test_degrees_are_at_least_one(field: str) -> None:
-    with pytest.raises(ValueError, match=f"{field} = 0: accepted is 1 or more"):
-        Degrees(**{field: 0})
+@pytest.mark.parametrize("field", [*DIMENSIONS, "ep", "microbatches", "accumulation"])
+def test_degree_below_one_is_refused(field: str) -> None:
+    with pytest.raises(ValueError, match=f"{field}\n.*greater than or equal to 1"):
+        ParallelDims.model_validate({field: 0})
 
 
 @pytest.mark.parametrize(
     ("layout", "held"),
     [
-        (Layout(Degrees(pp=3), "1F1B", 3), [(0,), (1,), (2,)]),
-        (Layout(Degrees(pp=3), "Interleaved1F1B", 3), [(0, 3), (1, 4), (2, 5)]),
-        (Layout(Degrees(pp=3), "ZBVZeroBubble", 6), [(0, 5), (1, 4), (2, 3)]),
+        (ParallelDims(pp=3, schedule="1F1B", microbatches=3), [(0,), (1,), (2,)]),
+        (ParallelDims(pp=3, schedule="Interleaved1F1B", microbatches=3), [(0, 3), (1, 4), (2, 5)]),
+        (ParallelDims(pp=3, schedule="ZBVZeroBubble", microbatches=6), [(0, 5), (1, 4), (2, 3)]),
     ],
 )
-def test_stages_of_each_rank(layout: Layout, held: list[tuple[int, ...]]) -> None:
+def test_stages_of_each_rank(layout: ParallelDims, held: list[tuple[int, ...]]) -> None:
     assert [stages_of(rank, layout) for rank in range(3)] == held
 
 
@@ -210,14 +221,16 @@ def test_blocks_are_cut_evenly_and_what_is_around_them_joins_the_ends() -> None:
 
 
 @st.composite
-def layouts(draw: st.DrawFn) -> Layout:
+def layouts(draw: st.DrawFn) -> ParallelDims:
     """Any layout of up to 32 workers, sensible or not."""
     degree = st.sampled_from([1, 1, 1, 2, 3, 4])
-    degrees = draw(st.builds(Degrees, degree, degree, degree, degree, degree).filter(lambda d: d.workers <= 32))
-    return Layout(
-        degrees,
-        schedule=draw(st.sampled_from([None, *get_args(Schedule)])) if degrees.pp > 1 else None,
-        microbatches=draw(st.sampled_from([1, 2, 3, 4, 6, 8])) if degrees.pp > 1 else 1,
+    degrees = st.fixed_dictionaries(dict.fromkeys(DIMENSIONS, degree))
+    sizes = draw(degrees.filter(lambda sizes: prod(sizes.values()) <= 32))
+    pipelined = sizes["pp"] > 1
+    return ParallelDims(
+        **sizes,
+        schedule=draw(st.sampled_from([None, *get_args(PipelineSchedule)])) if pipelined else None,
+        microbatches=draw(st.sampled_from([1, 2, 3, 4, 6, 8])) if pipelined else 1,
         accumulation=draw(st.sampled_from([1, 1, 2])),
         ep=draw(st.sampled_from([1, 1, 2, 4])),
         data_parallel=draw(st.sampled_from(["auto", "auto", *get_args(DataParallel)])),
@@ -238,21 +251,20 @@ def layouts(draw: st.DrawFn) -> Layout:
 )
 @settings(max_examples=150, deadline=None)
 def test_what_is_accepted_builds_and_what_is_refused_says_why(
-    layout: Layout, plan: SpreadPlan, device: Device, batch_size: int, data: st.DataObject
+    layout: ParallelDims, plan: ParallelPlan, device: Device, batch_size: int, data: st.DataObject
 ) -> None:
-    said = list(refusals(layout, plan, device, batch_size))
+    said = list(layout_errors(layout, plan, device, batch_size))
     if said:
         assert all(":" in line and len(line) > 30 for line in said)
         return
-    degrees = layout.degrees
-    rank = data.draw(st.integers(0, degrees.workers - 1))
-    dist.init_process_group("fake", store=FakeStore(), rank=rank, world_size=degrees.workers)
+    rank = data.draw(st.integers(0, layout.workers - 1))
+    dist.init_process_group("fake", store=FakeStore(), rank=rank, world_size=layout.workers)
     try:
-        mesh = build_mesh(degrees, "cpu", layout.ep)
-        assert mesh.whole.size() == degrees.workers
-        assert 0 <= mesh.dp_rank < degrees.dp
-        assert mesh.gradients.size() == degrees.dp * degrees.cp
-        assert mesh.losses.size() * degrees.tp == degrees.workers
+        mesh = build_mesh(layout, "cpu")
+        assert mesh.whole.size() == layout.workers
+        assert 0 <= mesh.dp_rank < layout.dp
+        assert mesh.gradients.size() == layout.dp * layout.cp
+        assert mesh.losses.size() * layout.tp == layout.workers
         assert (mesh.experts is None) == (layout.ep == 1)
         if mesh.experts is not None:
             assert mesh.experts.exchange.size() == layout.ep

@@ -24,11 +24,11 @@ from ray.util.state import list_actors
 from torch import Tensor, nn
 
 from app.settings import Settings
-from app.training.config.schedule import Plan, dropout_seed, learning_rate
+from app.training.config.schedule import BatchPlan, dropout_seed, learning_rate
 from app.training.config.train_config import ConfigError, TrainConfig
 from app.training.driver import run_lock as identity
 from app.training.driver.run import Trained, train
-from app.training.driver.run_lock import RunTakenError, digest, folder_of, take
+from app.training.driver.run_lock import RunTakenError, acquire_run, digest, folder_of
 from app.training.driver.supervisor import StoppedError, TrainingError
 from app.training.recipe import Columns, Evaluation
 from app.training.storage.run_folder import RunFolder
@@ -141,7 +141,7 @@ def test_two_workers_follow_a_plain_loop(whole: Trained, registry: MlflowClient,
     """Tolerance: 1e-4 relative on every loss, against a loop written out here, on one process without Ray."""
     recipe = TinyRecipe(TinyConfig())
     data = recipe.prepare()
-    plan = Plan(rows=256, batch_size=CONFIG.batch_size, epochs=CONFIG.epochs, seed=CONFIG.seed)
+    plan = BatchPlan(rows=256, batch_size=CONFIG.batch_size, epochs=CONFIG.epochs, seed=CONFIG.seed)
     torch.manual_seed(CONFIG.seed)
     model = recipe.build(data)
     optimizer = torch.optim.AdamW(model.parameters(), lr=CONFIG.learning_rate, weight_decay=CONFIG.weight_decay)
@@ -286,9 +286,9 @@ def test_stopped_while_there_is_no_room(driver: Settings, registry: MlflowClient
 def test_one_driver_has_a_run(driver: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(identity, "TAKEN_TIMEOUT_S", 0.5)
     folder = RunFolder(str(tmp_path / "tiny-0123456789ab"))
-    monitor = take(folder)
+    monitor = acquire_run(folder)
     with pytest.raises(RunTakenError, match="the run tiny-0123456789ab is going on already on this cluster"):
-        take(folder)
+        acquire_run(folder)
     ray.kill(monitor)
     monkeypatch.setattr(identity, "TAKEN_TIMEOUT_S", 30)
-    take(folder)
+    acquire_run(folder)

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
 from app.recipes.bytelm.bytelm_decoder import Experts
-from app.training.config.degrees import Degrees
-from app.training.config.layout import Layout
+from app.training.config.parallel_dims import ParallelDims
 from app.training.dryrun.activations import kept
 from app.training.dryrun.saved import saved_bytes
 from app.training.recipe import Data
@@ -37,8 +36,8 @@ def counted(recipe: ByteLMRecipe, rows: int, autocast: bool) -> tuple[int, int]:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_within_five_percent_of_what_autograd_keeps(size: str, rows: int, sequence: int, precision: str) -> None:
     recipe = ByteLMRecipe(ByteLMConfig(size=size, sequence=sequence))
-    layout = Layout(precision="bfloat16" if precision == "bfloat16" else "float32")
-    one = kept(recipe.spread_plan(NO_DATA).shape, layout, "cpu", rows)
+    layout = ParallelDims(precision="bfloat16" if precision == "bfloat16" else "float32")
+    one = kept(recipe.parallel_plan(NO_DATA).shape, layout, "cpu", rows)
     estimated = recipe.size.layers * one.block + one.first + one.last
     total, copies = counted(recipe, rows, precision == "bfloat16")
     assert estimated == pytest.approx(total - copies, rel=0.05)
@@ -49,36 +48,38 @@ def test_within_five_percent_of_what_autograd_keeps(size: str, rows: int, sequen
 def test_a_block_is_exact(size: str, precision: str) -> None:
     recipe, deeper = (ByteLMRecipe(ByteLMConfig(size=size, sequence=128)) for _ in range(2))
     deeper.size = replace(recipe.size, layers=recipe.size.layers + 1)
-    layout = Layout(precision="bfloat16" if precision == "bfloat16" else "float32")
-    one = kept(recipe.spread_plan(NO_DATA).shape, layout, "cpu", 4)
+    layout = ParallelDims(precision="bfloat16" if precision == "bfloat16" else "float32")
+    one = kept(recipe.parallel_plan(NO_DATA).shape, layout, "cpu", 4)
     (more, more_copies), (less, copies) = (counted(each, 4, precision == "bfloat16") for each in (deeper, recipe))
     assert (more - more_copies) - (less - copies) == one.block
 
 
-SHAPE = ByteLMRecipe(ByteLMConfig(size="8b", sequence=8192)).spread_plan(NO_DATA).shape
-SHARDED = Layout(Degrees(dp_shard=8), precision="bfloat16")
+SHAPE = ByteLMRecipe(ByteLMConfig(size="8b", sequence=8192)).parallel_plan(NO_DATA).shape
+SHARDED = ParallelDims(dp_shard=8, precision="bfloat16")
 
 
 def test_checkpointing_keeps_the_input_only() -> None:
-    one = kept(SHAPE, replace(SHARDED, activation_checkpointing=True), "cuda", 2)
+    one = kept(SHAPE, SHARDED.model_copy(update={"activation_checkpointing": True}), "cuda", 2)
     assert one.block == 2 * 8192 * 4096 * 2
     assert one.inside == kept(SHAPE, SHARDED, "cuda", 2).block
 
 
 def test_context_parallel_ranks_keep_a_part_of_the_positions() -> None:
-    ring = replace(SHARDED, degrees=Degrees(dp_shard=8, cp=4))
+    ring = SHARDED.model_copy(update={"dp_shard": 8, "cp": 4})
     assert kept(SHAPE, ring, "cuda", 2).block == kept(SHAPE, SHARDED, "cuda", 2).block // 4
 
 
 def test_a_token_that_is_sent_to_its_expert_keeps_two_indices_more() -> None:
     """For each of the eight experts that it takes: the order by expert where it arrives, and the way back."""
-    shape = ByteLMRecipe(ByteLMConfig(size="7b-a1b", sequence=4096)).spread_plan(NO_DATA).shape
-    here, sent = (kept(shape, replace(SHARDED, ep=ep), "cuda", 1) for ep in (1, 8))
+    shape = ByteLMRecipe(ByteLMConfig(size="7b-a1b", sequence=4096)).parallel_plan(NO_DATA).shape
+    here, sent = (kept(shape, SHARDED.model_copy(update={"ep": ep}), "cuda", 1) for ep in (1, 8))
     assert sent.block - here.block == 4096 * 8 * 2 * 8
 
 
 def test_sequence_parallel_ranks_keep_less_than_tensor_parallel_ones() -> None:
-    tensor = replace(SHARDED, degrees=Degrees(dp_shard=8, tp=4))
-    plain, sequence = (kept(SHAPE, layout, "cuda", 2) for layout in (tensor, replace(tensor, sequence_parallel=True)))
+    tensor = SHARDED.model_copy(update={"dp_shard": 8, "tp": 4})
+    plain, sequence = (
+        kept(SHAPE, layout, "cuda", 2) for layout in (tensor, tensor.model_copy(update={"sequence_parallel": True}))
+    )
     assert sequence.block < plain.block < kept(SHAPE, SHARDED, "cuda", 2).block
     assert sequence.boundary == plain.boundary // 4

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
-from app.training.config.degrees import Degrees
-from app.training.config.layout import Layout, Schedule
+from app.training.config.parallel_dims import ParallelDims, PipelineSchedule
 from app.training.dryrun.flight import most_in_flight, order_of
 from app.training.dryrun.held import Cut, Held, held
 from jobs.bench.processes import fork_server
@@ -20,22 +19,25 @@ pytestmark = pytest.mark.usefixtures("warm_dry_run")
 MIXTURE = ByteLMRecipe(ByteLMConfig(size="3m-a1m", sequence=16))
 
 
-def cut(layout: Layout, recipe: ByteLMRecipe = RECIPE) -> tuple[Held, ...]:
+def cut(layout: ParallelDims, recipe: ByteLMRecipe = RECIPE) -> tuple[Held, ...]:
     with torch.device("meta"):
         model = recipe.build(DATA)
-    return held(Cut(model, recipe.spread_plan(DATA), layout, "cpu"))
+    return held(Cut(model, recipe.parallel_plan(DATA), layout, "cpu"))
 
 
 @pytest.mark.parametrize(
     ("recipe", "layout"),
     [
-        (RECIPE, Layout(Degrees(pp=2, dp_shard=2, tp=2), "ZBVZeroBubble", 4, sequence_parallel=True)),
-        (MIXTURE, Layout(Degrees(pp=2, dp_shard=4), "ZBVZeroBubble", 4, ep=2)),
+        (
+            RECIPE,
+            ParallelDims(pp=2, dp_shard=2, tp=2, schedule="ZBVZeroBubble", microbatches=4, sequence_parallel=True),
+        ),
+        (MIXTURE, ParallelDims(pp=2, dp_shard=4, schedule="ZBVZeroBubble", microbatches=4, ep=2)),
     ],
     ids=["tp2", "ep2"],
 )
-def test_the_share_of_a_real_rank(recipe: ByteLMRecipe, layout: Layout) -> None:
-    first = (0, layout.degrees.workers // 2)
+def test_the_share_of_a_real_rank(recipe: ByteLMRecipe, layout: ParallelDims) -> None:
+    first = (0, layout.workers // 2)
     with ProcessPoolExecutor(1, mp_context=fork_server(), max_tasks_per_child=1) as pool:
         shares = pool.map(partial(alone, layout, recipe), first)
         real = [sum(value.size for value in share.values()) for share in shares]
@@ -46,7 +48,7 @@ def test_the_share_of_a_real_rank(recipe: ByteLMRecipe, layout: Layout) -> None:
 
 
 def test_shards_of_64_ranks() -> None:
-    (one,) = cut(Layout(Degrees(dp_replicate=8, dp_shard=8)))
+    (one,) = cut(ParallelDims(dp_replicate=8, dp_shard=8))
     (stage,) = one.stages
     assert stage.kept == RECIPE.size.parameters // 8
     assert stage.whole == RECIPE.size.parameters
@@ -56,20 +58,20 @@ def test_shards_of_64_ranks() -> None:
 @pytest.mark.parametrize(
     ("layout", "others"),
     [
-        (Layout(Degrees(dp_shard=8), ep=8), 1),
-        (Layout(Degrees(dp_shard=8), ep=2), 4),
-        (Layout(Degrees(dp_replicate=2, dp_shard=4), ep=4), 1),
+        (ParallelDims(dp_shard=8, ep=8), 1),
+        (ParallelDims(dp_shard=8, ep=2), 4),
+        (ParallelDims(dp_replicate=2, dp_shard=4, ep=4), 1),
     ],
-    ids=lambda value: f"ep={value.ep} of {value.degrees}" if isinstance(value, Layout) else "",
+    ids=lambda value: f"ep={value.ep} of {value}" if isinstance(value, ParallelDims) else "",
 )
-def test_experts_are_shared_by_other_ranks_than_the_rest(layout: Layout, others: int) -> None:
+def test_experts_are_shared_by_other_ranks_than_the_rest(layout: ParallelDims, others: int) -> None:
     """A rank keeps its share of an ep-th of the experts, and never gathers more of them than that."""
     (one,) = cut(layout, MIXTURE)
     (stage,) = one.stages
     size = MIXTURE.size
     experts = size.layers * size.experts * 3 * size.width * size.feed_forward
     rest = size.parameters - experts
-    assert stage.kept == rest // layout.degrees.dp_shard + experts // layout.ep // others
+    assert stage.kept == rest // layout.dp_shard + experts // layout.ep // others
     assert stage.whole == rest + experts // layout.ep
     assert stage.in_blocks == stage.blocks * stage.largest_block
 
@@ -85,8 +87,8 @@ def test_experts_are_shared_by_other_ranks_than_the_rest(layout: Layout, others:
         ("Interleaved1F1B", 6, [8, 6, 4]),
     ],
 )
-def test_microbatches_in_flight(schedule: Schedule, microbatches: int, expected: list[int]) -> None:
-    ranks = cut(Layout(Degrees(pp=3), schedule, microbatches))
+def test_microbatches_in_flight(schedule: PipelineSchedule, microbatches: int, expected: list[int]) -> None:
+    ranks = cut(ParallelDims(pp=3, schedule=schedule, microbatches=microbatches))
     assert [most_in_flight(each.order, {stage.index: 1 for stage in each.stages}) for each in ranks] == expected
 
 

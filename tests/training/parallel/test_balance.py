@@ -10,11 +10,10 @@ import pytest
 from torch import Tensor, nn
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
-from app.training.config.degrees import Degrees
-from app.training.config.layout import Layout
-from app.training.parallel.distributed_model import spread
+from app.training.config.parallel_dims import ParallelDims
+from app.training.parallel.distributed_model import distribute_model
 from app.training.parallel.mesh import build_mesh
-from app.training.recipe import Data, SpreadPlan
+from app.training.recipe import Data, ParallelPlan
 from app.training.worker.loader import Loader
 from jobs.bench.layouts.run import CPU, Run
 from jobs.bench.processes import in_processes
@@ -31,8 +30,8 @@ class Listening(ByteLMRecipe):
         super().__init__(config)
         self.seen: Loads = {}
 
-    def spread_plan(self, data: Data) -> SpreadPlan:
-        return replace(super().spread_plan(data), balance=self._listen)
+    def parallel_plan(self, data: Data) -> ParallelPlan:
+        return replace(super().parallel_plan(data), balance=self._listen)
 
     def _listen(self, part: nn.Module, loads: Mapping[str, Tensor]) -> None:
         for name, counts in loads.items():
@@ -44,12 +43,12 @@ def run() -> Run:
     return Run(Listening(ByteLMConfig(size="3m-a1m", sequence=32)), prose(sequence=32), steps=2, batch_size=8)
 
 
-def loads(run: Run, layout: Layout) -> Loads:
+def loads(run: Run, layout: ParallelDims) -> Loads:
     """As one rank. Weights and biases stay; a look at the output comes between the steps."""
     assert isinstance(run.recipe, Listening)
-    mesh = build_mesh(layout.degrees, "cpu", layout.ep)
-    model = spread(run.recipe, run.data, layout, mesh, CPU, run.seed)
-    loader = Loader(run.data.train, run.plan, mesh.dp_rank, layout.degrees.dp, CPU)
+    mesh = build_mesh(layout, "cpu")
+    model = distribute_model(run.recipe, run.data, layout, mesh, CPU, run.seed)
+    loader = Loader(run.data.train, run.plan, mesh.dp_rank, layout.dp, CPU)
     for step in range(run.steps):
         model.backward(loader.batch(step))
         model.output(loader.batch(0))
@@ -59,19 +58,19 @@ def loads(run: Run, layout: Layout) -> Loads:
 @pytest.mark.parametrize(
     "layout",
     [
-        Layout(Degrees(dp_replicate=2), accumulation=2),
-        Layout(Degrees(dp_shard=2), ep=2, accumulation=2, activation_checkpointing=True),
-        Layout(Degrees(pp=2), "ZBVZeroBubble", 4, accumulation=2, activation_checkpointing=True),
-        Layout(Degrees(dp_replicate=2, cp=2), ep=2),
-        Layout(Degrees(dp_replicate=2, dp_shard=2)),
+        ParallelDims(dp_replicate=2, accumulation=2),
+        ParallelDims(dp_shard=2, ep=2, accumulation=2, activation_checkpointing=True),
+        ParallelDims(pp=2, schedule="ZBVZeroBubble", microbatches=4, accumulation=2, activation_checkpointing=True),
+        ParallelDims(dp_replicate=2, cp=2, ep=2),
+        ParallelDims(dp_replicate=2, dp_shard=2),
     ],
-    ids=lambda layout: f"ep={layout.ep} of {layout.degrees}",
+    ids=lambda layout: f"ep={layout.ep} of {layout}",
 )
-def test_every_token_counts_once(run: Run, layout: Layout) -> None:
-    (wanted,) = in_processes(1, partial(loads, run, Layout()))
+def test_every_token_counts_once(run: Run, layout: ParallelDims) -> None:
+    (wanted,) = in_processes(1, partial(loads, run, ParallelDims()))
     assert all(sum(counts) == run.steps * 8 * 32 * 2 for counts in wanted.values())
     found: Loads = {}
-    for rank in in_processes(layout.degrees.workers, partial(loads, run, layout)):
+    for rank in in_processes(layout.workers, partial(loads, run, layout)):
         assert all(found.get(name, counts) == counts for name, counts in rank.items())
         found |= rank
     assert found == wanted

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.training.config.schedule import Plan
+from app.training.config.schedule import BatchPlan
 from app.training.parameter_server.errors import ParameterServerError
 from app.training.parameter_server.job import Optimization, Terms
 from app.training.parameter_server.ranges import Range
@@ -28,7 +28,7 @@ def terms(tmp_path: Path) -> Terms:
         mode="synchronous",
         bound=0,
         ranges=(Range(0, 3), Range(3, 6)),
-        plan=Plan(rows=64, batch_size=8, epochs=1, seed=0),
+        plan=BatchPlan(rows=64, batch_size=8, epochs=1, seed=0),
         workers=2,
         optimization=Optimization(0.1, 0.1, 0.01, 1.0),
         checkpoint_every=4,
@@ -99,7 +99,7 @@ async def test_a_late_gradient_is_no_update(terms: Terms) -> None:
     [
         ({"mode": "asynchronous"}, "of a run with mode synchronous, workers 2.*; this one has mode asynchronous"),
         ({"workers": 3}, "this one has mode synchronous, workers 3"),
-        ({"plan": Plan(64, 16, 1, 0)}, "batch_size 16"),
+        ({"plan": BatchPlan(64, 16, 1, 0)}, "batch_size 16"),
     ],
 )
 async def test_a_checkpoint_of_another_run_is_refused(terms: Terms, changes: dict[str, object], message: str) -> None:

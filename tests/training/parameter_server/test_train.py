@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
-from app.training.config.schedule import Plan, dropout_seed, learning_rate
-from app.training.driver.monitor import Report, Started, StepReport
+from app.training.config.schedule import BatchPlan, dropout_seed, learning_rate
 from app.training.parameter_server.actors import ServerGroup
 from app.training.parameter_server.config import ParameterServerConfig
 from app.training.parameter_server.errors import ParameterServerError
@@ -27,6 +26,7 @@ from app.training.parameter_server.shard import Shard
 from app.training.parameter_server.train import ServerResult, train_with_servers
 from app.training.recipe import Recipe
 from app.training.worker.loader import Loader
+from app.training.worker.protocol import Report, Started, StepReport
 from jobs.bench.layouts.curve import Curve, compare
 from tests.recipes.bytelm.support import prose
 from tests.support.tiny import TinyConfig, TinyRecipe
@@ -42,7 +42,7 @@ TWO = ParameterServerConfig(servers=2, deadline_s=60)
 def tiny(recipe: Recipe) -> ServerJob:
     """Forty steps of two workers, with a checkpoint every eight."""
     data = recipe.prepare()
-    return ServerJob(recipe, data, Plan(256, 32, 5, seed=0), 2, OPTIMIZATION, checkpoint_every=8, max_failures=2)
+    return ServerJob(recipe, data, BatchPlan(256, 32, 5, seed=0), 2, OPTIMIZATION, checkpoint_every=8, max_failures=2)
 
 
 @dataclass
@@ -139,7 +139,7 @@ def test_synchronous_follows_one_process(tmp_path: Path) -> None:
     whole = prose(sequence=32)
     data = replace(whole, train={name: column[:64] for name, column in whole.train.items()})
     optimization = replace(OPTIMIZATION, learning_rate=1e-3, clip_norm=0.5)
-    job = ServerJob(recipe, data, Plan(64, 8, 1, seed=0), 2, optimization, checkpoint_every=100, max_failures=0)
+    job = ServerJob(recipe, data, BatchPlan(64, 8, 1, seed=0), 2, optimization, checkpoint_every=100, max_failures=0)
     watch = Watch()
     result = train_with_servers(job, TWO, tmp_path, watch, never)
     curve = Curve(tuple(report.loss for report in watch.steps), tuple(report.gradient_norm for report in watch.steps))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from app.training.storage.run_folder import CLEARED, Mark, RunFolder, RunRecord, retained
+from app.training.storage.run_folder import CLEARED, CheckpointMetadata, RunFolder, RunRecord, retained
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -33,7 +33,7 @@ def written(folder: RunFolder, *steps: int) -> None:
     ],
 )
 def test_retained(losses: list[float], keep: int, keep_best: int, kept: set[int]) -> None:
-    marks = [Mark(10 * (index + 1), loss, "") for index, loss in enumerate(losses)]
+    marks = [CheckpointMetadata(10 * (index + 1), loss, "") for index, loss in enumerate(losses)]
     assert retained(marks, keep, keep_best) == kept
 
 
@@ -41,10 +41,10 @@ def test_only_a_marked_checkpoint_counts(folder: RunFolder) -> None:
     assert folder.newest() is None
     written(folder, 10, 20)
     assert folder.newest() is None
-    folder.commit(Mark(10, 2.5, "tp=2"), keep=2, keep_best=0)
-    assert folder.newest() == Mark(10, 2.5, "tp=2")
+    folder.commit(CheckpointMetadata(10, 2.5, "tp=2"), keep=2, keep_best=0)
+    assert folder.newest() == CheckpointMetadata(10, 2.5, "tp=2")
     folder.write_bytes("checkpoints/000000020/complete.json", b'{"step": 20, "lo')
-    assert folder.newest() == Mark(10, 2.5, "tp=2")
+    assert folder.newest() == CheckpointMetadata(10, 2.5, "tp=2")
     assert folder.discard_incomplete() == [20]
     assert folder.read_bytes("checkpoints/000000020/__0_0.distcp") is None
 
@@ -52,8 +52,8 @@ def test_only_a_marked_checkpoint_counts(folder: RunFolder) -> None:
 def test_commit_removes_what_is_not_kept(folder: RunFolder) -> None:
     for step, loss in ((1, 1.0), (2, 3.0), (3, 2.0), (4, 4.0)):
         written(folder, step)
-        folder.commit(Mark(step, loss, ""), keep=2, keep_best=1)
-    assert [mark.step for mark in folder.complete()] == [1, 3, 4]
+        folder.commit(CheckpointMetadata(step, loss, ""), keep=2, keep_best=1)
+    assert [metadata.step for metadata in folder.complete()] == [1, 3, 4]
     assert folder.read_bytes("checkpoints/000000002/__0_0.distcp") is None
 
 
@@ -73,7 +73,7 @@ def test_a_clearing_that_is_cut_off_leaves_nothing_to_go_on_from(
     folder = RunFolder(str(tmp_path / "one"))
     folder.write_record(RunRecord("code", "run"))
     written(folder, 10)
-    folder.commit(Mark(10, 1.0, ""), keep=1, keep_best=0)
+    folder.commit(CheckpointMetadata(10, 1.0, ""), keep=1, keep_best=0)
 
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -94,7 +94,7 @@ def test_a_folder_in_which_somebody_still_writes_ends_nothing(
 ) -> None:
     folder = RunFolder(str(tmp_path))
     written(folder, 10, 20)
-    folder.commit(Mark(10, 1.0, ""), keep=1, keep_best=0)
+    folder.commit(CheckpointMetadata(10, 1.0, ""), keep=1, keep_best=0)
     remove = LocalFileSystem.rm
 
     def busy(fs: LocalFileSystem, path: str, recursive: bool = False, **more: object) -> None:
@@ -106,7 +106,7 @@ def test_a_folder_in_which_somebody_still_writes_ends_nothing(
         patched.setattr(LocalFileSystem, "rm", busy)
         assert folder.discard_incomplete() == [20]
         written(folder, 30)
-        folder.commit(Mark(30, 1.0, ""), keep=1, keep_best=0)
-    assert [mark.step for mark in folder.complete()] == [30]
+        folder.commit(CheckpointMetadata(30, 1.0, ""), keep=1, keep_best=0)
+    assert [metadata.step for metadata in folder.complete()] == [30]
     assert folder.discard_incomplete() == [10, 20]
     assert folder.discard_incomplete() == []

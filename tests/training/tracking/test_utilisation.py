@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.training.config.layout import Precision
+from app.training.config.parallel_dims import Precision
 from app.training.tracking.utilisation import peak_flops, utilisation
 
 

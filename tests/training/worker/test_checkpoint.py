@@ -14,16 +14,15 @@ import torch.distributed as dist
 from torch.optim import AdamW
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
-from app.recipes.bytelm.sizes import SIZES
-from app.training.config.degrees import Degrees
-from app.training.config.layout import Layout
-from app.training.driver.monitor import Saved
-from app.training.parallel.distributed_model import spread
+from app.recipes.bytelm.named_sizes import SIZES
+from app.training.config.parallel_dims import ParallelDims
+from app.training.parallel.distributed_model import distribute_model
 from app.training.parallel.mesh import build_mesh
-from app.training.storage.run_folder import Mark, RunFolder
+from app.training.storage.run_folder import CheckpointMetadata, RunFolder
 from app.training.worker.checkpoint import Checkpointer, CheckpointError, Retention, load_whole, prepare
 from app.training.worker.loader import Loader
-from app.training.worker.probe import ExportError, check_probe, leave_probe
+from app.training.worker.probe import ExportError, check_probe, save_probe_batch
+from app.training.worker.protocol import Saved
 from jobs.bench.layouts.curve import Curve, compare
 from jobs.bench.layouts.run import Run, reference
 from jobs.bench.processes import GroupError, in_processes
@@ -32,15 +31,15 @@ from tests.recipes.bytelm.support import prose
 CPU = torch.device("cpu")
 STEPS, SAVED_AT = 6, 3
 LAYOUTS = {
-    "single": Layout(),
-    "ddp2": Layout(Degrees(dp_replicate=2)),
-    "fsdp4": Layout(Degrees(dp_shard=4)),
-    "fsdp2×tp2": Layout(Degrees(dp_shard=2, tp=2), sequence_parallel=True, loss_parallel=True),
-    "pp2×fsdp2": Layout(Degrees(pp=2, dp_shard=2), "Interleaved1F1B", 2),
-    "pp2 ZBV": Layout(Degrees(pp=2), "ZBVZeroBubble", 4),
-    "cp2": Layout(Degrees(cp=2)),
-    "ep2 of fsdp4": Layout(Degrees(dp_shard=4), ep=2),
-    "pp2×ep2": Layout(Degrees(pp=2, dp_shard=2), "ZBVZeroBubble", 4, ep=2),
+    "single": ParallelDims(),
+    "ddp2": ParallelDims(dp_replicate=2),
+    "fsdp4": ParallelDims(dp_shard=4),
+    "fsdp2×tp2": ParallelDims(dp_shard=2, tp=2, sequence_parallel=True, loss_parallel=True),
+    "pp2×fsdp2": ParallelDims(pp=2, dp_shard=2, schedule="Interleaved1F1B", microbatches=2),
+    "pp2 ZBV": ParallelDims(pp=2, schedule="ZBVZeroBubble", microbatches=4),
+    "cp2": ParallelDims(cp=2),
+    "ep2 of fsdp4": ParallelDims(dp_shard=4, ep=2),
+    "pp2×ep2": ParallelDims(pp=2, dp_shard=2, schedule="ZBVZeroBubble", microbatches=4, ep=2),
 }
 """Which layout loads what which saved: every one of the five that are promised, both ways."""
 PAIRS = [
@@ -66,24 +65,24 @@ def wanted(run: Run) -> Curve:
     return reference(run)
 
 
-def part_of_a_run(run: Run, layout: Layout, folder: RunFolder, first: int, end: int) -> Curve:
+def part_of_a_run(run: Run, layout: ParallelDims, folder: RunFolder, first: int, end: int) -> Curve:
     """As one rank: go on from the newest checkpoint, which must be at ``first``, and save at ``end``."""
-    mesh = build_mesh(layout.degrees, "cpu", layout.ep)
-    model = spread(run.recipe, run.data, layout, mesh, CPU, run.seed)
+    mesh = build_mesh(layout, "cpu")
+    model = distribute_model(run.recipe, run.data, layout, mesh, CPU, run.seed)
     optimizer = AdamW(model.parameter_groups(), lr=run.learning_rate)
     prepare(optimizer, 0)
     said: list[Saved] = []
     group = dist.new_group(backend="gloo")
     checkpoints = Checkpointer(folder, model, optimizer, group, Retention(2, 0), said.append)
     assert checkpoints.restore() == first
-    loader = Loader(run.data.train, run.plan, mesh.dp_rank, layout.degrees.dp, CPU)
+    loader = Loader(run.data.train, run.plan, mesh.dp_rank, layout.dp, CPU)
     losses, norms = [], []
     for step in range(first, end):
         optimizer.zero_grad()
         losses.append(float(model.mean_loss(model.backward(loader.batch(step)))))
         norms.append(float(model.clip(run.clip_norm)))
         optimizer.step()
-    leave_probe(folder, model, loader.batch(0))
+    save_probe_batch(folder, model, loader.batch(0))
     checkpoints.save(end, losses[-1])
     checkpoints.finish()
     assert [saved.step for saved in said] == ([end] if dist.get_rank() == 0 else [])
@@ -131,11 +130,11 @@ def goes_on(run: Run, wanted: Curve, saving: str, loading: str, tmp_path: Path) 
     for name, first, end in ((saving, 0, SAVED_AT), (loading, SAVED_AT, STEPS)):
         layout = LAYOUTS[name]
         work = partial(part_of_a_run, run, layout, folder, first, end)
-        parts.append(in_processes(layout.degrees.workers, work)[0])
+        parts.append(in_processes(layout.workers, work)[0])
     found = Curve(parts[0].losses + parts[1].losses, parts[0].norms + parts[1].norms)
     comparison = compare(found, wanted)
     assert comparison.holds, comparison
-    assert [mark.step for mark in folder.complete()] == [SAVED_AT, STEPS]
+    assert [metadata.step for metadata in folder.complete()] == [SAVED_AT, STEPS]
     model = run.recipe.build(run.data)
     load_whole(folder, STEPS, model)
     assert check_probe(folder, run.recipe, run.data, model, "float32") < 2e-5
@@ -146,8 +145,8 @@ def goes_on(run: Run, wanted: Curve, saving: str, loading: str, tmp_path: Path) 
 
 def save_while(run: Run, folder: RunFolder, spoil: Callable[[Path], None], root: Path) -> str:
     """As one rank: save, and see what the next save says when the folder was spoilt meanwhile."""
-    mesh = build_mesh(Degrees(), "cpu")
-    model = spread(run.recipe, run.data, Layout(), mesh, CPU, run.seed)
+    mesh = build_mesh(ParallelDims(), "cpu")
+    model = distribute_model(run.recipe, run.data, ParallelDims(), mesh, CPU, run.seed)
     optimizer = AdamW(model.parameter_groups())
     prepare(optimizer, 0)
     checkpoints = Checkpointer(folder, model, optimizer, dist.new_group(backend="gloo"), Retention(1, 0), print)
@@ -173,9 +172,9 @@ def test_a_checkpoint_that_cannot_be_written_is_an_error(run: Run, tmp_path: Pat
 
 def die_while_saving(run: Run, folder: RunFolder) -> None:
     """As one of two ranks: the second one is gone before its shard is written."""
-    layout = Layout(Degrees(dp_shard=2))
-    mesh = build_mesh(layout.degrees, "cpu", layout.ep)
-    model = spread(run.recipe, run.data, layout, mesh, CPU, run.seed)
+    layout = ParallelDims(dp_shard=2)
+    mesh = build_mesh(layout, "cpu")
+    model = distribute_model(run.recipe, run.data, layout, mesh, CPU, run.seed)
     optimizer = AdamW(model.parameter_groups())
     prepare(optimizer, 0)
     checkpoints = Checkpointer(folder, model, optimizer, dist.new_group(backend="gloo"), Retention(2, 0), print)
@@ -191,7 +190,7 @@ def test_a_half_written_checkpoint_is_never_chosen(run: Run, tmp_path: Path) -> 
     folder = RunFolder(str(tmp_path / "run"))
     with pytest.raises(GroupError):
         in_processes(2, partial(die_while_saving, run, folder))
-    assert folder.newest() == Mark(1, 1.0, "dp_shard=2")
+    assert folder.newest() == CheckpointMetadata(1, 1.0, "dp_shard=2")
 
 
 def test_the_address_may_be_any_that_fsspec_opens(run: Run) -> None:
@@ -202,6 +201,6 @@ def test_the_address_may_be_any_that_fsspec_opens(run: Run) -> None:
 
 def in_memory(run: Run) -> Curve:
     folder = RunFolder(f"memory://{time.monotonic_ns()}/run")
-    first = part_of_a_run(run, Layout(), folder, 0, 1)
-    second = part_of_a_run(run, Layout(), folder, 1, SAVED_AT)
+    first = part_of_a_run(run, ParallelDims(), folder, 0, 1)
+    second = part_of_a_run(run, ParallelDims(), folder, 1, SAVED_AT)
     return Curve(first.losses + second.losses, first.norms + second.norms)

@@ -8,8 +8,7 @@ from __future__ import annotations
 import pytest
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
-from app.training.config.degrees import Degrees
-from app.training.config.layout import Layout
+from app.training.config.parallel_dims import ParallelDims
 from app.training.recipe import Data
 from jobs.bench.layouts.curve import Curve, compare
 from jobs.bench.layouts.run import Run, measure, reference
@@ -34,22 +33,22 @@ def wanted(run: Run) -> Curve:
 @pytest.mark.parametrize(
     "layout",
     [
-        Layout(Degrees(dp_replicate=2), accumulation=2),
-        Layout(Degrees(dp_shard=2), activation_checkpointing=True),
-        Layout(Degrees(dp_replicate=2, dp_shard=2)),
-        Layout(Degrees(tp=2)),
-        Layout(Degrees(tp=2), sequence_parallel=True, loss_parallel=True),
-        Layout(Degrees(pp=2), "1F1B", 2, accumulation=2),
-        Layout(Degrees(pp=2), "ZBVZeroBubble", 4, activation_checkpointing=True),
-        Layout(Degrees(cp=2)),
-        Layout(Degrees(dp_shard=2, tp=2), sequence_parallel=True),
-        Layout(Degrees(dp_shard=2, cp=2)),
-        Layout(Degrees(pp=2, tp=2), "DualPipeV", 4, sequence_parallel=True, loss_parallel=True),
-        Layout(Degrees(pp=2, dp_shard=2, tp=2), "Interleaved1F1B", 2),
+        ParallelDims(dp_replicate=2, accumulation=2),
+        ParallelDims(dp_shard=2, activation_checkpointing=True),
+        ParallelDims(dp_replicate=2, dp_shard=2),
+        ParallelDims(tp=2),
+        ParallelDims(tp=2, sequence_parallel=True, loss_parallel=True),
+        ParallelDims(pp=2, schedule="1F1B", microbatches=2, accumulation=2),
+        ParallelDims(pp=2, schedule="ZBVZeroBubble", microbatches=4, activation_checkpointing=True),
+        ParallelDims(cp=2),
+        ParallelDims(dp_shard=2, tp=2, sequence_parallel=True),
+        ParallelDims(dp_shard=2, cp=2),
+        ParallelDims(pp=2, tp=2, schedule="DualPipeV", microbatches=4, sequence_parallel=True, loss_parallel=True),
+        ParallelDims(pp=2, dp_shard=2, tp=2, schedule="Interleaved1F1B", microbatches=2),
     ],
-    ids=lambda layout: f"{layout.degrees} {layout.schedule or ''}".strip(),
+    ids=lambda layout: f"{layout} {layout.schedule or ''}".strip(),
 )
-def test_follows_one_process(run: Run, wanted: Curve, layout: Layout) -> None:
+def test_follows_one_process(run: Run, wanted: Curve, layout: ParallelDims) -> None:
     comparison = compare(measure(run, layout), wanted)
     assert comparison.holds, comparison
 
@@ -69,23 +68,25 @@ def wanted_of_mixture(mixture: Run) -> Curve:
 @pytest.mark.parametrize(
     "layout",
     [
-        Layout(Degrees(dp_shard=2), ep=2, accumulation=2, activation_checkpointing=True),
-        Layout(Degrees(dp_replicate=2, cp=2), ep=2),
-        Layout(Degrees(pp=2, dp_shard=2), "ZBVZeroBubble", 4, ep=2),
+        ParallelDims(dp_shard=2, ep=2, accumulation=2, activation_checkpointing=True),
+        ParallelDims(dp_replicate=2, cp=2, ep=2),
+        ParallelDims(pp=2, dp_shard=2, schedule="ZBVZeroBubble", microbatches=4, ep=2),
     ],
-    ids=lambda layout: f"ep={layout.ep} of {layout.degrees}",
+    ids=lambda layout: f"ep={layout.ep} of {layout}",
 )
-def test_experts_of_other_ranks_follow_one_process(mixture: Run, wanted_of_mixture: Curve, layout: Layout) -> None:
+def test_experts_of_other_ranks_follow_one_process(
+    mixture: Run, wanted_of_mixture: Curve, layout: ParallelDims
+) -> None:
     comparison = compare(measure(mixture, layout), wanted_of_mixture)
     assert comparison.holds, comparison
 
 
 @pytest.mark.parametrize(
     "layout",
-    [Layout(Degrees(dp_replicate=2), accumulation=2), Layout(Degrees(dp_shard=2))],
-    ids=lambda layout: str(layout.degrees),
+    [ParallelDims(dp_replicate=2, accumulation=2), ParallelDims(dp_shard=2)],
+    ids=lambda layout: str(layout),
 )
-def test_a_recipe_without_a_plan_gets_data_parallelism(layout: Layout) -> None:
+def test_a_recipe_without_a_plan_gets_data_parallelism(layout: ParallelDims) -> None:
     recipe = TinyRecipe(TinyConfig(dropout=0.0))
     run = Run(recipe, recipe.prepare(), steps=5, batch_size=32, learning_rate=0.01)
     comparison = compare(measure(run, layout), reference(run))
@@ -101,4 +102,4 @@ def test_a_run_that_sees_other_rows_is_told_apart(run: Run, wanted: Curve) -> No
 def test_a_process_that_fails_ends_the_group(run: Run) -> None:
     broken = Run(run.recipe, Data({}, {}, ""), run.steps, run.batch_size)
     with pytest.raises(GroupError, match=r"(?s)rank [01]: .*StopIteration"):
-        measure(broken, Layout(Degrees(dp_replicate=2)), timeout_s=60)
+        measure(broken, ParallelDims(dp_replicate=2), timeout_s=60)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from app.training.config.schedule import Plan
+from app.training.config.schedule import BatchPlan
 from app.training.worker.loader import Loader
 
 COLUMNS = {"x": np.arange(50, dtype=np.int64), "y": np.arange(50, dtype=np.float32) / 2}
-PLAN = Plan(rows=50, batch_size=12, epochs=3, seed=4)
+PLAN = BatchPlan(rows=50, batch_size=12, epochs=3, seed=4)
 CPU = torch.device("cpu")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.web.errors import ForbiddenError, GatewayError, NoAnswerError, NotAllowedError
+from app.errors import PermissionDeniedError, TidegateError, UnauthenticatedError, UnavailableError
 from app.web.keys import ApiKey, Caller, Door, Limit, Scope, hash_key, mint
 from app.web.keys.api_key import revoked
 from app.web.keys.authenticator import ADMIN, ANONYMOUS
@@ -65,7 +65,7 @@ def test_who_comes_in(authorization: str, scope: Scope, caller: Caller) -> None:
     ids=_no_key,
 )
 def test_who_does_not(authorization: str | None, scope: Scope, status: int, sentence: str) -> None:
-    with pytest.raises(GatewayError, match=sentence) as refused:
+    with pytest.raises(TidegateError, match=sentence) as refused:
         door().enter(authorization, scope)
     assert refused.value.status == status
     challenge = refused.value.headers["www-authenticate"]
@@ -75,7 +75,7 @@ def test_who_does_not(authorization: str | None, scope: Scope, status: int, sent
 
 def test_a_hash_opens_nothing() -> None:
     for text in (KEY.hash, "0" * 64, f"tg_{KEY.id}_{KEY.hash}"):
-        with pytest.raises(NotAllowedError):
+        with pytest.raises(UnauthenticatedError):
             door().enter(f"Bearer {text}", Scope.PREDICT)
 
 
@@ -89,7 +89,7 @@ def test_an_unknown_id_is_as_much_work_as_a_known_one(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(hmac, "compare_digest", compare)
     for id_ in (KEY.id, "f" * 12):
-        with pytest.raises(NotAllowedError):
+        with pytest.raises(UnauthenticatedError):
             door().enter(f"Bearer tg_{id_}_{'x' * 43}", Scope.PREDICT)
     assert [len(b) for _, b in compared] == [64] * 4
 
@@ -98,23 +98,23 @@ def test_anonymous_callers_have_their_scopes_and_a_sent_key_is_checked_all_the_s
     open_door = door(anonymous=(Scope.PREDICT,))
     assert open_door.enter(None, Scope.PREDICT) == ANONYMOUS
     for authorization, scope in ((None, Scope.RELEASE), ("Bearer wrong", Scope.PREDICT)):
-        with pytest.raises(NotAllowedError):
+        with pytest.raises(UnauthenticatedError):
             open_door.enter(authorization, scope)
     assert open_door.enter(f"Bearer {TEXT}", Scope.PREDICT).key_id == KEY.id
 
 
 def test_before_keys_are_read_nobody_is_told_that_a_key_is_wrong() -> None:
     blind = door({}, read=False)
-    with pytest.raises(NoAnswerError, match="keys have not been read yet"):
+    with pytest.raises(UnavailableError, match="keys have not been read yet"):
         blind.enter(f"Bearer {TEXT}", Scope.PREDICT)
     assert blind.enter(f"Bearer {BOOTSTRAP}", Scope.ADMIN) == ADMIN
-    with pytest.raises(NotAllowedError):
+    with pytest.raises(UnauthenticatedError):
         blind.enter(None, Scope.PREDICT)
 
 
 def test_without_an_admin_key_there_is_none() -> None:
     closed = Door({}, lambda: True, None)
-    with pytest.raises(NotAllowedError):
+    with pytest.raises(UnauthenticatedError):
         closed.enter("Bearer " + "0" * 64, Scope.ADMIN)
 
 
@@ -123,11 +123,11 @@ def test_a_revoked_key_is_refused_at_once() -> None:
     watched = door(keys)
     assert watched.enter(f"Bearer {TEXT}", Scope.PREDICT).name == "mobile"
     keys[KEY.id] = revoked(KEY, NOW)
-    with pytest.raises(NotAllowedError, match="was revoked"):
+    with pytest.raises(UnauthenticatedError, match="was revoked"):
         watched.enter(f"Bearer {TEXT}", Scope.PREDICT)
 
 
 def test_a_missing_scope_is_an_error_of_its_own() -> None:
-    with pytest.raises(ForbiddenError) as refused:
+    with pytest.raises(PermissionDeniedError) as refused:
         door().enter(f"Bearer {TEXT}", Scope.ADMIN)
     assert refused.value.scope == "admin"

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from app.errors import ResourceExhaustedError
 from app.gateway.access.rate_limit.bucket import LEASE_S, Bucket, lot_of, pause_s, retry_after_s, share_of
 from app.gateway.access.rate_limit.shared_buckets import SharedBuckets, Taken
-from app.web.errors import RateLimitedError
 from app.web.keys import Caller, Limit
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class RateLimiter:
         """Count one request of the caller; waits only when a lot is used up.
 
         Raises:
-            RateLimitedError: the key's rate is used up.
+            ResourceExhaustedError: the key's rate is used up.
         """
         limit = caller.limit
         if limit is None:
@@ -187,7 +187,7 @@ class RateLimiter:
 
     def _refuse(self, caller: Caller, limit: Limit, after_s: int) -> None:
         self._refused += 1
-        raise RateLimitedError(
+        raise ResourceExhaustedError(
             f"the key {caller.name!r} may make {limit.rate:g} requests a second, {limit.burst} at once; "
             f"try again in {after_s} s",
             after_s,

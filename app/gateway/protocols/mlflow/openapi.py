@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.gateway.errors import OF_INFERENCE
 from app.gateway.protocols.mlflow.routes import STATUS
-from app.web.openapi_parts import HEADERS, MODEL, OF_INFERENCE, REPLY_HEADERS, SECURITY, by_text, responses
+from app.web.openapi_parts import HEADERS, MODEL, REPLY_HEADERS, SECURITY, by_text, responses
 
 _ROWS = {"type": "array", "minItems": 1}
 _REQUEST: dict[str, Any] = {

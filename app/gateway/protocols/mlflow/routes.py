@@ -25,7 +25,9 @@ from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 from starlette.routing import Route
 
+from app.errors import InvalidArgumentError, ModelError, TidegateError, UnsupportedMediaError
 from app.gateway.access.admission import Admission
+from app.gateway.errors import OF_A_MODEL
 from app.gateway.http.endpoint import JSON, Answer, Endpoint, Exchange, compressed
 from app.gateway.inference.call import InferCall
 from app.gateway.inference.dataplane import DataPlane
@@ -35,15 +37,14 @@ from app.gateway.protocols.json_tensors import Arrays
 from app.gateway.protocols.pinning import Pinning
 from app.model_spec import ModelSpec
 from app.serving.batch import Outputs
-from app.web.errors import BrokenModelError, GatewayError, InputError, UnsupportedMediaError
-from app.web.openapi_parts import OF_A_MODEL, responses
+from app.web.openapi_parts import responses
 
 CSV = "text/csv"
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 UNNAMED = "output"
 """What ``app.registry`` calls an output that has no name in the signature."""
 
-STATUS: Mapping[type[GatewayError], int] = {BrokenModelError: 400}
+STATUS: Mapping[type[TidegateError], int] = {ModelError: 400}
 """Where MLflow's server answers otherwise than ``errors`` says: to it, what the model raises is a bad request."""
 CODES: Mapping[int, str] = {
     400: "BAD_REQUEST",
@@ -96,12 +97,14 @@ def decode(spec: ModelSpec, body: bytes) -> tuple[Arrays, dict[str, Any]]:
     """Arrays and parameters from a JSON body.
 
     Raises:
-        InputError: not JSON, not exactly one of the four formats, or data that is not what the format says.
+        InvalidArgumentError: not JSON, not exactly one of the four formats, or data that is not what the format says.
     """
     request = _parsed(body)
     given = [name for name in FORMATS if getattr(request, name) is not msgspec.UNSET]
     if len(given) != 1:
-        raise InputError(f"the body has {' and '.join(given) or 'no data'}; accepted is exactly one of {_formats()}")
+        raise InvalidArgumentError(
+            f"the body has {' and '.join(given) or 'no data'}; accepted is exactly one of {_formats()}"
+        )
     parameters = request.params or {}
     match given[0]:
         case "dataframe_split":
@@ -122,13 +125,13 @@ def decode_csv(spec: ModelSpec, body: bytes) -> Arrays:
     """Arrays from a table with a header, as ``DataFrame.to_csv(index=False)`` writes it.
 
     Raises:
-        InputError: not a table, or a text missing in it.
+        InvalidArgumentError: not a table, or a text missing in it.
     """
     text = {field.name: object for field in spec.inputs if field.dtype in ("str", "bytes")}
     try:
         frame = pd.read_csv(StringIO(body.decode()), dtype=text)
     except Exception as error:  # pandas raises whatever its parsers do
-        raise InputError(f"the body is not a CSV table in UTF-8: {error}") from error
+        raise InvalidArgumentError(f"the body is not a CSV table in UTF-8: {error}") from error
     # Missing cells are NaN, which JSON has as null: the rest is the business of one place.
     cells = frame.astype(object).where(frame.notna(), None)
     return json_arrays.from_table(spec, [str(name) for name in cells.columns], cells.to_numpy().tolist())
@@ -145,7 +148,7 @@ def encode(spec: ModelSpec, outputs: Outputs) -> bytes:
     return msgspec.json.encode({"predictions": predictions})
 
 
-def failed(error: GatewayError) -> Answer:
+def failed(error: TidegateError) -> Answer:
     """An error as ``MlflowException`` writes it."""
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), error.status)
     return Answer(json.dumps({"error_code": CODES[status], "message": str(error)}).encode(), status)
@@ -208,7 +211,9 @@ def _parsed(body: bytes) -> _Request:
             json.dumps(found, ensure_ascii=False).encode()  # refuses half a surrogate pair, which is no text
             return msgspec.convert(found, _Request)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise InputError(f"not a scoring request: {error}; accepted is an object with one of {_formats()}") from error
+        raise InvalidArgumentError(
+            f"not a scoring request: {error}; accepted is an object with one of {_formats()}"
+        ) from error
 
 
 def _formats() -> str:

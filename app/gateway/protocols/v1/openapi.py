@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.web.openapi_parts import HEADERS, MODEL, OF_INFERENCE, REPLY_HEADERS, SECURITY, by_text, responses
+from app.gateway.errors import OF_INFERENCE
+from app.web.openapi_parts import HEADERS, MODEL, REPLY_HEADERS, SECURITY, by_text, responses
 
 _REQUEST: dict[str, Any] = {
     "type": "object",

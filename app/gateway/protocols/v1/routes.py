@@ -15,7 +15,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.routing import Route
 
+from app.errors import InvalidArgumentError
 from app.gateway.access.admission import Admission
+from app.gateway.errors import OF_A_MODEL
 from app.gateway.http.endpoint import Answer, Endpoint, Exchange, compressed, failed
 from app.gateway.inference.call import InferCall
 from app.gateway.inference.dataplane import DataPlane
@@ -25,8 +27,7 @@ from app.gateway.protocols.json_tensors import Arrays
 from app.gateway.protocols.pinning import Pinning
 from app.model_spec import ModelSpec
 from app.serving.batch import Outputs
-from app.web.errors import InputError
-from app.web.openapi_parts import OF_A_MODEL, responses
+from app.web.openapi_parts import responses
 
 
 class _Request(msgspec.Struct, forbid_unknown_fields=True):
@@ -61,15 +62,17 @@ def decode(spec: ModelSpec, body: bytes) -> tuple[Arrays, dict[str, Any]]:
     """Arrays and parameters from a body.
 
     Raises:
-        InputError: not JSON, not one of instances and inputs, or data that is neither rows nor columns.
+        InvalidArgumentError: not JSON, not one of instances and inputs, or data that is neither rows nor columns.
     """
     try:
         request = _decoder.decode(body)
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise InputError(f"not a V1 inference request: {error}") from error
+        raise InvalidArgumentError(f"not a V1 inference request: {error}") from error
     given = [name for name in ("instances", "inputs") if getattr(request, name) is not msgspec.UNSET]
     if len(given) != 1:
-        raise InputError(f"the body has {' and '.join(given) or 'no data'}; accepted is one of instances and inputs")
+        raise InvalidArgumentError(
+            f"the body has {' and '.join(given) or 'no data'}; accepted is one of instances and inputs"
+        )
     if isinstance(request.instances, list):
         return json_arrays.from_instances(spec, request.instances), request.parameters
     return json_arrays.from_inputs(spec, request.inputs), request.parameters
@@ -79,12 +82,12 @@ def encode(outputs: Outputs) -> bytes:
     """A reply's body: one prediction per row, the value of the only output or an object of all outputs.
 
     Raises:
-        InputError: the outputs do not have one value per row, so that V1 cannot write them.
+        InvalidArgumentError: the outputs do not have one value per row, so that V1 cannot write them.
     """
     lengths = {array.shape[0] if array.ndim else None for array in outputs.values()}
     if len(lengths) != 1 or None in lengths:
         shapes = ", ".join(f"{name}: {list(array.shape)}" for name, array in outputs.items())
-        raise InputError(f"V1 has one prediction per row; the outputs have the shapes {shapes}: ask by V2")
+        raise InvalidArgumentError(f"V1 has one prediction per row; the outputs have the shapes {shapes}: ask by V2")
     written = {name: json_arrays.nested(array, _base64) for name, array in outputs.items()}
     predictions = json_arrays.records(written) if len(written) > 1 else next(iter(written.values()))
     return msgspec.json.encode({"predictions": predictions})

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.errors import InvalidArgumentError, ModelError
 from app.gateway.protocols.v2.datatypes import dtype_of, shown
-from app.web.errors import BrokenModelError, InputError
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 
@@ -31,12 +31,12 @@ def split(body: bytes, header_length: str) -> tuple[memoryview, memoryview]:
         header_length: the header's value as received.
 
     Raises:
-        InputError: not a length, or not one that this body has.
+        InvalidArgumentError: not a length, or not one that this body has.
     """
     digits = header_length.isascii() and header_length.isdecimal() and len(header_length) <= _MAX_DIGITS
     length = int(header_length) if digits else 0
     if not 1 <= length <= len(body):
-        raise InputError(
+        raise InvalidArgumentError(
             f"{LENGTH_HEADER} is {header_length!r}; accepted is the length of the JSON object in bytes, "
             f"from 1 to the body's {len(body)}"
         )
@@ -60,11 +60,11 @@ class Reader:
             size: its ``binary_data_size``.
 
         Raises:
-            InputError: the bytes are not there, or are no such values.
+            InvalidArgumentError: the bytes are not there, or are no such values.
         """
         left = len(self._raw) - self._taken
         if not 0 <= size <= left:
-            raise InputError(
+            raise InvalidArgumentError(
                 f"{where}: binary_data_size is {size}; accepted is up to the {left} bytes left in the body"
             )
         raw = self._raw[self._taken : self._taken + size]
@@ -75,10 +75,10 @@ class Reader:
         """Nothing more is taken.
 
         Raises:
-            InputError: bytes are left that no tensor asked for.
+            InvalidArgumentError: bytes are left that no tensor asked for.
         """
         if self._taken != len(self._raw):
-            raise InputError(
+            raise InvalidArgumentError(
                 f"the binary part of the body has {len(self._raw)} bytes; "
                 f"the inputs' binary_data_size add up to {self._taken}"
             )
@@ -89,20 +89,22 @@ def unpack(where: str, datatype: str, count: int, raw: memoryview) -> NDArray[An
     UTF-8.
 
     Raises:
-        InputError: more bytes or fewer than the values need, or bytes that are no such values.
+        InvalidArgumentError: more bytes or fewer than the values need, or bytes that are no such values.
     """
     dtype = dtype_of(where, datatype)
     if dtype.kind == "O":
         return _unpack_bytes(where, count, raw)
     if len(raw) != count * dtype.itemsize:
-        raise InputError(
+        raise InvalidArgumentError(
             f"{where}: {shown(count)} values of {datatype} need {shown(count * dtype.itemsize)} bytes; "
             f"binary_data_size is {len(raw)}"
         )
     if dtype.kind == "b":
         octets = np.frombuffer(raw, np.uint8)
         if octets.size and octets.max() > 1:
-            raise InputError(f"{where}: a byte of value {octets.max()} is not a value of datatype BOOL; use 0 or 1")
+            raise InvalidArgumentError(
+                f"{where}: a byte of value {octets.max()} is not a value of datatype BOOL; use 0 or 1"
+            )
     # A copy: the tensor lies in the request's body, read-only and at any offset.
     return np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype)
 
@@ -111,7 +113,7 @@ def pack(name: str, array: NDArray[Any]) -> bytes:
     """The bytes of an output.
 
     Raises:
-        BrokenModelError: an output of BYTES holds something that is neither text nor bytes.
+        ModelError: an output of BYTES holds something that is neither text nor bytes.
     """
     if array.dtype.kind != "O":
         return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
@@ -124,7 +126,7 @@ def pack(name: str, array: NDArray[Any]) -> bytes:
 
 def _unpack_bytes(where: str, count: int, raw: memoryview) -> NDArray[Any]:
     if count * _LENGTH.size > len(raw):
-        raise InputError(
+        raise InvalidArgumentError(
             f"{where}: {shown(count)} values of BYTES need at least {shown(count * _LENGTH.size)} bytes; "
             f"binary_data_size is {len(raw)}"
         )
@@ -133,18 +135,22 @@ def _unpack_bytes(where: str, count: int, raw: memoryview) -> NDArray[Any]:
     while at < len(raw):
         start = at + _LENGTH.size
         if len(values) == count:
-            raise InputError(f"{where}: {len(raw) - at} bytes are left over behind its {count} values of BYTES")
+            raise InvalidArgumentError(
+                f"{where}: {len(raw) - at} bytes are left over behind its {count} values of BYTES"
+            )
         if start > len(raw):
-            raise InputError(f"{where}: value {len(values)} of BYTES has {len(raw) - at} bytes of its 4-byte length")
+            raise InvalidArgumentError(
+                f"{where}: value {len(values)} of BYTES has {len(raw) - at} bytes of its 4-byte length"
+            )
         (size,) = _LENGTH.unpack_from(raw, at)
         at = start + size
         if at > len(raw):
-            raise InputError(
+            raise InvalidArgumentError(
                 f"{where}: value {len(values)} of BYTES declares {size} bytes; {len(raw) - start} are left"
             )
         values.append(bytes(raw[start:at]))
     if len(values) != count:
-        raise InputError(
+        raise InvalidArgumentError(
             f"{where}: its shape needs {shown(count)} values of BYTES; the binary data has {len(values)}"
         )
     array = np.empty(count, dtype=object)
@@ -166,13 +172,13 @@ def element(name: str, value: Any) -> bytes:
         name: the output.
 
     Raises:
-        BrokenModelError: it is neither text nor bytes.
+        ModelError: it is neither text nor bytes.
     """
     if isinstance(value, bytes):
         return value
     if not isinstance(value, str):
-        raise BrokenModelError(f"output {name!r} holds a {type(value).__name__}; BYTES takes text and bytes")
+        raise ModelError(f"output {name!r} holds a {type(value).__name__}; BYTES takes text and bytes")
     try:
         return value.encode()
     except UnicodeEncodeError as error:
-        raise BrokenModelError(f"output {name!r} holds text that UTF-8 cannot write: {error}") from error
+        raise ModelError(f"output {name!r} holds text that UTF-8 cannot write: {error}") from error

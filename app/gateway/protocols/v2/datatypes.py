@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.web.errors import InputError
+from app.errors import InvalidArgumentError
 
 MAX_DIMENSIONS = 32
 
@@ -53,11 +53,11 @@ def dtype_of(where: str, datatype: str) -> np.dtype[Any]:
         where: the tensor, for the sentence of the error.
 
     Raises:
-        InputError: V2 has no such datatype, or numpy has none.
+        InvalidArgumentError: V2 has no such datatype, or numpy has none.
     """
     dtype = NUMPY.get(datatype)
     if dtype is None:
-        raise InputError(f"{where}: datatype {datatype!r} is unknown; accepted are {', '.join(NUMPY)}")
+        raise InvalidArgumentError(f"{where}: datatype {datatype!r} is unknown; accepted are {', '.join(NUMPY)}")
     return dtype
 
 
@@ -65,12 +65,12 @@ def count_of(where: str, shape: list[int]) -> int:
     """How many values a tensor of this shape has.
 
     Raises:
-        InputError: too many dimensions, or a negative one.
+        InvalidArgumentError: too many dimensions, or a negative one.
     """
     if len(shape) > MAX_DIMENSIONS:
-        raise InputError(f"{where}: {len(shape)} dimensions; accepted are up to {MAX_DIMENSIONS}")
+        raise InvalidArgumentError(f"{where}: {len(shape)} dimensions; accepted are up to {MAX_DIMENSIONS}")
     if shape and min(shape) < 0:
-        raise InputError(f"{where}: shape {shape} has a negative dimension")
+        raise InvalidArgumentError(f"{where}: shape {shape} has a negative dimension")
     return math.prod(shape)
 
 
@@ -83,9 +83,9 @@ def shaped(where: str, values: NDArray[Any], shape: list[int]) -> NDArray[Any]:
     """``values`` in this shape, whose count they have.
 
     Raises:
-        InputError: numpy cannot have the shape (a zero beside huge dimensions).
+        InvalidArgumentError: numpy cannot have the shape (a zero beside huge dimensions).
     """
     try:
         return values.reshape(shape)
     except (ValueError, OverflowError) as error:
-        raise InputError(f"{where}: shape {shape} cannot be had: {error}") from error
+        raise InvalidArgumentError(f"{where}: shape {shape} cannot be had: {error}") from error

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.gateway.errors import OF_INFERENCE
 from app.gateway.protocols.v2.binary import LENGTH_HEADER
 from app.gateway.protocols.v2.datatypes import MAX_DIMENSIONS, NUMPY
-from app.web.openapi_parts import (
-    HEADERS,
-    MODEL,
-    OF_INFERENCE,
-    REPLY_HEADERS,
-    SECURITY,
-    VERSION,
-    by_text,
-    responses,
-)
+from app.web.openapi_parts import HEADERS, MODEL, REPLY_HEADERS, SECURITY, VERSION, by_text, responses
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _SHAPE = {"type": "array", "maxItems": MAX_DIMENSIONS, "items": {"type": "integer", "minimum": 0}}

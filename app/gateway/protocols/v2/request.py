@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from app.errors import InvalidArgumentError
 from app.gateway.protocols.v2.binary import LENGTH_HEADER, Reader, split
 from app.gateway.protocols.v2.datatypes import count_of, dtype_of, shaped, shown
-from app.web.errors import InputError
 
 
 class _TensorParameters(msgspec.Struct):
@@ -86,26 +86,27 @@ def decode(body: bytes, header_length: str | None = None) -> InferRequest:
         header_length: the header ``Inference-Header-Content-Length``; None where the body is JSON alone.
 
     Raises:
-        InputError: not JSON, not a V2 request, an unknown datatype, or data that does not fit datatype or shape.
+        InvalidArgumentError: not JSON, not a V2 request, an unknown datatype, or data that does not fit datatype or
+            shape.
     """
     text, raw = (body, None) if header_length is None else split(body, header_length)
     try:
         request = _decoder.decode(text)
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise InputError(f"not a V2 inference request: {error}") from error
+        raise InvalidArgumentError(f"not a V2 inference request: {error}") from error
     if not request.inputs:
-        raise InputError("a V2 inference request needs at least one tensor in 'inputs'")
+        raise InvalidArgumentError("a V2 inference request needs at least one tensor in 'inputs'")
     reader = None if raw is None else Reader(raw)
     inputs: dict[str, NDArray[Any]] = {}
     for tensor in request.inputs:
         if tensor.name in inputs:
-            raise InputError(f"input {tensor.name!r} is given twice")
+            raise InvalidArgumentError(f"input {tensor.name!r} is given twice")
         inputs[tensor.name] = _array(tensor, reader)
     if reader is not None:
         reader.close()
     by_default = request.parameters.pop(_BINARY_OUTPUT, False)
     if not isinstance(by_default, bool):
-        raise InputError(f"parameter {_BINARY_OUTPUT} is {by_default!r}; accepted are true and false")
+        raise InvalidArgumentError(f"parameter {_BINARY_OUTPUT} is {by_default!r}; accepted are true and false")
     outputs = tuple([output.name for output in request.outputs])
     return InferRequest(inputs, outputs, request.id, _binary(request, by_default), request.parameters)
 
@@ -123,13 +124,13 @@ def _wants_binary(output: _Output, by_default: bool) -> bool:
     where = f"output {output.name!r}"
     _refuse_elsewhere(where, wish.shared_memory_region)
     if wish.classification:
-        raise InputError(f"{where}: classification is not offered here; ask for the output itself")
+        raise InvalidArgumentError(f"{where}: classification is not offered here; ask for the output itself")
     return by_default if wish.binary_data is None else wish.binary_data
 
 
 def _refuse_elsewhere(where: str, region: str | None) -> None:
     if region is not None:
-        raise InputError(
+        raise InvalidArgumentError(
             f"{where}: shared_memory_region {region!r} is not offered here; accepted are data in JSON and binary data"
         )
 
@@ -144,17 +145,23 @@ def _array(tensor: _Tensor, reader: Reader | None) -> NDArray[Any]:
         size = tensor.parameters.binary_data_size
     if size is not None:
         if tensor.data is not None:
-            raise InputError(f"{where} has both data and binary_data_size; accepted is one of them")
+            raise InvalidArgumentError(f"{where} has both data and binary_data_size; accepted is one of them")
         if reader is None:
-            raise InputError(f"{where}: binary_data_size is {size}, but the request has no header {LENGTH_HEADER}")
+            raise InvalidArgumentError(
+                f"{where}: binary_data_size is {size}, but the request has no header {LENGTH_HEADER}"
+            )
         return shaped(where, reader.take(where, tensor.datatype, count, size), tensor.shape)
     values = tensor.data
     if values is None:
-        raise InputError(f"{where} has no data; accepted are the field data or the parameter binary_data_size")
+        raise InvalidArgumentError(
+            f"{where} has no data; accepted are the field data or the parameter binary_data_size"
+        )
     if values and isinstance(values[0], list):
         values = list(_flat(values))
     if len(values) != count:
-        raise InputError(f"{where}: shape {tensor.shape} needs {shown(count)} values; data has {len(values)}")
+        raise InvalidArgumentError(
+            f"{where}: shape {tensor.shape} needs {shown(count)} values; data has {len(values)}"
+        )
     return shaped(where, _converted(where, tensor.datatype, dtype, values), tensor.shape)
 
 
@@ -171,12 +178,12 @@ def _converted(where: str, datatype: str, dtype: np.dtype[Any], values: list[Any
             accepted = (int,)
     for value in values:
         if not isinstance(value, accepted) or (isinstance(value, bool) and dtype.kind != "b"):
-            raise InputError(f"{where}: {value!r} is not a value of datatype {datatype}")
+            raise InvalidArgumentError(f"{where}: {value!r} is not a value of datatype {datatype}")
     try:
         with np.errstate(over="raise"):
             return np.array(values, dtype=np.float64).astype(dtype) if dtype.kind == "f" else np.array(values, dtype)
     except (OverflowError, FloatingPointError):
-        raise InputError(f"{where}: a value is out of the range of datatype {datatype}") from None
+        raise InvalidArgumentError(f"{where}: a value is out of the range of datatype {datatype}") from None
 
 
 def _flat(values: list[Any]) -> Iterator[Any]:

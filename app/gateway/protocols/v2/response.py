@@ -13,10 +13,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from app.errors import InvalidArgumentError
 from app.gateway.protocols.v2.binary import pack
 from app.gateway.protocols.v2.datatypes import datatype_of
 from app.model_spec import FieldSpec
-from app.web.errors import InputError
 
 _encoder = msgspec.json.Encoder()
 
@@ -25,7 +25,7 @@ def encode(model: str, version: str, request_id: str, outputs: Mapping[str, NDAr
     """A reply's body; NaN and infinities, which JSON cannot write, become ``null``.
 
     Raises:
-        InputError: an output of BYTES is not UTF-8, so only binary data can carry it.
+        InvalidArgumentError: an output of BYTES is not UTF-8, so only binary data can carry it.
     """
     return _reply(model, version, request_id, [_json_output(name, array) for name, array in outputs.items()])
 
@@ -36,8 +36,8 @@ def encode_binary(
     """A reply's body with the outputs named in ``binary`` as binary data, and the length of its JSON object.
 
     Raises:
-        InputError: an output of BYTES outside of ``binary`` is not UTF-8.
-        BrokenModelError: an output in ``binary`` holds what BYTES cannot write.
+        InvalidArgumentError: an output of BYTES outside of ``binary`` is not UTF-8.
+        ModelError: an output in ``binary`` holds what BYTES cannot write.
     """
     described: list[dict[str, Any]] = []
     raw: list[bytes] = []
@@ -79,4 +79,6 @@ def _data(name: str, array: NDArray[Any]) -> list[Any]:
     try:
         return [value.decode() if isinstance(value, bytes) else value for value in flat.tolist()]
     except UnicodeDecodeError as error:
-        raise InputError(f"output {name!r} holds bytes that are not UTF-8; ask for it as binary data") from error
+        raise InvalidArgumentError(
+            f"output {name!r} holds bytes that are not UTF-8; ask for it as binary data"
+        ) from error

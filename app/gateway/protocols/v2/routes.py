@@ -14,7 +14,9 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.routing import Route
 
+from app.errors import UnavailableError
 from app.gateway.access.admission import Admission
+from app.gateway.errors import OF_A_MODEL
 from app.gateway.http.endpoint import Answer, Endpoint, Exchange, compressed, failed
 from app.gateway.inference.call import InferCall
 from app.gateway.inference.dataplane import DataPlane
@@ -24,8 +26,7 @@ from app.gateway.protocols.v2 import request as v2_request
 from app.gateway.protocols.v2 import response as v2_reply
 from app.gateway.protocols.v2.binary import LENGTH_HEADER
 from app.model_spec import ModelSpec
-from app.web.errors import NoAnswerError
-from app.web.openapi_parts import OF_A_MODEL, responses
+from app.web.openapi_parts import responses
 
 PLATFORM = "mlflow_pyfunc"
 EXTENSIONS = ["binary_tensor_data"]
@@ -91,10 +92,10 @@ def router(plane: DataPlane, ready: Callable[[], bool], version: str) -> APIRout
     async def server_live() -> dict[str, bool]:
         return {"live": True}
 
-    @routes.get("/health/ready", responses=responses((NoAnswerError,)))
+    @routes.get("/health/ready", responses=responses((UnavailableError,)))
     async def server_ready() -> dict[str, bool]:
         if not ready():
-            raise NoAnswerError("route tables have not been read yet")
+            raise UnavailableError("route tables have not been read yet")
         return {"ready": True}
 
     @routes.get("/models/{model}", responses=responses(OF_A_MODEL))

@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from redis.asyncio import Redis
 
+from app.errors import ResourceExhaustedError
 from app.gateway.access.rate_limit import RateLimiter
 from app.gateway.access.rate_limit import limiter as module
 from app.gateway.access.rate_limit.bucket import LEASE_S, LOT_S
 from app.gateway.access.rate_limit.shared_buckets import SharedBuckets, Taken, key_of
 from app.redis_client import connect
 from app.settings import RedisSettings
-from app.web.errors import RateLimitedError
 from app.web.keys import Caller, Limit
 from tests.support.eventually import eventually
 
@@ -43,7 +43,7 @@ async def pair(valkey: RedisSettings, redis: Redis) -> AsyncIterator[list[RateLi
 async def passes(limiter: RateLimiter, caller: Caller) -> bool:
     try:
         await limiter.admit(caller)
-    except RateLimitedError:
+    except ResourceExhaustedError:
         return False
     return True
 
@@ -95,7 +95,9 @@ async def test_requests_that_wait_share_one_call(pair: list[RateLimiter]) -> Non
 async def test_the_refusal_says_who_how_much_and_when(pair: list[RateLimiter]) -> None:
     caller = Caller("mobile", "k1", Limit(0.25, 2))
     assert [await passes(pair[0], caller) for _ in range(2)] == [True, True]
-    with pytest.raises(RateLimitedError, match=r"'mobile' may make 0\.25 requests a second, 2 at once") as refused:
+    with pytest.raises(
+        ResourceExhaustedError, match=r"'mobile' may make 0\.25 requests a second, 2 at once"
+    ) as refused:
         await pair[1].admit(caller)
     assert refused.value.status == 429
     assert refused.value.retry_after_s == 4

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.errors import InvalidArgumentError
 from app.gateway.protocols.v1 import routes as v1
 from app.model_spec import FieldSpec, ModelSpec
-from app.web.errors import InputError
 
 SPEC = ModelSpec("m", "1", (FieldSpec("x", "float64"), FieldSpec("raw", "bytes")), (), columns=True)
 
@@ -43,7 +43,7 @@ def test_reads_rows_and_columns(body: dict[str, Any]) -> None:
     ],
 )
 def test_refuses_with_a_sentence(body: bytes, sentence: str) -> None:
-    with pytest.raises(InputError, match=sentence):
+    with pytest.raises(InvalidArgumentError, match=sentence):
         v1.decode(SPEC, body)
 
 
@@ -62,5 +62,5 @@ def test_writes_one_prediction_per_row(outputs: dict[str, Any], predictions: lis
 
 @pytest.mark.parametrize("outputs", [{"a": np.array(1)}, {"a": np.array([1]), "b": np.array([1, 2])}])
 def test_outputs_that_are_no_rows_are_refused(outputs: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="V1 has one prediction per row; the outputs have the shapes a: "):
+    with pytest.raises(InvalidArgumentError, match="V1 has one prediction per row; the outputs have the shapes a: "):
         v1.encode(outputs)

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from app.errors import InvalidArgumentError, ModelError
 from app.gateway.protocols.v2 import datatypes as v2_types
 from app.gateway.protocols.v2 import request as v2_request
 from app.gateway.protocols.v2 import response as v2_reply
 from app.gateway.protocols.v2.binary import pack, split, unpack
-from app.web.errors import BrokenModelError, InputError
 
 TWO = struct.pack("<2d", 1.5, -2.0)
 
@@ -146,7 +146,7 @@ BODY, LENGTH = request(TWO)
     ],
 )
 def test_refuses_with_a_sentence(given_request: tuple[bytes, str | None], sentence: str) -> None:
-    with pytest.raises(InputError, match=sentence) as caught:
+    with pytest.raises(InvalidArgumentError, match=sentence) as caught:
         v2_request.decode(*given_request)
     assert caught.value.status == 400
 
@@ -199,13 +199,15 @@ def test_writes_a_json_object_and_then_the_binary_outputs() -> None:
     [(None, "output 'p' holds a NoneType; BYTES takes text and bytes"), ("\ud800", "text that UTF-8 cannot write")],
 )
 def test_what_bytes_cannot_write_is_the_models_fault(value: Any, sentence: str) -> None:
-    with pytest.raises(BrokenModelError, match=sentence):
+    with pytest.raises(ModelError, match=sentence):
         pack("p", text(value))
 
 
 def test_bytes_that_are_no_text_go_as_binary_data_only() -> None:
     outputs = {"p": text(b"\xff")}
-    with pytest.raises(InputError, match="output 'p' holds bytes that are not UTF-8; ask for it as binary data"):
+    with pytest.raises(
+        InvalidArgumentError, match="output 'p' holds bytes that are not UTF-8; ask for it as binary data"
+    ):
         v2_reply.encode("m", "1", "r", outputs)
     body, length = v2_reply.encode_binary("m", "1", "r", outputs, {"p"})
     assert body[length:] == elements(b"\xff")
@@ -235,12 +237,12 @@ def test_an_array_comes_back_as_it_was(array: NDArray[Any]) -> None:
 
 @given(st.sampled_from(sorted(v2_types.NUMPY)), st.integers(0, 6), st.binary(max_size=64))
 def test_any_bytes_are_read_or_refused(datatype: str, count: int, junk: bytes) -> None:
-    with contextlib.suppress(InputError):
+    with contextlib.suppress(InvalidArgumentError):
         assert unpack("input 'a'", datatype, count, memoryview(junk)).shape == (count,)
 
 
 @given(st.binary(max_size=40), st.text(max_size=4))
 def test_any_header_is_followed_or_refused(body: bytes, header_length: str) -> None:
-    with contextlib.suppress(InputError):
+    with contextlib.suppress(InvalidArgumentError):
         head, tail = split(body, header_length)
         assert bytes(head) + bytes(tail) == body

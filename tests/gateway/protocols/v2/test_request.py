@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from app.errors import InvalidArgumentError
 from app.gateway.protocols.v2 import request as v2_request
-from app.web.errors import InputError
 
 
 def body(**tensor: Any) -> bytes:
@@ -81,13 +81,13 @@ def test_reads(tensor: dict[str, Any], expected: NDArray[Any]) -> None:
     ],
 )
 def test_refuses_with_a_sentence(request_body: bytes, sentence: str) -> None:
-    with pytest.raises(InputError, match=sentence):
+    with pytest.raises(InvalidArgumentError, match=sentence):
         v2_request.decode(request_body)
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(junk: bytes) -> None:
-    with contextlib.suppress(InputError):
+    with contextlib.suppress(InvalidArgumentError):
         v2_request.decode(junk)
 
 
@@ -102,7 +102,7 @@ json_values = st.recursive(
 def test_any_data_is_read_or_refused(datatype: str, data: list[Any]) -> None:
     try:
         array = v2_request.decode(body(datatype=datatype, shape=[len(data)], data=data)).inputs["a"]
-    except InputError:
+    except InvalidArgumentError:
         return
     assert array.shape == (len(data),)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.recipes.bytelm.parallel_plan import spread_plan
-from app.recipes.bytelm.sizes import SIZES
-from app.training.config.layout import Layout
+from app.recipes.bytelm.named_sizes import SIZES
+from app.recipes.bytelm.parallel_plan import parallel_plan
+from app.training.config.parallel_dims import ParallelDims
 from app.training.config.train_config import ConfigError, TrainConfig, parse_config
-from app.training.config.validation import refusals
+from app.training.config.validation import layout_errors
 from app.training.config.world_sizes import layouts
 
-PLAN = spread_plan(SIZES["1m"], sequence=64)
+PLAN = parallel_plan(SIZES["1m"], sequence=64)
 
 
 @st.composite
@@ -50,19 +50,19 @@ def test_what_is_accepted_can_be_and_what_is_refused_says_why(config: TrainConfi
         return
     largest = found[max(found)]
     for workers, layout in found.items():
-        assert config.fewest <= workers <= config.most
-        assert layout.degrees.workers == workers
-        assert not list(refusals(layout, PLAN, "cpu", config.batch_size))
+        assert config.min_workers <= workers <= config.max_workers
+        assert layout.workers == workers
+        assert not list(layout_errors(layout, PLAN, "cpu", config.batch_size))
         assert _rows_at_once(config, layout) <= _rows_at_once(config, largest)
     assert list(found) == sorted(found, reverse=True)
 
 
-def _layouts(config: TrainConfig) -> tuple[dict[int, Layout], str]:
+def _layouts(config: TrainConfig) -> tuple[dict[int, ParallelDims], str]:
     try:
         return layouts(config, PLAN, "cpu"), ""
     except ConfigError as error:
         return {}, str(error)
 
 
-def _rows_at_once(config: TrainConfig, layout: Layout) -> int:
+def _rows_at_once(config: TrainConfig, layout: ParallelDims) -> int:
     return config.batch_size // layout.rows_quantum

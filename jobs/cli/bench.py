@@ -1,0 +1,6 @@
+"""``tidegate bench``."""
+
+from jobs.bench.__main__ import main
+from jobs.cli.pass_on import pass_on
+
+app = pass_on(main)

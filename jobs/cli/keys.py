@@ -1,0 +1,6 @@
+"""``tidegate keys``."""
+
+from app.web.keys.__main__ import main
+from jobs.cli.pass_on import pass_on
+
+app = pass_on(main)

@@ -1,0 +1,78 @@
+"""The command ``tidegate`` as a whole: its help, its groups, how it ends."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+
+import pytest
+
+from app.exit_codes import EXIT_CODES
+from jobs.cli import COMMANDS, main
+from jobs.cli.kube import VERBS
+
+HEAVY = {
+    "ray",
+    "mlflow",
+    "torch",
+    "pandas",
+    "numpy",
+    "pydantic",
+    "kubernetes",
+    "sklearn",
+    "redis",
+    "aiohttp",
+    "httpx",
+}
+IMPORTED = """
+import sys
+sys.argv = ["tidegate", "--help"]
+from jobs.cli import main
+code = main()
+print("IMPORTED", *sorted({name.partition(".")[0] for name in sys.modules}))
+sys.exit(code)
+"""
+
+
+def test_help_imports_no_group() -> None:
+    """What costs its time is what it imports, which says more than a clock beside other tests."""
+    done = subprocess.run([sys.executable, "-c", IMPORTED], capture_output=True, text=True, check=True, timeout=60)
+    text, _, imported = done.stdout.rpartition("IMPORTED")
+    assert not HEAVY & set(imported.split())
+    for name, row in COMMANDS.items():
+        assert name in text
+        assert row.help in text
+
+
+@pytest.mark.parametrize(("name", "row"), [*COMMANDS.items(), *VERBS.items()])
+def test_every_listed_command_exists(name: str, row: object) -> None:
+    module = importlib.import_module(row.module)  # type: ignore[attr-defined]
+    assert hasattr(module, "app") or hasattr(module, "add_parser")
+
+
+def test_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["relase"]) == 2
+    assert "relase" in capsys.readouterr().err
+
+
+def test_exit_codes_are_printed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["exit-codes", "--json"]) == 0
+    assert [row["code"] for row in json.loads(capsys.readouterr().out)] == [row.code for row in EXIT_CODES]
+
+
+def test_exit_codes_fit_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["exit-codes"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(EXIT_CODES) + 1
+    assert max(map(len, lines)) <= 120
+
+
+def test_closed_pipe_ends_quietly() -> None:
+    code = "import sys; from jobs.cli import main; sys.exit(main(['exit-codes']))"
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.close()
+    _, errors = child.communicate(timeout=60)
+    assert (child.returncode, errors) == (141, b"")
