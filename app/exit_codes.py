@@ -54,7 +54,7 @@ EXIT_CODES = (
     ExitCode(UNREACHABLE, "kube", "no API server answers, or it does not accept the credentials"),
     ExitCode(FORBIDDEN, "kube", "the API server forbids it: rights, a quota, a namespace that is going"),
     ExitCode(MISSING_KIND, "kube", "the API server lacks a kind of object: a CRD is not installed"),
-    ExitCode(CONFLICT, "kube", "somebody else owns a field, or the object has changed meanwhile"),
+    ExitCode(CONFLICT, "kube", "another manager owns a field, or the object has changed meanwhile"),
     ExitCode(DIFF_FAILED, "kube diff", "failed, because 1 means that there are differences"),
     ExitCode(INTERRUPTED, "all", "interrupted by Ctrl-C; of a release: no longer followed, it goes on"),
     ExitCode(BROKEN_PIPE, "all", "the reader of the output has closed the pipe"),

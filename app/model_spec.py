@@ -1,4 +1,4 @@
-"""What a version takes and gives: the words that the registry, the replicas and the gateway share.
+"""The specification of a version's inputs and outputs, which registry, replicas and gateway share.
 
 Apart from the registry, because a gateway replica has use for the words but not for MLflow's 40 MB.
 """
@@ -23,7 +23,7 @@ class FieldSpec:
         name: column or tensor name.
         dtype: numpy's name of the element type; ``str`` for text, ``bytes`` for binary.
         shape: dimensions, -1 for one that varies; a column is ``(-1,)``.
-        required: whether a request must carry it.
+        required: true where a request must carry it.
     """
 
     name: str
@@ -38,7 +38,7 @@ class ParameterSpec:
 
     Attributes:
         dtype: numpy's name of its type; ``str`` for text.
-        many: whether it is a list of such values.
+        many: true for a list of such values.
     """
 
     name: str
@@ -48,10 +48,10 @@ class ParameterSpec:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """What a version takes and gives, as its signature says.
+    """Inputs and outputs of a version, as its signature says.
 
     Attributes:
-        columns: whether the model takes a table (one column per input) or tensors as they are.
+        columns: true where the model takes a table (one column per input), false for tensors as they are.
         features: inputs that are features, not part of the plain request.
         parameters: what it takes beside its inputs; all have defaults.
         feature_views: declarations of the views that make them, as plain values.

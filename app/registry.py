@@ -6,7 +6,6 @@ load. Loading executes the logged script, so whoever may write to the registry m
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -89,7 +88,7 @@ class LoadedModel:
 
 
 def connect(settings: MlflowSettings) -> MlflowClient:
-    """Point MLflow at the configured registry, with few and short retries, and return a client.
+    """Points MLflow at the configured registry, with few and short retries, and returns a client.
 
     Raises:
         RegistryError: it does not answer.
@@ -106,13 +105,13 @@ def connect(settings: MlflowSettings) -> MlflowClient:
     except MlflowException as error:
         raise RegistryError(
             f"MLflow at TIDEGATE_MLFLOW_TRACKING_URI={settings.tracking_uri} does not answer ({_first_line(error)}); "
-            "start one with: python -m cluster local up"
+            "start one with: tidegate local up"
         ) from error
     return client
 
 
 def log_version(package: ModelPackage, model: str, tags: Mapping[str, str]) -> str:
-    """Log ``package`` to the active run and register it as a new version of ``model``.
+    """Logs ``package`` to the active run and registers it as a new version of ``model``.
 
     Returns:
         The version's number, as MLflow writes it.
@@ -176,24 +175,23 @@ def alias(client: MlflowClient, model: str, name: str) -> str | None:
         raise RegistryError(f"alias {name} of {model}: {_first_line(error)}") from error
 
 
-def serving_entry(client: MlflowClient, model: str) -> dict[str, Any]:
-    """The registered model's own serving settings: the JSON in its tag ``tidegate.serving``, or none.
+def model_tags(client: MlflowClient, model: str) -> Mapping[str, str]:
+    """The tags of a registered model.
 
     Raises:
-        UnservableError: the tag does not hold a JSON object.
+        UnknownVersionError: there is none of that name.
+        RegistryError: MLflow is away.
     """
-    text = client.get_registered_model(model).tags.get(SERVING_TAG, "{}")
     try:
-        entry = json.loads(text)
-    except ValueError:
-        entry = None
-    if not isinstance(entry, dict):
-        raise UnservableError(f"tag {SERVING_TAG} of {model} must hold a JSON object; it holds {text!r}")
-    return entry
+        return dict(client.get_registered_model(model).tags)
+    except MlflowException as error:
+        if error.error_code in _ABSENT:
+            raise UnknownVersionError(f"the registry holds no model named {model}") from error
+        raise RegistryError(f"model {model}: {_first_line(error)}") from error
 
 
 def download(client: MlflowClient, model: str, version: str, folder: Path) -> Path:
-    """Copy a version's files into ``folder``; where they lie in it.
+    """Copies a version's files into ``folder``; returns their place in it.
 
     Raises:
         UnknownVersionError: there is no such version.
@@ -204,10 +202,10 @@ def download(client: MlflowClient, model: str, version: str, folder: Path) -> Pa
 
 
 def load(client: MlflowClient, model: str, version: str, files: Path | None = None) -> LoadedModel:
-    """Load a version, of whatever flavour, with its specification.
+    """Loads a version, of whatever flavour, with its specification.
 
     Args:
-        files: what ``download`` gave; None for a folder of MLflow's own, which nobody removes.
+        files: what ``download`` gave; None for a folder of MLflow's own, which stays.
 
     Raises:
         UnknownVersionError: there is no such version.

@@ -1,15 +1,13 @@
-"""What an operator may set: one frozen tree, read from ``TIDEGATE_*`` variables.
+"""The settings: one frozen tree, read from ``TIDEGATE_*`` variables.
 
 ``TIDEGATE_<GROUP>_<FIELD>`` sets ``settings.<group>.<field>``. A running local stack leaves the addresses and
 secrets of its parts in ``<state_dir>/stack.env``, which is read too and loses against the environment, so that
-a command typed beside the stack finds it. ``python -m app.settings`` prints the values in force.
+a command typed beside the stack finds it. ``tidegate settings`` prints the values in force.
 """
 
 from __future__ import annotations
 
-import argparse
 import difflib
-import json
 import os
 import re
 import sys
@@ -111,7 +109,7 @@ class RaySettings(_Group):
 
 
 class GatewaySettings(_Scaled):
-    """The only public door."""
+    """The gateway, the only public entrance."""
 
     url: str = Field("http://127.0.0.1:8000", description="Address at which clients reach the gateway")
     grpc_url: str = Field("127.0.0.1:8081", description="Address at which gRPC clients reach it, host:port")
@@ -136,7 +134,7 @@ class GatewaySettings(_Scaled):
 
 
 class RoutingSettings(_Group):
-    """How a request finds a version, and what happens when that version does not answer."""
+    """The way of a request to a version, and to another when that one does not answer."""
 
     deadline_s: Seconds = Field(
         5.0, description="Time a request may spend on versions, all attempts together, seconds"
@@ -160,7 +158,7 @@ class RoutingSettings(_Group):
 
 
 class ServingSettings(_Scaled):
-    """Defaults of how a version is served; a registered model's own entry wins."""
+    """Defaults of how a version is served; the serving entry of its model, or of the version, wins."""
 
     placement: Literal["dedicated", "inline"] = Field(
         "dedicated",
@@ -242,7 +240,7 @@ class EventSettings(_Group):
 
 
 class SampleSettings(_Group):
-    """What is measured of requests during a release, on its way to the judge."""
+    """Measurements of a release's requests, on their way to the judge."""
 
     held_ticks: Annotated[int, Field(ge=60)] = Field(
         600, description="Seconds of samples that a process holds while Redis is away; then the oldest go"
@@ -250,7 +248,7 @@ class SampleSettings(_Group):
     max_fields: Count = Field(
         50_000,
         description="Entries of one release in Redis (about 0.3 KB each), one a second of every gateway replica: "
-        "how long nobody may read them before no more are written",
+        "how long they may stay unread before no more are written",
     )
     ttl_s: Annotated[int, Field(ge=1)] = Field(
         86_400, description="Time after which a release's samples go from Redis, seconds since the last ones"
@@ -301,7 +299,7 @@ class ReleaseSettings(_Group):
 
 
 class TrainingSettings(_Group):
-    """Where training runs run, and keep their checkpoints."""
+    """Nodes and storage of training runs."""
 
     node_labels: NodeLabels = Field(
         default_factory=dict, description="Labels of the Ray nodes that training workers run on: name=value,..."
@@ -334,7 +332,7 @@ class FeaturesSettings(_Group):
 
 
 class Settings(BaseSettings):
-    """The whole tree. Frozen: a process sees one set of values for its life."""
+    """All settings. Frozen: a process sees one set of values for its life."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="_", env_nested_max_split=1, frozen=True, extra="ignore"
@@ -373,7 +371,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls) -> Settings:
-        """Read the environment and the local stack's file.
+        """Reads the environment and the local stack's file.
 
         Raises:
             SettingsError: a variable's value is refused; every one that is gets a line.
@@ -398,7 +396,7 @@ def get_settings() -> Settings:
     return Settings.load()
 
 
-class Row(NamedTuple):
+class SettingInForce(NamedTuple):
     """One setting in force."""
 
     name: str
@@ -418,7 +416,7 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     return sorted(name for name in environ if name.upper().startswith(PREFIX) and name.upper() not in known)
 
 
-def rows(settings: Settings) -> Iterator[Row]:
+def rows(settings: Settings) -> Iterator[SettingInForce]:
     """Each setting with value (secrets masked) and source, in the tree's order."""
     from_stack = dotenv_values(stack_file()) if stack_file().is_file() else {}
     environ = {name.upper() for name in os.environ}
@@ -427,7 +425,7 @@ def rows(settings: Settings) -> Iterator[Row]:
         for part in path:
             value = getattr(value, part)
         source = "environment" if name in environ else str(stack_file()) if name in from_stack else "default"
-        yield Row(name, _shown(value), source, description)
+        yield SettingInForce(name, _shown(value), source, description)
 
 
 def _leaves(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[str, ...], str]]:
@@ -472,33 +470,4 @@ def _explain(error: ValidationError) -> str:
 
 def _did_you_mean(name: str) -> str:
     close = difflib.get_close_matches(name.upper(), variables(), n=1)
-    return f"; did you mean {close[0]}?" if close else "; python -m app.settings lists what there is"
-
-
-def main(argv: list[str] | None = None) -> int:
-    """``python -m app.settings``: print the values in force with their source."""
-    parser = argparse.ArgumentParser(prog="python -m app.settings", description="Settings in force, and where from.")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    options = parser.parse_args(argv)
-    try:
-        found = list(rows(get_settings()))
-    except SettingsError as error:
-        print(error, file=sys.stderr)
-        return 2
-    if options.json:
-        print(json.dumps({row.name: {"value": row.value, "source": row.source} for row in found}, indent=2))
-        return 0
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for title in ("variable", "value", "source", "meaning"):
-        table.add_column(title, overflow="fold")
-    for row in found:
-        table.add_row(row.name, "" if row.value is None else str(row.value), row.source, row.description)
-    Console().print(table)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return f"; did you mean {close[0]}?" if close else "; tidegate settings lists what there is"

@@ -1,4 +1,4 @@
-"""Everything that commands print: tables, JSON, lines and progress, and how an error ends a command.
+"""The output of all commands: tables, JSON, lines, progress, and the sentence of an error.
 
 A person at a terminal gets colour and a line of progress that is written over; a job's log gets plain lines that fit
 ``LOG_COLUMNS``.
@@ -38,8 +38,10 @@ class _Console(Console):
 
 def console(*, stderr: bool = False) -> Console:
     """Returns a console on stdout or stderr as they are now: as wide as the terminal, else ``LOG_COLUMNS``."""
-    found = _Console(stderr=stderr, highlight=False)
-    return found if found.is_terminal else _Console(stderr=stderr, highlight=False, width=LOG_COLUMNS)
+    found = _Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not found.is_terminal:
+        found.width = LOG_COLUMNS
+    return found
 
 
 def table(*titles: str, right: Iterable[str] = (), whole: Iterable[str] = ()) -> Table:
@@ -109,9 +111,9 @@ class Progress:
         """True where the output is a terminal."""
         return self._console.is_terminal
 
-    def say(self, text: str, style: str = "") -> None:
+    def say(self, line: str | Text) -> None:
         """Print a line that stays."""
-        self._console.print(Text(text, style=style), soft_wrap=True)
+        self._console.print(Text(line) if isinstance(line, str) else line, soft_wrap=True)
 
     def show(self, now: str | RenderableType) -> None:
         """Show what is going on now; the same line is not repeated in a log, and a drawing is not shown there."""
@@ -166,7 +168,7 @@ FAILURES = {
 
 
 class Failure(NamedTuple):
-    """How a command ends by an error that is no defect."""
+    """The end of a command by an error that is no defect."""
 
     sentence: str
     exit_code: int

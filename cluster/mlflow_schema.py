@@ -1,8 +1,8 @@
-"""``python -m cluster.mlflow_schema``: MLflow's database gets the schema of the MLflow that is installed.
+"""``python -m cluster.mlflow_schema``: brings MLflow's database to the schema of the MLflow that is installed.
 
 MLflow's server makes the tables of an empty database itself, guarded by a lock on its own disk, and refuses to start
-on an older schema. Replicas on several nodes need a lock that they share: here it is PostgreSQL's, so the first one
-does the work and the others find it done. Run by the init container of ``cluster/base/mlflow``.
+on an older schema. Replicas on several nodes need a shared lock, here PostgreSQL's: the first one does
+the work and the others find it done. Run by the init container of ``cluster/base/mlflow``.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ LOCK = 0x7469646567617465
 
 
 def bring_up_to_date(uri: str, *, wait_s: float) -> None:
-    """Make the tables, or migrate those that are there; nothing happens where they are as they should be.
+    """Creates the tables, or migrates those that are there; changes nothing where the schema is right.
 
     Args:
-        uri: SQLAlchemy address. On PostgreSQL callers wait for each other; elsewhere there must be one.
-        wait_s: how long to wait for another caller, seconds.
+        uri: SQLAlchemy address. On PostgreSQL callers wait for each other; elsewhere there must be only one.
+        wait_s: seconds to wait for another caller.
 
     Raises:
         ModuleNotFoundError: the address names a driver that is not installed.
-        TimeoutError: another one held the lock all that time.
+        TimeoutError: another caller held the lock all that time.
     """
     engine = utils.create_sqlalchemy_engine_with_retry(uri)  # type: ignore[no-untyped-call]
     try:
-        with _alone(engine, wait_s):
+        with _exclusively(engine, wait_s):
             if utils._is_empty_database(engine):  # type: ignore[no-untyped-call]
                 utils._initialize_tables(engine)  # type: ignore[no-untyped-call]
             else:
@@ -45,12 +45,12 @@ def bring_up_to_date(uri: str, *, wait_s: float) -> None:
 
 
 @contextmanager
-def _alone(engine: Engine, wait_s: float) -> Iterator[None]:
+def _exclusively(engine: Engine, wait_s: float) -> Iterator[None]:
     if engine.dialect.name != "postgresql":
         yield
         return
-    # Of the session, not of a transaction: it is held on this connection while others do the work, and the server
-    # lets go of it when the connection ends, however it ends.
+    # A lock of the session, not of a transaction: this connection holds it while others do the work, and the server
+    # releases it when the connection ends, however it ends.
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(f"SET lock_timeout = {int(wait_s * 1000)}"))
         try:
@@ -58,7 +58,7 @@ def _alone(engine: Engine, wait_s: float) -> Iterator[None]:
         except OperationalError as error:
             if getattr(error.orig, "pgcode", None) != "55P03":  # lock_not_available
                 raise
-            raise TimeoutError(f"another one has been changing MLflow's schema for {wait_s:g} s") from None
+            raise TimeoutError(f"another process has been changing MLflow's schema for {wait_s:g} s") from None
         try:
             yield
         finally:
@@ -67,7 +67,7 @@ def _alone(engine: Engine, wait_s: float) -> Iterator[None]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0: the schema is the installed one's. 1: another caller took too long. 2: no usable address."""
+    """Returns the exit code: 0 the schema is right, 1 another caller took too long, 2 no usable address."""
     parser = argparse.ArgumentParser(prog="python -m cluster.mlflow_schema", description=__doc__)
     parser.add_argument(
         "--wait", type=float, default=600.0, metavar="SECONDS", help="for another caller (default: 600)"

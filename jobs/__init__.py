@@ -1,11 +1,6 @@
-"""What ``ray job submit`` runs. Every job also runs as a plain ``python -m jobs.NAME``."""
+"""Commands that a person or Ray's job submission runs.
 
-import os
-
-from app.stack_environment import adopt_ray_environment
-
-# Both here, because Ray reads its environment when a job's module imports it.
-adopt_ray_environment()
-# A node's setting, which a submitted job inherits. It binds a handle to the loop that made it, and a job closes its
-# handles when that loop is over.
-os.environ.pop("RAY_SERVE_THROUGHPUT_OPTIMIZED", None)
+``cli`` is the command ``tidegate``; ``python -m jobs.NAME`` is the same command for ``ray job submit``. One folder
+for each job: ``train``, ``deliver``, ``release``, ``versions``, ``materialize``; ``run`` is the demo on real data,
+``bench`` the benchmarks. ``configs`` and ``plans`` are the shipped training configurations and release plans.
+"""

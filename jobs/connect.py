@@ -1,4 +1,4 @@
-"""How a job reaches the Ray cluster (the one it was submitted to, the one configured, or one of its own) and the
+"""A job's connections to the Ray cluster (the one it was submitted to, the one configured, or one of its own) and the
 gateway on it."""
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from app.settings import RaySettings
 
 @contextmanager
 def gateway(app_name: str) -> Iterator[DeploymentHandle[Any]]:
-    """The gateway's handle for the block's duration; a handle left open goes on calling Ray when Ray is shut down."""
+    """Yields the gateway's handle for the block's duration; left open, it calls Ray even after Ray is shut down."""
     handle = gateway_handle(app_name)
     try:
         yield handle

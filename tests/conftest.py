@@ -1,14 +1,16 @@
 """One real local stack for the whole session: Valkey, MLflow, a Ray cluster of two nodes, the gateway.
 
-It starts when the first test asks for it and ends with the session, also when the session is killed. With workers
-(``-n``) each one has its own. Tests that need it have the mark ``stack``.
+It starts when the first test asks for it and ends with the session, also when the session is killed. Tests that need
+it have the mark ``stack``; with workers (``-n N --dist loadgroup``) one worker runs them all.
 """
 
 from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import hypothesis
 import pytest
@@ -19,6 +21,7 @@ from ray.serve.handle import DeploymentHandle
 from app.registry import connect
 from app.settings import Settings, get_settings
 from cluster.local import LocalConfig, Stack, up
+from tests.support.turns import turn
 
 _SESSION = int(os.environ.get("TEST_PORT_SHIFT", "0"))
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
@@ -28,17 +31,19 @@ REPLICA_PORT_SHIFT = -2 * _SESSION - 6000 * _WORKER
 PORT_OFFSET = 2700 + PORT_SHIFT
 REPLICA_PORTS = 26000 + REPLICA_PORT_SHIFT
 
-LONGEST = (
-    "tests/jobs/test_train_life.py",
+FIRST = (
+    "stack",
+    "tests/training/layouts/test_layouts.py",
+    "tests/training/worker/test_checkpoint.py",
+    "clusters",
+    "training",
     "tests/jobs/test_dry_run.py",
-    "tests/training/worker/test_layouts.py",
-    "tests/training/test_checkpoint.py",
-    "tests/cluster/test_head_loss.py",
-    "tests/cluster/local/test_ray.py",
-    "tests/cluster/test_ray_security.py",
 )
-"""Files that one of two processes should not begin when the other has ended. Of those with Ray clusters of their own,
-two at once are too much for two cores: the first takes as long as the three after it."""
+"""What no worker should begin when the others have ended, the longest first. The files with clusters of their own
+come when the stack has had its turn to start."""
+TRAINING = "tests/training/"
+FLIGHTS = "tests/recipes/flights/"
+"""Its files share one worker: they look at the same prepared data, a fixture of the session."""
 
 
 hypothesis.settings.register_profile(
@@ -47,14 +52,37 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("any machine")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Undoes what a shell does to its background processes: those ignore SIGINT, and all that they start does."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the stack, so that ``make test`` can run the rest in several processes, the longest first."""
+    """Mark what needs the stack, and share the tests out to workers: those with the stack to one, those with clusters
+    of their own and those that train on a stack to another, the other files as workers come free."""
+    groups = {}
     for item in items:
-        if "stack" in getattr(item, "fixturenames", ()):
+        fixtures = getattr(item, "fixturenames", ())
+        group = item.nodeid.partition("::")[0]
+        if "stack" in fixtures:
             item.add_marker("stack")
-    places = {file: place for place, file in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+            group = "training" if group.startswith(TRAINING) else "stack"
+        elif "cluster_turn" in fixtures:
+            group = "clusters"
+        elif group.startswith(FLIGHTS):
+            group = FLIGHTS
+        item.add_marker(pytest.mark.xdist_group("clusters" if group == "training" else group))
+        groups[item] = group
+    items.sort(key=lambda item: FIRST.index(groups[item]) if groups[item] in FIRST else len(FIRST))
+
+
+@pytest.fixture(scope="module")
+def cluster_turn() -> Iterator[None]:
+    """The turn of a file that starts Ray clusters of its own, until its last test."""
+    with turn():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +91,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     state = tmp_path_factory.mktemp("stack") / "state"
     os.environ["RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S"] = "2"
     config = LocalConfig(state_dir=state, nodes=1).with_ports(offset=PORT_OFFSET, replicas=REPLICA_PORTS)
-    stack = up(config, attached=True)
+    if "PYTEST_XDIST_WORKER" in os.environ and os.environ["PYTEST_CURRENT_TEST"].startswith(TRAINING):
+        config = replace(config, parts=frozenset({"ray", "mlflow"}))  # this worker has no other tests with a stack
+    with turn():
+        stack = up(config, attached=True)
     yield stack
     stack.close()
 

@@ -1,4 +1,4 @@
-"""What travels with a logged model besides its files."""
+"""The metadata that travels with a logged model."""
 
 from __future__ import annotations
 

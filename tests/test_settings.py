@@ -47,14 +47,14 @@ def test_every_variable_reaches_its_field(state: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("value", "scopes"), [("", ()), ("predict", ("predict",)), ("predict, release", ("predict", "release"))]
 )
-def test_scopes_without_a_key_are_a_list(
+def test_anonymous_scopes_are_read_as_a_list(
     state: Path, monkeypatch: pytest.MonkeyPatch, value: str, scopes: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("TIDEGATE_GATEWAY_ANONYMOUS", value)
     assert Settings.load().gateway.anonymous == scopes
 
 
-def test_node_labels_are_pairs(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_node_labels_are_read_as_pairs(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEGATE_TRAINING_NODE_LABELS", "tidegate.dev/role=training, zone=!b")
     settings = Settings.load()
     assert settings.training.node_labels == {"tidegate.dev/role": "training", "zone": "!b"}
@@ -64,7 +64,7 @@ def test_node_labels_are_pairs(state: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("value", ["role", "role=", "=serving", "role=in(a,b)", "ro le=x"])
-def test_node_labels_that_are_none(state: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_invalid_node_labels_are_refused(state: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("TIDEGATE_SERVING_NODE_LABELS", value)
     with pytest.raises(SettingsError, match="TIDEGATE_SERVING_NODE_LABELS"):
         Settings.load()
@@ -74,7 +74,7 @@ def test_every_field_is_described() -> None:
     assert all(variables().values())
 
 
-def test_the_tree_is_frozen(state: Path) -> None:
+def test_settings_cannot_be_changed(state: Path) -> None:
     settings = Settings.load()
     with pytest.raises(ValidationError):
         settings.gateway.min_replicas = 7  # type: ignore[misc]
@@ -91,7 +91,7 @@ def test_the_tree_is_frozen(state: Path) -> None:
         ("TIDEGATE_GATEWAY_ANONYMOUS", "admin"),
     ],
 )
-def test_a_wrong_value_is_refused_by_name(
+def test_refused_value_names_its_variable(
     state: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -135,7 +135,7 @@ def test_unknown_variables_are_named() -> None:
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "app.settings", *arguments],
+        [sys.executable, "-m", "jobs.cli", "settings", *arguments],
         env={**os.environ, **variables},
         capture_output=True,
         text=True,
@@ -152,7 +152,7 @@ def test_the_command_prints_sources_and_masks_secrets(state: Path) -> None:
     assert found["TIDEGATE_REDIS_TIMEOUT_S"] == {"value": 7.0, "source": "environment"}
 
 
-def test_the_command_reports_what_is_wrong(state: Path) -> None:
+def test_command_reports_refused_values(state: Path) -> None:
     shown = run(TIDEGATE_ROUTING_DEADLINE_S="soon", TIDEGATE_GATEWAY_MIN_REPLICS="2")
     assert shown.returncode == 2
     assert "TIDEGATE_ROUTING_DEADLINE_S='soon'" in shown.stderr

@@ -7,7 +7,7 @@ import secrets
 
 
 class EventIds:
-    """One process' ids: 64 random bits and a count. A forked process needs a source of its own."""
+    """A source of ids for one process: 64 random bits and a count. A forked process needs a source of its own."""
 
     def __init__(self) -> None:
         self._source = secrets.token_hex(8)

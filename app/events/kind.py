@@ -11,7 +11,7 @@ from app.events.event_log import R
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[R]):
+class EventKind(Generic[R]):
     """One kind.
 
     Attributes:
@@ -33,5 +33,5 @@ class Kind(Generic[R]):
         return f"tidegate:{self.name}:{{{model}}}"
 
 
-PREDICTIONS = Kind("events", prediction.decode)
-LABELS = Kind("labels", label.decode)
+PREDICTIONS = EventKind("events", prediction.decode)
+LABELS = EventKind("labels", label.decode)

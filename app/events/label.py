@@ -6,7 +6,7 @@ import msgspec
 
 
 class Label(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """What came true of one prediction: of that with the request id, else of the entity's nearest to an instant.
+    """The outcome of one prediction: of that with the request id, else of the entity's nearest to an instant.
 
     Attributes:
         event_id: unique; a record that is read twice has the same one (``EventIds``).

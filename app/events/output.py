@@ -1,4 +1,4 @@
-"""What an event keeps of a prediction's outputs: small ones whole, of larger ones the shape."""
+"""Outputs in an event: small ones whole, of larger ones the shape."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from app.events.output import Output
 
 
 class ViewTimes(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What one feature view gave to a request.
+    """The rows of one feature view in a request.
 
     Attributes:
         fresh, stale, missing: entities by status.
@@ -46,12 +46,12 @@ class Prediction(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only
         status: HTTP status of the reply.
         total_us: from the request's arrival to the reply, microseconds.
         version_us: of that inside the version; 0 where none was asked.
-        cached: whether the reply came from the prediction cache.
+        cached: true where the reply came from the prediction cache.
         outputs: by name (``summarise``).
         features: by feature view; empty for a model without.
-        failed: versions that were asked and gave no answer, one an attempt, before ``version`` did or in vain.
-        mirrored: whether another version answered the caller, and this one, a release's challenger, unseen beside it.
-        pinned: whether the request itself named the version that must answer: no split has picked it.
+        failed: versions that were asked and gave no answer, one an attempt, before ``version`` did or none.
+        mirrored: true where another version answered the caller; this one, a release's challenger, was asked unseen.
+        pinned: true where the request itself named the version that must answer: no split has picked it.
     """
 
     event_id: str

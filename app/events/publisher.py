@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic
 
-from app.events.event_log import EventLog, EventLogError, R
+from app.events.event_log import EventLogError, EventWriter, R
 from app.periodic import Periodic
 from app.settings import EventSettings
 
@@ -48,12 +48,12 @@ class PublisherStats:
 
 
 class Publisher(Generic[R]):
-    """One replica's way to the event log. All methods belong to one event loop.
+    """The way of one process's records to the event log. All methods belong to one event loop.
 
     While the log is away the newest records are kept, up to ``settings.buffer`` and the batch on its way.
     """
 
-    def __init__(self, event_log: EventLog[R], settings: EventSettings) -> None:
+    def __init__(self, event_log: EventWriter[R], settings: EventSettings) -> None:
         self._log = event_log
         self._batch_size = settings.batch
         self._flush_s = settings.flush_s
@@ -72,7 +72,7 @@ class Publisher(Generic[R]):
         self._offered = self._published = self._full = self._refused = self._stopped = self._failed = 0
 
     def start(self) -> None:
-        """Begin to send, on the running loop."""
+        """Begins to send, on the running loop."""
         self._sends.start()
 
     async def stop(self, timeout_s: float) -> None:
@@ -93,7 +93,7 @@ class Publisher(Generic[R]):
         self._sending = []
 
     def offer(self, record: R) -> None:
-        """Take a record; never waits and never raises."""
+        """Takes a record; never waits and never raises."""
         self._offered += 1
         if self._sends.stopping:
             self._stopped += 1
@@ -108,7 +108,7 @@ class Publisher(Generic[R]):
             self._enough.set()
 
     def room(self) -> int:
-        """How many records can be offered before one is pushed out."""
+        """The number of records that can be offered before one is pushed out."""
         return 0 if self._sends.stopping else self._bound - len(self._buffer)
 
     def stats(self) -> PublisherStats:

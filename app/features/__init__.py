@@ -1,5 +1,9 @@
 """Feature views: rows by event, the point-in-time join that looks them up as they were known, and the online store.
 
+Pure: ``view``, ``rolling`` and ``aggregations`` (declarations and rows), ``feature_row``, ``resolution``. In Redis:
+``online``, ``registration``, ``checkpoint``, ``tracking``. From Parquet by Ray: ``event_store``, ``materialization``,
+``replay``. Callers: recipes, the gateway's look-up, ``tidegate materialize``.
+
 Offline: ``training_set`` joins. Into the store: ``materialize`` writes what is known at an instant, a ``Replayer``
 goes on from there event by event. A request's way online: ``entities`` names them, ``OnlineStore.read`` fetches,
 ``resolve`` makes columns.
@@ -7,25 +11,26 @@ goes on from there event by event. A request's way online: ``entities`` names th
 
 from app.features.aggregations import Aggregation, CountWithin, DecayedMean, Last, MeanOfLast, ShareAbove
 from app.features.catalog import Catalog
+from app.features.checkpoint import FeatureCheckpoint
 from app.features.dtypes import Dtype, Value
 from app.features.entity import Entity, EntityError, entities
 from app.features.event_store import EventStore, EventStoreError
 from app.features.feature_row import Row
 from app.features.feature_source import FeatureSource
 from app.features.materialization import Materialized, materialize
-from app.features.online import FeatureStoreError, Found, OnlineStore, Status, ViewRequest, ViewRows, Written
+from app.features.online import FeatureStoreError, OnlineStore, Written
 from app.features.point_in_time import training_set
-from app.features.progress import Ledger
 from app.features.registration import Registration, RegistrationError
 from app.features.replay import Replayer
 from app.features.replay_clock import ReplayClock
 from app.features.resolution import FeatureRefusedError, Resolution, ViewReport, resolve
-from app.features.rolling import EventLog, FeatureRows, RollingView, State, batch_rows, batch_states, update
-from app.features.view import REFUSE, Feature, FeatureView, Refusal
+from app.features.rolling import EntityState, EventTable, FeatureRows, RollingView, batch_rows, batch_states, update
+from app.features.view import REJECT, Feature, FeatureView, MissingPolicy
 from app.features.view_document import from_document, to_document
+from app.features.view_rows import OnlineRow, RowStatus, ViewRequest, ViewRows
 
 __all__ = [
-    "REFUSE",
+    "REJECT",
     "Aggregation",
     "Catalog",
     "CountWithin",
@@ -33,22 +38,23 @@ __all__ = [
     "Dtype",
     "Entity",
     "EntityError",
-    "EventLog",
+    "EntityState",
     "EventStore",
     "EventStoreError",
+    "EventTable",
     "Feature",
+    "FeatureCheckpoint",
     "FeatureRefusedError",
     "FeatureRows",
     "FeatureSource",
     "FeatureStoreError",
     "FeatureView",
-    "Found",
     "Last",
-    "Ledger",
     "Materialized",
     "MeanOfLast",
+    "MissingPolicy",
+    "OnlineRow",
     "OnlineStore",
-    "Refusal",
     "Registration",
     "RegistrationError",
     "ReplayClock",
@@ -56,9 +62,8 @@ __all__ = [
     "Resolution",
     "RollingView",
     "Row",
+    "RowStatus",
     "ShareAbove",
-    "State",
-    "Status",
     "Value",
     "ViewReport",
     "ViewRequest",

@@ -164,7 +164,7 @@ class DecayedMean:
 
 @dataclass(frozen=True, slots=True)
 class CountWithin:
-    """How many events lie in the last ``seconds`` up to the newest one: itself and those less than that old."""
+    """The number of events in the last ``seconds`` up to the newest one, which is counted."""
 
     seconds: int
 

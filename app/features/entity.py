@@ -1,4 +1,4 @@
-"""Which entity a request's row speaks of, and under which key its feature row lies."""
+"""Entities: which one a request's row names, and the Redis key of its feature row."""
 
 from __future__ import annotations
 

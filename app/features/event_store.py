@@ -27,12 +27,12 @@ _COMPLETE = "complete.json"
 
 
 class EventStoreError(InvalidArgumentError, ValueError):
-    """What lies at an address is not what was asked for; the message says what is missing."""
+    """The files at an address are not those that were asked for; the message says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """What is known of a complete source.
+    """Length, end and digest of a complete source.
 
     Attributes:
         digest: SHA-256 over its files, hex.
@@ -52,16 +52,16 @@ class EventStore:
 
     @classmethod
     def of(cls, storage: str, recipe: str, version: str) -> Self:
-        """Where a recipe's events lie below the storage in the settings."""
+        """The store of a recipe's events, below the storage in the settings."""
         return cls(posixpath.join(storage, recipe, version))
 
     def info(self, source: str) -> SourceInfo | None:
-        """None where the source is not complete."""
+        """Returns the source's info; None where it is not complete."""
         files, path = url_to_fs(self._path(source, _COMPLETE))
         return SourceInfo(**json.loads(files.cat_file(path))) if files.exists(path) else None
 
     def write(self, source: str, events: pd.DataFrame) -> SourceInfo:
-        """Store a source's events in the order of their instants (equal ones in their own).
+        """Stores a source's events in the order of their instants (equal ones in their own).
 
         Raises:
             EventStoreError: they have no ``instant``.
@@ -94,7 +94,7 @@ class EventStore:
     def _parts(self, source: str, after: int | None, until: int | None) -> Iterator[pd.DataFrame]:
         info = self.info(source)
         if info is None:
-            raise EventStoreError(f"no events of {source} at {self.url}; python -m jobs.materialize writes them")
+            raise EventStoreError(f"no events of {source} at {self.url}; tidegate materialize writes them")
         bounds = [(INSTANT, ">", after)] * (after is not None) + [(INSTANT, "<=", until)] * (until is not None)
         files, folder = url_to_fs(self._path(source))
         for number in range(max(-(-info.rows // ROWS_PER_FILE), 1)):

@@ -24,7 +24,7 @@ _TEXT = msgspec.msgpack.Decoder(str)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What was known of an entity.
+    """The values that were known of an entity.
 
     Attributes:
         event_time: microseconds since the epoch, UTC.
@@ -36,7 +36,7 @@ class Row:
 
 
 class Unreadable(Enum):
-    """Why bytes are no row of a view."""
+    """The reason why bytes are no row of a view."""
 
     CORRUPT = "corrupt"
     OTHER_SCHEMA = "other_schema"

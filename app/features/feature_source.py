@@ -1,4 +1,4 @@
-"""What materialisation and replay need to know of a recipe that has feature views."""
+"""The part of a recipe with feature views that materialisation and replay use."""
 
 from __future__ import annotations
 

@@ -19,14 +19,14 @@ import numpy as np
 import pandas as pd
 import ray
 
+from app.features.checkpoint import FeatureCheckpoint
 from app.features.entity import Entity
 from app.features.entity_codes import entity_codes
 from app.features.event_store import EventStore, EventStoreError
 from app.features.feature_row import Row
 from app.features.online import OnlineStore, Written
-from app.features.point_in_time import event_log
-from app.features.progress import Ledger
-from app.features.rolling import EventLog, RollingView, batch_rows
+from app.features.point_in_time import event_table
+from app.features.rolling import EventTable, RollingView, batch_rows
 from app.features.view_document import to_document
 
 ROWS_PER_PART = 2_000_000
@@ -37,7 +37,7 @@ SECOND = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ViewPart:
     """A share of a view's entities: those whose hash leaves ``share`` when divided by ``shares``."""
 
     view: RollingView
@@ -50,8 +50,8 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a materialisation is.
+class MaterializationProgress:
+    """Progress of a materialisation.
 
     Attributes:
         parts_done: of ``parts``, those done before included.
@@ -65,7 +65,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Materialized:
-    """What became of each view's rows, and the parts that were done already."""
+    """The result of a materialisation: rows by view, and the parts that were done already."""
 
     views: Mapping[str, Written]
     parts: int
@@ -77,15 +77,15 @@ async def materialize(
     events: EventStore,
     until: int,
     store: OnlineStore,
-    ledger: Ledger,
+    checkpoint: FeatureCheckpoint,
     replayed: bool,
-    report: Callable[[Progress], None],
+    report: Callable[[MaterializationProgress], None],
 ) -> Materialized:
-    """Write each view's newest rows as of an instant.
+    """Writes each view's newest rows as of an instant.
 
     Args:
         until: whole seconds since 1970-01-01 UTC; later events are not looked at.
-        replayed: whether ``until`` is an instant of a replay, not the wall clock's.
+        replayed: true where ``until`` is an instant of a replay, not the wall clock's.
 
     Raises:
         EventStoreError: a view's source is not there.
@@ -93,12 +93,12 @@ async def materialize(
     """
     parts = parts_of(views, events)
     digests = {part.name: _digest(part, events, until) for part in parts}
-    before = await ledger.done()
+    before = await checkpoint.done()
     left = [part for part in parts if before.get(part.name) != digests[part.name]]
     written = {view.name: Written(0, 0, 0) for view in views}
     got = {part.name: 0 for part in left}
     done, rows, began = len(parts) - len(left), 0, time.time_ns() // 1_000
-    report(Progress(done, len(parts), rows))
+    report(MaterializationProgress(done, len(parts), rows))
     batches = _batches(left, events, until)
     while (batch := await asyncio.to_thread(next, batches, None)) is not None:
         for _, group in batch.groupby("part", sort=False):
@@ -108,13 +108,13 @@ async def materialize(
             got[part.name] += len(group)
             rows += len(group)
             if got[part.name] == expected:
-                await ledger.finish(part.name, digests[part.name], began + part.view.ttl * SECOND)
+                await checkpoint.finish(part.name, digests[part.name], began + part.view.ttl * SECOND)
                 done += 1
-            report(Progress(done, len(parts), rows))
+            report(MaterializationProgress(done, len(parts), rows))
     return Materialized(written, len(parts), len(parts) - len(left))
 
 
-def parts_of(views: Collection[RollingView], events: EventStore) -> list[Part]:
+def parts_of(views: Collection[RollingView], events: EventStore) -> list[ViewPart]:
     """The parts of views, by the length of their sources.
 
     Raises:
@@ -126,11 +126,11 @@ def parts_of(views: Collection[RollingView], events: EventStore) -> list[Part]:
         if info is None:
             raise EventStoreError(f"feature view {view.name}: no events of {view.source} at {events.url}")
         shares = max(-(-info.rows // ROWS_PER_PART), 1)
-        parts += [Part(view, share, shares) for share in range(shares)]
+        parts += [ViewPart(view, share, shares) for share in range(shares)]
     return parts
 
 
-def newest_rows(part: Part, events: pd.DataFrame) -> pd.DataFrame:
+def newest_rows(part: ViewPart, events: pd.DataFrame) -> pd.DataFrame:
     """Columns ``entity`` (lists of text), ``event_time`` (seconds) and ``values`` (lists of float64), a row for each
     entity of the part that has events."""
     log, first = _of_part(part, events)
@@ -150,7 +150,7 @@ def newest_rows(part: Part, events: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _of_part(part: Part, events: pd.DataFrame) -> tuple[EventLog, Any]:
+def _of_part(part: ViewPart, events: pd.DataFrame) -> tuple[EventTable, Any]:
     """The part's events, and by the number of an entity the place of one of its events."""
     (codes,) = entity_codes([events], part.view.entity)
     if part.shares > 1:
@@ -159,10 +159,10 @@ def _of_part(part: Part, events: pd.DataFrame) -> tuple[EventLog, Any]:
     first = np.zeros(int(codes.max(initial=-1)) + 1, dtype=np.int64)
     named = np.flatnonzero(codes >= 0)
     first[codes[named]] = named
-    return event_log(codes, events, part.view), first
+    return event_table(codes, events, part.view), first
 
 
-def _batches(parts: list[Part], events: EventStore, until: int) -> Iterator[pd.DataFrame]:
+def _batches(parts: list[ViewPart], events: EventStore, until: int) -> Iterator[pd.DataFrame]:
     """Rows of the parts in any order: as of :func:`newest_rows`, with the part's number and its number of rows."""
 
     def compute(number: int) -> pd.DataFrame:
@@ -189,8 +189,8 @@ def _rows(group: pd.DataFrame) -> Iterator[tuple[Entity, Row]]:
         yield tuple(entity), Row(int(event_time) * SECOND, tuple(map(float, values)))
 
 
-def _digest(part: Part, events: EventStore, until: int) -> str:
-    """Of what decides the part's rows. An instant past the newest event decides nothing more."""
+def _digest(part: ViewPart, events: EventStore, until: int) -> str:
+    """A digest over all that decides the part's rows. Instants past the newest event are equal."""
     info = events.info(part.view.source)
     assert info is not None
     aggregations = tuple(part.view.features.items())

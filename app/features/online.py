@@ -1,27 +1,27 @@
 """The online store: feature rows in Redis, written only if newer, read by one MGET for all of a request.
 
 A row leaves Redis when it has outlived its view's ttl, but freshness never rests on that: each read compares the
-event time with the clock, which a replay of history may set: see ``clock.py``.
+event time with the clock, which a replay of history may set: see ``replay_clock.py``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import islice
 from typing import Any, TypeVar, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from app.clock import now_us
 from app.errors import UnavailableError
 from app.features.entity import PREFIX, Entity, key_of
 from app.features.feature_row import Row, RowCodec, Unreadable
 from app.features.replay_clock import CLOCK_KEY, ClockError, ReplayClock
 from app.features.view import FeatureView
+from app.features.view_rows import MISSING, OnlineRow, RowStatus, ViewRequest, ViewRows
 
 T = TypeVar("T")
 
@@ -47,55 +47,6 @@ class FeatureStoreError(UnavailableError):
     """Redis is away, did not answer in time or holds no readable clock; nothing is known of the features."""
 
 
-class Status(StrEnum):
-    """What a read found for one entity."""
-
-    FRESH = "fresh"
-    STALE = "stale"
-    MISSING = "missing"
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One entity's answer; ``row`` is None exactly when the status is missing."""
-
-    status: Status
-    row: Row | None
-
-
-MISSING = Found(Status.MISSING, None)
-
-
-@dataclass(frozen=True, slots=True)
-class ViewRequest:
-    """What a request asks of one view.
-
-    Attributes:
-        entities: one a row of the request, repeated at will; None where the request names none.
-    """
-
-    view: FeatureView
-    entities: Sequence[Entity | None]
-
-
-@dataclass(frozen=True, slots=True)
-class ViewRows:
-    """What a request gets from one view.
-
-    Attributes:
-        read_at: instant to which the statuses hold, microseconds since the epoch.
-        rows: one for each asked entity, in that order.
-        corrupt: keys whose bytes are no row; they count as missing.
-        other_schema: keys whose row is of another schema of the view; they count as missing.
-    """
-
-    view: FeatureView
-    read_at: int
-    rows: tuple[Found, ...]
-    corrupt: int
-    other_schema: int
-
-
 @dataclass(frozen=True, slots=True)
 class Written:
     """Rows written, skipped (Redis held a newer one) and expired (older than the ttl, not sent)."""
@@ -103,11 +54,6 @@ class Written:
     written: int
     skipped: int
     expired: int
-
-
-def now_us() -> int:
-    """Wall clock, microseconds since the epoch."""
-    return time.time_ns() // 1_000
 
 
 class OnlineStore:
@@ -147,7 +93,7 @@ class OnlineStore:
         return await self.write_all(((view, entity, row) for entity, row in rows), as_of)
 
     async def write_all(self, rows: Iterable[tuple[FeatureView, Entity, Row]], as_of: int | None = None) -> Written:
-        """Store each row unless Redis holds a newer one of its entity. Idempotent: after any error, write again.
+        """Stores each row unless Redis holds a newer one of its entity. Idempotent: after any error, write again.
 
         Args:
             as_of: instant of a replay that the rows are known at, microseconds since the epoch; None: the store's
@@ -174,7 +120,7 @@ class OnlineStore:
         return Written(written, skipped, expired)
 
     async def clear(self, view: FeatureView) -> int:
-        """Remove every row of a view, of whatever schema; how many there were. Each step has the deadline.
+        """Removes every row of a view, of whatever schema; returns how many there were. Each step has the deadline.
 
         Raises:
             FeatureStoreError: Redis is away or too slow; some rows may be gone.
@@ -191,7 +137,7 @@ class OnlineStore:
 
     async def read(self, requests: Sequence[ViewRequest]) -> tuple[ViewRows, ...]:
         """The rows of all views and entities of a request and the store's time, by one MGET; one answer for each
-        ``ViewRequest``. A request that names no entity asks nobody, and its ``read_at`` is the wall clock's.
+        ``ViewRequest``. A request that names no entity sends nothing, and its ``read_at`` is the wall clock's.
 
         Raises:
             EntityError: an entity cannot be one of its view.
@@ -227,7 +173,7 @@ class OnlineStore:
 
     def _rows(self, request: ViewRequest, held: dict[Entity, bytes | None], now: int) -> ViewRows:
         view, codec = request.view, self._codec(request.view)
-        found: dict[Entity | None, Found] = {None: MISSING}
+        found: dict[Entity | None, OnlineRow] = {None: MISSING}
         unreadable = []
         for entity, data in held.items():
             row = None if data is None else codec.unpack(data)
@@ -237,8 +183,8 @@ class OnlineStore:
                 found[entity] = MISSING
                 unreadable.append(row)
             else:
-                status = Status.FRESH if view.is_fresh(row.event_time, now) else Status.STALE
-                found[entity] = Found(status, row)
+                status = RowStatus.FRESH if view.is_fresh(row.event_time, now) else RowStatus.STALE
+                found[entity] = OnlineRow(status, row)
         return ViewRows(
             view=view,
             read_at=now,

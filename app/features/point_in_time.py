@@ -16,7 +16,7 @@ import ray
 
 from app.features.catalog import Catalog
 from app.features.entity_codes import entity_codes
-from app.features.rolling import INSTANT, EventLog, RollingView, batch_rows
+from app.features.rolling import INSTANT, EventTable, RollingView, batch_rows
 
 BLOCK_ROWS = 500_000
 """Requests that are joined together. Ray Data takes ten seconds to begin, and one process joins so many in less."""
@@ -93,18 +93,18 @@ def _coded(
 
 
 def _rows(view: RollingView, code: Any, events: pd.DataFrame) -> pd.DataFrame:
-    log = event_log(code, events, view)
+    log = event_table(code, events, view)
     found = batch_rows(view, log)
     order = np.argsort(found.event_time, kind="stable")
     columns = {_ENTITY: found.entity, _EVENT_TIME: found.event_time, **found.values}
     return pd.DataFrame({name: column[order] for name, column in columns.items()}, copy=False)
 
 
-def event_log(code: Any, events: pd.DataFrame, view: RollingView) -> EventLog:
+def event_table(code: Any, events: pd.DataFrame, view: RollingView) -> EventTable:
     """A view's events, by the numbers of their entities; those of no entity are left out."""
     named = code >= 0
     values = [str(name) for name in events if name != INSTANT and pd.api.types.is_float_dtype(events[name].dtype)]
-    return EventLog(
+    return EventTable(
         code[named],
         events[INSTANT].to_numpy(np.int64)[named],
         {name: events[name].to_numpy(np.float64)[named] for name in values if name not in view.entity},

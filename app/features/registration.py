@@ -13,7 +13,7 @@ from app.features.catalog import Catalog
 from app.features.entity import PREFIX
 from app.features.online import OnlineStore
 from app.features.view import FeatureView
-from app.features.view_document import from_document, to_document
+from app.features.view_document import carried_over, from_document, to_document
 
 VIEWS_KEY = f"{PREFIX}:views"
 """A hash: document by name."""
@@ -39,7 +39,7 @@ class Registration:
         return tuple(from_document(msgspec.json.decode(held[name])) for name in sorted(held))
 
     async def register(self, views: Collection[FeatureView], replace: bool = False) -> None:
-        """Register views; a new ttl, default or source of a known view takes the place of the old. Idempotent.
+        """Registers views; a new ttl, default or source of a known view takes the place of the old. Idempotent.
 
         Args:
             replace: take the place of a view with another entity or other typed fields, too; rows of the old schema
@@ -47,21 +47,29 @@ class Registration:
 
         Raises:
             ValueError: the views contradict each other.
-            RegistrationError: another view of that name is registered.
+            RegistrationError: another view of that name is registered, or one that this version cannot read.
         """
         Catalog(tuple(views))
         for view in views:
-            document = msgspec.json.encode(to_document(view))
+            document = to_document(view)
+            encoded = msgspec.json.encode(document)
             # Of two that register a name at once, one is first and the other is compared with it.
-            first = await self._store.within_deadline(cast(Any, self._redis.hsetnx(VIEWS_KEY, view.name, document)))
+            first = await self._store.within_deadline(cast(Any, self._redis.hsetnx(VIEWS_KEY, view.name, encoded)))
             if first:
                 continue
-            held = await self._store.within_deadline(cast(Any, self._redis.hget(VIEWS_KEY, view.name)))
-            if held == document:
-                continue
-            if not replace and held is not None:
-                _check_same(from_document(msgspec.json.decode(held)), view)
-            await self._store.within_deadline(cast(Any, self._redis.hset(VIEWS_KEY, view.name, document)))
+            stored = await self._store.within_deadline(cast(Any, self._redis.hget(VIEWS_KEY, view.name)))
+            if stored is not None and not replace:
+                held = msgspec.json.decode(stored)
+                try:
+                    _check_same(from_document(held), view)
+                except ValueError as error:
+                    raise RegistrationError(str(error)) from error
+                document = carried_over(held, document)
+                if document == held:
+                    continue
+            await self._store.within_deadline(
+                cast(Any, self._redis.hset(VIEWS_KEY, view.name, msgspec.json.encode(document)))
+            )
 
 
 def _check_same(held: FeatureView, view: FeatureView) -> None:

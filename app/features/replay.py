@@ -15,29 +15,29 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from app.features.checkpoint import FeatureCheckpoint
 from app.features.entity import Entity
 from app.features.entity_codes import entity_codes
 from app.features.event_store import EventStore
 from app.features.feature_row import Row
 from app.features.online import OnlineStore, Written
-from app.features.point_in_time import event_log
-from app.features.progress import Ledger
-from app.features.rolling import INSTANT, RollingView, State, batch_states, update
+from app.features.point_in_time import event_table
+from app.features.rolling import INSTANT, EntityState, RollingView, batch_states, update
 from app.features.view_document import to_document
 
 SECOND = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What one step did: events that became known, and what became of the rows of all views."""
+class ReplayStep:
+    """The result of one step: the events that became known, and the rows of all views."""
 
     events: int
     rows: Written
 
 
 def replay_digest(views: Collection[RollingView], events: EventStore) -> str:
-    """Of what a replay writes: two with the same digest may go on from each other's position."""
+    """A digest over all that a replay writes: two with the same one may go on from each other's position."""
     sources = sorted({view.source for view in views})
     decides = (
         [(to_document(view.declaration), tuple(view.features.items())) for view in views],
@@ -58,9 +58,14 @@ class Replayer:
     """
 
     def __init__(
-        self, views: Collection[RollingView], events: EventStore, start: int, store: OnlineStore, ledger: Ledger
+        self,
+        views: Collection[RollingView],
+        events: EventStore,
+        start: int,
+        store: OnlineStore,
+        checkpoint: FeatureCheckpoint,
     ) -> None:
-        self._store, self._ledger = store, ledger
+        self._store, self._checkpoint = store, checkpoint
         self._digest = replay_digest(views, events)
         self.position = start
         self._feeds = []
@@ -70,15 +75,15 @@ class Replayer:
         self.newest = max((feed.newest for feed in self._feeds), default=start)
 
     async def begin(self, speed: float = 0.0) -> None:
-        """Set the store's clock to the start.
+        """Sets the store's clock to the start.
 
         Raises:
             FeatureStoreError: Redis is away.
         """
-        await self._ledger.move(self.position * SECOND, speed, self._digest)
+        await self._checkpoint.move(self.position * SECOND, speed, self._digest)
 
-    async def advance(self, to: int, speed: float = 0.0) -> Step:
-        """Write what becomes known up to an instant, then set the clock to it. After an error, call it again.
+    async def advance(self, to: int, speed: float = 0.0) -> ReplayStep:
+        """Writes what becomes known up to an instant, then sets the clock to it. After an error, call it again.
 
         Args:
             to: whole seconds since 1970-01-01 UTC.
@@ -100,9 +105,9 @@ class Replayer:
         done = await self._store.write_all(rows, as_of=to * SECOND)
         for feed in self._feeds:
             feed.written()  # only now: what a failed step did not write is written by the next
-        await self._ledger.move(to * SECOND, speed, self._digest)
+        await self._checkpoint.move(to * SECOND, speed, self._digest)
         self.position = to
-        return Step(known, done)
+        return ReplayStep(known, done)
 
 
 class _Feed:
@@ -121,12 +126,12 @@ class _Feed:
         self._values = [str(name) for name in events if pd.api.types.is_float_dtype(events[name].dtype)]
 
     def written(self) -> None:
-        """The pending rows are in the store."""
+        """Clears the pending rows, which are in the store now."""
         for rows in self.pending.values():
             rows.clear()
 
     def fold(self, to: int) -> int:
-        """Take the events up to an instant into the states and the pending rows; how many there were."""
+        """Folds the events up to an instant into the states and the pending rows; returns how many there were."""
         end = int(np.searchsorted(self._instant, to, side="right"))
         if end <= self._next:
             return 0
@@ -148,12 +153,12 @@ class _Feed:
         return count
 
 
-def _states(view: RollingView, events: pd.DataFrame) -> dict[Entity, State]:
+def _states(view: RollingView, events: pd.DataFrame) -> dict[Entity, EntityState]:
     (codes,) = entity_codes([events], view.entity)
     some = np.zeros(int(codes.max(initial=-1)) + 1, dtype=np.int64)
     named = np.flatnonzero(codes >= 0)
     some[codes[named]] = named
-    found = batch_states(view, event_log(codes, events, view))
+    found = batch_states(view, event_table(codes, events, view))
     places = some[[code for code, _ in found]] if found else np.empty(0, dtype=np.int64)
     names = zip(*(events[column].to_numpy()[places].tolist() for column in view.entity), strict=True)
     return {entity: state for entity, (_, state) in zip(names, found, strict=True)}

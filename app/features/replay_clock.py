@@ -1,7 +1,7 @@
 """A replay's own time, in Redis beside the rows: a reader has rows and time from one snapshot.
 
-While the key is absent, the wall clock is the time. Whoever replays history writes the key with an expiry and renews
-it, so that a replay that died does not hold the time for ever.
+While the key is absent, the wall clock is the time. A replay of history writes the key with an expiry and renews
+it, so that a replay that died holds the time for one lease at most.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ReplayClock:
         return self.event + int(max(wall - self.wall, 0) * self.speed)
 
     def pack(self) -> bytes:
-        """As JSON, which a person can read in Redis."""
+        """The clock as JSON, which a person can read in Redis."""
         return msgspec.json.encode(self)
 
     @classmethod

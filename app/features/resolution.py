@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from app.errors import FailedPreconditionError
 from app.features.dtypes import COLUMN, Value
 from app.features.feature_row import Row
-from app.features.online import Found, Status, ViewRows
-from app.features.view import Feature, Refusal
+from app.features.view import Feature, MissingPolicy
+from app.features.view_rows import OnlineRow, RowStatus, ViewRows
 
 
 class FeatureRefusedError(FailedPreconditionError):
@@ -22,7 +22,7 @@ class FeatureRefusedError(FailedPreconditionError):
 
 @dataclass(frozen=True, slots=True)
 class ViewReport:
-    """How a view answered: its rows by status, and the columns in which some row has the declared default."""
+    """A view's rows by status, and the columns in which some row has the declared default."""
 
     fresh: int
     stale: int
@@ -70,9 +70,9 @@ def resolve(read: Sequence[ViewRows], wanted: Collection[str]) -> Resolution:
             columns[answer.view.age] = _ages(answer)
         statuses = [found.status for found in answer.rows]
         views[answer.view.name] = ViewReport(
-            fresh=statuses.count(Status.FRESH),
-            stale=statuses.count(Status.STALE),
-            missing=statuses.count(Status.MISSING),
+            fresh=statuses.count(RowStatus.FRESH),
+            stale=statuses.count(RowStatus.STALE),
+            missing=statuses.count(RowStatus.MISSING),
             defaulted=tuple(defaulted),
         )
     absent = sorted(wanted - columns.keys())
@@ -89,10 +89,10 @@ def _fresh_values(answer: ViewRows) -> list[tuple[Value | None, ...]]:
 
 def _filled(answer: ViewRows, column: str, feature: Feature, values: list[Value | None]) -> list[Value | None]:
     default = feature.when_missing
-    if isinstance(default, Refusal):
+    if isinstance(default, MissingPolicy):
         row = values.index(None)
         status = answer.rows[row].status
-        reason = "holds null there" if status is Status.FRESH else f"is {status}"
+        reason = "holds null there" if status is RowStatus.FRESH else f"is {status}"
         raise FeatureRefusedError(
             f"row {row} of the request: feature view {answer.view.name} {reason}, and {column} has no default"
         )
@@ -105,5 +105,5 @@ def _ages(answer: ViewRows) -> NDArray[np.float64]:
     return np.array(ages, dtype=np.float64)
 
 
-def _fresh(found: Found) -> Row | None:
-    return found.row if found.status is Status.FRESH else None
+def _fresh(found: OnlineRow) -> Row | None:
+    return found.row if found.status is RowStatus.FRESH else None

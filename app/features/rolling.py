@@ -51,7 +51,7 @@ class RollingView:
 
     @property
     def declaration(self) -> FeatureView:
-        """What the online store and the models know of it."""
+        """The declaration that the online store and the models know."""
         features = tuple(Feature(feature, "float64", math.nan) for feature in self.features)
         return FeatureView(self.name, self.entity, features, self.ttl, event_time=INSTANT, source=self.source)
 
@@ -67,7 +67,7 @@ class RollingView:
 
 
 @dataclass(frozen=True, slots=True)
-class EventLog:
+class EventTable:
     """Events of many entities.
 
     Attributes:
@@ -96,14 +96,14 @@ class FeatureRows:
     values: Mapping[str, Floats]
 
 
-def batch_rows(view: RollingView, log: EventLog) -> FeatureRows:
+def batch_rows(view: RollingView, log: EventTable) -> FeatureRows:
     """All rows that a log of events makes, one an event."""
     entity, events = _grouped(log)
     rows = {name: aggregation.batch(events) for name, aggregation in view.features.items()}
     return FeatureRows(entity, events.instant, rows)
 
 
-def _grouped(log: EventLog) -> tuple[NDArray[Any], Grouped]:
+def _grouped(log: EventTable) -> tuple[NDArray[Any], Grouped]:
     order = np.lexsort((log.instant, log.entity))  # stable: ties keep their order in the log
     entity, instant = log.entity[order], log.instant[order]
     place = np.arange(len(order))
@@ -114,8 +114,8 @@ def _grouped(log: EventLog) -> tuple[NDArray[Any], Grouped]:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """What an entity's past amounts to.
+class EntityState:
+    """The state to which an entity's past events add up.
 
     Attributes:
         instant: of its newest event.
@@ -126,13 +126,13 @@ class State:
     parts: tuple[Any, ...]
 
 
-def batch_states(view: RollingView, log: EventLog) -> list[tuple[Any, State]]:
+def batch_states(view: RollingView, log: EventTable) -> list[tuple[Any, EntityState]]:
     """Each entity of a log with its state after the log's events, from which :func:`update` goes on."""
     entity, events = _grouped(log)
     newest = np.flatnonzero(np.append(events.rank[1:] == 0, True)) if len(entity) else np.empty(0, dtype=np.int64)
     parts = zip(*(aggregation.states(events, newest) for aggregation in view.features.values()), strict=True)
     return [
-        (name, State(instant, of_entity))
+        (name, EntityState(instant, of_entity))
         for name, instant, of_entity in zip(
             entity[newest].tolist(), events.instant[newest].tolist(), parts, strict=True
         )
@@ -140,8 +140,8 @@ def batch_states(view: RollingView, log: EventLog) -> list[tuple[Any, State]]:
 
 
 def update(
-    view: RollingView, state: State | None, instant: int, values: Mapping[str, float]
-) -> tuple[State, dict[str, float]]:
+    view: RollingView, state: EntityState | None, instant: int, values: Mapping[str, float]
+) -> tuple[EntityState, dict[str, float]]:
     """The state and the row after one more event of an entity; ``None`` is the state of a new entity.
 
     Raises:
@@ -158,4 +158,4 @@ def update(
         for part, aggregation in zip(before, view.features.values(), strict=True)
     ]
     row = {name: feature for name, (_, feature) in zip(view.features, steps, strict=True)}
-    return State(instant, tuple(part for part, _ in steps)), row
+    return EntityState(instant, tuple(part for part, _ in steps)), row

@@ -43,7 +43,7 @@ _NOT_HELD: Any = object()
 
 @dataclass(slots=True)
 class TrackingStats:
-    """Since the cache was made. Of the keys asked, each is one of ``hits``, ``misses`` and ``bypassed``.
+    """Counts since the cache was made. Of the keys asked, each is one of ``hits``, ``misses`` and ``bypassed``.
 
     Attributes:
         hits: answered from memory.
@@ -67,7 +67,7 @@ class TrackingStats:
 
 
 class TrackedRows:
-    """What ``Redis.mget`` gives for feature keys, from memory where no write was announced since the last fetch.
+    """Feature rows as ``Redis.mget`` gives them, from memory where no write was announced since the last fetch.
 
     Args:
         redis: a client that answers with bytes; its owner closes it. The tracking connection is made after its
@@ -101,11 +101,11 @@ class TrackedRows:
         return len(self._rows)
 
     def start(self) -> None:
-        """Begin to track, on the running loop. Before that every read goes to Redis."""
+        """Begins to track, on the running loop. Before that every read goes to Redis."""
         self._watching.start()
 
     async def stop(self) -> None:
-        """End tracking and forget all rows."""
+        """Ends tracking and forgets all rows."""
         await self._watching.stop()
 
     async def mget(self, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -160,7 +160,7 @@ class TrackedRows:
         return found
 
     def _invalidate(self, keys: Sequence[bytes] | None) -> None:
-        """Forget these rows, or all (None: Redis was flushed), those being fetched included."""
+        """Forgets these rows, or all (None: Redis was flushed), those being fetched included."""
         if keys is None:
             self._empty()
             return
@@ -197,7 +197,7 @@ class TrackedRows:
         return pool.connection_class(**{**pool.connection_kwargs, "protocol": 2})
 
     async def _follow(self, connection: AbstractConnection) -> None:
-        """Take invalidations in until the connection fails.
+        """Takes invalidations in until the connection fails.
 
         Raises:
             redis.RedisError, OSError: the connection is gone, or its PING was not answered in time.

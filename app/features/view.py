@@ -1,4 +1,4 @@
-"""What a feature view is: the declaration that training, materialisation and serving share."""
+"""The feature view: the declaration that training, materialisation and serving share."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ MAX_TTL = 2**31 - 1
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
-class Refusal(Enum):
-    """The type of :data:`REFUSE`."""
+class MissingPolicy(Enum):
+    """The type of :data:`REJECT`."""
 
-    REFUSE = "refuse"
+    REJECT = "refuse"
 
 
-REFUSE: Literal[Refusal.REFUSE] = Refusal.REFUSE
+REJECT: Literal[MissingPolicy.REJECT] = MissingPolicy.REJECT
 """A feature without default: a request that needs it is refused when it is missing."""
 
 
@@ -35,7 +35,7 @@ class Feature:
         name: lower case letters, digits and underscores.
         dtype: type of its values.
         when_missing: what a request gets when the row is missing or stale, or holds null here: a default of the
-            feature's type, or ``REFUSE``. NaN says that the number is missing, to models that know missing numbers.
+            feature's type, or ``REJECT``. NaN says that the number is missing, to models that know missing numbers.
 
     Raises:
         ValueError: a name, type or default that cannot be used.
@@ -43,17 +43,17 @@ class Feature:
 
     name: str
     dtype: Dtype
-    when_missing: Value | Refusal
+    when_missing: Value | MissingPolicy
 
     def __post_init__(self) -> None:
         _check_name("feature", self.name)
         if self.dtype not in get_args(Dtype):
             raise ValueError(f"feature {self.name}: dtype {self.dtype!r} is none of {', '.join(get_args(Dtype))}")
-        if not isinstance(self.when_missing, Refusal):
+        if not isinstance(self.when_missing, MissingPolicy):
             try:
                 default = fitted(self.dtype, self.when_missing)
             except ValueError as error:
-                raise ValueError(f"feature {self.name}: when_missing takes REFUSE or a default; {error}") from None
+                raise ValueError(f"feature {self.name}: when_missing takes REJECT or a default; {error}") from None
             if isinstance(default, float) and math.isinf(default):
                 raise ValueError(f"feature {self.name}: when_missing {default} takes a finite number or NaN")
             if isinstance(default, float) and math.isnan(default):
@@ -116,7 +116,7 @@ class FeatureView:
         return {f"{self.name}_{feature.name}": feature for feature in self.features}
 
     def is_fresh(self, event_time: int, instant: int) -> bool:
-        """Whether a row may be served; both in microseconds since the epoch."""
+        """True where a row may be served at ``instant``; both in microseconds since the epoch."""
         return instant - event_time <= self.ttl * 1_000_000
 
 

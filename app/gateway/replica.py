@@ -1,32 +1,34 @@
-"""The parts of one gateway replica, and the order in which they begin and end."""
+"""The parts of one gateway replica, and the order in which they start and stop."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 
-from app.events import Publisher, connect_events, connect_labels
+from app.clock import now_us
+from app.events import Publisher, connect_sink
 from app.features import OnlineStore
-from app.features.online import now_us
 from app.features.tracking import TrackedRows
 from app.gateway.access.admission import Admission
 from app.gateway.access.rate_limit import RateLimiter
 from app.gateway.feedback.ingestion import Feedback
 from app.gateway.inference.dataplane import DataPlane
 from app.gateway.inference.feature_lookup import FeatureLookup
-from app.gateway.inference.version_backends import Versions
+from app.gateway.inference.version_backends import VersionBackends
 from app.gateway.prediction_cache import PredictionCache
+from app.gateway.request_attributes import ATTRIBUTES
 from app.gateway.shadow import Mirror, Observer
-from app.gateway.telemetry.prediction_log import Records
+from app.gateway.telemetry.prediction_log import PredictionLog
 from app.gateway.telemetry.reporter import Reporter
-from app.monitoring.samples import SampleBook, SampleWriter
+from app.monitoring.samples import LossBuffer, SampleWriter
+from app.periodic import Periodic
 from app.redis_client import connect
 from app.routing.route_store import RouteStore, RouteWatch
 from app.settings import Settings
-from app.web.keys import Door, KeyWatch, Scope
+from app.web.keys import Authenticator, KeyWatch, Scope
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +38,8 @@ LAST_EVENTS_S = 5.0
 """Time a replica that ends has for the events it still holds, seconds."""
 
 
-class Parts:
-    """What answers requests, apart from the protocols.
+class GatewayReplica:
+    """The parts that answer requests, apart from the protocols.
 
     Args:
         replica: name of this gateway replica.
@@ -45,15 +47,15 @@ class Parts:
 
     def __init__(self, settings: Settings, replica: str) -> None:
         self.settings = settings
+        self.attributes = ATTRIBUTES
         self.store = RouteStore(connect(settings.redis))
         self.watch = RouteWatch(connect(settings.redis), settings.routing.refresh_s)
-        self.versions = Versions(settings, replica)
+        self.versions = VersionBackends(settings, replica)
         self._keys = KeyWatch(connect(settings.redis), settings.routing.refresh_s)
         self._limiter = RateLimiter(connect(settings.redis), settings.gateway.min_replicas)
-        self._events = connect_events(settings)
-        self._publisher = Publisher(self._events, settings.events)
-        self._labels = connect_labels(settings)
-        self.feedback = Feedback(self._labels, settings, now_us)
+        self._events = connect_sink(settings)
+        self._publisher = Publisher(self._events.predictions, settings.events)
+        self.feedback = Feedback(self._events.labels, settings, now_us)
         self._redis = connect(settings.redis)
         features = settings.features
         self._tracked = (
@@ -69,15 +71,15 @@ class Parts:
                 mget=self._tracked.mget if self._tracked is not None else None,
             )
         )
-        records = Records(self._publisher, now_us)
-        book = SampleBook(settings.samples.held_ticks)
-        self._samples = SampleWriter(book, self._redis, replica, settings.samples, settings.redis.timeout_s)
+        records = PredictionLog(self._publisher, now_us)
+        losses = LossBuffer(settings.samples.held_ticks)
+        self._samples = SampleWriter(losses, self._redis, replica, settings.samples, settings.redis.timeout_s)
         self._mirror = Mirror(
-            settings, self.watch.tables, self.versions, lookup, book, partial(records.offer, mirrored=True)
+            settings, self.watch.tables, self.versions, lookup, losses, partial(records.offer, mirrored=True)
         )
         self._reporter = Reporter(
             records,
-            Observer(book, self._mirror),
+            Observer(losses, self._mirror),
             self._publisher,
             self._cache,
             self._limiter,
@@ -86,7 +88,7 @@ class Parts:
             self._mirror,
         )
         self.admission = Admission(
-            Door(
+            Authenticator(
                 self._keys.keys,
                 lambda: self._keys.age_s is not None,
                 settings.gateway.admin_key_hash,
@@ -103,58 +105,65 @@ class Parts:
             self._cache,
             self._reporter,
         )
-        self._warming: asyncio.Task[None] | None = None
+        self._warming = Periodic(
+            "reading the metadata of the deployed versions", self.plane.warm_up, settings.routing.refresh_s
+        )
+        self._stops = AsyncExitStack()
 
     def ready(self) -> bool:
-        """Whether the route tables have been read: without them every model is unknown."""
+        """True once the route tables have been read: without them every model is unknown."""
         return self.watch.age_s is not None
 
     async def start(self) -> None:
-        """Begin; Serve sends traffic once this is through.
+        """Starts the parts; Serve sends traffic once this is through. A start that fails stops what had started.
 
         Without Redis the other replicas, which have the last good tables, are the better ones to ask, for a while;
         then 503 from here is better than no gateway at all.
         """
-        self.watch.start()
-        self._keys.start()
-        self._cache.start()
-        if self._tracked is not None:
-            self._tracked.start()
-        self._publisher.start()
-        self._samples.start()
-        self.feedback.start()
-        self._reporter.start()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(FIRST_READ_S):
-                await self.watch.first_read()
-                await self._keys.first_read()
-        await self._await_placed()
-        self._warming = asyncio.create_task(self._keep_warm())
+        async with AsyncExitStack() as stops:  # stops in the reverse order of the lines below
+            stops.push_async_callback(self.store.close)
+            stops.push_async_callback(self._redis.aclose)
+            for watch in (self.watch, self._keys):
+                watch.start()
+                stops.push_async_callback(watch.stop)
+            stops.push_async_callback(self._limiter.stop)
+            self._cache.start()
+            stops.push_async_callback(self._cache.stop)
+            if self._tracked is not None:
+                self._tracked.start()
+                stops.push_async_callback(self._tracked.stop)
+            stops.push_async_callback(self._events.close)
+            self._publisher.start()
+            self.feedback.start()
+            stops.push_async_callback(self._send_last_events)
+            self._reporter.start()
+            stops.push_async_callback(self._reporter.stop)
+            self._samples.start()
+            stops.push_async_callback(self._samples.stop)
+            stops.push_async_callback(self.plane.close)
+            stops.push_async_callback(self._mirror.stop)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_READ_S):
+                    await self.watch.first_read()
+                    await self._keys.first_read()
+            await self._await_placed()
+            self._warming.start()
+            stops.push_async_callback(self._warming.stop)
+            self._stops = stops.pop_all()
 
     async def stop(self) -> None:
-        """End once the last request is through."""
-        if self._warming is not None:
-            self._warming.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._warming
-        await self._mirror.stop()
-        await self.plane.close()
-        await self._samples.stop()
-        await self._reporter.stop()
+        """Stops the parts once the last request is through, the last started first.
+
+        Raises:
+            Exception: the last of the errors that stops raised; none of them keeps the others from their turn.
+        """
+        await self._stops.aclose()
+
+    async def _send_last_events(self) -> None:
         await asyncio.gather(self._publisher.stop(LAST_EVENTS_S), self.feedback.stop(LAST_EVENTS_S))
-        await self._events.close()
-        await self._labels.close()
-        if self._tracked is not None:
-            await self._tracked.stop()
-        await self._cache.stop()
-        await self._limiter.stop()
-        await self._keys.stop()
-        await self.watch.stop()
-        await self._redis.aclose()
-        await self.store.close()
 
     async def _await_placed(self) -> None:
-        """Give the versions that are to be inline time to be loaded, whatever the registry does meanwhile.
+        """Waits until the inline versions are loaded, at most ``deploy_timeout_s``.
 
         One that could not be leaves its model unanswered by this replica, which is better than no gateway at all.
         """
@@ -168,12 +177,3 @@ class Parts:
                 log.error("some inline versions are not loaded; this replica does not answer for their models yet")
                 return
             await asyncio.sleep(self.settings.routing.refresh_s)
-
-    async def _keep_warm(self) -> None:
-        interval_s = self.settings.routing.refresh_s
-        while True:
-            await asyncio.sleep(interval_s)
-            try:
-                await self.plane.warm_up()
-            except Exception:
-                log.exception("reading what the deployed versions take failed; the next try is in %g s", interval_s)

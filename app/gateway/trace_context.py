@@ -1,4 +1,4 @@
-"""Who a request is in logs, events and traces: its request id and its W3C trace context. Pure.
+"""The identity of a request in logs, events and traces: its request id and its W3C trace context. Pure.
 
 https://www.w3.org/TR/trace-context/ (sections 3.2, 3.3 and 4.3): a child of the caller's span, or a trace of its own.
 """
@@ -26,7 +26,7 @@ _MEMBER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One request's.
+    """The identity of one request.
 
     Attributes:
         request_id: the caller's, or a fresh one.
@@ -44,7 +44,7 @@ class Identity:
 
     @property
     def traceparent(self) -> str:
-        """What is passed on, and answered: this request as the parent."""
+        """The header that is passed on and sent back: this request as the parent."""
         return f"00-{self.trace_id}-{self.span_id}-{self.flags}"
 
 

@@ -1,1 +1,6 @@
-"""What the running parts count, as Ray metrics: on the dashboard, and for whoever scrapes the cluster."""
+"""Measurements of running parts.
+
+``metrics``: Ray metrics of counters and latencies, used by every part. ``samples``: losses of a release's requests on
+their way from gateway replicas to the judge. ``labels``: the join of labels with predictions, run by the release
+controller. ``sums``: the plain values that both add up.
+"""

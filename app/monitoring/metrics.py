@@ -23,7 +23,7 @@ class Latency:
         self._tags: dict[tuple[str, ...], dict[str, str]] = {}
 
     def observe(self, seconds: float, *values: str) -> None:
-        """Record one; ``values`` in the order of the labels."""
+        """Records one; ``values`` in the order of the labels."""
         tags = self._tags.get(values)
         if tags is None:
             tags = self._tags[values] = dict(zip(self._labels, values, strict=True))
@@ -43,7 +43,7 @@ class Counts:
         self._published: dict[str, int] = {}
 
     def publish(self, counts: Mapping[str, int]) -> None:
-        """Add what has come since the last call."""
+        """Adds the counts since the last call."""
         for which, count in counts.items():
             added = count - self._published.get(which, 0)
             if added > 0:
@@ -60,7 +60,7 @@ class Levels:
         self._shown: set[tuple[str, ...]] = set()
 
     def publish(self, levels: Mapping[tuple[str, ...], float]) -> None:
-        """Set them; keys in the order of the labels."""
+        """Sets the values; keys in the order of the labels."""
         for which in self._shown - levels.keys():
             self._set(which, 0.0)
         for which, level in levels.items():

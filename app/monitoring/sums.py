@@ -1,4 +1,4 @@
-"""What is kept of the losses of many requests: sums, which add up over replicas. Plain values."""
+"""Sums of the losses of many requests, which add up over replicas. Plain values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ of several weights together: ``quality/0.05`` holds what was predicted while the
 
 
 class Sums(NamedTuple):
-    """Of one metric and one arm: how many requests, the sum of their losses (each in 0 to 1) and of their squares."""
+    """One metric of one arm: number of requests, sum of their losses (each in 0 to 1), sum of the squares."""
 
     n: int = 0
     total: float = 0.0
@@ -26,5 +26,7 @@ class Sums(NamedTuple):
         return Sums(self.n + other.n, self.total + other.total, self.squares + other.squares)
 
 
+Sample = tuple[Metric, Arm, float]
+"""One request's metric, arm and loss (0 to 1)."""
 Tick = Mapping[Metric, Mapping[Arm, Sums]]
 """All that was measured in one second of a release, of all gateway replicas."""

@@ -1,4 +1,4 @@
-"""What is learnt: each recipe brings a model, its data, its loss and its feature views."""
+"""Recipes: each brings a model, its data, its loss and its feature views."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.training.recipe import Recipe
 __all__ = ["SHIPPED", "find_recipe"]
 
 SHIPPED = {"bytelm": "app.recipes.bytelm:ByteLMRecipe", "flights": "app.recipes.flights:FlightsRecipe"}
-"""Recipe name -> where its class is. A recipe's class has a ``Config`` (pydantic) that its constructor takes."""
+"""Address of a recipe's class by its name. The class has a ``Config`` (pydantic) that its constructor takes."""
 
 
 def find_recipe(name: str, options: Mapping[str, Any]) -> Recipe:

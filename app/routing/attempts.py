@@ -1,4 +1,4 @@
-"""One request's attempts: deadline, retries, fall-over to another version with weight."""
+"""Attempts of one request: deadline, retries, failover to another version with weight."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class VersionFailedError(TidegateError):
 
 
 class VersionUnavailableError(VersionFailedError, UnavailableError):
-    """No replica took the call, or the one that did is gone: the same version may be asked again."""
+    """No replica took the call, or the one that did is gone: the same version may be tried again."""
 
 
 class VersionOverloadedError(VersionUnavailableError, OverloadedError):
@@ -33,24 +33,24 @@ class VersionTimedOutError(DeadlineExceededError, VersionUnavailableError):
 
 
 class ModelRaisedError(VersionFailedError, ModelError):
-    """The model's own code raised: asking the same version again would raise again."""
+    """The model's own code raised: the same version would raise again."""
 
 
-TOGETHER = 0.25
+CORRELATED_TIMEOUT_FRACTION = 0.25
 """Timeouts of one version within this share of an attempt's time are one failure."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked(Generic[T]):
-    """What one attempt gave, and whether the version itself was asked for it (it may have been remembered)."""
+class AttemptResult(Generic[T]):
+    """The outcome of one attempt; ``of_version`` is False where it came from a cache."""
 
     value: T
     of_version: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
-    """A reply, and who gave it."""
+class VersionAnswer(Generic[T]):
+    """A reply, and the version that gave it."""
 
     version: str
     value: T
@@ -78,16 +78,16 @@ class Attempts:
         return found
 
     def forget(self, deployed: Sequence[str]) -> None:
-        """Drop what is known of versions that are no longer deployed."""
+        """Drops what is known of versions that are no longer deployed."""
         for version in self._breakers.keys() - set(deployed):
             del self._breakers[version]
             self._counted.pop(version, None)
             self._timed_out.pop(version, None)
 
     async def call(
-        self, ranked: Sequence[str], ask: Callable[[str], Awaitable[Asked[T]]], failed: list[str]
-    ) -> Answer[T]:
-        """Ask versions in the order ``ranked`` until one answers.
+        self, ranked: Sequence[str], attempt_at: Callable[[str], Awaitable[AttemptResult[T]]], failed: list[str]
+    ) -> VersionAnswer[T]:
+        """Calls versions in the order ``ranked`` until one answers.
 
         An attempt ends after ``attempt_timeout_s``, all of them after ``deadline_s``. The next attempt goes to
         the next version that has not failed yet; with none left, to one that was merely unavailable.
@@ -115,7 +115,7 @@ class Attempts:
                 break
             try:
                 async with asyncio.timeout(min(left, self.settings.attempt_timeout_s)):
-                    asked = await ask(version)
+                    result = await attempt_at(version)
             except TimeoutError:
                 error = VersionTimedOutError(f"version {version} did not answer in time")
             except ModelRaisedError as failure:
@@ -127,27 +127,30 @@ class Attempts:
             except VersionFailedError as failure:
                 error = failure
             else:
-                if asked.of_version:
+                if result.of_version:
                     self.breaker(version).succeeded()
                 else:
                     self.breaker(version).not_asked(self.clock())
                 for broken in dead:  # this one could answer, so it was not the request's fault
                     self.breaker(broken).failed(self.clock())
-                return Answer(version, asked.value)
+                return VersionAnswer(version, result.value)
             failed.append(version)
             if self._counts(version, error):
                 self.breaker(version).failed(self.clock())
         raise error or VersionUnavailableError(f"version {ranked[0]} is not answering; its breaker is open")
 
     def _counts(self, version: str, error: VersionFailedError) -> bool:
-        """Whether a failure is one for the breaker. Requests that travelled in one call share its failure: a lost
+        """True where a failure is one for the breaker. Requests that travelled in one call share its failure: a lost
         replica is one, and of those that ran out of time together, by timers of their own, the first one counts."""
         if isinstance(error, ModelRaisedError | VersionOverloadedError) or self._counted.get(version) is error:
             return False
         self._counted[version] = error
         if isinstance(error, VersionTimedOutError):
             now = self.clock()
-            if now - self._timed_out.get(version, -math.inf) < self.settings.attempt_timeout_s * TOGETHER:
+            if (
+                now - self._timed_out.get(version, -math.inf)
+                < self.settings.attempt_timeout_s * CORRELATED_TIMEOUT_FRACTION
+            ):
                 return False
             self._timed_out[version] = now
         return True

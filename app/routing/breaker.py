@@ -1,6 +1,6 @@
-"""Circuit breaker and retry budget: how long a version that does not answer is asked again. Pure.
+"""Circuit breaker and retry budget: bounds on the calls to a version that does not answer. Pure.
 
-Both are told the time and the outcome; neither reads a clock or does I/O.
+Both take the time and the outcome; neither reads a clock or does I/O.
 Source: Nygard, "Release It!", ch. 5 (circuit breaker); the retry budget as in Finagle's RetryBudget.
 """
 
@@ -22,7 +22,7 @@ class Breaker:
     _retry_at: float = field(default=0.0, init=False)
 
     def allows(self, now: float) -> bool:
-        """Whether a call may be made at ``now`` (seconds, any monotonic clock); claims the probe if it is one."""
+        """True where a call may be made at ``now`` (seconds, any monotonic clock); claims the probe if it is one."""
         if self._failed < self.failures:
             return True
         if now < self._retry_at:
@@ -47,7 +47,7 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether calls are held back (open or half-open)."""
+        """True while calls are held back (open or half-open)."""
         return self._failed >= self.failures
 
 
@@ -68,7 +68,7 @@ class RetryBudget:
         self._tokens = min(self.reserve, self._tokens + self.ratio)
 
     def spend(self) -> bool:
-        """Take one retry; False when none is left."""
+        """Takes one retry; False when none is left."""
         if self._tokens < 1:
             return False
         self._tokens -= 1

@@ -1,4 +1,4 @@
-"""What the gateway replicas must know of a release under way: it travels in the route table. Plain values."""
+"""The part of a release under way that gateway replicas need; the route table carries it. Plain values."""
 
 from __future__ import annotations
 
@@ -33,16 +33,19 @@ class OutputLoss:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """One release's.
+class ReleaseContext:
+    """A release under way, as far as gateway replicas need it.
 
     Attributes:
         release: its id.
-        champion: None for the first version of a model, which is compared with nobody.
+        champion: None for the first version of a model, which is compared with no other.
         mirror: share of the champion's requests that the challenger answers too, unseen by callers.
         pinned: ids of the API keys whose requests may choose a version by header; ``*`` for every caller.
-        slow_over_s: time inside the version from which an answer counts as slow, seconds; None: nobody asks.
-        drift, agreement, quality: what is measured of the outputs; None: nobody asks.
+        slow_over_s: time inside the version from which an answer counts as slow, seconds; None: not measured.
+        drift, agreement, quality: measurements of the outputs; None: not measured.
+        guards: the plan's guards as JSON (``app.monitoring.guards``); empty in tables of older controllers, where the
+            four fields above say all.
+        unknown: fields of a newer version (``app.stored_document``).
     """
 
     release: str
@@ -54,3 +57,5 @@ class Trial:
     drift: OutputRange | None = None
     agreement: OutputMatch | None = None
     quality: OutputLoss | None = None
+    guards: tuple[str, ...] = ()
+    unknown: str = ""

@@ -10,13 +10,15 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
 import msgspec
+from msgspec import structs
 
 from app.errors import FailedPreconditionError, InvalidArgumentError
-from app.routing.release_context import Trial
+from app.routing.release_context import ReleaseContext
+from app.stored_document import as_stored, with_unknown
 
 Placement = Literal["dedicated", "inline"]
 
@@ -27,7 +29,7 @@ class RouteError(InvalidArgumentError, ValueError):
     """A change of the route table that cannot be honoured; the message says what would be."""
 
 
-class UnderWayError(FailedPreconditionError, RouteError):
+class ReleaseUnderWayError(FailedPreconditionError, RouteError):
     """A change that would interfere with a release."""
 
 
@@ -39,17 +41,19 @@ class Route:
         app: its Serve application; of a version that has moved inline, the one that it had.
         weight: its share of the traffic, 0 to 1.
         placement: whether it answers in that application or in the gateway replicas themselves.
+        unknown: fields of a newer version.
     """
 
     version: str
     app: str
     weight: float = 0.0
     placement: Placement = "dedicated"
+    unknown: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RouteTable:
-    """What every gateway replica follows for one model.
+class RouteTable(msgspec.Struct, frozen=True, rename={"release_context": "trial"}):
+    """The routes of one model, which every gateway replica follows. Stored as JSON under these names, but ``trial``
+    for ``release_context``.
 
     Attributes:
         model: the registered model's name.
@@ -59,6 +63,7 @@ class RouteTable:
         routes: the deployed versions, oldest first. Weights sum to 1, or all are 0 (no version answers yet).
         trial: the release under way; as long as there is one, it alone decides the weights.
         fence: the highest fencing token that a release's change came with; one with a lower token is refused.
+        unknown: fields of a newer version, kept as they are (``app.stored_document``).
     """
 
     model: str
@@ -66,8 +71,9 @@ class RouteTable:
     salt: str
     entity: str | None = None
     routes: tuple[Route, ...] = ()
-    trial: Trial | None = None
+    release_context: ReleaseContext | None = None
     fence: int = 0
+    unknown: str = ""
 
     @property
     def weights(self) -> dict[str, float]:
@@ -94,7 +100,18 @@ class RouteTable:
 
     def encode(self) -> bytes:
         """The document as stored in Redis."""
-        return msgspec.json.encode(self)
+        document = as_stored(msgspec.to_builtins(self))
+        document["routes"] = [as_stored(route) for route in document["routes"]]
+        if document["trial"] is not None:
+            document["trial"] = as_stored(document["trial"])
+            if not document["trial"]["guards"]:  # of an older controller
+                del document["trial"]["guards"]
+        return msgspec.json.encode(document)
+
+
+_TABLE = frozenset(RouteTable.__struct_encode_fields__)
+_ROUTE = frozenset(field.name for field in fields(Route))
+_CONTEXT = frozenset(field.name for field in fields(ReleaseContext))
 
 
 def decode(document: bytes | str) -> RouteTable:
@@ -104,8 +121,12 @@ def decode(document: bytes | str) -> RouteTable:
         RouteError: the document is not a route table.
     """
     try:
-        return msgspec.json.decode(document, type=RouteTable)
-    except msgspec.MsgspecError as error:
+        found = with_unknown(msgspec.json.decode(document, type=dict[str, Any]), _TABLE)
+        found["routes"] = [with_unknown(route, _ROUTE) for route in found.get("routes", ())]
+        if found.get("trial") is not None:
+            found["trial"] = with_unknown(found["trial"], _CONTEXT)
+        return msgspec.convert(found, RouteTable)
+    except (msgspec.MsgspecError, AttributeError, TypeError) as error:
         raise RouteError(f"not a route table: {error}") from error
 
 
@@ -115,7 +136,7 @@ def new_table(model: str, now_ms: int, entity: str | None = None) -> RouteTable:
 
 
 def newest(held: RouteTable | None, seen: RouteTable) -> RouteTable:
-    """Which of two tables counts: ``seen`` only if its revision is higher."""
+    """Returns the table that counts: ``seen`` only if its revision is higher."""
     return seen if held is None or seen.revision > held.revision else held
 
 
@@ -162,10 +183,15 @@ def without_version(table: RouteTable, version: str, now_ms: int) -> RouteTable:
 
     Raises:
         RouteError: the version is not there, or still has weight.
-        UnderWayError: it is part of a release.
+        ReleaseUnderWayError: it is part of a release.
     """
-    if table.trial is not None and version in (table.trial.champion, table.trial.challenger):
-        raise UnderWayError(f"version {version} of {table.model} is part of {_under_way(table.trial)}")
+    if table.release_context is not None and version in (
+        table.release_context.champion,
+        table.release_context.challenger,
+    ):
+        raise ReleaseUnderWayError(
+            f"version {version} of {table.model} is part of {_under_way(table.release_context)}"
+        )
     weight = table.weights.get(_known(table, version), 0.0)
     if weight > 0:
         others = ", ".join(v for v in table.weights if v != version) or "none"
@@ -178,7 +204,7 @@ def without_version(table: RouteTable, version: str, now_ms: int) -> RouteTable:
 
 def with_entity(table: RouteTable, entity: str, now_ms: int) -> RouteTable:
     """The table with another sticky column; empty for none."""
-    return replace(_changed(table, now_ms, table.routes), entity=entity or None)
+    return structs.replace(_changed(table, now_ms, table.routes), entity=entity or None)
 
 
 def with_weights(table: RouteTable, weights: Mapping[str, float], now_ms: int) -> RouteTable:
@@ -187,30 +213,35 @@ def with_weights(table: RouteTable, weights: Mapping[str, float], now_ms: int) -
     Raises:
         RouteError: a version is not deployed, a weight is outside 0 to 1, or the weights neither sum to 1 nor are
             all 0 (which takes the model out of service).
-        UnderWayError: a release is under way.
+        ReleaseUnderWayError: a release is under way.
     """
-    if table.trial is not None:
-        raise UnderWayError(f"the weights of {table.model} are those of {_under_way(table.trial)}")
+    if table.release_context is not None:
+        raise ReleaseUnderWayError(f"the weights of {table.model} are those of {_under_way(table.release_context)}")
     return _changed(table, now_ms, _weighed(table, weights))
 
 
-def with_trial(
-    table: RouteTable, weights: Mapping[str, float], trial: Trial | None, fence: int, now_ms: int
+def with_release_context(
+    table: RouteTable, weights: Mapping[str, float], release_context: ReleaseContext | None, fence: int, now_ms: int
 ) -> RouteTable:
-    """The table as a release wants it: weights and trial at once; no trial at its end.
+    """The table as a release sets it: weights and context at once; no context at its end.
 
     Args:
         fence: fencing token of the lease that the writer holds.
 
     Raises:
         RouteError: as ``with_weights``, or a newer controller has written.
-        UnderWayError: another release is under way.
+        ReleaseUnderWayError: another release is under way.
     """
     if fence < table.fence:
         raise RouteError(f"fencing token {fence} is older than {table.fence}: another controller has taken over")
-    if table.trial is not None and trial is not None and table.trial.release != trial.release:
-        raise UnderWayError(f"the weights of {table.model} are those of {_under_way(table.trial)}")
-    return replace(_changed(table, now_ms, _weighed(table, weights)), trial=trial, fence=fence)
+    if (
+        table.release_context is not None
+        and release_context is not None
+        and table.release_context.release != release_context.release
+    ):
+        raise ReleaseUnderWayError(f"the weights of {table.model} are those of {_under_way(table.release_context)}")
+    changed = _changed(table, now_ms, _weighed(table, weights))
+    return structs.replace(changed, release_context=release_context, fence=fence)
 
 
 def _weighed(table: RouteTable, weights: Mapping[str, float]) -> list[Route]:
@@ -229,8 +260,8 @@ def _weighed(table: RouteTable, weights: Mapping[str, float]) -> list[Route]:
     return [replace(route, weight=float(weights.get(route.version, 0.0))) for route in table.routes]
 
 
-def _under_way(trial: Trial) -> str:
-    return f"release {trial.release}, which is under way; cancel it first: POST /releases/{trial.release}/cancel"
+def _under_way(context: ReleaseContext) -> str:
+    return f"release {context.release}, which is under way; cancel it first: POST /releases/{context.release}/cancel"
 
 
 def _known(table: RouteTable, version: str) -> str:
@@ -238,4 +269,4 @@ def _known(table: RouteTable, version: str) -> str:
 
 
 def _changed(table: RouteTable, now_ms: int, routes: Iterable[Route]) -> RouteTable:
-    return replace(table, revision=max(table.revision + 1, now_ms), routes=tuple(routes))
+    return structs.replace(table, revision=max(table.revision + 1, now_ms), routes=tuple(routes))

@@ -1,1 +1,6 @@
-"""Versions as Serve applications: load one, warm it, answer with it, deploy and delete it."""
+"""Versions as Serve applications.
+
+``serving_entry``: how a version is to be served. ``deploy``: starts and deletes its application (releases,
+``tidegate versions``). ``application``: the replica that answers, with a ``scorer``. ``loading``: a version inside a
+gateway replica. ``batch``: what travels between both. ``autoscaling``: the number of replicas.
+"""

@@ -12,7 +12,7 @@ from ray import serve
 from app.errors import TidegateError
 from app.registry import RegistryError, connect, load
 from app.serving.autoscaling import ONGOING, Demand
-from app.serving.batch import DEPLOYMENT, Batch, BatchReply, VersionCard, card_of
+from app.serving.batch import DEPLOYMENT, Batch, BatchReply, VersionMetadata, metadata_of
 from app.serving.scorer import Scorer
 from app.settings import ServingSettings, get_settings
 
@@ -34,7 +34,7 @@ class VersionReplica:
             self._scorer = Scorer(load(connect(get_settings().mlflow), model, version))
         except RegistryError as error:
             raise RuntimeError(str(error)) from error  # a plain class: whoever deploys must be able to unpickle it
-        self._card = card_of(self._scorer.spec, settings)
+        self._metadata = metadata_of(self._scorer.spec, settings)
         self._target_ongoing = settings.target_ongoing_requests
         self._stuck_after_s = settings.stuck_after_s
         self._busy_since: float | None = None
@@ -46,20 +46,20 @@ class VersionReplica:
         log.info("%s version %s loaded; %s", model, version, shown)
 
     async def infer(self, batch: Batch) -> BatchReply:
-        """Score the requests of a batch."""
+        """Scores the requests of a batch."""
         self._demand.begins(batch.caller, batch.ongoing)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._score, batch)
         finally:
             self._demand.ends(batch.caller, time.monotonic())
 
-    async def describe(self) -> VersionCard:
-        """What this version takes and gives, and how it wants to be asked."""
-        return self._card
+    async def metadata(self) -> VersionMetadata:
+        """The version's inputs and outputs, and how it wants to be called."""
+        return self._metadata
 
-    async def hold(self, replicas: int, seconds: float) -> None:
-        """Have Serve keep at least so many replicas for so long, within the version's bounds."""
-        self._demand.hold(replicas * self._target_ongoing, time.monotonic() + seconds)
+    async def reserve_capacity(self, replicas: int, seconds: float) -> None:
+        """Makes Serve keep at least ``replicas`` for ``seconds``, within the version's bounds."""
+        self._demand.reserve(replicas * self._target_ongoing, time.monotonic() + seconds)
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """Called by Serve now and then: the figure that ``app.serving.autoscaling.policy`` decides by."""

@@ -1,4 +1,4 @@
-"""How many replicas a version should have: by the requests that wait for it or are under way.
+"""The number of replicas of a version: by the requests that wait for it or are under way.
 
 Serve counts calls, but a call carries many requests, and those that wait in a gateway replica for the next one are
 no calls yet. So every call says how many requests its gateway replica has ongoing; a replica keeps what each of them
@@ -19,17 +19,17 @@ FORGET_S = 2.0
 
 
 class Demand:
-    """What the gateway replicas said they have ongoing. Pure."""
+    """The requests that the gateway replicas reported as ongoing. Pure."""
 
     def __init__(self) -> None:
         self._said: dict[str, int] = {}
         self._calls: Counter[str] = Counter()
         self._ended: dict[str, float] = {}
-        self._held, self._held_until = 0.0, -math.inf
+        self._reserved, self._reserved_until = 0.0, -math.inf
 
-    def hold(self, ongoing: float, until: float) -> None:
-        """Report at least so much until then, whatever the traffic: capacity that somebody wants kept."""
-        self._held, self._held_until = ongoing, until
+    def reserve(self, ongoing: float, until: float) -> None:
+        """Reports at least ``ongoing`` requests until ``until``, whatever the traffic, so that capacity is kept."""
+        self._reserved, self._reserved_until = ongoing, until
 
     def begins(self, caller: str, ongoing: int) -> None:
         """A call arrived, and with it how many requests the caller has ongoing."""
@@ -46,7 +46,7 @@ class Demand:
         for caller, ended in list(self._ended.items()):
             if not self._calls[caller] and now - ended > FORGET_S:
                 del self._said[caller], self._calls[caller], self._ended[caller]
-        return max(float(sum(self._said.values())), self._held if now < self._held_until else 0.0)
+        return max(float(sum(self._said.values())), self._reserved if now < self._reserved_until else 0.0)
 
 
 def policy(context: AutoscalingContext) -> tuple[float, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What travels between a gateway replica and a version: the rows of several requests in one call."""
+"""The calls between a gateway replica and a version: the rows of several requests in one."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ class BatchReply:
 
 
 @dataclass(frozen=True, slots=True)
-class VersionCard:
-    """What a version says of itself to whoever sends it requests.
+class VersionMetadata:
+    """A version's description of itself, for the gateway replicas.
 
     Attributes:
         spec: what it takes and gives.
@@ -94,13 +94,13 @@ class VersionCard:
     max_waiting: int = 256
 
 
-def card_of(spec: ModelSpec, settings: ServingSettings) -> VersionCard:
-    """The card of a version that is served with these settings."""
-    return VersionCard(spec, settings.batch_rows, settings.cache_ttl_s, settings.max_queued_requests)
+def metadata_of(spec: ModelSpec, settings: ServingSettings) -> VersionMetadata:
+    """The metadata of a version that is served with these settings."""
+    return VersionMetadata(spec, settings.batch_rows, settings.cache_ttl_s, settings.max_queued_requests)
 
 
 def rows_of(spec: ModelSpec, inputs: Tensors) -> int:
-    """How many rows a request has: of the first input, where its first dimension may vary, else one."""
+    """The number of rows of a request: of the first input, where its first dimension may vary, else one."""
     first = spec.inputs[0] if spec.inputs else None
     array = inputs.get(first.name) if first is not None else None
     if first is None or array is None or not array.ndim or not (spec.columns or first.shape[:1] == (-1,)):

@@ -10,21 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlflow import MlflowClient
-from pydantic import ValidationError
 from ray import serve
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 from ray.serve.schema import ApplicationStatus
 
 from app.errors import TidegateError
-from app.registry import UnservableError, find, serving_entry
 from app.serving.application import Version
 from app.serving.quiet_log import QUIET
+from app.serving.serving_entry import serving_settings
 from app.settings import ServingSettings
 
 LOOK_BACK_S = 5.0
-"""Autoscaling looks at the mean of so many seconds."""
+"""Time over which autoscaling takes the mean, seconds."""
 REPORT_S = 1.0
-"""How often a replica says how many requests are ongoing."""
+"""Interval at which a replica reports its ongoing requests, seconds."""
 
 _POLL_S = 0.1
 
@@ -48,25 +47,8 @@ def fresh_name(model: str, version: str) -> str:
     return f"{model}-v{version}-{secrets.token_hex(3)}"
 
 
-def settings_of(client: MlflowClient, model: str, defaults: ServingSettings) -> ServingSettings:
-    """The defaults, with the registered model's own entry laid over them.
-
-    Raises:
-        UnservableError: the entry names a setting that does not exist, or a value that is not accepted.
-    """
-    entry = serving_entry(client, model)
-    unknown = entry.keys() - ServingSettings.model_fields.keys()
-    if unknown:
-        known = ", ".join(ServingSettings.model_fields)
-        raise UnservableError(f"serving entry of {model}: unknown {', '.join(sorted(unknown))}; accepted are {known}")
-    try:
-        return ServingSettings.model_validate({**defaults.model_dump(), **entry})
-    except ValidationError as error:
-        raise UnservableError(f"serving entry of {model}: {error}") from error
-
-
 def deploy(client: MlflowClient, model: str, version: str, defaults: ServingSettings) -> Deployed:
-    """Start ``version`` as an application of its own and wait until it is loaded, warm and healthy.
+    """Starts ``version`` as an application of its own and waits until it is loaded, warm and healthy.
 
     Needs a connection to the Ray cluster whose driver has no working directory of its own: replicas outlive the
     driver and must not depend on files that end with it.
@@ -75,8 +57,7 @@ def deploy(client: MlflowClient, model: str, version: str, defaults: ServingSett
         RegistryError: the registry holds no such version, or its serving entry is wrong.
         DeployError: it did not become healthy in time; nothing of it is left.
     """
-    find(client, model, version)
-    settings = settings_of(client, model, defaults)
+    settings = serving_settings(client, model, version, defaults)
     app = fresh_name(model, version)
     started = time.monotonic()
     serve.run_many(
@@ -93,7 +74,7 @@ def deploy(client: MlflowClient, model: str, version: str, defaults: ServingSett
 
 
 def delete(app: str) -> None:
-    """Delete an application and wait until it is gone; Serve lets its requests in flight end first.
+    """Deletes an application and waits until it is gone; Serve lets its requests in flight end first.
 
     Raises:
         DeployError: it was not gone within Serve's own wait (a minute); Serve goes on deleting it.

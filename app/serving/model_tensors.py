@@ -1,4 +1,4 @@
-"""Between named arrays and what a model takes and gives. Pure."""
+"""Conversion between named arrays and a model's arguments and results. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Tensors = Mapping[str, NDArray[Any]]
 
 
 def to_model(spec: ModelSpec, inputs: Tensors) -> Any:
-    """What the model's ``predict`` takes: a DataFrame for columns, else one array or a dict of them.
+    """The argument of the model's ``predict``: a DataFrame for columns, else one array or a dict of them.
 
     Args:
         inputs: one array per required input, of its dtype; shape (rows,) or (rows, 1) for columns. Inputs the

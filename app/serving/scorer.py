@@ -41,7 +41,7 @@ class Scorer:
         self._pyfunc.metadata.signature = None if params is None else ModelSignature(params=params)
 
     def try_example(self) -> None:
-        """Score the input example, where there is one; raises what the model raises."""
+        """Scores the input example, where there is one; raises what the model raises."""
         if self._example is not None:
             from_model(self.spec, self._pyfunc.predict(self._example))
 

@@ -1,1 +1,9 @@
-"""The training engine: it is handed a recipe and knows nothing of any particular one."""
+"""Training of recipes: distributed, resumable, in any layout.
+
+``config``: the configuration, its layout and what it refuses. ``parallel``: a model distributed over ranks.
+``worker``: the loop that every rank runs, also by ``torchrun -m app.training.worker``. ``storage``: the folder of a
+run. These four import no Ray, MLflow or Redis. ``driver`` runs worker groups on Ray and registers the result;
+``parameter_server`` is its other strategy; ``tracking`` shows and logs progress; ``dryrun`` estimates memory.
+``recipe`` is the interface that recipes implement, ``optimizer`` that of optimizers. ``jobs.train`` and
+``jobs.deliver`` call ``driver.run.train``.
+"""

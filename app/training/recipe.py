@@ -1,4 +1,4 @@
-"""What the engine needs to know of a recipe. Recipes implement it; the engine never imports one."""
+"""The interface of a recipe. Recipes implement it; the engine never imports one."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ if TYPE_CHECKING:  # every worker imports this module, and needs neither MLflow 
 
 Columns = Mapping[str, NDArray[Any]]
 """Named arrays that share their first dimension (rows)."""
+
+
+def row_count(columns: Columns) -> int:
+    """Returns the number of rows that ``columns`` share."""
+    return len(next(iter(columns.values())))
+
 
 Balance = Callable[[nn.Module, Mapping[str, Tensor]], None]
 """Changes a model, or a pipeline stage of it, in place by its experts' loads: how many tokens each expert got of a
@@ -43,21 +49,21 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How good a model is on the held-out rows: figures by metric name and plots by file stem."""
+    """Quality of a model on the held-out rows: values by metric name and plots by file stem."""
 
     metrics: Mapping[str, float]
     figures: Mapping[str, Figure] = field(default_factory=dict)
 
 
 class Recipe(Protocol):
-    """What is learnt. An instance is cheap to build and to pickle; work happens in the methods."""
+    """A model, its data and its loss. An instance is cheap to build and to pickle; work happens in the methods."""
 
     @property
     def name(self) -> str:
         """The recipe's name, as in a configuration file."""
 
     def prepare(self) -> Data:
-        """Compute the training and test rows. Deterministic: the same installation gives the same fingerprint."""
+        """Computes the training and test rows. Deterministic: the same installation gives the same fingerprint."""
 
     def build(self, data: Data) -> nn.Module:
         """A freshly initialised, plain single-device model; sizes and constants (vocabularies, scales) come
@@ -70,7 +76,7 @@ class Recipe(Protocol):
         """Metrics and plots on the held-out rows. The model is on the CPU and in eval mode."""
 
     def package(self, model: nn.Module, data: Data, folder: Path) -> ModelPackage:
-        """Write what a server needs below ``folder`` (no pickle) and describe it."""
+        """Writes what a server needs below ``folder`` (no pickle) and describes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,7 @@ class ModelShape:
 
 @dataclass(frozen=True, slots=True)
 class ParallelPlan:
-    """Where a model may be cut. Names are those of ``named_modules``; what is left out is not possible.
+    """Cut points of a model. Names are those of ``named_modules``; what is left out is not possible.
 
     Attributes:
         blocks: the repeated modules, in order: units of sharding, checkpointing and compilation, and where a
@@ -117,7 +123,7 @@ class ParallelPlan:
             takes ``positions`` (rows, positions) by keyword: which of the sequence it was given; None means all.
         target: the column that the criterion is called with.
         flops_per_row: floating-point operations of a row's forward and backward pass, recomputation not counted;
-            None where nobody has counted them.
+            None where they are not counted.
     """
 
     shape: ModelShape
@@ -138,10 +144,10 @@ class ParallelRecipe(Recipe, Protocol):
     tensor, so that no rank holds the whole of it."""
 
     def parallel_plan(self, data: Data) -> ParallelPlan:
-        """Where the model may be cut."""
+        """Returns the cut points of the model."""
 
     def initialise(self, name: str, value: Tensor, generator: Generator) -> None:
-        """Fill one parameter or buffer, whole and on the CPU, in place; random numbers only from ``generator``."""
+        """Fills one parameter or buffer, whole and on the CPU, in place; random numbers only from ``generator``."""
 
     def criterion(self, output: Tensor, target: Tensor) -> Tensor:
         """Mean loss over rows and positions, a scalar, from the model's output; ``loss`` is this after the model."""

@@ -1,91 +1,40 @@
-"""What the descriptions of several protocols share in the OpenAPI document."""
+"""Parts that the OpenAPI documents of all HTTP faces share: errors, keys, parameters."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from fastapi import FastAPI
+
 from app.errors import ResourceExhaustedError, TidegateError
 
-Errors = Collection[type[TidegateError]]
-
-SCHEMAS: dict[str, Any] = {
-    "Error": {
-        "type": "object",
-        "required": ["error"],
-        "properties": {"error": {"type": "string", "description": "What is wrong, and what would be accepted"}},
-    },
-    "MlflowError": {
-        "type": "object",
-        "required": ["error_code", "message"],
-        "properties": {
-            "error_code": {"type": "string", "examples": ["BAD_REQUEST"]},
-            "message": {"type": "string", "description": "What is wrong, and what would be accepted"},
-        },
-    },
+ERROR_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "string", "description": "What is wrong, and what would be accepted"}},
 }
-
 SECURITY: list[dict[str, Any]] = [{"HTTPBearer": []}, {}]
 """A key, or none where the settings have the scope predict in ``anonymous``."""
-
-REPLY_HEADERS: dict[str, Any] = {
-    "x-model-version": {"schema": {"type": "string"}, "required": True, "description": "The version that answered"},
-    "x-failed-versions": {"schema": {"type": "string"}, "description": "Versions that failed before it"},
-    "x-prediction-cache": {"schema": {"const": "hit"}, "description": "The answer was given before"},
-    "x-feature-status": {"schema": {"type": "string"}, "description": "What the feature store had for it"},
-    "traceparent": {"schema": {"type": "string"}, "required": True, "description": "This request's trace and span"},
-}
-
-HEADERS: list[dict[str, Any]] = [
-    {
-        "name": "x-sticky-key",
-        "in": "header",
-        "schema": {"type": "string"},
-        "description": "Requests with the same key meet the same version",
-    },
-    {
-        "name": "x-model-version",
-        "in": "header",
-        "schema": {"type": "string"},
-        "description": "A deployed version that must answer; for keys with the scope release and, during a release, "
-        "those that its plan names",
-    },
-    {
-        "name": "x-request-id",
-        "in": "header",
-        "schema": {"type": "string"},
-        "description": "Comes back with the reply",
-    },
-    {
-        "name": "traceparent",
-        "in": "header",
-        "schema": {"type": "string"},
-        "description": "The caller's span (W3C Trace Context)",
-    },
-    {
-        "name": "Content-Encoding",
-        "in": "header",
-        "schema": {"type": "string", "enum": ["gzip", "deflate", "identity"]},
-        "description": "How the body is compressed, if it is",
-    },
-]
-"""The headers that every inference route reads."""
+_FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
 
 
 def responses(
-    errors: Errors, schema: str = "Error", statuses: Mapping[type[TidegateError], int] | None = None
+    errors: Collection[type[TidegateError]],
+    schema: str = "Error",
+    statuses: Mapping[type[TidegateError], int] | None = None,
 ) -> dict[int | str, dict[str, Any]]:
-    """The responses of these errors, and of a defect of the gateway (500).
+    """The responses of these errors, and of a defect (500).
 
     Args:
-        schema: the body, one of ``SCHEMAS``.
+        schema: the body's, by its name in the document.
         statuses: of the errors whose status in this protocol is not their own.
     """
     found: dict[int | str, dict[str, Any]] = {}
     every: tuple[type[TidegateError], ...] = (*errors, TidegateError)
     for error in sorted(every, key=lambda error: error.status):
-        status = (statuses or {}).get(error, error.status)
-        sentence = (error.__doc__ or "").splitlines()[0] if error is not TidegateError else "A defect of the gateway."
+        status = int((statuses or {}).get(error, error.status))
+        sentence = "A defect." if error is TidegateError else (error.__doc__ or "").splitlines()[0]
         if status in found:
             found[status]["description"] += f" {sentence}"
             continue
@@ -93,7 +42,7 @@ def responses(
             "description": sentence,
             "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
         }
-        if error.retry_after_s is not None or error is ResourceExhaustedError:
+        if error.retry_after_s is not None or issubclass(error, ResourceExhaustedError):
             found[status]["headers"] = {
                 "Retry-After": {"schema": {"type": "integer"}, "description": "When to try again, seconds"}
             }
@@ -110,5 +59,34 @@ def path_parameter(name: str, description: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}, "description": description}
 
 
-MODEL = path_parameter("model", "A registered model")
-VERSION = path_parameter("version", "A deployed version")
+def complete_document(
+    api: FastAPI, paths: Mapping[str, Any] | None = None, schemas: Mapping[str, Any] | None = None
+) -> None:
+    """Lets ``api`` serve a document with the shape of its errors, and with what FastAPI does not know of.
+
+    Args:
+        paths: operations of routes that FastAPI does not run, by path.
+        schemas: schemas that they refer to, by name.
+    """
+    generated = api.openapi
+
+    def document() -> dict[str, Any]:
+        if api.openapi_schema is None:
+            found = generated()
+            _drop_422(found)
+            found["paths"] |= paths or {}
+            held = found.setdefault("components", {}).setdefault("schemas", {})
+            for name in _FASTAPIS_OWN:
+                held.pop(name, None)
+            held |= {"Error": ERROR_SCHEMA, **(schemas or {})}
+            api.openapi_schema = found
+        return api.openapi_schema
+
+    api.openapi = document  # type: ignore[method-assign]
+
+
+def _drop_422(document: dict[str, Any]) -> None:
+    """FastAPI promises a 422 wherever there is a parameter; the faces reply with 400 to what it finds wrong."""
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)

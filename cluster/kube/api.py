@@ -1,4 +1,4 @@
-"""An API server as our verbs use it: objects in, objects out, errors as in ``cluster.kube.errors``."""
+"""Client of an API server: objects in, objects out, errors of ``cluster.kube.errors``."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Kube:
     does not answer; what is retried meanwhile: ``cluster.kube.transport``.
 
     Args:
-        client: says where the server is and who we are (``cluster.kube.connection`` makes it).
-        field_manager: whose fields our writes become.
+        client: address and credentials (``cluster.kube.connection`` makes it).
+        field_manager: the owner of the fields that are written.
         timeout_s: for one call with its retries, seconds; watches have deadlines of their own.
         page: objects a page of a list.
-        warn: takes what the server warns of; by default nobody does.
+        warn: called with each warning of the server; by default they are ignored.
     """
 
     def __init__(
@@ -54,11 +54,15 @@ class Kube:
         self.server = self._transport.server
 
     def get(self, key: Key) -> Object:
-        """The object; ``NotFoundError`` where there is none."""
+        """Returns the object.
+
+        Raises:
+            NotFoundError: there is none.
+        """
         return self._send("read", key)  # type: ignore[no-any-return]
 
     def find(self, key: Key) -> Object | None:
-        """The object, or ``None`` where there is none. A kind that is not there is an error all the same."""
+        """Returns the object, or ``None`` where there is none. A kind that is missing raises ``MissingKindError``."""
         try:
             return self.get(key)
         except NotFoundError:
@@ -67,13 +71,13 @@ class Kube:
     def list(
         self, api_version: str, kind: str, namespace: str | None, *, labels: str = "", fields: str = ""
     ) -> Objects:
-        """All objects that the selectors match, in the server's order; of all namespaces where it is ``None``."""
+        """Returns all objects that the selectors match, in the server's order; of all namespaces for ``None``."""
         return self._list(self._collection("list", api_version, kind, namespace, labels, fields), api_version, kind)[
             0
         ]
 
     def apply(self, obj: Object, *, force: bool = False, dry_run: bool = False) -> Object:
-        """Server-side apply: the fields given become ours and get these values; returns the object as it is then.
+        """Applies on the server: ``field_manager`` owns the fields given; returns the object.
 
         Raises:
             FieldConflictError: another manager owns one of them with another value; ``force`` takes it over.
@@ -85,7 +89,7 @@ class Kube:
         return self._send("apply", key_of(obj), "PATCH", obj, _APPLY, query + _dry(dry_run))  # type: ignore[no-any-return]
 
     def json_patch(self, key: Key, operations: Operations, *, dry_run: bool = False) -> Object:
-        """RFC 6902, all or nothing. With a ``test`` in it a patch can be sent twice: the second one fails the test.
+        """Applies a patch of RFC 6902, all or nothing. One with a ``test`` can be sent twice: the second fails it.
 
         Raises:
             TestFailedError: a ``test`` or a path did not hold.
@@ -96,7 +100,7 @@ class Kube:
         return self._send("patch", key, "PATCH", operations, _JSON_PATCH, query, idempotent=guarded)  # type: ignore[no-any-return]
 
     def delete(self, key: Key, *, propagation: str = "Background", dry_run: bool = False) -> Object | None:
-        """Delete; the object where finalizers hold it, a ``Status`` where it is gone, ``None`` where none was."""
+        """Deletes; returns the object if finalizers hold it, a ``Status`` if it is gone, ``None`` if none was."""
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
         try:
             return self._send("delete", key, "DELETE", options, query=_dry(dry_run))  # type: ignore[no-any-return]
@@ -104,7 +108,7 @@ class Kube:
             return None
 
     def create(self, obj: Object) -> Object:
-        """POST: also for what is answered and not kept (SelfSubjectAccessReview); its name may be left to the server.
+        """Creates by POST, also a review that is answered and not kept; the server may choose the name.
 
         Raises:
             ExistsError: there is one of this name.
@@ -127,19 +131,19 @@ class Kube:
         labels: str = "",
         fields: str = "",
     ) -> Iterator[tuple[str, Object]]:
-        """``("ADDED" | "MODIFIED" | "DELETED", object)``: what is there first, then what changes.
+        """Yields ``("ADDED" | "MODIFIED" | "DELETED", object)``: the present objects first, then those that change.
 
-        Ends at ``deadline`` (``time.monotonic()``); goes on over 410 and broken connections.
+        Ends at ``deadline`` (``time.monotonic()``); continues after 410 and broken connections.
         """
         request = self._collection("watch", api_version, kind, namespace, labels, fields)
         return Watch(self._transport, lambda: self._list(request, api_version, kind), request, deadline).events()
 
     def is_namespaced(self, api_version: str, kind: str) -> bool:
-        """Whether objects of the kind lie in namespaces; ``MissingKindError`` where the server has no such kind."""
+        """True where objects of the kind lie in namespaces; ``MissingKindError`` where the server lacks the kind."""
         return self._discovery.resource(api_version, kind).namespaced
 
     def server_version(self) -> str:
-        """As in ``v1.36.2``."""
+        """The server's version, such as ``v1.36.2``."""
         answer = self._transport.send(Request("ask for the version", "GET", "/version"))
         return str(answer["gitVersion"])
 
@@ -169,7 +173,7 @@ class Kube:
         )
 
     def _list(self, request: Request, api_version: str, kind: str) -> tuple[Objects, str]:
-        """All pages, and the revision of the list. A token that expires between two pages means to begin anew."""
+        """Returns all pages and the list's revision. A token that expires between two pages means to begin again."""
         for attempt in range(_LISTS):
             found: Objects = []
             token = ""

@@ -1,4 +1,4 @@
-"""One object applied to a cluster that others write to, too."""
+"""Server-side apply of one object to a cluster that autoscalers and the operator write to, too."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What became of an object.
+    """The outcome of applying one object.
 
     ``before`` and ``after`` are the live object; ``running`` is the RayCluster that a RayService runs now.
     """
@@ -41,14 +41,14 @@ class Applied:
 
     @property
     def overwritten(self) -> list[Difference]:
-        """What force would change of the fields in conflict."""
+        """Values that force would change, of the fields in conflict."""
         found = []
         for conflict in self.conflicts:
-            live, wanted = (
+            live, desired = (
                 value_at(obj and hidden(obj, side), conflict.field)
                 for obj, side in ((self.before, "before"), (self.sent.obj, "after"))
             )
-            found += list(differences(live, wanted, conflict.field.lstrip(".")))
+            found += list(differences(live, desired, conflict.field.lstrip(".")))
         return found
 
 
@@ -68,7 +68,7 @@ class Applier:
         self._dry_run = dry_run
 
     def apply(self, obj: Object) -> Applied:
-        """Apply the object with what others have decided carried over.
+        """Applies the object, with the decisions of autoscalers carried over into it.
 
         Never raises for a conflict of owners: that is an outcome, so that the other objects are applied.
 
@@ -81,7 +81,7 @@ class Applier:
             left -= 1
             try:
                 return self._apply_once(obj)
-            except StaleError:  # written by others in the very moment; it is read anew
+            except StaleError:  # written by others at the same moment; it is read again
                 if not left:
                     raise
 
@@ -105,7 +105,7 @@ class Applier:
         except NotFoundError:
             if before is not None or not self._dry_run:
                 raise
-            after = obj  # its namespace is to be created by this very set: nobody can check it there yet
+            after = obj  # this very set creates its namespace, so it cannot be checked there yet
         if after is None:
             return Applied(key, Outcome.CONFLICT, before, None, sent, running, conflict)
         if before is None:
@@ -125,7 +125,7 @@ class Applier:
         return self._kube.find(Key(obj["apiVersion"], "RayCluster", name, key_of(obj).namespace)) if name else None
 
     def _take_groups_over(self, obj: Object) -> tuple[Prepared, Object]:
-        """Write the worker groups although the autoscaler owns them, and lose none of its decisions.
+        """Writes the worker groups although the autoscaler owns them, and loses none of its decisions.
 
         Two steps. A JSON patch needs no ownership: it writes the groups as wanted with the live replicas, and holds
         only for the very revision that these were read from, so that a decision made meanwhile is never overwritten

@@ -1,4 +1,4 @@
-"""Two states of an object side by side: what an apply would change, and what a running cluster lacks of it."""
+"""Differences between two states of an object: of an apply, and of a running cluster from its manifest."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from cluster.kube.manifest import Object
 
 _SERVERS = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
 _NAMED = ("groupName", "name", "key", "type")
-"""Which field tells the entries of a list apart, where they have one of these."""
+"""Fields that tell the entries of a list apart, where they have one of them."""
 ABSENT = "(absent)"
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-"""Where a client-side apply of kubectl keeps the whole object, a Secret's values included."""
+"""The annotation in which kubectl's client-side apply keeps the whole object, a Secret's values included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Difference:
 
 
 def stripped(obj: Object) -> Object:
-    """The object without what only the server writes."""
+    """Returns the object without the fields that only the server writes."""
     bare = copy.deepcopy(obj)
     bare.pop("status", None)
     for field in _SERVERS:
@@ -42,39 +42,39 @@ def stripped(obj: Object) -> Object:
 
 
 def same(before: Object, after: Object) -> bool:
-    """Whether nothing but the server's own fields differs."""
+    """True where only the server's own fields differ."""
     revisions = [obj["metadata"].get("resourceVersion") for obj in (before, after)]
     return revisions[0] == revisions[1] is not None or stripped(before) == stripped(after)
 
 
 def unified(before: Object | None, after: Object, name: str) -> list[str]:
-    """A unified diff of the two as YAML; empty where nothing differs. ``before=None``: there is none yet.
+    """Returns a unified diff of the two as YAML, empty where nothing differs; ``before=None``: there is none yet.
 
     A Secret's values are hidden, and marked where they differ.
     """
     old = [] if before is None else _yaml(before, after, "before")
     return list(
-        difflib.unified_diff(old, _yaml(after, before, "after"), f"live/{name}", f"wanted/{name}", lineterm="")
+        difflib.unified_diff(old, _yaml(after, before, "after"), f"live/{name}", f"desired/{name}", lineterm="")
     )
 
 
-def differences(live: Any, wanted: Any, field: str = "") -> Iterator[Difference]:
-    """What of ``wanted`` is otherwise in ``live``; what only ``live`` has (defaults, additions) is none.
+def differences(live: Any, desired: Any, field: str = "") -> Iterator[Difference]:
+    """Yields the fields of ``desired`` that ``live`` has otherwise; fields of ``live`` alone (defaults) are none.
 
     Entries of a list are matched by name where all of them have one, else by index; an entry of ``live`` that
-    ``wanted`` lacks is a difference, since a list states all of its entries.
+    ``desired`` lacks is a difference, since a list states all of its entries.
     """
-    if isinstance(live, dict) and isinstance(wanted, dict):
-        for key, value in wanted.items():
+    if isinstance(live, dict) and isinstance(desired, dict):
+        for key, value in desired.items():
             yield from differences(live.get(key, ABSENT), value, f"{field}.{key}".lstrip("."))
-    elif isinstance(live, list) and isinstance(wanted, list):
-        lives, wants = _entries(live), _entries(wanted)
+    elif isinstance(live, list) and isinstance(desired, list):
+        lives, wants = _entries(live), _entries(desired)
         if lives is None or wants is None:
-            lives, wants = dict(enumerate(live)), dict(enumerate(wanted))
+            lives, wants = dict(enumerate(live)), dict(enumerate(desired))
         for key in [*wants, *(key for key in lives if key not in wants)]:
             yield from differences(lives.get(key, ABSENT), wants.get(key, ABSENT), f"{field}[{key}]")
-    elif live != wanted and not (live == ABSENT and wanted in ({}, [])):
-        yield Difference(field, live, wanted)
+    elif live != desired and not (live == ABSENT and desired in ({}, [])):
+        yield Difference(field, live, desired)
 
 
 def _entries(entries: list[Any]) -> dict[Any, Any] | None:
@@ -86,7 +86,7 @@ def _entries(entries: list[Any]) -> dict[Any, Any] | None:
 
 
 def hidden(obj: Object, side: str, other: Object | None = None) -> Object:
-    """The object; a Secret without its values, each marked with ``side`` where it is not the one of ``other``."""
+    """Returns the object; a Secret's values are hidden, marked with ``side`` where they differ from ``other``'s."""
     if obj.get("kind") != "Secret":
         return obj
     obj = copy.deepcopy(obj)

@@ -1,4 +1,4 @@
-"""Which API server is meant, and as whom: the rules of kubectl.
+"""Connection to the API server and account that kubectl would take.
 
 ``--kubeconfig`` names one file; else ``KUBECONFIG`` names some, which are merged (of two entries of one name, the
 first file's counts; of several current contexts, the first); else ``~/.kube/config``. Where none of these is there
@@ -24,6 +24,7 @@ from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
 from cluster.kube.api import Kube
 from cluster.kube.errors import MissingKindError, PermissionDeniedError, UnreachableError, UsageError
 from cluster.kube.manifest import Key
+from cluster.kube.options import Access
 from cluster.kube.reader import Reader
 
 DEFAULT_NAMESPACE = "tidegate"
@@ -62,17 +63,17 @@ def connect(
     return Kube(client, warn=warn)
 
 
-def namespace_of(options: argparse.Namespace) -> str:
+def namespace_of(access: Access | argparse.Namespace) -> str:
     """``-n``, else the context's namespace, else the pod's own, else ``tidegate``.
 
     Raises:
         UsageError: as ``connect`` does; a machine without any kubeconfig is no error here.
     """
-    if options.namespace:
-        return str(options.namespace)
-    files = _files(options.kubeconfig)
-    if files or options.kubeconfig is not None or options.context is not None:
-        config, name = _context(files, options.kubeconfig, options.context)
+    if access.namespace:
+        return str(access.namespace)
+    files = _files(access.kubeconfig)
+    if files or access.kubeconfig is not None or access.context is not None:
+        config, name = _context(files, access.kubeconfig, access.context)
         found = _named(config, "contexts", name).get("context") or {}
         return str(found.get("namespace") or DEFAULT_NAMESPACE)
     if _in_pod() and (_ACCOUNT / "namespace").is_file():
@@ -80,14 +81,14 @@ def namespace_of(options: argparse.Namespace) -> str:
     return DEFAULT_NAMESPACE
 
 
-def platform_namespace(kube: Reader, options: argparse.Namespace, service: str = SERVICE) -> str:
-    """As :func:`namespace_of`; without ``-n``, ``tidegate`` where only that one has the RayService.
+def platform_namespace(kube: Reader, access: Access | argparse.Namespace, service: str = SERVICE) -> str:
+    """The namespace of :func:`namespace_of`; without ``-n``, ``tidegate`` where only that one has the RayService.
 
     The manifests put the platform there, whatever the context says; a verb without them cannot know it. Where
     the look is refused it changes nothing.
     """
-    namespace = namespace_of(options)
-    if options.namespace or namespace == DEFAULT_NAMESPACE:
+    namespace = namespace_of(access)
+    if access.namespace or namespace == DEFAULT_NAMESPACE:
         return namespace
     here, there = (Key("ray.io/v1", "RayService", service, each) for each in (namespace, DEFAULT_NAMESPACE))
     try:
@@ -136,18 +137,18 @@ def _context(files: list[Path], kubeconfig: Path | None, context: str | None) ->
 def _load(merged: KubeConfigMerger, context: str, configuration: kubernetes.client.Configuration) -> None:
     user = _named(merged, "contexts", context).get("context", {}).get("user", "")
     plugin = (_named(merged, "users", user).get("user") or {}).get("exec") if user else None
-    with _logged() as said:
+    with _logged() as messages:
         try:
             loader = KubeConfigLoader(config_dict=merged.config, active_context=context)  # type: ignore[no-untyped-call]
             loader.load_and_set(configuration)  # type: ignore[no-untyped-call]
         except (ConfigException, OSError, KeyError, ValueError) as error:
             raise UsageError(f"context {context!r} of the kubeconfig cannot be used: {error}") from error
     if plugin and not configuration.api_key and not configuration.cert_file:
-        # The client only logs what a plugin died of, and would go on as nobody.
+        # The client only logs what a plugin died of, and would go on without credentials.
         raise UnreachableError(
             f"context {context!r}: the login plugin {plugin.get('command')!r} gave no credentials: "
-            f"{'; '.join(said) or 'it said nothing'}\n"
-            "  install it, or log in anew, and try: kubectl cluster-info"
+            f"{'; '.join(messages) or 'it messages nothing'}\n"
+            "  install it, or log in again, and try: kubectl cluster-info"
         )
 
 
@@ -158,16 +159,16 @@ def _named(merged: KubeConfigMerger, kind: str, name: str) -> dict[str, Any]:
 
 @contextmanager
 def _logged() -> Iterator[list[str]]:
-    """What the client logs meanwhile, kept instead of printed."""
-    said: list[str] = []
+    """Log messages of the client meanwhile, kept instead of printed."""
+    messages: list[str] = []
 
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            said.append(record.getMessage())
+            messages.append(record.getMessage())
 
     root, handler = logging.getLogger(), Keep()
     before, root.handlers = root.handlers, [handler]
     try:
-        yield said
+        yield messages
     finally:
         root.handlers = before

@@ -1,8 +1,7 @@
-"""What a verb's OVERLAY and ``--set`` ask for, as objects of this server."""
+"""Objects that a verb's OVERLAY and ``--set`` ask for, each with its namespace on this server."""
 
 from __future__ import annotations
 
-import argparse
 import copy
 from collections.abc import Sequence
 
@@ -10,22 +9,15 @@ from cluster.kube.api import Kube
 from cluster.kube.errors import MissingKindError
 from cluster.kube.manifest import Object, in_apply_order
 from cluster.kube.render import render
-from cluster.kube.verbs.render import add_sets
 
 
-def add_desired(parser: argparse.ArgumentParser) -> None:
-    """The options that say what is meant."""
-    parser.add_argument("overlay", metavar="OVERLAY", help="as for `render`: gpu, gpu+ha+mesh, a path")
-    add_sets(parser)
-
-
-def desired_objects(options: argparse.Namespace) -> list[Object]:
-    """The objects rendered, in the order in which they are applied."""
-    return in_apply_order(render(options.overlay, options.sets, options.namespace))
+def desired_objects(overlay: str, sets: Sequence[str], namespace: str | None) -> list[Object]:
+    """Returns the rendered objects in the order in which they are applied."""
+    return in_apply_order(render(overlay, sets, namespace))
 
 
 def in_namespace(kube: Kube, objects: Sequence[Object], namespace: str) -> list[Object]:
-    """The objects with their namespaces; ``namespace`` where a namespaced one names none.
+    """Returns the objects with their namespaces; a namespaced one that names none gets ``namespace``.
 
     Raises:
         MissingKindError: the server lacks some of the kinds; all of them are named.

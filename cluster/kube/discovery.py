@@ -1,4 +1,4 @@
-"""Which kinds an API server has, and where: asked per group and version when first needed, then remembered."""
+"""Kinds of an API server and their paths: asked per group and version when first needed, then remembered."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class Resource:
 
 
 class Discovery:
-    """What the server said it has."""
+    """The kinds that the server has listed so far."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._known: dict[str, dict[str, Resource]] = {}
 
     def resource(self, api_version: str, kind: str) -> Resource:
-        """Where the kind is.
+        """The paths of a kind.
 
         Raises:
             MissingKindError: not on this server. It is asked again the next time: a CRD may have come.

@@ -1,4 +1,4 @@
-"""What may go wrong between us and an API server, each with its exit code.
+"""Errors of the Kubernetes verbs, each with its exit code.
 
 ::
 
@@ -7,8 +7,8 @@
     ├── DeadlineError             3   what was awaited did not happen in time
     ├── UnreachableError          4   no server, or the connection broke and did not come back
     └── ApiError                  1   the server said no; its own words are in the message
-        ├── UnauthenticatedError     4   401
-        ├── PermissionDeniedError        5   403: rights, a quota, a namespace that is going
+        ├── UnauthenticatedError  4   401
+        ├── PermissionDeniedError 5   403: rights, a quota, a namespace that is going
         ├── NotFoundError         1   404: no such object
         ├── MissingKindError      6   404: the server knows no such kind (a CRD is missing)
         ├── FieldConflictError    7   409: another manager owns a field
@@ -28,7 +28,7 @@ from app.errors import TidegateError
 
 
 class KubeError(TidegateError):
-    """Base of all. ``str()`` is a sentence for the user; ``done`` is what ``--json`` tells of before it."""
+    """Base of all. ``str()`` is a sentence for the user; ``done`` is what ``--json`` prints beside it."""
 
     exit_code = 1
 
@@ -38,7 +38,7 @@ class KubeError(TidegateError):
 
 
 class UsageError(KubeError):
-    """Something that the caller gave is refused; the message names it and what is accepted."""
+    """An option or argument is refused; the message names it and what is accepted."""
 
     exit_code = 2
 

@@ -52,7 +52,7 @@ def print_logs(
         part: One of ``PARTS``, a worker group, a RayJob (its submitter's pod) or a pod.
         access: Options of kubectl that name the server: ``--kubeconfig``, ``--context``.
         extent: Options that say how much is read: ``--tail``, ``--since``, ``--previous``.
-        follow_s: Seconds to go on, or until Ctrl-C: restarted containers and new pods are read, too.
+        follow_s: Seconds to follow, or until Ctrl-C: restarted containers and new pods are read, too.
         stream: A file in place of stdout.
 
     Returns:
@@ -74,8 +74,8 @@ def print_logs(
     sys.stdout.flush()
     if follow_s:
         present = {_run_of(pod, container) for pod, container in chosen}
-        pods_changes = _changes(kube, where, labels, time.monotonic() + follow_s)
-        return _follow(pods_changes, part, access, {run: extent for run in present if run}, stream)
+        changes = _changes(kube, where, labels, time.monotonic() + follow_s)
+        return _follow(changes, part, access, {run: extent for run in present if run}, stream)
     prefix = ["--prefix"] if len(chosen) > 1 else []
     failed = False
     for pod, container in chosen:  # one that has not started yet has no log; the others have
@@ -126,7 +126,10 @@ def _follow(
     extents: Mapping[str, Sequence[str]],
     stream: IO[str] | None,
 ) -> int:
-    """Read each run of each container once; what starts later than ``extents`` is read from its beginning."""
+    """Reads each run of each container once; runs that are not in ``extents`` are read from their beginning.
+
+    After a lost connection the lines since it was last seen alive come again.
+    """
     streams: dict[str, _Stream] = {}
     skipped: set[str] = set()
     try:

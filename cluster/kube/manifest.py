@@ -32,7 +32,7 @@ _LAST = ("RayCluster", "RayService", "RayJob", "RayCronJob")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """What makes an object this one and no other. ``namespace`` is ``None`` of a cluster-scoped one."""
+    """An object's identity; ``namespace`` is ``None`` for a cluster-scoped one."""
 
     api_version: str
     kind: str
@@ -44,7 +44,7 @@ class Key:
 
 
 def key_of(obj: Object) -> Key:
-    """The object's key.
+    """Returns the object's key.
 
     Raises:
         ValueError: ``apiVersion``, ``kind`` or ``metadata.name`` is missing or no text.
@@ -60,7 +60,7 @@ def key_of(obj: Object) -> Key:
 
 
 def load(text: str) -> list[Object]:
-    """The objects of a YAML stream, ``List`` kinds taken apart, empty documents left out.
+    """Returns the objects of a YAML stream, ``List`` kinds taken apart, empty documents left out.
 
     Raises:
         ValueError: a document is not an object, or lacks what makes its key.
@@ -78,7 +78,7 @@ def load(text: str) -> list[Object]:
 
 
 def in_apply_order(objects: Iterable[Object]) -> list[Object]:
-    """What others refer to comes first (namespace, accounts, policies, settings, services), Ray's own kinds last."""
+    """Returns what others refer to first (namespace, accounts, policies, settings, services), Ray's kinds last."""
     ranks = {kind: rank for rank, kind in enumerate(_FIRST)}
     ranks |= {kind: len(_FIRST) + 1 + rank for rank, kind in enumerate(_LAST)}
     return sorted(objects, key=lambda obj: ranks.get(obj["kind"], len(_FIRST)))

@@ -1,4 +1,4 @@
-"""What a change of namespace means beyond ``metadata.namespace``, which is all that Kustomize changes."""
+"""Changes of namespace in fields other than ``metadata.namespace``, the only one that Kustomize changes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from cluster.kube import pointers
 from cluster.kube.manifest import Object
 
 _REFERENCES = ("namespace", "kubernetes.io/metadata.name")
@@ -14,7 +13,7 @@ _REFERENCES = ("namespace", "kubernetes.io/metadata.name")
 
 
 def moves(obj: Object, old: str, new: str) -> list[dict[str, Any]]:
-    """The operations of a JSON patch that make ``obj`` speak of ``new`` where it spoke of ``old``.
+    """Returns the operations of a JSON patch that put ``new`` where ``obj`` names the namespace ``old``.
 
     That is a reference to the namespace, a service's host (``x.old``, ``x.old.svc``) or a mesh identity
     (``/ns/old/``) in any text.
@@ -27,8 +26,13 @@ def moves(obj: Object, old: str, new: str) -> list[dict[str, Any]]:
         reference = path[-1] in _REFERENCES or path[-2:-1] == ("matchNames",)
         moved = new if reference and value == old else text.sub(new, value)
         if moved != value:
-            operations.append({"op": "replace", "path": pointers.join(list(path)), "value": moved})
+            operations.append({"op": "replace", "path": pointer(*path), "value": moved})
     return operations
+
+
+def pointer(*tokens: str) -> str:
+    """Returns the JSON pointer (RFC 6901) of the tokens."""
+    return "".join("/" + token.replace("~", "~0").replace("/", "~1") for token in tokens)
 
 
 def _texts(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:

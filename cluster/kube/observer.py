@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from cluster.kube.errors import ApiError, KubeError
+from cluster.kube.errors import ApiError
 from cluster.kube.manifest import Object, key_of
 from cluster.kube.reader import Reader
 from cluster.kube.snapshot import Snapshot
@@ -19,7 +19,7 @@ BURST_S = 1.0
 
 
 class Kind(NamedTuple):
-    """What one watch follows. Of a kind that is ``needed`` the server's refusal is an error."""
+    """Kind that one watch follows. If it is ``needed``, the server's refusal is an error."""
 
     api_version: str
     kind: str
@@ -44,7 +44,6 @@ class Observer:
         self._kinds = list(dict.fromkeys(kinds))
         self._changed = threading.Condition()
         self._objects: dict[str, Object] = {}
-        self._refused: dict[Kind, KubeError] = {}
         self._error: BaseException | None = None
         self._version = 0
         self._closed = False
@@ -79,11 +78,6 @@ class Observer:
             with self._changed:
                 self._wait_past(seen, min(again.at, self._deadline))
 
-    def refused(self) -> dict[Kind, KubeError]:
-        """The kinds that the server does not let us see, or does not know."""
-        with self._changed:
-            return dict(self._refused)
-
     def _wait_past(self, seen: int, until: float) -> None:
         self._changed.wait_for(lambda: self._version > seen, timeout=max(until - time.monotonic(), 0))
 
@@ -108,9 +102,10 @@ class Observer:
                         return
                     self._learn(change, obj)
         except ApiError as error:
-            self._fail(kind, error, needed=kind.needed)
-        except Exception as error:  # handed to the one who waits, or it would wait in vain
-            self._fail(kind, error, needed=True)
+            if kind.needed:
+                self._fail(error)
+        except Exception as error:  # raised by snapshots(), which would wait for it otherwise
+            self._fail(error)
 
     def _learn(self, change: str, obj: Object) -> None:
         identity = f"{obj['kind']} {key_of(obj)}"
@@ -121,12 +116,9 @@ class Observer:
         self._version += 1
         self._changed.notify_all()
 
-    def _fail(self, kind: Kind, error: Exception, *, needed: bool) -> None:
+    def _fail(self, error: Exception) -> None:
         with self._changed:
-            if needed:
-                self._error = error
-            elif isinstance(error, KubeError):
-                self._refused[kind] = error
+            self._error = error
             self._version += 1
             self._changed.notify_all()
 

@@ -1,4 +1,9 @@
-"""What the operator says against an object that the API server has taken: its Warning events."""
+"""Rejections by the KubeRay operator of objects that the API server has accepted: its Warning events.
+
+About 90 rules live only in the operator (KubeRay 1.7.0, ``ray-operator/controllers/ray/utils/validation.go``). It
+validates an object after the API server has answered 201, and writes a Warning event whose reason begins with
+``Invalid``; a RayCluster that it rejects has no other sign of it.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +14,11 @@ from cluster.kube.api import Kube
 from cluster.kube.manifest import Object
 
 LISTEN_S = 3.0
-"""The operator judges an object within a second (recorded); there is no event that says that it is content."""
+"""The operator validates an object within a second (recorded); no event says that it has accepted one."""
 
 
 class OperatorWarnings:
-    """Warning events of a namespace that come after this was made."""
+    """Warning events of a namespace that are written after this object was made."""
 
     def __init__(self, kube: Kube, namespace: str) -> None:
         self._kube = kube
@@ -21,7 +26,10 @@ class OperatorWarnings:
         self._before = {_identity(event) for event in kube.list("v1", "Event", namespace, fields="type=Warning")}
 
     def sentences(self, objects: Collection[Object], listen_s: float = LISTEN_S) -> list[str]:
-        """The operator's refusals of these objects, as sentences: what comes within ``listen_s``, or one of each."""
+        """Returns the operator's rejections of ``objects`` as sentences, at most one per object.
+
+        Waits at most ``listen_s`` seconds, and no longer than until each object has one.
+        """
         uids = {obj["metadata"]["uid"]: obj for obj in objects}
         found: dict[str, str] = {}
         deadline = time.monotonic() + listen_s

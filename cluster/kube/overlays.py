@@ -1,4 +1,4 @@
-"""Which manifests there are, and what a name such as ``gpu+ha+mesh`` stands for."""
+"""Manifests that can be rendered, and the folders that a name such as ``gpu+ha+mesh`` stands for."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Composition:
 
 
 def available(manifests: Path = MANIFESTS) -> list[Listed]:
-    """The base, the overlays, the components, each by name, with the first sentence of its kustomization."""
+    """Returns base, overlays and components by name, each with the first sentence of its kustomization."""
     found = [_listed("base", manifests / BASE)] if kustomization_of(manifests / BASE) else []
     found += [_listed("overlay", each) for each in _folders(manifests / "overlays")]
     found += [_listed("component", each) for each in _folders(manifests / "components")]
@@ -49,7 +49,7 @@ def available(manifests: Path = MANIFESTS) -> list[Listed]:
 
 
 def resolve(overlay: str, manifests: Path = MANIFESTS) -> Composition:
-    """The folders of ``overlay``: a name, components joined by ``+``, or a path to a kustomization of one's own.
+    """Returns the folders of ``overlay``: a name, components joined by ``+``, or the path of a kustomization.
 
     Raises:
         UsageError: there is no such overlay, component or folder, or the parts do not go together.
@@ -89,7 +89,7 @@ def resolve(overlay: str, manifests: Path = MANIFESTS) -> Composition:
 
 
 def kustomization_of(folder: Path) -> Path | None:
-    """The folder's kustomization file, where it has one."""
+    """Returns the folder's kustomization file, ``None`` where it has none."""
     return next((folder / name for name in FILES if (folder / name).is_file()), None)
 
 
@@ -113,7 +113,7 @@ def _names(listed: dict[str, Listed]) -> str:
 
 
 def _description(folder: Path) -> str:
-    """The first sentence of the comment that the kustomization begins with."""
+    """Returns the first sentence of the comment that the kustomization begins with."""
     file = kustomization_of(folder)
     words: list[str] = []
     for line in file.read_text().splitlines() if file else ():

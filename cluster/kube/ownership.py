@@ -1,4 +1,4 @@
-"""Who owns a field of an object, from a conflict's causes and from ``metadata.managedFields``."""
+"""Owners of an object's fields, from a conflict's causes and from ``metadata.managedFields``."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Conflict:
 
 
 def conflicts(error: FieldConflictError) -> list[Conflict]:
-    """What stands against an apply, one entry a field."""
+    """Returns the fields that prevented an apply, one entry per field."""
     return [_conflict(cause) for cause in error.causes if cause.reason == "FieldManagerConflict"]
 
 
 def only_replica_writers(found: list[Conflict], live: Object, ours: str) -> bool:
-    """Whether it is about a RayCluster's worker groups alone, written by its autoscaler or by a JSON patch of ours.
+    """True where the conflict is about worker groups alone, written by the autoscaler or by a JSON patch of ours.
 
     Both write a group's ``replicas`` and ``scaleStrategy`` and nothing else, but an atomic list has one owner, so
     that this conflicts with every other field of every group. A patch of ours counts as another owner than our apply.
@@ -42,7 +42,7 @@ def only_replica_writers(found: list[Conflict], live: Object, ours: str) -> bool
 
 
 def owns(obj: Object, manager: str, *path: str) -> bool:
-    """Whether the manager's apply owns the field ``path``, e.g. ``("spec", "replicas")``."""
+    """True where the manager's apply owns the field ``path``, e.g. ``("spec", "replicas")``."""
     for entry in obj["metadata"].get("managedFields") or ():
         if entry.get("manager") == manager and entry.get("operation") == "Apply":
             fields = entry.get("fieldsV1") or {}
@@ -56,7 +56,7 @@ def owns(obj: Object, manager: str, *path: str) -> bool:
 
 
 def value_at(obj: Any, field: str) -> Any:
-    """The value at a field as causes write it: ``.spec.a``, ``.spec.containers[name="x"].image``; ``None`` if none.
+    """Returns the value at a field as causes write it (``.spec.containers[name="x"].image``), else ``None``.
 
     A key may have dots in it (annotations): the longest one that is there is meant.
     """

@@ -1,4 +1,4 @@
-"""What others have decided since the last apply and a new one must not undo: replicas, and workers to be deleted.
+"""Decisions of autoscalers that an apply must not undo: replicas, and workers to be deleted.
 
 Ray's autoscaler writes ``replicas`` and ``scaleStrategy.workersToDelete`` of the groups of a RayCluster; for a
 RayService that is the RayCluster which the operator made of it. A HorizontalPodAutoscaler writes ``replicas`` of a
@@ -35,14 +35,14 @@ class Carried:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is sent instead of the manifest, and what was carried over into it."""
+    """The object to send instead of the manifest, and the numbers that were carried over into it."""
 
     obj: Object
     carried: tuple[Carried, ...] = ()
 
 
 def active_cluster(service: Object) -> str | None:
-    """The name of the RayCluster that serves, else of the one that is being brought up, else ``None``."""
+    """Returns the name of the RayCluster that serves, else of the one that is being brought up, else ``None``."""
     status = service.get("status") or {}
     for part in ("activeServiceStatus", "pendingServiceStatus"):
         name = (status.get(part) or {}).get("rayClusterName")
@@ -52,9 +52,9 @@ def active_cluster(service: Object) -> str | None:
 
 
 def with_live_groups(obj: Object, cluster: Object | None) -> Prepared:
-    """The RayCluster or RayService with the replicas of ``cluster``, the live RayCluster; ``None``: there is none.
+    """Returns the RayCluster or RayService with the replicas of ``cluster``, the live RayCluster (``None``: none).
 
-    Without an autoscaler (``enableInTreeAutoscaling``) the manifest's numbers count: nobody else decides them. With
+    Without an autoscaler (``enableInTreeAutoscaling``) the manifest's numbers count: nothing else decides them. With
     one, they are the live ones within the manifest's ``[minReplicas, maxReplicas]``. ``scaleStrategy`` goes with them
     into a RayCluster; a RayService's is not the place for names of pods that its next cluster will not have.
     """
@@ -80,13 +80,13 @@ def with_live_groups(obj: Object, cluster: Object | None) -> Prepared:
 
 
 def bounds(group: dict[str, Any]) -> tuple[int, int]:
-    """A worker group's least and greatest number of replicas, with the CRD's defaults."""
+    """Returns a worker group's least and greatest number of replicas, with the CRD's defaults."""
     low, high = group.get("minReplicas"), group.get("maxReplicas")
     return (0 if low is None else int(low), UNBOUNDED if high is None else int(high))
 
 
 def autoscaled(objects: Iterable[Object], namespace: str | None) -> frozenset[Key]:
-    """What the HorizontalPodAutoscalers among the objects scale."""
+    """Returns the objects that the HorizontalPodAutoscalers among ``objects`` scale."""
     found = set()
     for obj in objects:
         if obj["kind"] == "HorizontalPodAutoscaler":
@@ -97,7 +97,7 @@ def autoscaled(objects: Iterable[Object], namespace: str | None) -> frozenset[Ke
 
 
 def without_scaled_replicas(obj: Object, live: Object | None, targets: frozenset[Key], manager: str) -> Object:
-    """The object without ``spec.replicas`` where an autoscaler of Kubernetes decides it.
+    """Returns the object without ``spec.replicas`` where an autoscaler of Kubernetes decides it.
 
     Where an earlier apply of ours owns the number (there was no autoscaler then), leaving it out would give it up,
     and the default of 1 would replace it: the live number is sent until the autoscaler has written one.

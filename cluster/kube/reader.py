@@ -1,4 +1,4 @@
-"""What those that only look need of an API server; :class:`cluster.kube.api.Kube` is one."""
+"""Reading half of an API server; :class:`cluster.kube.api.Kube` has it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Reader(Protocol):
         labels: str = "",
         fields: str = "",
     ) -> Iterator[tuple[str, Object]]:
-        """What is there, then what changes, until ``deadline`` (``time.monotonic()``)."""
+        """The objects that are there, then those that change, until ``deadline`` (``time.monotonic()``)."""
 
     def list(
         self, api_version: str, kind: str, namespace: str | None, *, labels: str = "", fields: str = ""

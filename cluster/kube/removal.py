@@ -1,4 +1,4 @@
-"""What ``down`` removes, what it keeps, and waiting until it is gone."""
+"""Removal of an overlay's objects: the plan of ``down``, its order, and the wait until they are gone."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _OF_SERVICE = "ray.io/originated-from-cr-name={name},ray.io/originated-from-crd=
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What will go, in this order, and what stays although the manifests have it, with the reason."""
+class RemovalPlan:
+    """Objects that will go, in this order, and those of the manifests that stay, each with the reason."""
 
     going: tuple[Key, ...]
     kept: tuple[tuple[Key, str], ...]
 
 
-def plan(kube: Kube, objects: Sequence[Object], *, volumes: bool = False, namespace: bool = False) -> Plan:
-    """Of what the manifests have, what is there; the reverse of the order in which it was applied.
+def plan(kube: Kube, objects: Sequence[Object], *, volumes: bool = False, namespace: bool = False) -> RemovalPlan:
+    """Returns the plan for those of ``objects`` that are there, in the reverse of the order of an apply.
 
     Args:
         volumes: PersistentVolumeClaims go, too, also those that StatefulSets made of their templates.
@@ -52,11 +52,11 @@ def plan(kube: Kube, objects: Sequence[Object], *, volumes: bool = False, namesp
             claims = _claims(kube, obj)
             going += claims if volumes else []
             kept += [] if volumes else [(claim, "holds data; --delete-volumes removes it") for claim in claims]
-    return Plan(tuple(going), tuple(kept))
+    return RemovalPlan(tuple(going), tuple(kept))
 
 
 def remove(kube: Kube, going: Sequence[Key], deadline: float, report: Callable[[str], None]) -> None:
-    """Delete in order; each of KubeRay's objects is awaited gone, with its RayClusters, before the next.
+    """Deletes in order; waits after each of KubeRay's objects until it and its RayClusters are gone.
 
     A RayCluster with fault tolerance clears its keys in Redis before it goes: Redis must not go first.
 
@@ -78,27 +78,27 @@ def remove(kube: Kube, going: Sequence[Key], deadline: float, report: Callable[[
 
 
 def await_gone(kube: Kube, key: Key, deadline: float, report: Callable[[str], None]) -> None:
-    """Wait until the object is gone, and say what holds it when that changes.
+    """Waits until the object is gone, and reports what holds it when that changes.
 
     Raises:
         DeadlineError: it is still there.
     """
-    said: str | None = None
+    reported: str | None = None
     first = kube.find(key)
     live = first
     while live is not None and first is not None and _uid(live) == _uid(first):
         left = deadline - time.monotonic()
         if left <= 0:
-            raise DeadlineError(f"{key} is still there after the time given{_holds(live)}")
-        if _holds(live) != said:
-            said = _holds(live)
-            report(f"{key}: waiting until it is gone{said}")
+            raise DeadlineError(f"{key} is still there after the time given{_holders(live)}")
+        if _holders(live) != reported:
+            reported = _holders(live)
+            report(f"{key}: waiting until it is gone{reported}")
         _watch_a_change(kube, key, time.monotonic() + min(left, _LOOK_S))
         live = kube.find(key)
 
 
 def _watch_a_change(kube: Kube, key: Key, deadline: float) -> None:
-    """Return when the object changes or goes; if it went before the watch began, nothing comes: hence a deadline."""
+    """Returns when the object changes or goes, or at the deadline: one that went before the watch sends nothing."""
     fields = f"metadata.name={key.name}"
     events = kube.watch(key.api_version, key.kind, key.namespace, deadline=deadline, fields=fields)
     for kind, _ in events:
@@ -110,7 +110,7 @@ def _uid(obj: Object) -> str:
     return str(obj["metadata"].get("uid", ""))
 
 
-def _holds(obj: Object) -> str:
+def _holders(obj: Object) -> str:
     finalizers = obj["metadata"].get("finalizers") or []
     return f", held by {', '.join(finalizers)}" if finalizers else ""
 
@@ -121,7 +121,7 @@ def _clusters_of(kube: Kube, service: Key) -> list[Key]:
 
 
 def _claims(kube: Kube, stateful_set: Object) -> list[Key]:
-    """The claims that a StatefulSet has made: TEMPLATE-NAME-ORDINAL. They outlive it."""
+    """Returns the claims that a StatefulSet has made (TEMPLATE-NAME-ORDINAL), which outlive it."""
     key = key_of(stateful_set)
     templates = stateful_set["spec"].get("volumeClaimTemplates") or ()
     if not templates:

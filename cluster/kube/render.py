@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from cluster.kube.edge_limits import check_edge_limits
 from cluster.kube.errors import DeadlineError, UsageError
 from cluster.kube.manifest import Object, load
 from cluster.kube.overlays import MANIFESTS, Composition, resolve
@@ -21,7 +22,7 @@ TIMEOUT_S = 60.0
 
 
 def to_stderr(warning: str) -> None:
-    """Where warnings go unless the caller says otherwise."""
+    """Prints a warning; the default of ``warn``."""
     print(f"warning: {warning}", file=sys.stderr)
 
 
@@ -33,8 +34,15 @@ def render(
     manifests: Path = MANIFESTS,
     warn: Callable[[str], None] = to_stderr,
 ) -> list[Object]:
-    """The objects of ``overlay``, as :func:`render_text` gives them."""
-    return load(render_text(overlay, sets, namespace, manifests=manifests, warn=warn))
+    """Returns the objects of ``overlay``, as :func:`render_text` gives them.
+
+    Raises:
+        UsageError: also a time limit of the edge that is below the gateway's deadline.
+    """
+    objects = load(render_text(overlay, sets, namespace, manifests=manifests, warn=warn))
+    if not sets and namespace is None:  # else render_text has checked them
+        check_edge_limits(objects)
+    return objects
 
 
 def render_text(
@@ -45,14 +53,14 @@ def render_text(
     manifests: Path = MANIFESTS,
     warn: Callable[[str], None] = to_stderr,
 ) -> str:
-    """The YAML stream of ``overlay``, which is what ``kubectl apply -k`` of an equal kustomization would send.
+    """Returns the YAML stream of ``overlay``, as ``kubectl apply -k`` of an equal kustomization would send it.
 
     Args:
         overlay: A name, components joined by ``+``, or a path (:func:`cluster.kube.overlays.resolve`).
         sets: ``--set`` options, applied in their order (:func:`cluster.kube.sets.changes`).
         namespace: The namespace of all that has one; ``None`` leaves the manifests' own.
         manifests: The folder with ``base``, ``components`` and ``overlays``.
-        warn: Is told what is accepted and unwise.
+        warn: Takes a sentence about a value that is accepted and unwise.
 
     Raises:
         UsageError: no such overlay, a set that is refused, or manifests that Kustomize refuses.
@@ -62,11 +70,13 @@ def render_text(
     plain = _build(composition, {})
     if not sets and namespace is None:
         return plain
-    return _build(composition, changes(sets, load(plain), warn, namespace).fields())
+    text = _build(composition, changes(sets, load(plain), warn, namespace).fields())
+    check_edge_limits(load(text))
+    return text
 
 
 def kubectl() -> str:
-    """The ``kubectl`` of this environment, else that of PATH.
+    """Returns the ``kubectl`` of this environment, else that of PATH.
 
     Raises:
         UsageError: there is none.
@@ -104,6 +114,6 @@ def _kustomize(folder: Path, name: str) -> str:
     except subprocess.TimeoutExpired:
         raise DeadlineError(f"kubectl kustomize of {name} did not end within {TIMEOUT_S:g} s") from None
     if done.returncode != 0:
-        said = done.stderr.strip().removeprefix("error: ")
-        raise UsageError(f"Kustomize could not build {name}:\n  {said}")
+        words = done.stderr.strip().removeprefix("error: ")
+        raise UsageError(f"Kustomize could not build {name}:\n  {words}")
     return done.stdout

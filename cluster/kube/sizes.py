@@ -1,4 +1,4 @@
-"""What an overlay asks for: pods of each part, what one of them requests, and all of them at their least and most."""
+"""Sizes of an overlay: pods of each part, the requests of each pod, and the totals at least and at most."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from cluster.kube.doctor.demand import GPU, Amounts, Pods, pods_of
-from cluster.kube.doctor.quantities import parse, show
+from cluster.kube.demand import GPU, Amounts, Pods, pods_of
 from cluster.kube.manifest import Object
-from cluster.kube.rules.reading import at, objects, text
+from cluster.kube.quantities import parse, show
+from cluster.kube.reading import at, objects, text
 
 RESOURCES = ("cpu", "memory", GPU)
 
@@ -26,7 +26,7 @@ class Size:
 
 
 def sizes(rendered: Sequence[Object]) -> list[Size]:
-    """Every part with pods, every volume that is claimed, then ``at least`` and ``at most`` of all together."""
+    """Returns each part with pods, each volume that is claimed, then ``at least`` and ``at most`` of all together."""
     pods = pods_of(rendered)
     found = [Size(each.name, each.count, each.most, each.requests, _storage(each, rendered)) for each in pods]
     found += [
@@ -41,7 +41,7 @@ def sizes(rendered: Sequence[Object]) -> list[Size]:
 
 
 def cells(size: Size) -> tuple[str, ...]:
-    """A line for a table: name, pods, CPU, memory, GPUs, storage."""
+    """Returns a table's cells: name, pods, CPU, memory, GPUs, storage."""
     pods = f"{size.count}" if size.count == size.most else f"{size.count} to {size.most}"
     amounts = [show(name, size.requests[name]) if size.requests.get(name) else "" for name in RESOURCES]
     storage = show("storage", size.storage) if size.storage else ""

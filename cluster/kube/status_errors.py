@@ -1,6 +1,6 @@
-"""From what an API server answered to the error that says it: the server's own words and one line of advice.
+"""Error for an answer of an API server: the server's own words and one line of advice.
 
-One status has several meanings, and they are told apart by the body: see ``error_of``.
+One status has several meanings, and the body distinguishes them: see ``error_of``.
 """
 
 from __future__ import annotations
@@ -69,18 +69,18 @@ def error_of(status: int, text: bytes, *, doing: str, server: str, json_patch: b
 
 
 def _is_elsewhere(status: int, text: bytes) -> bool:
-    """Whether an answer without a ``Status`` is that of a proxy, a login page, or another server."""
-    said = text.strip()
-    if status < 400 or said.startswith(b"<"):
+    """True where an answer without a ``Status`` is that of a proxy, a login page, or another server."""
+    body = text.strip()
+    if status < 400 or body.startswith(b"<"):
         return True
-    return status == 400 or (status == 404 and said != _NO_SUCH_PATH.encode())
+    return status == 400 or (status == 404 and body != _NO_SUCH_PATH.encode())
 
 
 def _kind(
     status: int, reason: str, words: str, details: dict[str, Any], causes: tuple[Cause, ...], json_patch: bool
 ) -> tuple[type[ApiError], str]:
     if status == 401:
-        return UnauthenticatedError, "the credentials are not accepted: log in anew, or take another --context"
+        return UnauthenticatedError, "the credentials are not accepted: log in again, or take another --context"
     if status == 403:
         return PermissionDeniedError, _forbidden_advice(words, causes)
     if status == 404 and (reason != "NotFound" or not details.get("name")):
@@ -97,7 +97,7 @@ def _kind(
         going = words.startswith("object is being deleted")
         return ExistsError, "wait until it is gone" if going else "take another name, or delete that one first"
     if status == 409 and any(cause.reason == "FieldManagerConflict" for cause in causes):
-        return FieldConflictError, "--force-conflicts takes these fields over from whoever owns them now"
+        return FieldConflictError, "--force-conflicts takes these fields over from their present owners"
     if status == 409:
         return StaleError, "read it again and repeat"
     if status == 410:
@@ -108,14 +108,14 @@ def _kind(
         return InvalidError, "the manifest is wrong, not the server: correct the field named"
     if "failed calling webhook" in words:
         return ApiError, "an admission webhook does not answer: see to its controller's pods, then try again"
-    return ApiError, "this is the server's own trouble: see its logs and `kubectl get --raw /readyz?verbose`"
+    return ApiError, "this is an error of the server itself: see its logs and `kubectl get --raw /readyz?verbose`"
 
 
 def _forbidden_advice(words: str, causes: tuple[Cause, ...]) -> str:
     if any(cause.reason == "NamespaceTerminating" for cause in causes):
-        return "the namespace is being deleted: wait until it is gone, then create it anew"
+        return "the namespace is being deleted: wait until it is gone, then create it again"
     if "exceeded quota" in words or "failed quota" in words:
-        return "a ResourceQuota of the namespace stands against it: kubectl describe quota"
+        return "a ResourceQuota of the namespace forbids it: kubectl describe quota"
     if "system:anonymous" in words:
         return "no credentials were sent: the kubeconfig's user has none, or its login plugin gave none"
     return "the account lacks this right, or an admission rule forbids it: kubectl auth can-i --list"

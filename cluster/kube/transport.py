@@ -1,15 +1,15 @@
 """Requests to an API server: retried where that is safe, under one deadline, with errors as sentences.
 
 The official client does what is its own (TLS, proxies, tokens and their renewal); requests go through its connection
-pool directly. Its typed calls turn a JSON patch into a merge patch unless told otherwise and return nothing for an
-apply that creates; and the pool would retry on its own, by rules that know nothing of idempotence.
+pool directly. Its typed calls turn a JSON patch into a merge patch unless the content type is given, and return
+nothing for an apply that creates; and the pool would retry on its own, by rules that ignore idempotence.
 
 What is retried, within ``timeout_s``, up to ``ATTEMPTS`` times:
 
 - a connection that could not be made: always, since nothing was sent;
 - a connection that broke: what is idempotent. GET; DELETE; server-side apply, which states fields and values and so
   comes to the same when it arrives twice; a JSON patch whose ``test`` fails the second time. Not POST.
-- 429 and 503: after ``Retry-After``. 429 is said before anything is done, so always; 503 may come from something on
+- 429 and 503: after ``Retry-After``. 429 comes before anything is done, so always; 503 may come from something on
   the way, so only what is idempotent. 504 of a read.
 """
 
@@ -59,10 +59,10 @@ class Request:
 
 
 class Transport:
-    """The way to one API server.
+    """Connection to one API server.
 
     Args:
-        client: says where the server is and who we are.
+        client: address and credentials.
         timeout_s: for one request with its retries, seconds.
         warn: takes the server's ``Warning`` headers (deprecated versions, unknown fields, pod security).
     """
@@ -107,7 +107,7 @@ class Transport:
 
         Raises:
             ApiError: the server refused.
-            HTTPError: the connection broke, or the silence was too long; whoever reads knows where to go on.
+            HTTPError: the connection broke, or the silence was too long; the caller knows where to resume.
         """
         response = self._open(request, read_s=idle_s)
         try:
@@ -155,7 +155,7 @@ class Transport:
 
 
 def backoff_s(failures: int) -> float:
-    """How long to wait after so many failures, seconds: doubled each time, bounded, with jitter."""
+    """Seconds to wait after this number of failures: doubled each time, bounded, with jitter."""
     return float(min(_BACKOFF_S * 2 ** (failures - 1), _BACKOFF_MAX_S) * random.uniform(0.5, 1.0))  # noqa: S311
 
 
@@ -164,7 +164,7 @@ def _may_retry(request: Request, status: int) -> bool:
 
 
 def _pause(attempt: int, deadline: float, retry_after: str | None) -> bool:
-    """Wait before the next attempt; ``False`` where there is none, or no time for it."""
+    """Waits before the next attempt; ``False`` where there is none, or no time for it."""
     wait = float(retry_after) if retry_after and retry_after.isdigit() else backoff_s(attempt)
     if attempt >= ATTEMPTS or time.monotonic() + wait >= deadline:
         return False

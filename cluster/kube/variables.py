@@ -1,4 +1,4 @@
-"""Whether a variable may stand in the ConfigMap of the settings."""
+"""Validation of a variable for the ConfigMap of the settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CREDENTIALS = re.compile(r"//[^/@\s]*:[^/@\s]*@")
 
 
 def check_variable(name: str, value: str, data: Mapping[str, str]) -> None:
-    """Refuse what the processes would refuse when they start, and what is secret.
+    """Refuses a variable that the processes would refuse when they start, or that is secret.
 
     Args:
         name: ``TIDEGATE_*`` or ``RAY_*``.
@@ -31,7 +31,7 @@ def check_variable(name: str, value: str, data: Mapping[str, str]) -> None:
     """
     if name.startswith(PREFIX) and name not in variables():
         close = difflib.get_close_matches(name, variables(), n=1)
-        meant = f"; did you mean {close[0]}?" if close else "; python -m app.settings lists what there is"
+        meant = f"; did you mean {close[0]}?" if close else "; tidegate settings lists what there is"
         raise UsageError(f"--set {name}: there is no such setting{meant}")
     if _SECRET.search(name) or (name.startswith(PREFIX) and _is_secret(name)):
         raise UsageError(f"--set {name}: it is secret, and a ConfigMap is not; reference a Secret in the pods' env")

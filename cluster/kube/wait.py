@@ -1,4 +1,4 @@
-"""Waiting until objects are ready, by watches."""
+"""Wait until objects are ready, by watches."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from cluster.kube.errors import DeadlineError, KubeError
-from cluster.kube.health import Health
 from cluster.kube.manifest import Key
 from cluster.kube.observer import Kind, Observer
 from cluster.kube.reader import Reader
+from cluster.kube.readiness import Readiness
 from cluster.kube.snapshot import CLUSTER, EVENTS, POD
 
 SETTLE_S = 5.0
-"""An outcome must hold for so long, seconds. A controller's status is older than the change that it has not met yet:
+"""Seconds for which an outcome must hold. A controller's status is older than the change that it has not met yet:
 a RayService was seen to call its new application RUNNING, by the old one's status, for 2.2 s."""
 
-Report = Callable[[Mapping[Key, Health]], None]
+Report = Callable[[Mapping[Key, Readiness]], None]
 
 
 def wait_until_ready(
     kube: Reader, keys: Sequence[Key], deadline: float, report: Report, *, settle_s: float = SETTLE_S
-) -> Mapping[Key, Health]:
+) -> Mapping[Key, Readiness]:
     """Wait until every object is ready and stays so for ``settle_s``.
 
     Args:
         kube: The API server.
         keys: What to wait for; pods, clusters and events that explain them are followed, too.
         deadline: By ``time.monotonic()``.
-        report: Called with every object's health, at first and whenever one has changed.
+        report: Called with every object's readiness, at first and whenever one has changed.
 
     Raises:
         KubeError: an object has failed for good: it was refused, and waiting changes nothing.
@@ -40,11 +40,11 @@ def wait_until_ready(
     kinds += [Kind(*EVENTS, each, needed=False) for each in namespaces]
     if any(key.kind in ("RayService", "RayJob") for key in keys):
         kinds += [Kind(*CLUSTER, each) for each in namespaces]
-    reported: Mapping[Key, Health] | None = None
+    reported: Mapping[Key, Readiness] | None = None
     outcome, since = "", time.monotonic()
     with Observer(kube, kinds, deadline) as observer:
         for snapshot, again in observer.snapshots():
-            found = {key: snapshot.health(key) for key in keys}
+            found = {key: snapshot.readiness(key) for key in keys}
             if found != reported:
                 report(found)
                 reported = found
@@ -54,7 +54,7 @@ def wait_until_ready(
             if outcome and (now >= since + settle_s or now >= deadline):
                 if outcome == "ready":
                     return found
-                raise KubeError(f"waiting is in vain:\n{_missing(found)}")
+                raise KubeError(f"these have failed, and waiting does not change it:\n{_missing(found)}")
             if now >= deadline:
                 raise DeadlineError(f"not ready in time:\n{_missing(found)}")
             if outcome:
@@ -62,12 +62,12 @@ def wait_until_ready(
     raise AssertionError("snapshots do not end")
 
 
-def _outcome(found: Mapping[Key, Health]) -> str:
-    if any(health.state == "failed" and health.final for health in found.values()):
+def _outcome(found: Mapping[Key, Readiness]) -> str:
+    if any(each.state == "failed" and each.final for each in found.values()):
         return "failed"
-    return "ready" if all(health.state == "ready" for health in found.values()) else ""
+    return "ready" if all(each.state == "ready" for each in found.values()) else ""
 
 
-def _missing(found: Mapping[Key, Health]) -> str:
-    missing = sorted((health.state, key, health.why) for key, health in found.items() if health.state != "ready")
+def _missing(found: Mapping[Key, Readiness]) -> str:
+    missing = sorted((each.state, key, each.why) for key, each in found.items() if each.state != "ready")
     return "\n".join(f"  {key}: {state}: {why}" for state, key, why in missing)

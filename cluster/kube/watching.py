@@ -1,9 +1,9 @@
-"""A watch that goes on: what is there first, then what changes, until a deadline.
+"""A watch that survives broken connections: the present objects first, then changes, until a deadline.
 
 The protocol: https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes. A list
 gives a revision; a watch from it gives what came after; each line's object, and each bookmark, moves the revision on.
 A dropped connection resumes from the last revision seen. A revision that the server has forgotten (410) means a new
-list, and what has gone between the two is told as DELETED with the object as it was last seen.
+list, and what has gone between the two is given as DELETED with the object as it was last seen.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from cluster.kube.manifest import Object
 from cluster.kube.transport import Request, Transport, backoff_s
 
 SERVER_S = 240
-"""A watch's longest life, seconds: it is resumed then, which also tells a dead connection from a quiet one."""
+"""Longest life of a watch, in seconds: it is resumed then, which also tells a dead connection from a quiet one."""
 _GRACE_S = 10.0
 _QUICK_S = 1.0
-"""A connection that ends sooner and has told nothing (a proxy cut it, its revision is gone) is no progress."""
+"""A connection that ends sooner, without an event (a proxy cut it, its revision is gone), is no progress."""
 _FAILURES = 10
-"""So many broken connections on end, about half a minute of backing off, mean that the server is gone."""
+"""Broken connections in succession, about half a minute of backing off, after which the server is gone."""
 
 Event = tuple[str, Object]
 
@@ -64,10 +64,10 @@ class Watch:
         while time.monotonic() < self._deadline:
             if self._revision is None:
                 yield from self._relist()
-            began, told = time.monotonic(), False
+            began, received = time.monotonic(), False
             try:
                 for event in self._follow():
-                    failures, told = 0, True
+                    failures, received = 0, True
                     if event is not None:
                         yield event
             except ExpiredError:
@@ -82,7 +82,7 @@ class Watch:
                     ) from error
                 self._sleep(backoff_s(failures))
                 continue
-            fruitless = 0 if told or time.monotonic() - began >= _QUICK_S else fruitless + 1
+            fruitless = 0 if received or time.monotonic() - began >= _QUICK_S else fruitless + 1
             if fruitless:
                 self._sleep(backoff_s(fruitless))
 
@@ -137,6 +137,6 @@ class Watch:
 
 
 def _identity(obj: Object) -> str:
-    # The uid, so that an object deleted and made anew under its name while we were away is two, as it should be.
+    # By uid: an object that was deleted and created again under its name meanwhile is two objects.
     metadata = obj["metadata"]
     return str(metadata.get("uid") or f"{metadata.get('namespace')}/{metadata.get('name')}")

@@ -1,7 +1,7 @@
 """The local stack: what a cluster would have, on 127.0.0.1 under one state folder, ended without a trace.
 
-``up`` starts or adopts it, ``status`` looks at it, ``down`` ends it; ``python -m cluster local`` is the same on
-the command line. A detached supervisor owns every process (``supervisor``), a reaper outlives it (``reaper``),
+``up`` starts or adopts it, ``status`` looks at it, ``down`` ends it; ``tidegate local`` is the same on the
+command line. A detached supervisor owns every process (``supervisor``), a reaper outlives it (``reaper``),
 and an environment marker finds whatever is left (``processes``).
 """
 
@@ -9,7 +9,7 @@ from cluster.local.config import ALL_PARTS, LocalConfig, Ports
 from cluster.local.down import down
 from cluster.local.errors import PortTakenError, StackError
 from cluster.local.health import PartStatus
-from cluster.local.progress import Progress
+from cluster.local.reporter import Reporter
 from cluster.local.stack import Stack
 from cluster.local.status import status
 from cluster.local.up import up
@@ -20,7 +20,7 @@ __all__ = [
     "PartStatus",
     "PortTakenError",
     "Ports",
-    "Progress",
+    "Reporter",
     "Stack",
     "StackError",
     "down",

@@ -1,4 +1,4 @@
-"""What a caller may choose about a local stack."""
+"""The choices of a caller about a local stack."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Ports:
     digits differ (but the gateway's and MLflow's), so that an offset of a round number meets no other stack's port.
     """
 
-    gateway: int = _port(8000, "the gateway, HTTP: the only public door")
+    gateway: int = _port(8000, "the gateway, HTTP: the only public port")
     grpc: int = _port(8081, "the gateway, gRPC")
     dashboard: int = _port(8265, "Ray's dashboard and its Jobs and Serve APIs")
     mlflow: int = _port(5000, "MLflow's tracking server")
@@ -57,12 +57,12 @@ class Ports:
             seen[port] = name
 
     def shifted(self, offset: int) -> Ports:
-        """The same ports, each plus ``offset``."""
+        """Returns the same ports, each plus ``offset``."""
         return Ports(**{each.name: getattr(self, each.name) + offset for each in fields(self)})
 
 
 def default_head_cpus() -> int:
-    """Logical CPUs of the head: the machine's, at least 8.
+    """Returns the logical CPUs of the head: the machine's, at least 8.
 
     Ray counts CPUs only to place work. Two training workers (1 each), the gateway's and the versions' replicas
     (0.1 each) and Ray Data's tasks must fit on a laptop of two cores too, where they share them in time.
@@ -72,7 +72,7 @@ def default_head_cpus() -> int:
 
 @dataclass(frozen=True, slots=True)
 class LocalConfig:
-    """What :func:`cluster.local.up` is asked for.
+    """The request to :func:`cluster.local.up`.
 
     ``None`` means: as the running stack has it, else the default. A stack that already runs is never reduced:
     ``nodes`` and ``parts`` are what there must be at least.
@@ -113,5 +113,5 @@ class LocalConfig:
             raise ValueError(f"timeout_s={self.timeout_s}: more than 0 seconds is accepted")
 
     def with_ports(self, offset: int, **chosen: int) -> LocalConfig:
-        """This configuration with the default ports shifted by ``offset`` and some set by name."""
+        """Returns this configuration with the default ports shifted by ``offset`` and some set by name."""
         return replace(self, ports=replace(Ports().shifted(offset), **chosen))

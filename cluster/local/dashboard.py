@@ -27,16 +27,16 @@ class Dashboard:
         self._client.close()
 
     def version(self) -> str:
-        """Ray's version."""
+        """Returns Ray's version."""
         return str(self._get("/api/version")["ray_version"])
 
     def nodes(self) -> list[dict[str, Any]]:
-        """The cluster's nodes with ``state``, ``labels``, ``is_head_node`` and ``resources_total``."""
+        """Returns the cluster's nodes with ``state``, ``labels``, ``is_head_node`` and ``resources_total``."""
         found: list[dict[str, Any]] = self._get("/api/v0/nodes")["data"]["result"]["result"]
         return found
 
     def serve(self) -> dict[str, Any]:
-        """Serve's state: ``applications`` by name with status and deployed configuration."""
+        """Returns Serve's state: ``applications`` by name with status and deployed configuration."""
         return self._get("/api/serve/applications/")
 
     def put_serve(self, config: dict[str, Any]) -> None:

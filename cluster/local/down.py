@@ -10,15 +10,15 @@ from pathlib import Path
 import psutil
 
 from cluster.local import processes
-from cluster.local.progress import Progress
 from cluster.local.records import Desired, Observed
+from cluster.local.reporter import Reporter
 from cluster.local.state import SIGN, State
 from cluster.local.teardown import finish
 
 GRACE_S = 60.0
 
 
-def down(state_dir: Path, *, purge: bool = False, progress: Progress | None = None) -> bool:
+def down(state_dir: Path, *, purge: bool = False, reporter: Reporter | None = None) -> bool:
     """End the stack of ``state_dir`` with every process it has left anywhere. Returns whether there was one.
 
     The supervisor ends its children in order (SIGTERM, deadlines, SIGKILL); after 60 s it is killed, and whatever
@@ -27,15 +27,15 @@ def down(state_dir: Path, *, purge: bool = False, progress: Progress | None = No
     Raises:
         StackError: ``purge`` of a folder that is not ours.
     """
-    progress = progress or Progress()
+    reporter = reporter or Reporter()
     state = State(Path(os.path.abspath(state_dir)))  # noqa: PTH100  (keeps links)
     if not (state.root / SIGN).exists():
         if purge and state.root.exists():
             state.purge()  # says why not
         return False
-    found = _end_supervisor(state, progress)
-    with state.lock(progress.note):
-        found |= _end_supervisor(state, progress)  # one that started while we waited
+    found = _end_supervisor(state, reporter)
+    with state.lock(reporter.note):
+        found |= _end_supervisor(state, reporter)  # one that started while we waited
         desired = Desired.read(state.desired_file)
         if desired is not None:
             left = finish(state, desired.stack_id)
@@ -45,18 +45,18 @@ def down(state_dir: Path, *, purge: bool = False, progress: Progress | None = No
     return found
 
 
-def _end_supervisor(state: State, progress: Progress) -> bool:
+def _end_supervisor(state: State, reporter: Reporter) -> bool:
     observed = Observed.read(state.observed_file)
     process = processes.supervisor(observed.pid, observed.stack_id) if observed else None
     if observed is None or process is None:
         return False
-    progress.note(f"ending {', '.join(sorted(observed.children)) or 'the stack'} (supervisor pid {process.pid})")
+    reporter.note(f"ending {', '.join(sorted(observed.children)) or 'the stack'} (supervisor pid {process.pid})")
     with contextlib.suppress(psutil.NoSuchProcess):
         process.terminate()
         deadline = time.monotonic() + GRACE_S
         while processes.alive(process):
             if time.monotonic() > deadline:
-                progress.note(f"it does not end within {GRACE_S:g} s and is killed")
+                reporter.note(f"it does not end within {GRACE_S:g} s and is killed")
                 process.kill()
                 break
             time.sleep(0.1)

@@ -24,7 +24,7 @@ ANONYMOUS = {"TIDEGATE_GATEWAY_ANONYMOUS": "predict"}
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Made at the first start and kept."""
+    """Secrets that are made at the first start and kept."""
 
     redis_password: str | None
     admin_key: str
@@ -42,7 +42,7 @@ class Secrets:
 
 
 def load_secrets(state: State, desired: Desired, environ: Mapping[str, str]) -> Secrets:
-    """The stack's secrets, made where missing and saved.
+    """Returns the stack's secrets, made where missing and saved.
 
     An admin key in ``environ`` wins, because it wins in ``app.settings`` too. The password of an adopted Redis is
     already in the file (``save_redis_password``).
@@ -66,7 +66,7 @@ def save_redis_password(state: State, password: str | None) -> None:
 
 
 def addresses(state: State, desired: Desired) -> dict[str, str]:
-    """Where the parts of a running stack are, as ``TIDEGATE_*`` variables."""
+    """Returns the addresses of a running stack's parts as ``TIDEGATE_*`` variables."""
     ports: Ports = desired.ports
     found = {
         "TIDEGATE_STATE_DIR": str(state.root),
@@ -87,7 +87,7 @@ def addresses(state: State, desired: Desired) -> dict[str, str]:
 
 
 def ray_client(desired: Desired) -> dict[str, str]:
-    """What Ray's own commands and a driver on this machine need to reach the cluster."""
+    """Returns the variables by which Ray's commands and a driver on this machine reach the cluster."""
     if "ray" not in desired.parts:
         return {}
     return {
@@ -115,7 +115,7 @@ def withdraw(state: State, *, own_redis: bool) -> None:
 
 
 def read(state: State) -> dict[str, str]:
-    """The file's variables; empty where there is none."""
+    """Returns the file's variables; empty without a file."""
     if not state.env_file.is_file():
         return {}
     return {name: value for name, value in dotenv_values(state.env_file, interpolate=False).items() if value}
@@ -123,7 +123,7 @@ def read(state: State) -> dict[str, str]:
 
 def write(state: State, variables: Mapping[str, str]) -> None:
     """Replace the file, mode 0600."""
-    lines = ["# Written by `python -m cluster local`. For a shell: set -a; . stack.env; set +a"]
+    lines = ["# Written by `tidegate local`. For a shell: set -a; . stack.env; set +a"]
     for name, value in variables.items():
         escaped = value.replace("\\", "\\\\").replace("'", "\\'")
         lines.append(f"{name}='{escaped}'")

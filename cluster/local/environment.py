@@ -15,13 +15,13 @@ from cluster.local.records import Desired
 from cluster.local.state import State
 
 MESSAGE_ROOM = 64 * 1024
-"""What a gRPC message may have beside tensors of the largest accepted body, bytes: names, shapes, parameters."""
+"""Room of a gRPC message beside the tensors of the largest accepted body, bytes: names, shapes, parameters."""
 
 
 def child_environment(
     part: str, state: State, desired: Desired, secret: Secrets, inherited: Mapping[str, str]
 ) -> dict[str, str]:
-    """What a process of ``part`` sees.
+    """Returns the environment of a process of ``part``.
 
     What the caller has set is inherited (so ``TIDEGATE_GATEWAY_MIN_REPLICAS=1`` reaches the gateway) and wins
     over our tuning, but never over addresses, secrets and what keeps two stacks apart. The admin key in clear text

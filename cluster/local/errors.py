@@ -1,4 +1,4 @@
-"""What can go wrong with a local stack, said in a sentence for the person at the keyboard."""
+"""Errors of a local stack; each is a sentence for the user."""
 
 from __future__ import annotations
 

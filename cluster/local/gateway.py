@@ -26,10 +26,10 @@ def declare(dashboard: Dashboard, desired: Desired) -> bool:
     leaves out; those made by ``serve.run`` are never touched by one.
     """
     running = dashboard.serve()["applications"]
-    wanted = applications(desired)
-    if all(_as_wanted(running.get(each["name"]), each) for each in wanted):
+    declared = applications(desired)
+    if all(_is_as_declared(running.get(each["name"]), each) for each in declared):
         return False
-    names = {each["name"] for each in wanted}
+    names = {each["name"] for each in declared}
     others = [
         each["deployed_app_config"]
         for name, each in running.items()
@@ -46,14 +46,14 @@ def declare(dashboard: Dashboard, desired: Desired) -> bool:
                 "grpc_servicer_functions": [ADD_INFERENCE_SERVICE],
                 "enable_reflection": False,  # the function above adds it
             },
-            "applications": [*others, *wanted],
+            "applications": [*others, *declared],
         }
     )
     return True
 
 
 def applications(desired: Desired) -> list[dict[str, Any]]:
-    """Our part of the declaration."""
+    """Returns our part of the declaration."""
     return [
         _application(get_settings().gateway.app_name, "/", desired.gateway_import_path),
         _application(APP, PREFIX, desired.releases_import_path),
@@ -70,15 +70,15 @@ def _application(name: str, route_prefix: str, import_path: str) -> dict[str, An
     }
 
 
-def _as_wanted(found: dict[str, Any] | None, wanted: dict[str, Any]) -> bool:
+def _is_as_declared(found: dict[str, Any] | None, declared: dict[str, Any]) -> bool:
     if found is None or found["status"] in ("DEPLOY_FAILED", "UNHEALTHY", "DELETING"):
         return False
     deployed = found.get("deployed_app_config") or {}
-    return all(deployed.get(name) == value for name, value in wanted.items())
+    return all(deployed.get(name) == value for name, value in declared.items())
 
 
 def source_digest(import_path: str) -> str:
-    """SHA-256 over names and contents of the top-level package that ``import_path`` lies in, first 16 hex digits.
+    """Returns the SHA-256 over names and contents of the top-level package of ``import_path``, 16 hex digits.
 
     Raises:
         StackError: Python does not find it.

@@ -1,4 +1,4 @@
-"""Whether a part answers, asked over the wire as its clients would."""
+"""The health of each part, asked over the wire as its clients would."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class PartStatus:
-    """One line of ``status``."""
+    """A part's line of ``status``."""
 
     name: str
     address: str
@@ -47,7 +47,7 @@ class PartStatus:
 
 
 def redis_health(desired: Desired, password: str | None) -> Health:
-    """PING with the password."""
+    """Asks Redis by PING with the password."""
     client = redis.Redis.from_url(
         desired.redis_address, password=password, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
     )
@@ -63,7 +63,7 @@ def redis_health(desired: Desired, password: str | None) -> Health:
 
 
 def mlflow_health(desired: Desired) -> Health:
-    """``/health`` and ``/version``."""
+    """Asks MLflow by ``/health`` and ``/version``."""
     try:
         with httpx.Client(base_url=mlflow_url(desired), timeout=TIMEOUT_S, trust_env=False) as client:
             client.get("/health").raise_for_status()
@@ -73,7 +73,7 @@ def mlflow_health(desired: Desired) -> Health:
 
 
 def dashboard_health(desired: Desired) -> Health:
-    """``/api/version``, with the token."""
+    """Asks the dashboard by ``/api/version``, with the token."""
     try:
         with Dashboard(dashboard_url(desired)) as dashboard:
             return Health(True, f"ray {dashboard.version()}")
@@ -82,17 +82,17 @@ def dashboard_health(desired: Desired) -> Health:
 
 
 def head_health(desired: Desired) -> Health:
-    """The dashboard answers and the head is alive in its table."""
+    """Healthy where the dashboard answers and the head is alive in its table."""
     return _node(desired, lambda node: bool(node["is_head_node"]), "the head")
 
 
 def node_health(desired: Desired, name: str) -> Health:
-    """The extra node ``name`` is alive."""
+    """Healthy where the extra node ``name`` is alive."""
     return _node(desired, lambda node: (node.get("labels") or {}).get(NODE_LABEL) == name, name)
 
 
 def gateway_health(desired: Desired) -> Health:
-    """Serve says RUNNING and the gateway says ready.
+    """Healthy where Serve says RUNNING and the gateway says ready.
 
     Raises:
         StackError: the deployment has failed for good; the message is Serve's.
@@ -103,7 +103,7 @@ def gateway_health(desired: Desired) -> Health:
 
 
 def releases_health(desired: Desired) -> Health:
-    """Serve says RUNNING and the releases' application says ready, at the gateway's address.
+    """Healthy where Serve says RUNNING and the releases' application says ready at the gateway's address.
 
     Raises:
         StackError: the deployment has failed for good; the message is Serve's.
@@ -130,32 +130,32 @@ def _application_health(desired: Desired, name: str, path: str) -> Health:
 
 
 def dashboard_url(desired: Desired) -> str:
-    """Address of the dashboard."""
+    """Returns the address of the dashboard."""
     return f"http://{LOOPBACK}:{desired.ports.dashboard}"
 
 
 def gateway_url(desired: Desired) -> str:
-    """Address of the gateway."""
+    """Returns the address of the gateway."""
     return f"http://{LOOPBACK}:{desired.ports.gateway}"
 
 
 def releases_url(desired: Desired) -> str:
-    """Address of the releases, at the gateway's."""
+    """Returns the address of the releases, at the gateway's."""
     return gateway_url(desired) + PREFIX
 
 
 def mlflow_url(desired: Desired) -> str:
-    """Address of MLflow."""
+    """Returns the address of MLflow."""
     return f"http://{LOOPBACK}:{desired.ports.mlflow}"
 
 
 def grpc_url(desired: Desired) -> str:
-    """Address of the gateway for gRPC."""
+    """Returns the address of the gateway for gRPC."""
     return f"{LOOPBACK}:{desired.ports.grpc}"
 
 
 def _grpc_refused(desired: Desired) -> str | None:
-    """Why the gateway is not ready over gRPC, or ``None``."""
+    """Returns the reason why the gateway is not ready over gRPC, or ``None``."""
     with grpc.insecure_channel(grpc_url(desired), options=[("grpc.enable_http_proxy", 0)]) as channel:
         ready = channel.unary_unary(
             f"/{SERVICE}/ServerReady",

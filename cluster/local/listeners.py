@@ -1,4 +1,4 @@
-"""Who listens on a port."""
+"""The process that listens on a port."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Listener:
 
 
 def listener(port: int) -> Listener | None:
-    """Who listens on ``port`` of this machine, or ``None``."""
+    """Returns the process that listens on ``port`` of this machine, or ``None``."""
     pids: set[int | None] = set()
     with contextlib.suppress(psutil.AccessDenied):  # macOS, without root
         pids = {

@@ -31,7 +31,7 @@ class Member:
 
 
 def members(stack_id: str) -> list[Member]:
-    """All live processes of the stack but the calling one."""
+    """Returns all live processes of the stack but the calling one."""
     found = []
     for process in psutil.process_iter():
         if process.pid == os.getpid():
@@ -44,7 +44,7 @@ def members(stack_id: str) -> list[Member]:
 
 
 def supervisor(pid: int, stack_id: str) -> psutil.Process | None:
-    """The stack's supervisor, if it lives and has this pid.
+    """Returns the stack's supervisor, if it lives and has this pid.
 
     Its marks tell it from another process with the pid. Its time of creation would not: that is counted from the
     machine's start by the wall clock, and moves when the clock is set, as after a laptop's sleep.
@@ -104,7 +104,7 @@ def _signal(processes: list[psutil.Process], send: Callable[[psutil.Process], No
 
 
 def alive(process: psutil.Process) -> bool:
-    """Whether it runs: the same process, not one with its pid, and not only waiting to be taken off the table."""
+    """True where it runs: the same process, not another one with its pid, and not a zombie."""
     with contextlib.suppress(*_GONE):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False

@@ -22,23 +22,23 @@ NODE_OBJECT_STORE = 512 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """How one process is started, kept and ended."""
+    """The start, the upkeep and the end of one process."""
 
     name: str
     argv: tuple[str, ...]
     restarted: bool
-    """Whether the supervisor starts it again when it dies. Ray's are not: a new head is a new, empty cluster."""
+    """True where the supervisor starts it again when it dies. Ray's are not: a new head is a new, empty cluster."""
     grace_s: float
     """Time between SIGTERM and SIGKILL."""
 
 
 def node_name(index: int) -> str:
-    """Process name of the extra Ray node ``index`` (from 0)."""
+    """Returns the process name of the extra Ray node ``index`` (from 0)."""
     return f"ray-node-{index + 1}"
 
 
 def program(name: str, state: State, desired: Desired, secret: Secrets) -> Program:
-    """The program called ``name``: ``redis``, ``mlflow``, ``ray-head`` or ``ray-node-N``."""
+    """Returns the program called ``name``: ``redis``, ``mlflow``, ``ray-head`` or ``ray-node-N``."""
     if name == "redis":
         return _redis(state, desired, secret)
     if name == "mlflow":

@@ -21,7 +21,7 @@ class Reaper:
     pipe: int
 
     def alive(self) -> bool:
-        """Whether it lives; a dead one is taken off the process table."""
+        """True where it lives; a dead one is taken off the process table."""
         with contextlib.suppress(ChildProcessError):
             return os.waitpid(self.pid, os.WNOHANG)[0] == 0
         return False
@@ -64,6 +64,6 @@ def spawn(state: State, stack_id: str) -> Reaper:
 
 
 def _close_all_but(kept: int) -> None:
-    """Let go of the launcher's pipe and of everything else that somebody may wait on; keep standard streams."""
+    """Close the launcher's pipe and everything else that a process may wait on; keep standard streams."""
     os.closerange(3, kept)
     os.closerange(kept + 1, 256)

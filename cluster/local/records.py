@@ -1,4 +1,4 @@
-"""The two records in the state folder: what should run (written by ``up``), what does (by the supervisor)."""
+"""The two records in the state folder: desired (written by ``up``) and observed (by the supervisor)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ChildState = Literal["running", "waiting", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What should run. ``children`` counts the starts asked for by process; a higher number asks again."""
+    """The processes that should run. ``children`` counts the starts asked for; a higher number asks again."""
 
     stack_id: str
     ports: Ports
@@ -40,7 +40,7 @@ class Desired:
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """The record, or ``None`` where there is none."""
+        """Returns the record, or ``None`` where there is none."""
         found = _read(path)
         if found is None:
             return None
@@ -70,7 +70,7 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What runs."""
+    """The processes that run."""
 
     stack_id: str
     pid: int
@@ -82,7 +82,7 @@ class Observed:
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """The record, or ``None`` where there is none."""
+        """Returns the record, or ``None`` where there is none."""
         found = _read(path)
         if found is None:
             return None

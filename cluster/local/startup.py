@@ -16,8 +16,8 @@ from cluster.local.errors import StackError
 from cluster.local.health import Health
 from cluster.local.listeners import LOOPBACK
 from cluster.local.programs import RAY_HEAD, node_name
-from cluster.local.progress import Progress
 from cluster.local.records import Desired, Observed
+from cluster.local.reporter import Reporter
 from cluster.local.state import State
 
 POLL_S = 0.2
@@ -25,7 +25,7 @@ POLL_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One part's start. ``process`` is the supervisor's name for what must not die meanwhile, if it has one."""
+    """The start of one part. ``process`` is the supervisor's name for what must not die meanwhile, if it has one."""
 
     part: str
     address: str
@@ -36,14 +36,14 @@ class Task:
     """Called until it is healthy, before the first ``check``."""
 
 
-class Wanted:
+class DesiredFile:
     """``stack.json`` in memory, for the one process that may write it."""
 
     def __init__(self, state: State, desired: Desired) -> None:
         self._state = state
         self.desired = desired
 
-    def ask(self, process: str) -> None:
+    def request_start(self, process: str) -> None:
         """Have the supervisor run ``process``, again if it has given up on it."""
         observed = Observed.read(self._state.observed_file)
         known = observed.children.get(process) if observed and observed.stack_id == self.desired.stack_id else None
@@ -54,7 +54,7 @@ class Wanted:
             self.desired.write(self._state.desired_file)
 
     def failure(self, process: str) -> str | None:
-        """Why the supervisor has given up on ``process``, or ``None``."""
+        """Returns the reason why the supervisor has given up on ``process``, or ``None``."""
         observed = Observed.read(self._state.observed_file)
         if observed is None or observed.stack_id != self.desired.stack_id:
             return None
@@ -64,9 +64,9 @@ class Wanted:
         return f"{process} {known.reason}\n{self._state.log_tail(process)}"
 
 
-def tasks(wanted: Wanted, secret: Secrets) -> list[Task]:
-    """What has to be done for ``wanted``."""
-    desired = wanted.desired
+def tasks(desired_file: DesiredFile, secret: Secrets) -> list[Task]:
+    """Returns the tasks that bring the desired processes up."""
+    desired = desired_file.desired
     found = []
     if "redis" in desired.parts:
         own = None if desired.redis_url else "redis"
@@ -92,11 +92,15 @@ def tasks(wanted: Wanted, secret: Secrets) -> list[Task]:
 
 
 def bring_up(
-    todo: Sequence[Task], wanted: Wanted, timeout_s: float, progress: Progress, still: Callable[[], str | None]
+    todo: Sequence[Task],
+    desired_file: DesiredFile,
+    timeout_s: float,
+    reporter: Reporter,
+    stop_reason: Callable[[], str | None],
 ) -> None:
     """Begin each task as soon as its needs are met and wait until all are healthy.
 
-    ``still`` tells why waiting has become pointless, or ``None``.
+    ``stop_reason`` returns why waiting has become pointless, or ``None``.
 
     Raises:
         StackError: a part failed, or was not healthy ``timeout_s`` after its own start.
@@ -112,7 +116,7 @@ def bring_up(
             if task.part not in since:
                 since[task.part] = time.monotonic()
                 if task.process:
-                    wanted.ask(task.process)
+                    desired_file.request_start(task.process)
             if task.begin is None or task.part in begun:
                 found = task.check()
             elif (found := task.begin()).healthy:
@@ -121,9 +125,9 @@ def bring_up(
             elapsed = time.monotonic() - since[task.part]
             if found.healthy:
                 done.add(task.part)
-                progress.ready(task.part, task.address, elapsed, found.version)
+                reporter.ready(task.part, task.address, elapsed, found.version)
                 continue
-            failed = still() or (task.process and wanted.failure(task.process))
+            failed = stop_reason() or (task.process and desired_file.failure(task.process))
             if failed:
                 raise StackError(failed)
             if elapsed > timeout_s:
@@ -131,7 +135,7 @@ def bring_up(
                 raise StackError(f"{late}: {found.detail}")
             unhealthy[task.part] = found.detail
         if unhealthy:
-            progress.waiting(unhealthy)
+            reporter.waiting(unhealthy)
             time.sleep(POLL_S)
 
 

@@ -1,4 +1,4 @@
-"""The state folder: what lies where, who may change it now, and its removal."""
+"""The state folder: its files, its lock and its removal."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class State:
 
     @property
     def run(self) -> Path:
-        """The short-lived files' folder by its real, short path."""
+        """Returns the short-lived files' folder by its real, short path."""
         return (self.root / "run").resolve()
 
     @property
@@ -109,14 +109,14 @@ class State:
             shutil.rmtree(session, ignore_errors=True)
 
     def log(self, name: str) -> Path:
-        """The log file of process ``name``; a large one is set aside first."""
+        """Returns the log file of process ``name``; a large one is set aside first."""
         path = self.logs / f"{name}.log"
         if path.exists() and path.stat().st_size > LOG_BYTES:
             path.replace(path.with_suffix(".log.1"))
         return path
 
     def log_tail(self, name: str, lines: int = 12) -> str:
-        """The last lines that ``name`` logged."""
+        """Returns the last lines that ``name`` logged."""
         path = self.logs / f"{name}.log"
         if not path.exists():
             return ""
@@ -124,7 +124,7 @@ class State:
 
     @contextmanager
     def lock(self, waiting: Callable[[str], None]) -> Iterator[None]:
-        """Be the only ``up`` or ``down`` on this folder; the kernel frees the lock of a killed process.
+        """Holds the folder for one ``up`` or ``down``; the kernel frees the lock of a killed process.
 
         Raises:
             StackError: another holds it for longer than five minutes.

@@ -1,4 +1,4 @@
-"""How every part of a stack is."""
+"""The state of every part of a stack."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cluster.local.state import State
 
 
 def status(state_dir: Path) -> list[PartStatus]:
-    """Each part of the stack in ``state_dir``; empty where none was started or ``down`` has ended it."""
+    """Returns each part of the stack in ``state_dir``; empty where none was started or ``down`` has ended it."""
     state = State(Path(os.path.abspath(state_dir)))  # noqa: PTH100  (keeps links)
     desired = Desired.read(state.desired_file)
     if desired is None:

@@ -47,7 +47,7 @@ class _Run:
 
 
 class Supervisor:
-    """Owns the children of one stack. One thread."""
+    """The owner of one stack's children, in one thread."""
 
     def __init__(self, state: State, desired: Desired, launcher: int) -> None:
         self._state = state

@@ -1,4 +1,4 @@
-"""The end of a stack, whoever brings it about: its supervisor, its reaper, ``down`` or the next ``up``."""
+"""The end of a stack, by its supervisor, its reaper, ``down`` or the next ``up``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ray's token: where it lies, and that there is one."""
+"""Ray's token: its file, made where there is none."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from cluster.local.errors import StackError
 
 
 def token_file() -> Path:
-    """The file that Ray reads, in its own order after ``RAY_AUTH_TOKEN``."""
+    """Returns the file that Ray reads, in its own order after ``RAY_AUTH_TOKEN``."""
     chosen = os.environ.get("RAY_AUTH_TOKEN_PATH")
     return Path(chosen).expanduser() if chosen else Path.home() / ".ray" / "auth_token"
 
 
 def read_token() -> str | None:
-    """The token in force on this machine, or ``None``."""
+    """Returns the token in force on this machine, or ``None``."""
     from_environment = os.environ.get("RAY_AUTH_TOKEN", "").strip()
     if from_environment:
         return from_environment

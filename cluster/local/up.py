@@ -14,10 +14,10 @@ from cluster.local.config import LocalConfig, Part, Ports, default_head_cpus
 from cluster.local.errors import StackError
 from cluster.local.interrupts import Interrupts
 from cluster.local.listeners import require_free
-from cluster.local.progress import Progress
 from cluster.local.records import Desired, Observed
+from cluster.local.reporter import Reporter
 from cluster.local.stack import END_WAIT_S, Stack, await_end
-from cluster.local.startup import Wanted, bring_up, tasks
+from cluster.local.startup import DesiredFile, bring_up, tasks
 from cluster.local.state import State
 from cluster.local.teardown import finish
 from cluster.local.token import ensure_token
@@ -30,7 +30,7 @@ PART_PORTS: dict[Part, tuple[str, ...]] = {
 }
 
 
-def up(config: LocalConfig | None = None, *, attached: bool = False, progress: Progress | None = None) -> Stack:
+def up(config: LocalConfig | None = None, *, attached: bool = False, reporter: Reporter | None = None) -> Stack:
     """Bring the stack to ``config`` and wait until every part is healthy.
 
     Interrupted or killed before that, a stack that this call started ends with all its processes. ``attached``
@@ -39,20 +39,20 @@ def up(config: LocalConfig | None = None, *, attached: bool = False, progress: P
     Raises:
         StackError: what was asked cannot be had; a stack that this call started has ended again.
     """
-    config, progress = config or LocalConfig(), progress or Progress()
+    config, reporter = config or LocalConfig(), reporter or Reporter()
     state = State(config.state_dir)
     state.claim()
-    with Interrupts() as interrupts, state.lock(progress.note):
+    with Interrupts() as interrupts, state.lock(reporter.note):
         state.create()
-        running = _running(state, progress)
+        running = _running(state, reporter)
         if running is None:
-            return _start(state, config, attached, progress, interrupts)
+            return _start(state, config, attached, reporter, interrupts)
         if attached:
             raise StackError(f"A stack already runs in {state.root}, detached; end it with `down` first.")
-        return _adopt(state, config, running, progress, interrupts)
+        return _adopt(state, config, running, reporter, interrupts)
 
 
-def _start(state: State, config: LocalConfig, attached: bool, progress: Progress, interrupts: Interrupts) -> Stack:
+def _start(state: State, config: LocalConfig, attached: bool, reporter: Reporter, interrupts: Interrupts) -> Stack:
     ports = config.ports or Ports()
     external = redis_choice.external(os.environ, ports.redis, None) if "redis" in config.parts else None
     require_free(_ports(ports, config.parts, own_redis=external is None))
@@ -71,36 +71,36 @@ def _start(state: State, config: LocalConfig, attached: bool, progress: Progress
     )
     _settle_redis(state, desired, external)
     secret = envfile.load_secrets(state, desired, os.environ)
-    wanted = Wanted(state, desired)
+    desired_file = DesiredFile(state, desired)
     desired.write(state.desired_file)
     popen, hold = launch.spawn(state, desired)
     process = psutil.Process(popen.pid)
 
-    def still() -> str | None:
+    def stop_reason() -> str | None:
         interrupts.check()
         return f"the supervisor has ended\n{state.log_tail('supervisor')}" if popen.poll() is not None else None
 
     try:
-        bring_up(tasks(wanted, secret), wanted, config.timeout_s, progress, still)
-        envfile.publish(state, wanted.desired, secret)
+        bring_up(tasks(desired_file, secret), desired_file, config.timeout_s, reporter, stop_reason)
+        envfile.publish(state, desired_file.desired, secret)
         interrupts.check()
         os.write(hold, launch.HEALTHY if attached else launch.RELEASE)
     except BrokenPipeError:
         os.close(hold)
-        raise StackError(still() or "the supervisor has ended") from None
+        raise StackError(stop_reason() or "the supervisor has ended") from None
     except BaseException:
         os.close(hold)
-        progress.note("ending what was started")
+        reporter.note("ending what was started")
         await_end(process)
         raise
     if not attached:
         os.close(hold)
     _await_phase(state, process)
-    return _stack(state, wanted.desired, process, hold if attached else None, adopted=False)
+    return _stack(state, desired_file.desired, process, hold if attached else None, adopted=False)
 
 
 def _adopt(
-    state: State, config: LocalConfig, running: psutil.Process, progress: Progress, interrupts: Interrupts
+    state: State, config: LocalConfig, running: psutil.Process, reporter: Reporter, interrupts: Interrupts
 ) -> Stack:
     desired = Desired.read(state.desired_file)
     assert desired is not None, "a running supervisor has its stack.json"
@@ -126,7 +126,7 @@ def _adopt(
     if "ray" in added:
         ensure_token()
     missing = max((config.nodes or 0) - len(desired.node_cpus), 0)
-    wanted = Wanted(
+    desired_file = DesiredFile(
         state,
         replace(
             desired,
@@ -136,20 +136,20 @@ def _adopt(
             node_cpus=desired.node_cpus + (config.cpus_per_node,) * missing,
         ),
     )
-    wanted.desired.write(state.desired_file)
-    secret = envfile.load_secrets(state, wanted.desired, {})
+    desired_file.desired.write(state.desired_file)
+    secret = envfile.load_secrets(state, desired_file.desired, {})
 
-    def still() -> str | None:
+    def stop_reason() -> str | None:
         interrupts.check()
         return None if processes.alive(running) else f"the supervisor has ended\n{state.log_tail('supervisor')}"
 
-    bring_up(tasks(wanted, secret), wanted, config.timeout_s, progress, still)
-    envfile.publish(state, wanted.desired, secret)
-    return _stack(state, wanted.desired, running, None, adopted=True)
+    bring_up(tasks(desired_file, secret), desired_file, config.timeout_s, reporter, stop_reason)
+    envfile.publish(state, desired_file.desired, secret)
+    return _stack(state, desired_file.desired, running, None, adopted=True)
 
 
-def _running(state: State, progress: Progress) -> psutil.Process | None:
-    """The live supervisor of this folder. One that is ending is waited for; what a dead one left is ended."""
+def _running(state: State, reporter: Reporter) -> psutil.Process | None:
+    """Returns the live supervisor of this folder. One that is ending is waited for; what a dead one left is ended."""
     deadline, told = time.monotonic() + END_WAIT_S, False
     while time.monotonic() < deadline:
         observed = Observed.read(state.observed_file)
@@ -157,12 +157,12 @@ def _running(state: State, progress: Progress) -> psutil.Process | None:
         if observed is None or process is None:
             left = Desired.read(state.desired_file)
             if left is not None and (count := finish(state, left.stack_id)):
-                progress.note(f"ended {count} processes that an earlier stack had left")
+                reporter.note(f"ended {count} processes that an earlier stack had left")
             return None
         if observed.phase == "running":
             return process
         if not told:
-            progress.note(f"waiting for the end of the earlier stack (pid {process.pid})")
+            reporter.note(f"waiting for the end of the earlier stack (pid {process.pid})")
             told = True
         time.sleep(0.1)
     raise StackError(f"The earlier stack in {state.root} does not end; try `down`.")

@@ -1,1 +1,5 @@
-"""Benchmarks: ``python -m jobs.bench NAME``. Each is a package with ``main(arguments) -> exit code``."""
+"""Benchmarks: ``python -m jobs.bench NAME``. ``harness`` is what they share; a folder each holds what is measured."""
+
+from jobs.ray_environment import prepare_for_ray
+
+prepare_for_ray()  # benchmarks and what they start import Ray

@@ -14,30 +14,36 @@ from collections.abc import Sequence
 import typer
 import typer.main
 
-from app.exit_codes import NOT_UNDERSTOOD
+from app.exit_codes import DONE, NOT_UNDERSTOOD
+from app.terminal import print_error
 from jobs.cli.lazy import LazyCommand, lazy_group
 
 _PLATFORM, _MODELS, _OPERATION = "The platform", "Models, from training to traffic", "Operation"
+
+
+def _command(panel: str, name: str, help: str, *, ray: bool = False) -> LazyCommand:
+    return LazyCommand(help, f"jobs.cli.{name}", panel, ray)
+
+
 COMMANDS = {
-    "local": LazyCommand("The stack on this machine: up, status, down.", "jobs.cli.local", _PLATFORM),
-    "serve": LazyCommand("The stack on this machine, in the foreground.", "jobs.cli.serve", _PLATFORM),
-    "kube": LazyCommand("The platform on Kubernetes: doctor, up, status, ...", "jobs.cli.kube", _PLATFORM),
-    "demo": LazyCommand("Train, release and roll back on real data; what make run runs.", "jobs.cli.demo", _PLATFORM),
-    "train": LazyCommand("Train a recipe and register the result as a version.", "jobs.cli.train", _MODELS),
-    "release": LazyCommand("Begin, follow and steer releases.", "jobs.cli.release", _MODELS),
-    "deliver": LazyCommand("Train, check offline gates, release.", "jobs.cli.deliver", _MODELS),
-    "versions": LazyCommand("Deploy versions by hand and set their weights.", "jobs.cli.versions", _MODELS),
-    "materialize": LazyCommand("Fill the online feature store and keep it fresh.", "jobs.cli.materialize", _MODELS),
-    "keys": LazyCommand("Create, show and revoke API keys.", "jobs.cli.keys", _OPERATION),
-    "events": LazyCommand("A model's predictions and labels as they happen.", "jobs.cli.events", _OPERATION),
-    "settings": LazyCommand("The settings in force and where they come from.", "jobs.cli.settings", _OPERATION),
-    "bench": LazyCommand("Benchmarks.", "jobs.cli.bench", _OPERATION),
-    "exit-codes": LazyCommand("The exit codes of all commands.", "jobs.cli.exit_codes", _OPERATION),
+    "local": _command(_PLATFORM, "local", "The stack on this machine: up, status, down."),
+    "serve": _command(_PLATFORM, "serve", "The stack on this machine, in the foreground."),
+    "kube": _command(_PLATFORM, "kube", "The platform on Kubernetes: doctor, up, status, ..."),
+    "demo": _command(_PLATFORM, "demo", "Train, release and roll back on real data, as make run does."),
+    "train": _command(_MODELS, "train", "Train a recipe and register the result as a version.", ray=True),
+    "release": _command(_MODELS, "release", "Begin, follow and steer releases."),
+    "deliver": _command(_MODELS, "deliver", "Train, check offline gates, release.", ray=True),
+    "versions": _command(_MODELS, "versions", "Deploy versions by hand and set their weights.", ray=True),
+    "materialize": _command(_MODELS, "materialize", "Fill the online feature store; keep it fresh.", ray=True),
+    "keys": _command(_OPERATION, "keys", "Create, show and revoke API keys."),
+    "events": _command(_OPERATION, "events", "A model's predictions and labels as they happen."),
+    "settings": _command(_OPERATION, "settings", "The settings in force and where they come from."),
+    "bench": _command(_OPERATION, "bench", "Benchmarks.", ray=True),
+    "exit-codes": _command(_OPERATION, "exit_codes", "The exit codes of all commands."),
 }
 
 app = typer.Typer(
     cls=lazy_group(COMMANDS, highest=NOT_UNDERSTOOD),
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -52,16 +58,18 @@ def tidegate() -> None:
     """
 
 
-def main(arguments: Sequence[str] | None = None, prog: str = "tidegate") -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
     Args:
         arguments: without the program's name; None for those of this process.
-        prog: the program's name in usage lines.
     """
-    command = typer.main.get_command(app)
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        command.main(list(sys.argv[1:] if arguments is None else arguments), prog)
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 1
-    raise AssertionError("a command line ends by SystemExit")
+        code: int | None = typer.main.get_command(app).main(given or ["--help"], "tidegate", standalone_mode=False)
+    except typer.TyperException as error:  # of the command line; a sentence also where it is read in a log
+        context = getattr(error, "ctx", None)
+        path = "tidegate" if context is None else context.command_path
+        print_error(f"{error.format_message()}\nSee: {path} --help")
+        return NOT_UNDERSTOOD
+    return code or DONE

@@ -9,7 +9,7 @@ import typer
 from app.exit_codes import EXIT_CODES
 from app.terminal import print_json, print_table, table
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

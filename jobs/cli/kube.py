@@ -1,17 +1,10 @@
-"""``tidegate kube``: the verbs of :mod:`cluster.kube.verbs`, each imported when it is called.
-
-A verb's module has ``app``, a :class:`typer.Typer` with one command, or else ``add_parser`` of :mod:`argparse`.
-"""
+"""``tidegate kube``: the verbs of :mod:`cluster.kube.verbs`, each imported when it is called."""
 
 from __future__ import annotations
-
-import argparse
-import importlib
 
 import typer
 
 from jobs.cli.lazy import LazyCommand, lazy_group
-from jobs.cli.pass_on import pass_on
 
 VERBS = {
     name: LazyCommand(help, f"cluster.kube.verbs.{module}")
@@ -30,22 +23,7 @@ VERBS = {
 }
 
 
-def _load(name: str, module: str) -> typer.Typer:
-    verb = importlib.import_module(module)
-    if hasattr(verb, "app"):
-        found: typer.Typer = verb.app
-        return found
-
-    def main(arguments: list[str]) -> int:
-        parser = argparse.ArgumentParser(prog="tidegate kube")
-        verb.add_parser(parser.add_subparsers(dest="verb", required=True))
-        options = parser.parse_args([name, *arguments])
-        return int(options.run(options))
-
-    return pass_on(main)
-
-
-app = typer.Typer(cls=lazy_group(VERBS, highest=255, load=_load), no_args_is_help=True)
+app = typer.Typer(cls=lazy_group(VERBS, highest=255), add_completion=False)
 
 
 @app.callback()

@@ -11,6 +11,7 @@ import typer.core
 import typer.main
 
 from app.terminal import exit_code_of
+from jobs.ray_environment import prepare_for_ray
 
 
 class LazyCommand(NamedTuple):
@@ -20,11 +21,13 @@ class LazyCommand(NamedTuple):
         help: its line in the help of its group.
         module: its ``app`` is a :class:`typer.Typer`.
         panel: the heading of its line.
+        ray: it imports Ray.
     """
 
     help: str
     module: str
     panel: str = "Commands"
+    ray: bool = False
 
 
 def load(name: str, module: str) -> typer.Typer:
@@ -58,6 +61,8 @@ def lazy_group(
         def resolve_command(self, ctx: Any, args: list[str]) -> Any:
             name, found, rest = super().resolve_command(ctx, args)
             if name is not None:
+                if commands[name].ray:
+                    prepare_for_ray()
                 found = typer.main.get_command(load(name, commands[name].module))
                 found.name = name
             return name, found, rest

@@ -1,1 +1,1 @@
-"""``python -m jobs.release``: releases from the command line, over the gateway's HTTP."""
+"""Releases over the gateway's HTTP: ``client``, ``states``, ``sentences``, ``follow``, ``plans``."""

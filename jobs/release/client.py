@@ -1,4 +1,4 @@
-"""The routes ``/releases`` of the gateway's address, as a command calls them."""
+"""A client of the routes ``/releases`` at the gateway's address."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Self
 import httpx
 
 from app.errors import TidegateError
+from app.releases.lifecycle.orders import Order
 from app.releases.model.names import PREFIX
 from app.settings import GatewaySettings
 
@@ -25,7 +26,7 @@ Body = dict[str, Any]
 
 
 class ReleaseError(TidegateError):
-    """Refused, or not answered; the message says by whom and why."""
+    """A refusal, or no answer; the message says from where and why."""
 
 
 class Releases:
@@ -65,34 +66,33 @@ class Releases:
         self._client.close()
 
     def begin(self, model: str, version: str, plan: Body) -> Body:
-        """Begin a release; the document."""
+        """Begins a release and returns its document."""
         found: Body = self._call("POST", PREFIX, json={"model": model, "version": version, "plan": plan})
         return found
 
-    def order(self, release: str, verb: str, full: bool = False, step: int | None = None) -> Body:
-        """Give an order; the document after it."""
-        params = {"full": "true"} if full else {} if step is None else {"step": str(step)}
-        found: Body = self._call("POST", f"{PREFIX}/{release}/{verb}", params=params)
+    def order(self, release: str, order: Order) -> Body:
+        """Gives an order and returns the document after it."""
+        found: Body = self._call("POST", f"{PREFIX}/{release}/{order.verb}", params=order.options())
         return found
 
     def read(self, release: str) -> Body:
-        """One release."""
+        """Returns the document of a release."""
         found: Body = self._call("GET", f"{PREFIX}/{release}")
         return found
 
     def newest(self, model: str | None, count: int) -> list[Body]:
-        """Releases, the newest first."""
+        """Returns releases, the newest first."""
         found: list[Body] = self._call("GET", PREFIX, params=_of(model, count))
         return found
 
     def audit(self, model: str | None, count: int) -> list[Body]:
-        """The audit log, the newest first."""
+        """Returns the audit log, the newest first."""
         found: list[Body] = self._call("GET", f"{PREFIX}/audit", params=_of(model, count))
         return found
 
     @contextmanager
     def events(self, release: str, last: str | None) -> Iterator[httpx.Response]:
-        """An open stream of events; the caller looks at its status.
+        """Opens a stream of events, whose status the caller checks.
 
         Raises:
             httpx.TransportError: it cannot be opened, or breaks off, or is silent for ``QUIET_S``.
@@ -103,8 +103,8 @@ class Releases:
             yield response
 
     def _call(self, method: str, path: str, **request: Any) -> Any:
-        """The body of a good answer. 503 is asked again for a while: a controller may be taking over, and one that
-        does not lead has done nothing."""
+        """Returns the body of a good answer. Asks again after 503 for a while: a controller may be taking over, and
+        one that does not lead has done nothing."""
         deadline = time.monotonic() + self._leader_wait_s
         while True:
             try:
@@ -119,7 +119,7 @@ class Releases:
 
 
 def sentence(response: httpx.Response) -> str:
-    """What an answer that is no success says; it has been read."""
+    """Returns the sentence of an answer that is no success and has been read."""
     try:
         return str(response.json()["error"])
     except (ValueError, KeyError, TypeError):

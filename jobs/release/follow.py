@@ -1,74 +1,39 @@
-"""Follow a release on the screen: its history as lines, and where it is now."""
+"""A release followed on the screen: its history as lines that stay, and where it is now."""
 
 from __future__ import annotations
 
-import time
-from contextlib import nullcontext
-
 from rich.console import Console
-from rich.markup import escape
-from rich.status import Status
 
+from app.terminal import Progress
 from jobs.release.client import Body, Releases
-from jobs.release.stream import RECONNECT_S, followed
-from jobs.release.words import Told, end, entry_line, headline, present
-
-PLAIN_EVERY_S = 5.0
-"""Seconds between two lines that say where it is, where there is no terminal."""
+from jobs.release.sentences import HistoryCursor, end, entry_line, headline, present
+from jobs.release.states import RECONNECT_S, release_states
 
 
 def follow(releases: Releases, release: str, console: Console, reconnect_s: float = RECONNECT_S) -> Body:
-    """Say what happens until the release has ended; its last state.
+    """Print what happens until the release has ended, and return its last state.
 
     Args:
-        reconnect_s: time without a word after which following is given up, seconds.
+        reconnect_s: time without a sign of life after which following is given up, seconds.
 
     Raises:
         ReleaseError: it cannot be followed (any more).
         KeyboardInterrupt: the caller wants to follow no longer.
     """
-    screen = Screen(console)
-    with screen.status or nullcontext():
-        state: Body | None = None
-        for state in followed(releases, release, screen.lost, reconnect_s):
-            screen.show(state)
-    if state is None:  # it had ended, and an earlier connection had told so
-        state = releases.read(release)
-    console.print(end(state), markup=False, highlight=False)
+    history = HistoryCursor()
+    state: Body | None = None
+    with Progress(console) as progress:
+        for new in release_states(
+            releases, release, lambda why: progress.show(f"    connecting again: {why}"), reconnect_s
+        ):
+            if state is None:
+                progress.say(headline(new))
+            state = new
+            for entry in history.advance(state):
+                progress.say(f"  {entry_line(entry)}")
+            if not state["ended"]:
+                progress.show("\n".join(f"    {line}" for line in present(state)))
+        if state is None:  # it had ended, which an earlier connection has said
+            state = releases.read(release)
+        progress.say(end(state))
     return state
-
-
-class Screen:
-    """What is shown while a release is followed."""
-
-    def __init__(self, console: Console) -> None:
-        self.status: Status | None = console.status("") if console.is_terminal else None
-        self._console = console
-        self._told = Told()
-        self._headline = ""
-        self._line = ""
-        self._line_at = float("-inf")
-
-    def show(self, state: Body) -> None:
-        """A new state."""
-        if not self._headline:
-            self._headline = headline(state)
-            self._say(self._headline)
-        for entry in self._told.fresh(state):
-            self._say(f"  {entry_line(entry)}")
-        if not state["ended"]:
-            self._now(present(state))
-
-    def lost(self, why: str) -> None:
-        """The connection was lost and is being made again."""
-        self._now(f"connecting again: {why}")
-
-    def _now(self, line: str) -> None:
-        if self.status is not None:
-            self.status.update(escape(line))
-        elif line != self._line and time.monotonic() - self._line_at >= PLAIN_EVERY_S:
-            self._line, self._line_at = line, time.monotonic()
-            self._say(f"    {line}")
-
-    def _say(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)

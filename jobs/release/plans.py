@@ -1,4 +1,4 @@
-"""Which plan is meant: a file, or one of those in ``jobs/plans``."""
+"""Release plans by name: a file, or one of those in ``jobs/plans``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ SHIPPED = Path(__file__).parents[1] / "plans"
 
 
 def names() -> list[str]:
-    """Of the shipped plans."""
+    """Returns the names of the shipped plans, sorted."""
     return sorted(found.stem for found in SHIPPED.glob("*.yaml"))
 
 
 def find(name: str) -> Path:
-    """A plan's file by path, or by the name of a shipped one, with or without ``.yaml``.
+    """Returns a plan's file by path, or by the name of a shipped one, with or without ``.yaml``.
 
     Raises:
         PlanError: there is neither.
@@ -32,7 +32,7 @@ def find(name: str) -> Path:
 
 
 def read(name: str) -> dict[str, Any]:
-    """A plan as plain values, checked here before anybody is asked.
+    """Returns a plan as plain values, checked before it is sent.
 
     Raises:
         PlanError: there is none, or it cannot be honoured.

@@ -1,4 +1,4 @@
-"""``python -m cluster local …`` as a step of the main job: the command that a user would type."""
+"""``tidegate local …`` as a step of the demo: the command that a user would type."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from jobs.run.errors import StepError
+from app.errors import TidegateError
 
 ROOT = Path(__file__).parents[2]
 
 
-async def local(*arguments: str, say: Callable[[str], None]) -> None:
-    """Run ``python -m cluster local …``, passing its lines on.
+class StepError(TidegateError):
+    """A step of the demo failed; the message says what to look at."""
+
+
+async def local(verb: str, say: Callable[[str], None]) -> None:
+    """Run ``tidegate local VERB``, passing its lines on.
 
     Raises:
         StepError: it ended with another code than 0.
     """
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "cluster", "local", *arguments),
+        *(sys.executable, "-m", "jobs.cli", "local", verb),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -28,8 +31,7 @@ async def local(*arguments: str, say: Callable[[str], None]) -> None:
     assert process.stdout is not None
     try:
         async for raw in process.stdout:
-            line = raw.decode(errors="replace").rstrip()
-            if line:
+            if line := raw.decode(errors="replace").rstrip():
                 last = line
                 say(line)
         code = await process.wait()
@@ -38,4 +40,4 @@ async def local(*arguments: str, say: Callable[[str], None]) -> None:
         await process.wait()
         raise
     if code:
-        raise StepError(f"python -m cluster local {' '.join(arguments)} ended with {code}: {last}")
+        raise StepError(f"tidegate local {verb} ended with {code}: {last}")

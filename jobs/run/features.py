@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 from fsspec.core import url_to_fs
 
-from app.features import EventStore, FeatureStoreError, Ledger, OnlineStore, Replayer
+from app.features import EventStore, FeatureCheckpoint, FeatureStoreError, OnlineStore, Replayer
 from app.recipes.flights.replay import START
 from app.recipes.flights.views import VIEWS
 from app.redis_client import connect
@@ -24,13 +24,10 @@ class FeatureReplay:
         self.rows = 0
 
     async def advance(self, instant: int) -> None:
-        """Write what is known at an instant, then set the store's clock to it.
-
-        Args:
-            instant: seconds since 1970-01-01 UTC; never before the last one.
+        """Write what is known at an instant (seconds since 1970-01-01 UTC), then set the store's clock to it.
 
         Raises:
-            FeatureStoreError: Redis is away.
+            FeatureStoreError: Redis does not answer.
         """
         step = await self._replayer.advance(instant)
         self.events += step.events
@@ -38,28 +35,28 @@ class FeatureReplay:
 
 
 def storage_url(settings: FeaturesSettings) -> str:
-    """Where the events lie, in words that mean the same place to a job that runs in another folder."""
+    """Returns the address of the events in a form that also holds for a job that runs in another folder."""
     files, path = url_to_fs(settings.storage)
     return str(files.unstrip_protocol(path))
 
 
 @asynccontextmanager
 async def replayed(settings: Settings, events: EventStore) -> AsyncIterator[FeatureReplay]:
-    """A replay of the flights' events from ``START`` on, the rows up to there being in the store. For the block's
+    """A replay of the flights' events from ``START`` on, the rows up to there being in the store; for the block's
     duration the store's time is the replay's.
 
     Raises:
         EventStoreError: a view's events are not there.
-        FeatureStoreError: Redis is away.
+        FeatureStoreError: Redis does not answer.
     """
     redis = connect(settings.redis)
     store = OnlineStore(redis, settings.features.write_timeout_s)
-    ledger = Ledger(redis, store, settings.features.clock_lease_s)
+    checkpoint = FeatureCheckpoint(redis, store, settings.features.clock_lease_s)
     try:
-        replayer = await asyncio.to_thread(Replayer, VIEWS, events, START, store, ledger)
+        replayer = await asyncio.to_thread(Replayer, VIEWS, events, START, store, checkpoint)
         await replayer.begin()
         yield FeatureReplay(replayer)
     finally:
-        with suppress(FeatureStoreError):  # of a Redis that is away the lease ends the replay's time
-            await ledger.release()
+        with suppress(FeatureStoreError):  # without Redis the lease ends the replay's time
+            await checkpoint.release()
         await redis.aclose()

@@ -1,4 +1,4 @@
-"""What came true of the flights, posted to the gateway as they land by the replay's clock."""
+"""Outcomes of the flights, posted to the gateway as they land by the replay's clock."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ EVERY_S = 0.25
 """Interval at which landed flights are posted, seconds."""
 RETRY_S = 0.5
 TIMEOUT_S = 10.0
-HELD = 20_000
-"""Flights that may be in the air, or wait to be posted; further ones are dropped and counted."""
+MAX_WAITING = 20_000
+"""Flights in the air, or waiting to be posted, at most; further ones are dropped and counted."""
 
 
 @dataclass(slots=True)
@@ -47,28 +47,28 @@ class LabelFeed:
         model: whose predictions they were.
     """
 
-    def __init__(self, url: str, model: str, held: int = HELD) -> None:
-        self._url, self._model, self._held = url, model, held
+    def __init__(self, url: str, model: str, max_waiting: int = MAX_WAITING) -> None:
+        self._url, self._model, self._max_waiting = url, model, max_waiting
         self._flying: list[tuple[int, str, int]] = []
         self._landed: list[tuple[str, int]] = []
         self._some = asyncio.Event()
         self.counts = LabelCounts()
 
     def answered(self, request_id: str, known: int, label: int) -> None:
-        """A prediction was given.
+        """Take a request that was answered.
 
         Args:
             known: the instant from which the outcome is known, seconds since 1970-01-01 UTC.
             label: 1 if the flight was late, else 0.
         """
-        if self.counts.waiting >= self._held:
+        if self.counts.waiting >= self._max_waiting:
             self.counts.dropped += 1
             return
         self.counts.waiting += 1
         heapq.heappush(self._flying, (known, request_id, label))
 
     def advance(self, instant: int) -> None:
-        """The replay's clock moves on: flights that have landed by then are due."""
+        """Move the replay's clock on: flights that have landed by then are due."""
         while self._flying and self._flying[0][0] <= instant:
             _, request_id, label = heapq.heappop(self._flying)
             self._landed.append((request_id, label))
@@ -76,8 +76,7 @@ class LabelFeed:
             self._some.set()
 
     async def run(self) -> None:
-        """Post what is due until cancelled. While the gateway does not take them, they wait; nothing is lost but what
-        finds no room or is refused for good."""
+        """Post what is due until cancelled; labels wait while the gateway does not take them."""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as session:
             due = time.monotonic()
             while True:

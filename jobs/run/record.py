@@ -1,4 +1,4 @@
-"""One release of the main job as it was seen: its weights over time, its ends, and how long each part took. Pure."""
+"""One release of the demo as it was seen: its weights over time, its end, and the time of each part. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 End = Literal["promoted", "rolled_back"]
-ENDED_RIGHT: dict[End, str] = {"promoted": "promoted", "rolled_back": "taken back"}
+ENDED_RIGHT: dict[End, str] = {"promoted": "promoted", "rolled_back": "rolled back"}
 
 _DECIDED = ("restoring", "switching")
 _FOLLOWED = ("removing", "settling")
@@ -15,7 +15,7 @@ _FOLLOWED = ("removing", "settling")
 
 @dataclass(slots=True)
 class Record:
-    """What was seen of a release.
+    """A release as it was seen.
 
     Attributes:
         name: what the version is: its configuration, or how it was made.
@@ -24,8 +24,8 @@ class Record:
         first_weight_at, decided_at, followed_at: when the challenger got its first share, when it was decided that it
             gets everything or nothing, and when every gateway replica was seen to follow that. Seconds since the
             epoch by the controller's clock; None: not seen.
-        answered, failed_attempts, failed: requests that the challenger answered during its release, that it did not
-            so that another version had to, and that nobody answered.
+        answered, failed_attempts, failed: requests that the challenger answered during its release, that another
+            version answered in its place, and that had no answer.
         steps: (seconds since the epoch, the challenger's weight), each from its beginning.
     """
 
@@ -43,7 +43,7 @@ class Record:
     steps: list[tuple[float, float]] = field(default_factory=list)
 
     def see(self, state: dict[str, Any]) -> None:
-        """A newer state of the release, as ``GET /releases/{id}`` gives it."""
+        """Take a newer state of the release, as ``GET /releases/{id}`` gives it."""
         self.state, self.release = state, state["id"]
         phase, since = state["state"], instant(state["since"])
         if phase == "step" and self.first_weight_at is None:
@@ -58,12 +58,12 @@ class Record:
 
     @property
     def end(self) -> str:
-        """How it ended: promoted, rolled_back or cancelled; empty while it runs."""
+        """The end: promoted, rolled_back or cancelled; empty while it runs."""
         return str(self.state["state"]) if self.state and self.state["ended"] else ""
 
     @property
     def by_the_judge(self) -> bool:
-        """Whether the judge failed it: its own verdict, not a deadline, an order or a failed deployment."""
+        """True where the judge failed it by its own verdict, not a deadline, an order or a failed deployment."""
         return ((self.state or {}).get("judge") or {}).get("verdict") == "fail"
 
     @property
@@ -77,7 +77,7 @@ class Record:
         return _between(self.decided_at, self.followed_at)
 
     def broken(self) -> list[str]:
-        """Promises that it did not keep."""
+        """Returns the promises that were not kept."""
         found = []
         if self.end != self.expected:
             how = self.end.replace("_", " ") or f"still {self.state.get('state', 'not begun')}"
@@ -87,7 +87,7 @@ class Record:
             )
         elif self.expected == "rolled_back" and not self.by_the_judge:
             found.append(
-                f"version {self.version} ({self.name}) was not taken back by the judge: {self.state['reason']}"
+                f"version {self.version} ({self.name}) was not rolled back by the judge: {self.state['reason']}"
             )
         if self.failed:
             found.append(f"{self.failed} requests failed while version {self.version} ({self.name}) was released")
@@ -95,7 +95,7 @@ class Record:
 
 
 def instant(text: str) -> float:
-    """Seconds since the epoch of an instant by ISO 8601."""
+    """Returns the seconds since the epoch of an instant by ISO 8601."""
     return datetime.fromisoformat(text).timestamp()
 
 

@@ -1,4 +1,4 @@
-"""Releases as the main job begins and follows them, over the gateway's HTTP like anybody else."""
+"""Releases of the demo, begun and followed over the gateway's HTTP as any caller would."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from app.releases.lifecycle.orders import Cancel
 from jobs.release.client import Body, ReleaseError, Releases
 from jobs.release.plans import read
-from jobs.release.stream import followed
-from jobs.run.errors import StepError
+from jobs.release.states import release_states
+from jobs.run.command import StepError
 
 PLANS = Path(__file__).parent / "plans"
-
-WAITING = 64
-"""States that may wait here; then the stream is read no further, and the gateway skips states for us."""
 CANCELLED_WITHIN_S = 120.0
 """Deadline of an earlier release's way back, seconds."""
 
 
 def plan(name: str, share_seconds: float | None = None) -> Body:
-    """A plan of the main job.
+    """Returns a plan of the demo.
 
     Args:
         share_seconds: least time of the steps whose gate is ``time`` and that give weight; None: as it is written.
@@ -36,38 +34,31 @@ def plan(name: str, share_seconds: float | None = None) -> Body:
 
 
 async def states(releases: Releases, release: str, lost: Callable[[str], None]) -> AsyncGenerator[Body, None]:
-    """Each state of a release until its end; the present one first.
-
-    Args:
-        lost: told why whenever the connection was lost and is made again.
+    """Yield each state of a release until its end, as :func:`release_states` does in a thread of its own.
 
     Raises:
         ReleaseError: it cannot be followed any more.
     """
-    loop = asyncio.get_running_loop()
-    box: asyncio.Queue[Body | Exception | None] = asyncio.Queue(WAITING)
+    loop, box = asyncio.get_running_loop(), asyncio.Queue[Body | Exception | None]()
     over = threading.Event()
-
-    def put(found: Body | Exception | None) -> None:
-        asyncio.run_coroutine_threadsafe(box.put(found), loop).result()
 
     def tell(why: str) -> None:
         loop.call_soon_threadsafe(lost, why)
 
-    def follow() -> None:
+    def read_states() -> None:
+        end: Exception | None = None
         try:
-            for state in followed(releases, release, tell):
+            for state in release_states(releases, release, tell):
                 if over.is_set():
                     return
-                put(state)
-            put(None)
+                loop.call_soon_threadsafe(box.put_nowait, state)
         except Exception as error:
-            if not over.is_set():
-                with suppress(RuntimeError):  # the loop is closed: nobody listens any more
-                    put(error)
+            end = error
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(box.put_nowait, end)
 
     # Not of the loop's executor, whose threads a program that is interrupted waits for.
-    threading.Thread(target=follow, name=f"follow {release}", daemon=True).start()
+    threading.Thread(target=read_states, name=f"states of {release}", daemon=True).start()
     try:
         while (found := await box.get()) is not None:
             if isinstance(found, Exception):
@@ -75,12 +66,10 @@ async def states(releases: Releases, release: str, lost: Callable[[str], None]) 
             yield found
     finally:
         over.set()
-        while not box.empty():  # whoever waits to put goes on, and sees that it is over
-            box.get_nowait()
 
 
 async def end_earlier(releases: Releases, model: str, say: Callable[[str], None]) -> str | None:
-    """Cancel the release that an earlier run left under way, and wait for its end; its id, None if there is none.
+    """Cancel the release that an earlier run left under way, await its end, and return its id; None without one.
 
     Raises:
         ReleaseError: the gateway does not answer.
@@ -91,18 +80,35 @@ async def end_earlier(releases: Releases, model: str, say: Callable[[str], None]
         return None
     release = str(newest[0]["id"])
     try:
-        await asyncio.to_thread(releases.order, release, "cancel")
+        await asyncio.to_thread(releases.order, release, Cancel())
         say(f"release {release} of an earlier run is cancelled")
     except ReleaseError as error:  # it is through, and only has to remove the old champion
         say(f"release {release} of an earlier run is awaited: {error}")
-    state: dict[str, Any] = {}
+    await follow(releases, release, CANCELLED_WITHIN_S, say, lambda state: None)
+    return release
+
+
+async def follow(
+    releases: Releases,
+    release: str,
+    timeout_s: float,
+    say: Callable[[str], None],
+    see: Callable[[Body], Any],
+) -> None:
+    """Follow a release to its end; ``see`` takes each state and is awaited where it returns an awaitable.
+
+    Raises:
+        ReleaseError: it cannot be followed any more.
+        StepError: it has not ended within ``timeout_s`` seconds.
+    """
+    state: Body = {}
     try:
-        async with asyncio.timeout(CANCELLED_WITHIN_S):
-            async for state in states(releases, release, say):  # noqa: B007  (the last one is told of)
-                pass
+        async with asyncio.timeout(timeout_s):
+            async for state in states(releases, release, say):
+                if (work := see(state)) is not None:
+                    await work
     except TimeoutError as error:
         raise StepError(
-            f"release {release} of an earlier run has not ended after {CANCELLED_WITHIN_S:g} s, it waits for "
-            f"{state.get('waiting_for')}: python -m jobs.release show {release} --follow"
+            f"release {release} has not ended after {timeout_s:g} s, it waits for {state.get('waiting_for')}: "
+            f"tidegate release show {release} --follow"
         ) from error
-    return release

@@ -1,4 +1,4 @@
-"""What the main job asks of the running stack: submitted jobs, and weights at the gateway."""
+"""The demo's calls to the running stack: submitted jobs, and weights at the gateway."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 from app.ray_internals import NOISY_LOGGERS
 from app.releases.lifecycle.phases import same_weights
 from app.settings import GatewaySettings, RaySettings
-from jobs.run.command import ROOT
-from jobs.run.errors import StepError
+from jobs.run.command import ROOT, StepError
 
 POLL_S = 0.05
-"""Between two looks at the route table, seconds."""
+"""Pause between two reads of the route table, seconds."""
 
 
 async def submit(
     settings: RaySettings, entrypoint: str, say: Callable[[str], None], environment: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """``ray job submit --working-dir . -- ENTRYPOINT``: follow its log, return the JSON object on its last line.
+    """Run ``ray job submit --working-dir . -- ENTRYPOINT``, passing its log on; returns the JSON of its last line.
 
     Args:
         environment: variables that the job sees beside the cluster's.
@@ -59,8 +58,8 @@ async def submit(
     return result
 
 
-class Routes:
-    """``/routes/{model}`` of the gateway."""
+class RoutesClient:
+    """A client of the route ``/routes/{model}`` of the gateway."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         if settings.admin_key is None:
@@ -72,8 +71,7 @@ class Routes:
         )
 
     async def set(self, model: str, weights: Mapping[str, float], entity: str | None = None) -> None:
-        """Set the weights, and the input column whose value is the sticky key; ends once every gateway replica was
-        seen to follow.
+        """Set the weights, and the input column of the sticky key, and wait until all gateway replicas follow.
 
         Raises:
             StepError: the gateway refused.
@@ -84,15 +82,14 @@ class Routes:
             raise StepError(f"PUT /routes/{model} {body}: {response.status_code} {response.text}")
 
     async def read(self, model: str) -> dict[str, float] | None:
-        """The weights that every gateway replica was seen to follow just now; None while one of them does not, or the
-        model has none."""
+        """Returns the weights that all gateway replicas follow now; None while one does not, or without any."""
         response = await self._client.get(f"/routes/{model}")
         if response.status_code != httpx.codes.OK:
             return None
         return {route["version"]: route["weight"] for route in response.json()["routes"]}
 
-    async def follow(self, model: str, weights: Mapping[str, float], timeout_s: float) -> bool:
-        """Wait until every gateway replica follows these weights; False: not within ``timeout_s`` seconds."""
+    async def await_weights(self, model: str, weights: Mapping[str, float], timeout_s: float) -> bool:
+        """Wait until every gateway replica follows these weights; returns False after ``timeout_s`` seconds."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             found = await self.read(model)

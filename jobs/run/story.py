@@ -1,4 +1,4 @@
-"""The main job's steps, in the order in which they happen."""
+"""The steps of the demo, in the order in which they happen."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from httpx import HTTPError
 from mlflow import MlflowClient
@@ -17,58 +17,50 @@ from ray.exceptions import RayError
 from ray.serve.handle import DeploymentHandle
 from redis.exceptions import RedisError
 
-from app.features import EventStore, EventStoreError, FeatureStoreError
+from app.errors import TidegateError
+from app.features import EventStore
 from app.model_spec import CHAMPION
 from app.recipes.flights.replay import START, october
 from app.recipes.flights.views import VIEWS
-from app.registry import RegistryError, alias, connect
+from app.registry import alias, connect
 from app.releases.control.deployment import take_down
-from app.routing.readback import NotFollowedError
 from app.routing.route_store import RouteStore
 from app.routing.route_store import connect as connect_redis
-from app.routing.route_table import RouteError
-from app.serving.deploy import DeployError
 from app.settings import Settings
 from jobs.connect import cluster, gateway
-from jobs.release.client import ReleaseError, Releases
-from jobs.run.errors import StepError
+from jobs.release.client import Body, Releases
+from jobs.run.command import StepError
 from jobs.run.features import FeatureReplay, replayed, storage_url
 from jobs.run.labels import LabelFeed
-from jobs.run.pace import Pace
-from jobs.run.progress import Progress
+from jobs.run.progress import DemoProgress
 from jobs.run.record import End, Record, instant
-from jobs.run.releasing import end_earlier, plan, states
-from jobs.run.stack import Routes, submit
+from jobs.run.releasing import end_earlier, follow, plan
+from jobs.run.stack import RoutesClient, submit
 from jobs.run.strict import register_strict
-from jobs.run.summary import Judged, Replayed, Training, summarize
+from jobs.run.summary import ReleasesUnderTraffic, TrainedVersion, summarize
 from jobs.run.tally import Rise, Tally
-from jobs.run.timeline import Timeline
-from jobs.run.traffic import Replay, Request
+from jobs.run.traffic import Replay, ReplayRequest
+from jobs.run.view import Timeline
 
 MODEL = "flights"
 OUTPUT = "late_probability"
 ENTITY = "tailnum"
 """The sticky key: all flights of one aircraft meet one version."""
-EXPECTED_FAILURES = (
-    RegistryError,
-    MlflowException,
-    RouteError,
-    RedisError,
-    FeatureStoreError,
-    EventStoreError,
-    ReleaseError,
-    DeployError,
-    NotFollowedError,
-    HTTPError,
-    RayError,
-    ConnectionError,
-)
-"""What a step may end with that is told in a sentence, beside ``StepError``."""
+EXPECTED_FAILURES = (TidegateError, MlflowException, RedisError, HTTPError, RayError, ConnectionError)
+"""Errors of a step that are printed as a sentence."""
 FIRST_PLAN, CANARY_PLAN = "first", "canary"
 RELEASE_TIMEOUT_S = 900.0
-"""Deadline of one release, seconds: most take a minute; on a busy machine the judge waits longer for his requests."""
+"""Deadline of one release, seconds: most take a minute; on a busy machine the judge waits longer for its requests."""
 FOLLOW_TIMEOUT_S = 10.0
 """Time every gateway replica has to follow weights before their share of the traffic is not looked at, seconds."""
+
+
+class Pace(NamedTuple):
+    """Requests per second, least seconds at a share whose gate is time, and training workers."""
+
+    rate: float
+    share_seconds: float
+    workers: int
 
 
 class Story:
@@ -81,9 +73,9 @@ class Story:
         client: MlflowClient,
         store: RouteStore,
         gateway: DeploymentHandle[Any],
-        routes: Routes,
+        routes: RoutesClient,
         releases: Releases,
-        progress: Progress,
+        progress: DemoProgress,
     ) -> None:
         self._settings, self._pace, self._client = settings, pace, client
         self._store, self._gateway, self._routes, self._releases = store, gateway, routes, releases
@@ -110,7 +102,7 @@ class Story:
             elif ended is None:
                 self._progress.say(step, f"version {next(iter(carrying))} has the traffic" if carrying else "nothing")
 
-    async def train(self, name: str) -> Training:
+    async def train(self, name: str) -> TrainedVersion:
         """Submit the training of a shipped configuration and wait for the version it registers."""
         entrypoint = f"python -m jobs.train --config flights-{name} --workers {self._pace.workers}"
         with self._progress.step(f"ray job submit -- {entrypoint}") as step:
@@ -118,9 +110,9 @@ class Story:
             version, auc = str(result["version"]), result["metrics"]["auc"]
             self._names[version] = name
             self._progress.say(step, f"registered {MODEL} version {version}, test AUC {auc:.3f}")
-        return Training(name, result)
+        return TrainedVersion(name, result)
 
-    async def first(self, training: Training) -> Record:
+    async def first(self, training: TrainedVersion) -> Record:
         """Release the version that the story begins with, and remove what earlier runs left beside it."""
         version = str(training.result["version"])
         record = Record(training.name, version, "promoted")
@@ -147,7 +139,7 @@ class Story:
             self._progress.say(step, f"{rows:,} rows of {len(result['views'])} feature views as of {until}")
         return EventStore(result["events"])
 
-    async def prepare(self) -> tuple[Training, EventStore]:
+    async def prepare(self) -> tuple[TrainedVersion, EventStore]:
         """Train the first broken version while the feature store is filled: before the traffic, of which a training
         would take the CPUs on a small machine."""
         training = asyncio.create_task(self.train("shuffled"))
@@ -158,7 +150,9 @@ class Story:
             training.cancel()
             await asyncio.wait([training])
 
-    async def judged(self, static: Training, online: Training, shuffled: Training, events: EventStore) -> Judged:
+    async def release_under_traffic(
+        self, static: TrainedVersion, online: TrainedVersion, shuffled: TrainedVersion, events: EventStore
+    ) -> ReleasesUnderTraffic:
         """Replay October while one good version and two broken ones are released; each by the same plan."""
         async with AsyncExitStack() as stack:
             with self._progress.step("read the flights of October, and the events before them"):
@@ -174,10 +168,10 @@ class Story:
                 records = [await self._try_out("online", str(online.result["version"]), "promoted")]
                 records.append(await self._try_out("shuffled", str(shuffled.result["version"]), "rolled_back"))
                 records.append(await self._try_out("strict", await self._strict(), "rolled_back"))
-        return Judged(self._tally, records, Replayed(features.events, features.rows), labels.counts)
+        return ReleasesUnderTraffic(self._tally, records, features.events, features.rows, labels.counts)
 
     async def champion(self) -> str | None:
-        """Who holds the alias now."""
+        """Returns the version that holds the alias now."""
         return await asyncio.to_thread(alias, self._client, MODEL, CHAMPION)
 
     async def _strict(self) -> str:
@@ -194,12 +188,12 @@ class Story:
         return version
 
     async def _try_out(self, name: str, version: str, expected: End) -> Record:
-        """Release a version by the canary plan while the traffic runs."""
+        """Release a version by the canary plan while the traffic runs, and return its record."""
         record = Record(name, version, expected)
         await self._release(record, plan(CANARY_PLAN, self._pace.share_seconds))
         return record
 
-    async def _release(self, record: Record, document: dict[str, Any]) -> None:
+    async def _release(self, record: Record, document: Body) -> None:
         """Begin a release and follow it to its end; what the traffic shows of it meanwhile goes into the record."""
         shares = " ".join(f"{step['weight']:.0%}" for step in document["steps"] if step["weight"]) or "at once"
         name = f"POST /releases: version {record.version} ({record.name}), {document['strategy']} {shares}"
@@ -209,24 +203,20 @@ class Story:
             record.see(begun)
             if begun["champion"] is not None:
                 self._tally.rises.append(Rise(begun["champion"], record.version))
-            try:
-                async with asyncio.timeout(RELEASE_TIMEOUT_S):
-                    async for state in states(
-                        self._releases, record.release, lambda why: self._progress.say(step, why)
-                    ):
-                        await self._see(record, state)
-            except TimeoutError as error:
-                raise StepError(
-                    f"release {record.release} has not ended after {RELEASE_TIMEOUT_S:g} s, it waits for "
-                    f"{record.state['waiting_for']}: python -m jobs.release show {record.release} --follow"
-                ) from error
+            await follow(
+                self._releases,
+                record.release,
+                RELEASE_TIMEOUT_S,
+                lambda why: self._progress.say(step, why),
+                lambda state: self._see(record, state),
+            )
             record.failed = len(self._tally.failures) - failed
             record.failed_attempts = self._tally.version(record.version).failed_attempts
             if record.end != "promoted":
                 record.answered = self._tally.version(record.version).requests
             self._progress.say(step, ended_line(record))
 
-    async def _see(self, record: Record, state: dict[str, Any]) -> None:
+    async def _see(self, record: Record, state: Body) -> None:
         decided = record.decided_at is not None
         record.see(state)
         if record.decided_at is not None and not decided:
@@ -240,31 +230,28 @@ class Story:
             self._tally.close(monotonic(since))
         elif self._weigh(since, weights) or (self._tally.phases and self._tally.phase is None):
             self._tally.close(monotonic(since))
-            if await self._routes.follow(MODEL, weights, FOLLOW_TIMEOUT_S) and self._tally.phases:
+            if await self._routes.await_weights(MODEL, weights, FOLLOW_TIMEOUT_S) and self._tally.phases:
                 self._tally.begin(weights, time.time() - since)
 
     def _weigh(self, at: float, weights: Mapping[str, float]) -> bool:
-        """Note the weights in force from an instant on; whether they are others than before."""
-        before = len(self._timeline.changes)
-        self._timeline.add(at, {version: weight for version, weight in weights.items() if weight})
-        return len(self._timeline.changes) > before
+        """Note the weights in force from an instant on; returns True where they are others than before."""
+        return self._timeline.add(at, {version: weight for version, weight in weights.items() if weight})
 
     @asynccontextmanager
     async def _traffic(
-        self, requests: Iterator[Request], features: FeatureReplay, labels: LabelFeed
+        self, requests: Iterator[ReplayRequest], features: FeatureReplay, labels: LabelFeed
     ) -> AsyncIterator[None]:
         async def advance(at: int) -> None:
             await features.advance(at)
             labels.advance(at)
 
-        def answered(request_id: str, request: Request) -> None:
+        def answered(request_id: str, request: ReplayRequest) -> None:
             labels.answered(request_id, request.known, request.label)
 
         url = f"{self._settings.gateway.url}/v2/models/{MODEL}/infer"
         replay = Replay(url, OUTPUT, requests, self._pace.rate, self._tally, advance, answered, len(VIEWS))
         running = asyncio.create_task(replay.run())
         posting = asyncio.create_task(labels.run())
-        telling = asyncio.create_task(self._tell_of_traffic())
         try:
             yield
             if running.done():
@@ -272,24 +259,18 @@ class Story:
                 raise StepError("the flights of October ended before the last release; choose a lower --rate")
         finally:
             replay.stop()
-            for task in (posting, telling):
-                task.cancel()
-            await asyncio.wait([posting, telling])
+            posting.cancel()
+            await asyncio.wait([posting])
             await running
-
-    async def _tell_of_traffic(self) -> None:
-        while True:
-            await asyncio.sleep(0.5)
-            self._progress.traffic_moved()
 
 
 def monotonic(at: float) -> float:
-    """An instant of the wall clock (seconds since the epoch) on ``time.monotonic``."""
+    """Returns an instant of the wall clock (seconds since the epoch) on ``time.monotonic``."""
     return at - time.time() + time.monotonic()
 
 
 def ended_line(record: Record) -> str:
-    """How a release ended, in a sentence."""
+    """Returns a sentence about the end of a release."""
     if record.end == "promoted":
         return f"version {record.version} is champion"
     took = "" if record.seconds_to_decision is None else f" after {record.seconds_to_decision:.1f} s of traffic"
@@ -300,13 +281,13 @@ def ended_line(record: Record) -> str:
     )
 
 
-def _requests() -> Iterator[Request]:
+def _requests() -> Iterator[ReplayRequest]:
     for flight in october("static"):
         inputs = [
             {"name": name, "shape": [1], "datatype": datatype, "data": [value]}
             for name, datatype, value in flight.inputs()
         ]
-        yield Request(
+        yield ReplayRequest(
             json.dumps({"inputs": inputs}).encode(),
             flight.key,
             flight.late,
@@ -315,18 +296,18 @@ def _requests() -> Iterator[Request]:
         )
 
 
-async def tell(settings: Settings, pace: Pace, progress: Progress, started: float) -> dict[str, Any]:
-    """The whole story against a running stack; the summary at its end.
+async def tell(settings: Settings, pace: Pace, progress: DemoProgress, started: float) -> dict[str, Any]:
+    """Run the whole story against a running stack and return its summary.
 
     Args:
         started: when the job began, ``time.monotonic``.
 
     Raises:
-        StepError, RegistryError, RouteError, DeployError, NotFollowedError: a step failed.
+        EXPECTED_FAILURES: a step failed.
     """
     client = await asyncio.to_thread(connect, settings.mlflow)
     redis = connect_redis(settings.redis)
-    routes = Routes(settings.gateway)
+    routes = RoutesClient(settings.gateway)
     try:
         with (
             Releases(settings.gateway) as releases,
@@ -341,11 +322,11 @@ async def tell(settings: Settings, pace: Pace, progress: Progress, started: floa
                 raise StepError(f"the story cannot begin: {'; '.join(first.broken())}")
             online = await story.train("online")
             shuffled, events = await story.prepare()
-            judged = await story.judged(static, online, shuffled, events)
+            found = await story.release_under_traffic(static, online, shuffled, events)
             return summarize(
                 [static, online, shuffled],
-                [first, *judged.records],
-                judged,
+                [first, *found.records],
+                found,
                 story.names,
                 await story.champion(),
                 time.monotonic() - started,

@@ -21,7 +21,7 @@ from app.registry import FEATURE_VIEWS_KEY, FEATURES_KEY, ModelPackage, Registry
 
 
 def register_strict(client: MlflowClient, model: str, version: str) -> str:
-    """Log a strict copy of a version as a new one of the same model; blocks. Its number."""
+    """Log a strict copy of a version as a new one of the same model and return its number; blocks."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "files").mkdir()
@@ -32,7 +32,7 @@ def register_strict(client: MlflowClient, model: str, version: str) -> str:
 
 
 def strict(files: Path, folder: Path) -> ModelPackage:
-    """A package of a downloaded version's files, with its encoding set to refuse text that has no code.
+    """Returns a package of a downloaded version's files, with its encoding set to refuse text that has no code.
 
     Args:
         folder: where the changed file is written.
@@ -62,7 +62,7 @@ def strict(files: Path, folder: Path) -> ModelPackage:
 
 
 def _accepted(example: pd.DataFrame, encode: Encoder) -> pd.DataFrame:
-    """The rows that the encoder takes: whoever tries the version on its own example finds nothing."""
+    """Returns the rows that the encoder takes, so that a version is not found out by its own example."""
 
     def taken(row: int) -> bool:
         try:

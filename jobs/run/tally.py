@@ -1,4 +1,4 @@
-"""What the replayed traffic showed: counts, shares with their intervals, latency and quality per version. Pure."""
+"""Counts of the replayed traffic: shares with their intervals, latency and quality per version. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from jobs.run.freshness import Freshness
-
 Z95 = 1.959964
 Z9999 = 3.890592
 
@@ -24,10 +22,10 @@ class Outcome:
     Attributes:
         key: sticky key.
         started, ended: seconds on one monotonic clock.
-        version: who answered; None when the request failed.
+        version: the one that answered; None when the request failed.
         score: predicted probability; label: what really happened, 0 or 1.
         fell_over: versions that failed before another one gave this answer, the one picked first.
-        features: that the answer rests on.
+        features: counts as of :func:`jobs.run.freshness.freshness`.
         error: why there was no answer.
     """
 
@@ -38,12 +36,12 @@ class Outcome:
     score: float
     label: int
     fell_over: tuple[str, ...] = ()
-    features: Freshness = field(default_factory=Freshness)
+    features: Counter[str] = field(default_factory=Counter)
     error: str | None = None
 
     @property
     def picked(self) -> str | None:
-        """The version that the split chose, whoever answered; None where nobody did."""
+        """The version that the split chose, which may not be the one that answered; None without an answer."""
         return self.fell_over[0] if self.fell_over else self.version
 
 
@@ -67,7 +65,7 @@ def wilson(hits: int, trials: int, z: float = Z95) -> Interval:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How good the predictions were; NaN while only one outcome has been seen."""
+    """Quality of the predictions; NaN while only one outcome has been seen."""
 
     auc: float
     brier: float
@@ -75,21 +73,21 @@ class Quality:
 
 @dataclass(slots=True)
 class VersionTally:
-    """One version's answers since the traffic began, and how often it gave none so that another one had to."""
+    """Answers of one version since the traffic began, and requests that another one had to answer in its place."""
 
     requests: int = 0
     failed_attempts: int = 0
     latencies_s: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
-    features: Freshness = field(default_factory=Freshness)
+    features: Counter[str] = field(default_factory=Counter)
 
     def latency_ms(self, quantile: float) -> float:
-        """A quantile of the callers' latency, milliseconds."""
+        """Returns a quantile of the callers' latency, milliseconds."""
         return float(np.quantile(self.latencies_s, quantile)) * 1e3 if self.latencies_s else math.nan
 
     def quality(self) -> Quality:
-        """Against the true outcomes so far."""
+        """Returns the quality against the true outcomes so far."""
         if len(set(self.labels)) < 2:
             return Quality(math.nan, math.nan)
         return Quality(
@@ -127,23 +125,23 @@ class Phase:
             self.keys[key] = picked
 
     def close(self, at: float) -> None:
-        """The next weights were decided at ``at``, which may lie in the past."""
+        """End the phase at ``at``, which may lie in the past: the next weights were decided then."""
         seen, self.closed_at = self._seen, at
         self._seen, self.requests, self.keys = [], Counter(), {}
         for answer in seen:
             self.add(*answer)
 
     def share(self, version: str, z: float = Z95) -> Interval:
-        """Share of the keys for which ``version`` was picked."""
+        """Returns the share of the keys for which ``version`` was picked."""
         return wilson(sum(found == version for found in self.keys.values()), len(self.keys), z)
 
     def request_share(self, version: str) -> float:
-        """Share of the requests for which ``version`` was picked."""
+        """Returns the share of the requests for which ``version`` was picked."""
         total = sum(self.requests.values())
         return self.requests[version] / total if total else math.nan
 
     def as_set(self) -> bool:
-        """Whether every version's weight lies in its share's 99.99 % interval."""
+        """Returns True where every version's weight lies in its share's 99.99 % interval."""
         return all(
             low <= weight + 1e-12 and weight - 1e-12 <= high
             for weight, (_, low, high) in ((w, self.share(v, Z9999)) for v, w in self.weights.items())
@@ -164,12 +162,12 @@ class Rise:
     _seen: list[tuple[float, float, str, str]] = field(default_factory=list)
 
     def add(self, started: float, ended: float, key: str, picked: str) -> None:
-        """An answer to a request that was sent while the release was under way."""
+        """Count an answer to a request that was sent while the release was under way."""
         self._seen.append((started, ended, key, picked))
 
     def moved_back(self) -> int:
-        """Requests for which the champion was picked although an answer of the challenger to an earlier request of
-        the same key was there already."""
+        """Returns the requests for which the champion was picked although the challenger had answered an earlier
+        request of the same key by then."""
         reached: dict[str, float] = {}
         for _, ended, key, picked in self._seen:
             if picked == self.challenger:
@@ -181,7 +179,7 @@ class Rise:
 
 
 class Tally:
-    """Everything seen so far."""
+    """Sum of everything that was seen so far."""
 
     def __init__(self) -> None:
         self.versions: dict[str, VersionTally] = {}
@@ -211,16 +209,16 @@ class Tally:
         return sum(rise.moved_back() for rise in self.rises)
 
     def version(self, version: str) -> VersionTally:
-        """One version's, begun where it was not seen before."""
+        """Returns the tally of one version."""
         return self.versions.setdefault(version, VersionTally())
 
     def close(self, at: float) -> None:
-        """Other weights were decided at ``at``."""
+        """End the phase in force: other weights were decided at ``at``."""
         if self.phase is not None:
             self.phase.close(at)
 
     def begin(self, weights: Mapping[str, float], followed_s: float) -> None:
-        """New weights are in force and read back."""
+        """Begin a phase: new weights are in force and read back."""
         self.phases.append(Phase(dict(weights), followed_s))
 
     def add(self, outcome: Outcome, phase: Phase | None, rise: Rise | None) -> None:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 
-from jobs.run.freshness import Freshness, freshness
+from jobs.run.freshness import freshness
 from jobs.run.tally import Outcome, Tally
 
 IN_FLIGHT = 64
@@ -24,7 +25,7 @@ TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ReplayRequest:
     """One request to replay.
 
     Attributes:
@@ -58,11 +59,11 @@ class Replay:
         self,
         url: str,
         output: str,
-        requests: Iterator[Request],
+        requests: Iterator[ReplayRequest],
         rate: float,
         tally: Tally,
         advance: Callable[[int], Awaitable[None]],
-        answered: Callable[[str, Request], None],
+        answered: Callable[[str, ReplayRequest], None],
         views: int,
     ) -> None:
         self._url, self._output, self._requests, self._tally = url, output, requests, tally
@@ -112,11 +113,11 @@ class Replay:
         if self._under_way:
             await asyncio.wait(self._under_way)
 
-    async def _send(self, session: aiohttp.ClientSession, request: Request) -> None:
+    async def _send(self, session: aiohttp.ClientSession, request: ReplayRequest) -> None:
         started, phase, rise = time.monotonic(), self._tally.phase, self._tally.rise
         version, score, error = None, 0.0, None
         fell_over: tuple[str, ...] = ()
-        features = Freshness()
+        features = Counter[str]()
         headers = {"content-type": "application/json", "x-sticky-key": request.key}
         try:
             async with session.post(self._url, data=request.body, headers=headers) as response:

@@ -13,10 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jobs.bench.head_loss.processes import ProcessError, Processes, outer_environment
-from jobs.bench.head_loss.ray_cluster import OBJECT_STORE, Ports, RayCluster, base_environment, serve_environment
 from tests.conftest import PORT_SHIFT, REPLICA_PORT_SHIFT
 from tests.support.certificates import Issued, issue
+from tests.support.processes import ProcessError, Processes, outer_environment
+from tests.support.ray_cluster import OBJECT_STORE, Ports, RayCluster, base_environment, serve_environment
 
 PORTS = Ports(4100 + PORT_SHIFT, 22_000 + REPLICA_PORT_SHIFT)
 REFUSED_S = 100.0
@@ -55,13 +55,13 @@ class Outsider:
 
     Attributes:
         variables: what it has instead of a member's; None: it lacks that.
-        told: what its log says.
+        log_words: words of its log.
     """
 
     name: str
     command: tuple[str, ...]
     variables: Mapping[str, str | None]
-    told: str
+    log_words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Secured:
 
 
 @pytest.fixture(scope="module")
-def secured() -> Iterator[Secured]:
+def secured(cluster_turn: None) -> Iterator[Secured]:
     with tempfile.TemporaryDirectory(prefix="sec-", ignore_cleanup_errors=True) as name:
         folder, token = Path(name), secrets.token_urlsafe(24)
         outer = outer_environment()
@@ -108,11 +108,18 @@ def test_members_run_tasks_and_serve_answers_behind_haproxy(secured: Secured) ->
     assert secured.runs("serve", "-c", SERVES.replace("PORT", str(PORTS.door(0)))) == "over TLS inside"
 
 
-def test_who_lacks_certificate_or_token_is_refused(secured: Secured, tmp_path: Path) -> None:
+def test_process_without_certificate_or_token_is_refused(secured: Secured, tmp_path: Path) -> None:
     """All at once: each takes as long as Ray tries."""
     theirs, token = secured.other.ray_variables(), {"RAY_AUTH_TOKEN": secrets.token_urlsafe(24)}
     no_token = {"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": None}
-    node: tuple[str, ...] = ("-m", "jobs.bench.head_loss.worker_node", "--gcs", secured.cluster.address)
+    node: tuple[str, ...] = (
+        "-m",
+        "cluster.local.ray_node",
+        "--gcs",
+        secured.cluster.address,
+        "--label",
+        "node=outsider",
+    )
     node += ("--temp-dir", str(tmp_path), "--num-cpus", "1", "--object-store-memory", str(OBJECT_STORE))
     outsiders = [
         Outsider("driver-other-authority", ("-c", JOINS), theirs, "CERTIFICATE_VERIFY_FAILED"),
@@ -132,7 +139,7 @@ def test_who_lacks_certificate_or_token_is_refused(secured: Secured, tmp_path: P
 
     with ThreadPoolExecutor(len(outsiders)) as pool:
         for outsider, said in zip(outsiders, pool.map(refusal, outsiders), strict=True):
-            assert outsider.told in said, f"{outsider.name}: {said}"
+            assert outsider.log_words in said, f"{outsider.name}: {said}"
     assert secured.runs("task-again", "-c", JOINS) == "a task ran"
 
 

@@ -58,7 +58,7 @@ def test_other_bytes_are_no_record(data: bytes) -> None:
         (np.array([1 + 2j]), Output((1,), None)),
     ],
 )
-def test_what_is_kept_of_an_output(array: NDArray[Any], kept: Output) -> None:
+def test_small_outputs_are_kept_whole_and_large_ones_by_shape(array: NDArray[Any], kept: Output) -> None:
     assert summarise({"y": array}, 64) == {"y": kept}
 
 
@@ -74,7 +74,7 @@ def test_a_record_holds_no_array() -> None:
     assert kept["late"].values == [0.25]
 
 
-def test_the_line_for_people() -> None:
+def test_outputs_are_described_in_one_line() -> None:
     outputs = {"late": Output((1,), [0.123456]), "top": Output((2,), ["a", "b"]), "image": Output((3, 64, 64), None)}
     assert describe(outputs) == "late=0.1235  top=[a, b]  image=[3×64×64]"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.events import Entry, EventLogError, Prediction, Publisher
+from app.events import EventLogError, Prediction, Publisher
 from app.events import publisher as module
 from app.settings import EventSettings
 from tests.events.support import prediction
@@ -30,9 +30,6 @@ class Log:
         if self.away:
             raise EventLogError("away")
         return self.refuses
-
-    async def read(self, model: str, after: str, count: int, wait_s: float) -> list[Entry[Prediction]]:
-        raise NotImplementedError
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +106,7 @@ async def test_a_full_buffer_loses_the_oldest_and_counts_them() -> None:
     assert publisher.room() == 0
 
 
-async def test_what_the_log_never_takes_is_counted_and_not_sent_again() -> None:
+async def test_refused_records_are_counted_and_not_sent_again() -> None:
     log = Log()
     log.refuses = 1
     publisher = started(log)
@@ -145,7 +142,7 @@ async def test_a_stop_ends_at_its_deadline_and_counts_the_rest(hangs: bool) -> N
     assert (publisher.stats().dropped_stopped, publisher.stats().waiting) == (6, 0)
 
 
-async def test_a_stop_wakes_one_that_waits_for_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stop_ends_the_pause_between_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST_PAUSE_S", 30.0)
     log = Log()
     log.away = True

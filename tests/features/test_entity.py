@@ -36,7 +36,7 @@ def test_entities_of_rows() -> None:
         ({"carrier": text(b"AA"), "origin": text("JFK")}, r"holds b'AA' \(bytes\)"),
     ],
 )
-def test_what_names_no_entity_is_refused(columns: dict[str, Any], message: str) -> None:
+def test_values_that_name_no_entity_are_refused(columns: dict[str, Any], message: str) -> None:
     with pytest.raises(EntityError, match=message):
         entities(BASE, columns)
 
@@ -51,12 +51,12 @@ def test_what_names_no_entity_is_refused(columns: dict[str, Any], message: str) 
         (("x" * MAX_KEY_BYTES,), "makes a key of"),
     ],
 )
-def test_what_makes_no_key_is_refused(entity: tuple[str | int, ...], message: str) -> None:
+def test_entity_without_a_valid_key_is_refused(entity: tuple[str | int, ...], message: str) -> None:
     with pytest.raises(EntityError, match=message):
         key_of(TAIL, entity)
 
 
-def test_a_key_by_hand() -> None:
+def test_key_of_an_entity_is_escaped_text() -> None:
     assert key_of(BASE, ("A:A", 5)) == b"tidegate:{feature}:base:A%3AA:5"
 
 

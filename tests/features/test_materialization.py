@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 from app.features import (
     EventStore,
     EventStoreError,
+    FeatureCheckpoint,
     FeatureStoreError,
     Last,
-    Ledger,
     MeanOfLast,
     OnlineStore,
     Replayer,
@@ -23,7 +23,7 @@ from app.features import (
     Written,
     materialize,
 )
-from app.features.materialization import SECOND, Part, Progress, _rows, newest_rows
+from app.features.materialization import SECOND, MaterializationProgress, ViewPart, _rows, newest_rows
 from app.settings import Settings
 
 T0 = 1_380_000_000
@@ -60,13 +60,15 @@ def store(redis: Redis) -> OnlineStore:
 
 
 @pytest.fixture
-def ledger(redis: Redis, store: OnlineStore) -> Ledger:
-    return Ledger(redis, store, lease_s=60)
+def checkpoint(redis: Redis, store: OnlineStore) -> FeatureCheckpoint:
+    return FeatureCheckpoint(redis, store, lease_s=60)
 
 
-async def run(offline: EventStore, until: int, store: OnlineStore, ledger: Ledger) -> tuple[list[Progress], Written]:
-    seen: list[Progress] = []
-    done = await materialize(VIEWS, offline, until, store, ledger, replayed=True, report=seen.append)
+async def run(
+    offline: EventStore, until: int, store: OnlineStore, checkpoint: FeatureCheckpoint
+) -> tuple[list[MaterializationProgress], Written]:
+    seen: list[MaterializationProgress] = []
+    done = await materialize(VIEWS, offline, until, store, checkpoint, replayed=True, report=seen.append)
     total = [done.views[view.name] for view in VIEWS]
     return seen, Written(
         *(sum(column) for column in zip(*((w.written, w.skipped, w.expired) for w in total), strict=True))
@@ -104,8 +106,8 @@ def test_events_are_read_as_they_were_written(tmp_path: Path, monkeypatch: pytes
 
 
 def test_shares_of_the_entities_are_all_of_them_once() -> None:
-    whole = newest_rows(Part(TWO, 0, 1), events())
-    shares = [newest_rows(Part(TWO, share, 3), events()) for share in range(3)]
+    whole = newest_rows(ViewPart(TWO, 0, 1), events())
+    shares = [newest_rows(ViewPart(TWO, share, 3), events()) for share in range(3)]
     assert sum(len(share) > 0 for share in shares) > 1
     joined = pd.concat(shares)
     assert sorted(map(repr, joined.itertuples(index=False))) == sorted(map(repr, whole.itertuples(index=False)))
@@ -113,44 +115,44 @@ def test_shares_of_the_entities_are_all_of_them_once() -> None:
 
 
 async def test_a_repeat_changes_nothing_and_one_that_follows_is_quick(
-    offline: EventStore, store: OnlineStore, ledger: Ledger, redis: Redis
+    offline: EventStore, store: OnlineStore, checkpoint: FeatureCheckpoint, redis: Redis
 ) -> None:
-    seen, first = await run(offline, T0 + 800, store, ledger)
+    seen, first = await run(offline, T0 + 800, store, checkpoint)
     assert first == Written(16, 0, 0)
-    assert (seen[0], seen[-1]) == (Progress(0, 2, 0), Progress(2, 2, 16))
-    await ledger.move((T0 + 800) * SECOND, 0.0, "x")
+    assert (seen[0], seen[-1]) == (MaterializationProgress(0, 2, 0), MaterializationProgress(2, 2, 16))
+    await checkpoint.move((T0 + 800) * SECOND, 0.0, "x")
     before = await held(store)
-    seen, again = await run(offline, T0 + 800, store, ledger)
-    assert (seen, again) == ([Progress(2, 2, 0)], Written(0, 0, 0))
+    seen, again = await run(offline, T0 + 800, store, checkpoint)
+    assert (seen, again) == ([MaterializationProgress(2, 2, 0)], Written(0, 0, 0))
     await redis.delete("tidegate:{feature}:materialized")
-    _, again = await run(offline, T0 + 800, store, ledger)
+    _, again = await run(offline, T0 + 800, store, checkpoint)
     assert again == Written(16, 0, 0)
     assert await held(store) == before
-    _, older = await run(offline, T0 + 400, store, ledger)
+    _, older = await run(offline, T0 + 400, store, checkpoint)
     assert older == Written(0, 16, 0)
     assert await held(store) == before
 
 
-async def test_what_was_cut_off_goes_on_with_the_parts_that_are_left(
-    offline: EventStore, store: OnlineStore, ledger: Ledger
+async def test_interrupted_run_continues_with_the_parts_that_are_left(
+    offline: EventStore, store: OnlineStore, checkpoint: FeatureCheckpoint
 ) -> None:
-    def cut(progress: Progress) -> None:
+    def cut(progress: MaterializationProgress) -> None:
         if progress.parts_done == 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await materialize(VIEWS, offline, T0 + 800, store, ledger, replayed=True, report=cut)
-    seen, left = await run(offline, T0 + 800, store, ledger)
-    assert seen[0] == Progress(1, 2, 0)
+        await materialize(VIEWS, offline, T0 + 800, store, checkpoint, replayed=True, report=cut)
+    seen, left = await run(offline, T0 + 800, store, checkpoint)
+    assert seen[0] == MaterializationProgress(1, 2, 0)
     assert left == Written(12, 0, 0)
 
 
 @pytest.mark.parametrize("steps", [[1000], [401, 500, 500, 730, 1000], list(range(407, 1000, 11))])
 async def test_a_replay_ends_at_the_rows_of_its_instant(
-    offline: EventStore, store: OnlineStore, ledger: Ledger, redis: Redis, steps: list[int]
+    offline: EventStore, store: OnlineStore, checkpoint: FeatureCheckpoint, redis: Redis, steps: list[int]
 ) -> None:
-    await run(offline, T0 + 400, store, ledger)
-    replayer = Replayer(VIEWS, offline, T0 + 400, store, ledger)
+    await run(offline, T0 + 400, store, checkpoint)
+    replayer = Replayer(VIEWS, offline, T0 + 400, store, checkpoint)
     await replayer.begin()
     assert await store.now() == (T0 + 400) * SECOND
     known = sum([(await replayer.advance(T0 + step)).events for step in steps])
@@ -159,18 +161,18 @@ async def test_a_replay_ends_at_the_rows_of_its_instant(
     assert known == ((table > T0 + 400) & (table <= T0 + steps[-1])).sum()
     replayed = await held(store)
     await redis.flushdb()
-    await run(offline, T0 + steps[-1], store, ledger)
-    await ledger.move((T0 + steps[-1]) * SECOND, 0.0, "x")
+    await run(offline, T0 + steps[-1], store, checkpoint)
+    await checkpoint.move((T0 + steps[-1]) * SECOND, 0.0, "x")
     assert await held(store) == replayed
     with pytest.raises(ValueError, match="cannot go back"):
         await replayer.advance(T0 + 400)
 
 
-async def test_a_step_that_failed_is_made_by_the_next(
-    offline: EventStore, store: OnlineStore, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+async def test_failed_replay_step_is_written_by_the_next(
+    offline: EventStore, store: OnlineStore, checkpoint: FeatureCheckpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await run(offline, T0 + 400, store, ledger)
-    replayer = Replayer(VIEWS, offline, T0 + 400, store, ledger)
+    await run(offline, T0 + 400, store, checkpoint)
+    replayer = Replayer(VIEWS, offline, T0 + 400, store, checkpoint)
     await replayer.begin()
 
     async def away(*_: object, **__: object) -> Written:
@@ -186,23 +188,25 @@ async def test_a_step_that_failed_is_made_by_the_next(
     assert step.rows.written == 16
 
 
-async def test_a_view_is_cleared_alone(offline: EventStore, store: OnlineStore, ledger: Ledger) -> None:
-    await run(offline, T0 + 800, store, ledger)
+async def test_a_view_is_cleared_alone(
+    offline: EventStore, store: OnlineStore, checkpoint: FeatureCheckpoint
+) -> None:
+    await run(offline, T0 + 800, store, checkpoint)
     assert await store.clear(ONE.declaration) == 4
     assert await store.clear(ONE.declaration) == 0
     assert await store.clear(TWO.declaration) == 12
 
 
 async def test_on_ray_the_rows_are_the_same(
-    driver: Settings, offline: EventStore, store: OnlineStore, ledger: Ledger, redis: Redis
+    driver: Settings, offline: EventStore, store: OnlineStore, checkpoint: FeatureCheckpoint, redis: Redis
 ) -> None:
-    _, done = await run(offline, T0 + 800, store, ledger)
+    _, done = await run(offline, T0 + 800, store, checkpoint)
     assert done == Written(16, 0, 0)
-    await ledger.move((T0 + 800) * SECOND, 0.0, "x")
+    await checkpoint.move((T0 + 800) * SECOND, 0.0, "x")
     spread = await held(store)
     await redis.flushdb()
     for view in VIEWS:
-        found = newest_rows(Part(view, 0, 1), offline.read("events", until=T0 + 800))
+        found = newest_rows(ViewPart(view, 0, 1), offline.read("events", until=T0 + 800))
         await store.write(view.declaration, _rows(found), as_of=(T0 + 800) * SECOND)
-    await ledger.move((T0 + 800) * SECOND, 0.0, "x")
+    await checkpoint.move((T0 + 800) * SECOND, 0.0, "x")
     assert await held(store) == spread

@@ -15,23 +15,25 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
+from app.clock import now_us
 from app.features import (
-    REFUSE,
+    REJECT,
     Entity,
     EntityError,
     Feature,
     FeatureStoreError,
     FeatureView,
-    Found,
+    OnlineRow,
     OnlineStore,
     Row,
-    Status,
+    RowStatus,
     ViewRequest,
     Written,
 )
 from app.features.entity import key_of
 from app.features.feature_row import RowCodec
-from app.features.online import AHEAD_S, BATCH, MISSING, now_us
+from app.features.online import AHEAD_S, BATCH
+from app.features.view_rows import MISSING
 from app.routing.route_store import connect
 from app.settings import RedisSettings
 from tests.features.views import BASE, NOW, SECOND, TAIL
@@ -61,7 +63,7 @@ def tail(last: float, at: int = NOW) -> Row:
     return Row(at, (last, 1))
 
 
-async def held(store: OnlineStore, view: FeatureView, entity: Entity) -> Found:
+async def held(store: OnlineStore, view: FeatureView, entity: Entity) -> OnlineRow:
     (answer,) = await store.read([ViewRequest(view, [entity])])
     return answer.rows[0]
 
@@ -75,21 +77,21 @@ async def test_reads_what_was_written_of_several_views(store: OnlineStore, redis
         [ViewRequest(TAIL, [("N2",), ("N1",), None, ("N3",), ("N2",)]), ViewRequest(BASE, [("AA", "J:FK")] * 5)]
     )
     after = await redis.info("commandstats")
-    fresh = [Found(Status.FRESH, tail(value)) for value in (1, 2)]
+    fresh = [OnlineRow(RowStatus.FRESH, tail(value)) for value in (1, 2)]
     assert tails.rows == (fresh[1], fresh[0], MISSING, MISSING, fresh[1])
-    assert bases.rows == (Found(Status.FRESH, base),) * 5
+    assert bases.rows == (OnlineRow(RowStatus.FRESH, base),) * 5
     assert (tails.read_at, tails.corrupt, tails.other_schema) == (NOW, 0, 0)
     assert after["cmdstat_mget"]["calls"] - before.get("cmdstat_mget", {"calls": 0})["calls"] == 1
     assert after.get("cmdstat_get") == before.get("cmdstat_get")
 
 
-async def test_a_read_that_names_nobody_asks_nobody(store: OnlineStore) -> None:
+async def test_read_without_entities_sends_nothing(store: OnlineStore) -> None:
     assert await store.read([]) == ()
     (answer,) = await store.read([ViewRequest(TAIL, [None])])
     assert answer.rows == (MISSING,)
 
 
-async def test_an_entity_that_cannot_be_is_refused(store: OnlineStore) -> None:
+async def test_entity_without_a_valid_key_is_refused(store: OnlineStore) -> None:
     with pytest.raises(EntityError, match="feature view tail"):
         await store.read([ViewRequest(TAIL, [("N1", "N2")])])
     with pytest.raises(EntityError, match="feature view tail"):
@@ -100,24 +102,24 @@ async def test_an_older_row_is_skipped_and_of_equal_ones_the_last_holds(store: O
     entity = ("N1",)
     assert await store.write(TAIL, [(entity, tail(1))]) == Written(1, 0, 0)
     assert await store.write(TAIL, [(entity, tail(2, NOW - 1))]) == Written(0, 1, 0)
-    assert await held(store, TAIL, entity) == Found(Status.FRESH, tail(1))
+    assert await held(store, TAIL, entity) == OnlineRow(RowStatus.FRESH, tail(1))
     assert await store.write(TAIL, [(entity, tail(3))]) == Written(1, 0, 0)
     assert await store.write(TAIL, [(entity, tail(4)), (entity, tail(5)), (entity, tail(6, NOW - 1))]) == Written(
         2, 1, 0
     )
-    assert await held(store, TAIL, entity) == Found(Status.FRESH, tail(5))
+    assert await held(store, TAIL, entity) == OnlineRow(RowStatus.FRESH, tail(5))
 
 
 async def test_event_times_are_compared_to_the_microsecond(store: OnlineStore) -> None:
     for last, at in ((1, NOW - 1), (2, NOW), (3, NOW - 2)):
         await store.write(TAIL, [(("N1",), tail(last, at))])
-    assert await held(store, TAIL, ("N1",)) == Found(Status.FRESH, tail(2))
+    assert await held(store, TAIL, ("N1",)) == OnlineRow(RowStatus.FRESH, tail(2))
 
 
 async def test_int64_extremes_and_nan_pass_the_script(store: OnlineStore) -> None:
     for at, count in ((NOW - 1, -(2**63)), (NOW, 2**63 - 1), (NOW - 2, 0)):
         await store.write(TAIL, [(("N1",), Row(at, (float("inf"), count)))])
-    assert await held(store, TAIL, ("N1",)) == Found(Status.FRESH, Row(NOW, (float("inf"), 2**63 - 1)))
+    assert await held(store, TAIL, ("N1",)) == OnlineRow(RowStatus.FRESH, Row(NOW, (float("inf"), 2**63 - 1)))
 
 
 AGES = st.dictionaries(st.sampled_from("abc"), st.lists(st.integers(0, 2**40), min_size=1, max_size=5), min_size=1)
@@ -134,7 +136,7 @@ async def test_the_order_of_writes_does_not_matter(
     await store.write(view, data.draw(st.permutations(rows)))
     (answer,) = await store.read([ViewRequest(view, [(entity,) for entity in ages])])
     newest = {entity: min(of_entity) for entity, of_entity in ages.items()}
-    assert answer.rows == tuple(Found(Status.FRESH, tail(age, NOW - age)) for age in newest.values())
+    assert answer.rows == tuple(OnlineRow(RowStatus.FRESH, tail(age, NOW - age)) for age in newest.values())
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -149,7 +151,7 @@ async def test_concurrent_writers_in_any_order_leave_the_newest_rows(
     assert sum(one.written + one.skipped for one in done) == len(rows)
     assert sum(one.skipped for one in done) > 0
     (answer,) = await store.read([ViewRequest(TAIL, [(f"N{entity}",) for entity in range(10)])])
-    assert answer.rows == (Found(Status.FRESH, tail(0)),) * 10
+    assert answer.rows == (OnlineRow(RowStatus.FRESH, tail(0)),) * 10
     for client in clients:
         await client.aclose()
 
@@ -190,9 +192,9 @@ async def test_a_row_is_gone_after_its_ttl(redis: Redis) -> None:
 async def test_a_row_past_its_ttl_is_stale_though_redis_still_has_it(store: OnlineStore, clock: Clock) -> None:
     await store.write(TAIL, [(("N1",), tail(1))])
     clock.now = NOW + TAIL.ttl * SECOND
-    assert await held(store, TAIL, ("N1",)) == Found(Status.FRESH, tail(1))
+    assert await held(store, TAIL, ("N1",)) == OnlineRow(RowStatus.FRESH, tail(1))
     clock.now += 1
-    assert await held(store, TAIL, ("N1",)) == Found(Status.STALE, tail(1))
+    assert await held(store, TAIL, ("N1",)) == OnlineRow(RowStatus.STALE, tail(1))
 
 
 async def test_a_row_of_the_far_future_is_refused(store: OnlineStore) -> None:
@@ -203,12 +205,12 @@ async def test_a_row_of_the_far_future_is_refused(store: OnlineStore) -> None:
 
 async def test_a_row_of_another_schema_is_missing_and_counted(store: OnlineStore) -> None:
     await store.write(TAIL, [(("N1",), tail(1)), (("N2",), tail(1, NOW - 1))])
-    changed = replace(TAIL, features=(*TAIL.features, Feature("more", "bool", REFUSE)))
+    changed = replace(TAIL, features=(*TAIL.features, Feature("more", "bool", REJECT)))
     (answer,) = await store.read([ViewRequest(changed, [("N1",), ("N2",), ("N1",), ("N3",)])])
     assert (answer.rows, answer.other_schema, answer.corrupt) == ((MISSING,) * 4, 2, 0)
     row = Row(NOW, (1.0, 1, True))  # a backfill makes rows of the same event times
     assert await store.write(changed, [(("N1",), row)]) == Written(1, 0, 0)
-    assert await held(store, changed, ("N1",)) == Found(Status.FRESH, row)
+    assert await held(store, changed, ("N1",)) == OnlineRow(RowStatus.FRESH, row)
 
 
 @pytest.mark.parametrize(
@@ -219,10 +221,10 @@ async def test_corrupt_bytes_are_missing_counted_and_give_way(store: OnlineStore
     await redis.set(key_of(TAIL, ("N1",)), data)
     await store.write(TAIL, [(("N2",), tail(2))])
     (answer,) = await store.read([ViewRequest(TAIL, [("N1",), ("N2",)])])
-    assert answer.rows == (MISSING, Found(Status.FRESH, tail(2)))
+    assert answer.rows == (MISSING, OnlineRow(RowStatus.FRESH, tail(2)))
     assert answer.corrupt + answer.other_schema == 1
     assert await store.write(TAIL, [(("N1",), tail(1))]) == Written(1, 0, 0)
-    assert await held(store, TAIL, ("N1",)) == Found(Status.FRESH, tail(1))
+    assert await held(store, TAIL, ("N1",)) == OnlineRow(RowStatus.FRESH, tail(1))
 
 
 async def test_a_server_that_forgot_the_script_gets_it_again(store: OnlineStore, redis: Redis) -> None:
@@ -231,7 +233,7 @@ async def test_a_server_that_forgot_the_script_gets_it_again(store: OnlineStore,
     assert await store.write(TAIL, [(("N1",), tail(2))]) == Written(1, 0, 0)
 
 
-async def test_nobody_listens() -> None:
+async def test_unreachable_server_is_an_error_within_the_deadline() -> None:
     client = connect(RedisSettings(url="redis://127.0.0.1:1/0", password=SecretStr("x"), timeout_s=0.2))
     store = OnlineStore(client, timeout_s=1, clock=lambda: NOW)
     with pytest.raises(FeatureStoreError, match="the feature store in Redis gave no answer"):
@@ -255,7 +257,7 @@ async def test_a_server_that_hangs_costs_the_deadline_and_no_answer_is_mixed_up(
             await quick.write(TAIL, [(("N1",), tail(9))])
     finally:
         os.kill(pid, signal.SIGCONT)
-    assert await held(store, TAIL, ("N2",)) == Found(Status.FRESH, tail(2))
+    assert await held(store, TAIL, ("N2",)) == OnlineRow(RowStatus.FRESH, tail(2))
 
 
 async def test_a_killed_server_is_an_error_until_it_is_back(
@@ -274,4 +276,4 @@ async def test_a_killed_server_is_an_error_until_it_is_back(
                 await asyncio.sleep(0.02)
     assert errors
     assert done == Written(1, 0, 0)
-    assert await held(store, TAIL, ("N1",)) == Found(Status.FRESH, tail(2))
+    assert await held(store, TAIL, ("N1",)) == OnlineRow(RowStatus.FRESH, tail(2))

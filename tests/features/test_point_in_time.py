@@ -31,7 +31,7 @@ def known(*events: tuple[object, int, float], side: str = "l") -> dict[str, pd.D
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(-20, 40), st.floats(-9, 9)), max_size=30),
     st.lists(st.tuples(st.sampled_from("abcd"), st.integers(-20, 60)), max_size=20),
 )
-def test_same_as_looking_at_every_event(events: list[tuple[str, int, float]], asked: list[tuple[str, int]]) -> None:
+def test_join_equals_a_scan_of_all_events(events: list[tuple[str, int, float]], asked: list[tuple[str, int]]) -> None:
     found = training_set(requests(*asked), [VIEW], known(*events))
     for place, (key, at) in enumerate(asked):
         past = sorted((event for event in events if event[0] == key and event[1] <= at), key=lambda event: event[1])
@@ -53,7 +53,7 @@ def test_same_as_looking_at_every_event(events: list[tuple[str, int, float]], as
         (121, np.nan),  # outlived
     ],
 )
-def test_bounds(at: int, expected: float) -> None:
+def test_event_at_the_requests_instant_counts_and_at_the_ttl_too(at: int, expected: float) -> None:
     found = training_set(requests(("a", at)), [VIEW], known(("a", 100, -1.0), ("a", 100, 0.0)))
     np.testing.assert_array_equal(found["view_x"], [expected])
     np.testing.assert_array_equal(found["view_age"], [at - 100 if expected == 0 else np.nan])
@@ -65,7 +65,7 @@ def test_an_outlived_row_is_not_replaced_by_an_older_one_nor_by_another_entity()
     assert found.isna().to_numpy().all()
 
 
-def test_no_entity_shares_no_history_and_all_columns_name_one() -> None:
+def test_rows_without_entity_share_no_history_and_all_columns_name_one() -> None:
     events = known(("", 0, 1.0), ("a", 0, 2.0))
     found = training_set(requests(("", 5), ("a", 5)), [VIEW, PAIR], events)
     np.testing.assert_array_equal(found["view_x"], [np.nan, 2.0])
@@ -77,7 +77,7 @@ def test_no_events_and_no_requests() -> None:
     assert training_set(requests(), [VIEW], known(("a", 1, 1.0))).shape == (0, 3)
 
 
-def test_what_is_missing_is_named() -> None:
+def test_missing_column_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="no events of events; there are others"):
         training_set(requests(("a", 5)), [VIEW], {"others": pd.DataFrame()})
     with pytest.raises(ValueError, match="a table lacks the entity column key; it has instant"):

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 from redis.asyncio import Redis
 
-from app.features import FeatureStoreError, Ledger, OnlineStore, ReplayClock, Row, Status, ViewRequest, Written
+from app.features import (
+    FeatureCheckpoint,
+    FeatureStoreError,
+    OnlineStore,
+    ReplayClock,
+    Row,
+    RowStatus,
+    ViewRequest,
+    Written,
+)
 from app.features.entity import key_of
 from app.features.replay_clock import CLOCK_KEY, ClockError
 from tests.features.views import NOW, SECOND, TAIL
@@ -21,7 +30,7 @@ def test_time_passes_by_the_speed(speed: float, waited: int, passed: float) -> N
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b'{"event":-1,"wall":0,"speed":1}', b'{"event":1,"wall":0,"speed":-1}'])
-def test_what_is_no_clock_is_refused(data: bytes) -> None:
+def test_bytes_that_are_no_clock_are_refused(data: bytes) -> None:
     with pytest.raises(ClockError, match="holds no clock"):
         ReplayClock.unpack(data)
 
@@ -29,13 +38,17 @@ def test_what_is_no_clock_is_refused(data: bytes) -> None:
 async def test_reads_and_writes_follow_the_replay(redis: Redis) -> None:
     wall = NOW
     store = OnlineStore(redis, timeout_s=5, clock=lambda: wall)
-    ledger = Ledger(redis, store, lease_s=60, clock=lambda: wall)
+    checkpoint = FeatureCheckpoint(redis, store, lease_s=60, clock=lambda: wall)
     row = Row(PAST, (1.0, 1))
     assert await store.write(TAIL, [(("N1",), row)]) == Written(0, 0, 1)  # by the wall clock it is three years old
-    await ledger.move(PAST, 10.0, "replay")
+    await checkpoint.move(PAST, 10.0, "replay")
     assert await store.write(TAIL, [(("N1",), row)]) == Written(1, 0, 0)
     assert TAIL.ttl * 1000 - 5000 < await redis.pttl(key_of(TAIL, ("N1",))) <= TAIL.ttl * 1000 + 1
-    for waited, status in ((0, Status.FRESH), (TAIL.ttl // 10, Status.FRESH), (TAIL.ttl // 10 + 1, Status.STALE)):
+    for waited, status in (
+        (0, RowStatus.FRESH),
+        (TAIL.ttl // 10, RowStatus.FRESH),
+        (TAIL.ttl // 10 + 1, RowStatus.STALE),
+    ):
         wall = NOW + waited * SECOND
         (answer,) = await store.read([ViewRequest(TAIL, [("N1",)])])
         assert (answer.read_at, answer.rows[0].status) == (PAST + waited * 10 * SECOND, status)
@@ -44,19 +57,19 @@ async def test_reads_and_writes_follow_the_replay(redis: Redis) -> None:
 
 async def test_the_clock_ends_with_its_lease_and_the_position_stays(redis: Redis) -> None:
     store = OnlineStore(redis, timeout_s=5)
-    ledger = Ledger(redis, store, lease_s=60)
-    await ledger.move(PAST, 0.0, "replay")
+    checkpoint = FeatureCheckpoint(redis, store, lease_s=60)
+    await checkpoint.move(PAST, 0.0, "replay")
     assert 50_000 < await redis.pttl(CLOCK_KEY) <= 60_000
-    assert await ledger.position("replay") == PAST
-    assert await ledger.position("another") is None
+    assert await checkpoint.position("replay") == PAST
+    assert await checkpoint.position("another") is None
     await redis.delete(CLOCK_KEY)
     assert await store.now() > NOW
-    assert await ledger.position("replay") == PAST
-    await ledger.forget()
-    assert await ledger.position("replay") is None
+    assert await checkpoint.position("replay") == PAST
+    await checkpoint.forget()
+    assert await checkpoint.position("replay") is None
 
 
-async def test_a_clock_that_cannot_be_read_tells_nothing(redis: Redis) -> None:
+async def test_unreadable_clock_is_an_error_and_no_time(redis: Redis) -> None:
     store = OnlineStore(redis, timeout_s=5)
     await redis.set(CLOCK_KEY, b"noon")
     with pytest.raises(FeatureStoreError, match="holds no clock"):

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from app.features import (
     CountWithin,
     DecayedMean,
-    EventLog,
+    EntityState,
+    EventTable,
     Last,
     MeanOfLast,
     RollingView,
     ShareAbove,
-    State,
     batch_rows,
     update,
 )
@@ -50,8 +50,8 @@ EVENTS = st.lists(
 )
 
 
-def as_log(events: list[Event]) -> EventLog:
-    return EventLog(
+def as_log(events: list[Event]) -> EventTable:
+    return EventTable(
         entity=np.array([entity for entity, *_ in events], dtype="U1"),
         instant=np.array([instant for _, instant, *_ in events], dtype=np.int64),
         values={
@@ -63,7 +63,7 @@ def as_log(events: list[Event]) -> EventLog:
 
 def streamed(events: list[Event]) -> dict[str, list[tuple[int, dict[str, float]]]]:
     """Rows by entity from the updater, fed in the order of the instants as a stream would."""
-    states: dict[str, State] = {}
+    states: dict[str, EntityState] = {}
     rows = defaultdict(list)
     for entity, instant, delay, other in sorted(events, key=lambda event: event[1]):
         values = {"delay": delay, "other": other}
@@ -96,7 +96,7 @@ def test_a_row_depends_on_nothing_later_and_on_no_other_entity(events: list[Even
         np.testing.assert_array_equal(part.values[name], same)
 
 
-def test_values_by_hand() -> None:
+def test_values_equal_those_worked_out_by_hand() -> None:
     log = as_log([("a", 0, 10.0, 0.0), ("b", 60, 99.0, 0.0), ("a", 600, 40.0, 0.0), ("a", 1200, -8.0, 0.0)])
     rows = batch_rows(VIEW, log)
     assert rows.entity.tolist() == ["a", "a", "a", "b"]

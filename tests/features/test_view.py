@@ -1,4 +1,4 @@
-"""What a feature view may say, and what its schema depends on."""
+"""Declarations of feature views: what is refused, and what their schema depends on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.features import REFUSE, Catalog, Feature, FeatureView
+from app.features import REJECT, Catalog, Feature, FeatureView
 from tests.features.views import BASE, SECOND, TAIL
 
 
@@ -16,7 +16,7 @@ from tests.features.views import BASE, SECOND, TAIL
     [
         (("Last", "float64", 0.0), "feature: name 'Last' takes lower case"),
         (("x", "float16", 0.0), "feature x: dtype 'float16' is none of float64, float32, int64, bool, string"),
-        (("x", "float64", "0"), r"feature x: when_missing takes REFUSE or a default; '0' \(str\) is no float64"),
+        (("x", "float64", "0"), r"feature x: when_missing takes REJECT or a default; '0' \(str\) is no float64"),
         (("x", "float64", None), r"None \(NoneType\) is no float64"),
         (("x", "float32", 1e39), "is no float32"),
         (("x", "int64", 2**63), "is no int64"),
@@ -33,7 +33,7 @@ def test_a_feature_is_refused_by_name_and_value(arguments: tuple[Any, ...], mess
 def test_a_default_has_the_features_type() -> None:
     assert isinstance(Feature("x", "float64", 1).when_missing, float)
     assert Feature("x", "float32", 0.1).when_missing == 0.10000000149011612
-    assert Feature("x", "int64", REFUSE).when_missing is REFUSE
+    assert Feature("x", "int64", REJECT).when_missing is REJECT
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_default_has_the_features_type() -> None:
         ({"entity": "tailnum"}, "entity 'tailnum' takes a tuple"),
         ({"entity": ("a", "a")}, "entity names 'a' more than once"),
         ({"features": ()}, r"features \(\) takes a tuple"),
-        ({"features": (Feature("x", "bool", REFUSE),) * 2}, "features names 'x' more than once"),
+        ({"features": (Feature("x", "bool", REJECT),) * 2}, "features names 'x' more than once"),
         ({"features": (Feature("age", "int64", 0),)}, "would hide the derived column tail_age"),
         ({"ttl": 0}, "ttl 0 takes whole seconds"),
         ({"ttl": 1.5}, "ttl 1.5 takes whole seconds"),
@@ -57,7 +57,7 @@ def test_a_view_is_refused_by_field_and_value(change: dict[str, Any], message: s
         replace(TAIL, **change)
 
 
-def test_a_view_does_not_change() -> None:
+def test_view_is_immutable() -> None:
     with pytest.raises(FrozenInstanceError):
         TAIL.ttl = 5  # type: ignore[misc]
 
@@ -66,7 +66,7 @@ def test_a_view_does_not_change() -> None:
     ("change", "same"),
     [
         ({"ttl": 9, "source": "elsewhere", "event_time": "t", "entity": ("tail",)}, True),
-        ({"features": (Feature("last", "float64", REFUSE), Feature("count", "int64", 7))}, True),
+        ({"features": (Feature("last", "float64", REJECT), Feature("count", "int64", 7))}, True),
         ({"name": "tails"}, False),
         ({"features": TAIL.features[::-1]}, False),
         ({"features": (Feature("last", "float32", 0.0), TAIL.features[1])}, False),
@@ -83,7 +83,7 @@ def test_the_schema_is_the_same_in_every_process() -> None:
 
 
 @pytest.mark.parametrize(("age", "fresh"), [(-1, True), (0, True), (60 * SECOND, True), (60 * SECOND + 1, False)])
-def test_fresh_up_to_the_ttl(age: int, fresh: bool) -> None:
+def test_row_is_fresh_up_to_and_with_the_ttl(age: int, fresh: bool) -> None:
     assert BASE.is_fresh(1000, 1000 + age) is fresh
 
 
@@ -98,7 +98,7 @@ def test_a_catalog_knows_which_views_make_columns() -> None:
 
 def test_a_catalog_refuses_names_that_collide() -> None:
     def view(name: str, feature: str) -> FeatureView:
-        return replace(TAIL, name=name, features=(Feature(feature, "bool", REFUSE),))
+        return replace(TAIL, name=name, features=(Feature(feature, "bool", REJECT),))
 
     with pytest.raises(ValueError, match="feature view tail is declared more than once"):
         Catalog((TAIL, replace(TAIL, ttl=1)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.features import REFUSE, Feature, FeatureView
+from app.features import REJECT, Feature, FeatureView
 
 SECOND = 1_000_000
 NOW = 1_380_000_000 * SECOND
@@ -18,7 +18,7 @@ TAIL = FeatureView(
 BASE = FeatureView(
     name="base",
     entity=("carrier", "origin"),
-    features=(Feature("mean", "float32", REFUSE), Feature("hub", "bool", False), Feature("note", "string", "none")),
+    features=(Feature("mean", "float32", REJECT), Feature("hub", "bool", False), Feature("note", "string", "none")),
     ttl=60,
     event_time="landed",
     source="arrivals",

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from app.model_spec import FieldSpec, ModelSpec, ParameterSpec
 from app.routing.route_store import RouteStore
 from app.routing.route_table import Route, RouteTable
-from app.serving.batch import Batch, BatchReply, VersionCard
+from app.serving.batch import Batch, BatchReply, VersionMetadata
 from app.settings import Settings
 from tests.gateway.support import ADMIN_KEY_HASH, api_over
 
@@ -33,8 +33,8 @@ class Echo:
     def __init__(self, app: str) -> None:
         self._spec = _SPECS[app]
 
-    async def card(self) -> VersionCard:
-        return VersionCard(self._spec, batch_rows=64, cache_ttl_s=0)
+    async def metadata(self) -> VersionMetadata:
+        return VersionMetadata(self._spec, batch_rows=64, cache_ttl_s=0)
 
     async def send(self, batch: Batch) -> BatchReply:
         return BatchReply(dict(batch.inputs), (), "echo", 0.0)

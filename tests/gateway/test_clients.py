@@ -1,4 +1,4 @@
-"""Clients that nobody here wrote: tritonclient, MLflow's, KServe's; with models of several flavours, on a cluster."""
+"""Third-party clients: tritonclient, MLflow's, KServe's; with models of several flavours, on a cluster."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_mlflow_reads_our_errors(scoring: Callable[[str], Any]) -> None:
 
 
 @pytest.mark.skipif(not KSERVE, reason="TEST_KSERVE_PYTHON names no Python with the package kserve")
-def test_kserves_client(address: str, fitted: dict[str, Any]) -> None:
+def test_kserves_client_predicts(address: str, fitted: dict[str, Any]) -> None:
     table, _ = iris()
     rows = table.head(3)
     asked = {

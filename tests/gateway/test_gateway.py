@@ -17,14 +17,14 @@ import pytest
 from mlflow import MlflowClient
 from ray.util.state import list_actors
 
-from app.events import Prediction, connect_events
+from app.events import Prediction, connect_sink
 from app.monitoring.samples import SampleStore
 from app.monitoring.sums import Sums
 from app.releases.control.deployment import bring_up, take_down
 from app.routing.readback import Followed, await_followed, gateway_handle
-from app.routing.release_context import OutputMatch, Trial
+from app.routing.release_context import OutputMatch, ReleaseContext
 from app.routing.route_store import RouteStore, connect
-from app.routing.route_table import RouteError, new_table, with_trial, with_version, with_weights
+from app.routing.route_table import RouteError, new_table, with_release_context, with_version, with_weights
 from app.serving.deploy import Deployed
 from app.settings import Settings
 from tests.support.load import Load, infer_body
@@ -75,7 +75,7 @@ def set_weights(api: httpx.Client, weights: dict[str, float]) -> dict[str, Any]:
     return body
 
 
-def test_no_weight_no_answer(api: httpx.Client, deployed: dict[str, Deployed]) -> None:
+def test_a_model_without_weight_is_unavailable(api: httpx.Client, deployed: dict[str, Deployed]) -> None:
     response = api.post(f"/v2/models/{MODEL}/infer", json=infer_body(1))
     assert response.status_code == 503
     assert response.json() == {"error": f"no version of {MODEL} has weight; deployed: 1, 2"}
@@ -149,7 +149,7 @@ def test_a_pinned_version_answers_whatever_its_weight(api: httpx.Client, even: d
         assert response.json()["model_version"] == pinned
 
 
-def test_an_input_of_the_other_version_is_no_mistake(api: httpx.Client, even: dict[str, Deployed]) -> None:
+def test_an_input_of_another_version_is_accepted(api: httpx.Client, even: dict[str, Deployed]) -> None:
     body: dict[str, Any] = infer_body(1)
     body["inputs"].append({"name": "extra", "shape": [1], "datatype": "FP64", "data": [1]})
     for pinned in ("1", "2"):
@@ -178,7 +178,7 @@ def changed(tensor_name: str, **change: Any) -> dict[str, Any]:
         (f"{MODEL}/infer", infer_body(-2000), 500, "the model raised ValueError: x below -1000"),
     ],
 )
-def test_errors_are_the_protocols_own(
+def test_errors_have_the_protocols_form(
     api: httpx.Client, even: dict[str, Deployed], path: str, body: dict[str, Any], status: int, sentence: str
 ) -> None:
     response = api.post(f"/v2/models/{path}", json=body)
@@ -235,17 +235,17 @@ def test_changes_that_are_refused_change_nothing(
 def shadowed(driver: Settings, api: httpx.Client, deployed: dict[str, Deployed]) -> Iterator[None]:
     """Version 2 under trial: it has no weight, and is asked whatever version 1 is asked."""
 
-    async def change(trial: Trial | None) -> None:
+    async def change(release_context: ReleaseContext | None) -> None:
         redis = connect(driver.redis)
         table = await RouteStore(redis).change(
-            MODEL, lambda held, now_ms: with_trial(held, {"1": 1.0}, trial, held.fence, now_ms)
+            MODEL, lambda held, now_ms: with_release_context(held, {"1": 1.0}, release_context, held.fence, now_ms)
         )
         await await_followed(gateway_handle(driver.gateway.app_name), MODEL, table.revision, 10)
-        if trial is None:
+        if release_context is None:
             await SampleStore(redis).drop(RELEASE)
         await redis.aclose()
 
-    asyncio.run(change(Trial(RELEASE, "1", "2", mirror=1.0, agreement=OutputMatch("score", 0.0))))
+    asyncio.run(change(ReleaseContext(RELEASE, "1", "2", mirror=1.0, agreement=OutputMatch("score", 0.0))))
     yield
     asyncio.run(change(None))
 
@@ -261,7 +261,7 @@ def test_a_release_decides_the_weights_and_is_shown(
     assert api.get(f"/routes/{MODEL}").json()["revision"] == before["revision"]
 
 
-def test_a_shadow_answers_everything_and_no_caller_sees_it(
+def test_a_mirrored_challenger_answers_everything_unseen_by_callers(
     driver: Settings, api: httpx.Client, even: dict[str, Deployed], shadowed: None
 ) -> None:
     for number in range(30):
@@ -275,7 +275,7 @@ def test_a_shadow_answers_everything_and_no_caller_sees_it(
     assert anonymous.status_code == 403
 
     async def read() -> tuple[dict[str, dict[str, Sums]], list[Prediction]]:
-        redis, log = connect(driver.redis), connect_events(driver)
+        redis, sink = connect(driver.redis), connect_sink(driver)
         try:
             async with asyncio.timeout(20):
                 while True:
@@ -285,14 +285,14 @@ def test_a_shadow_answers_everything_and_no_caller_sees_it(
                             for arm, found in arms.items():
                                 held = sums.setdefault(metric, {})
                                 held[arm] = held.get(arm, Sums()).plus(found)
-                    entries = await log.read(MODEL, "0", 100_000, 0.2)
+                    entries = await sink.predictions.read(MODEL, "0", 100_000, 0.2)
                     events = [entry.record for entry in entries if entry.record is not None and entry.record.mirrored]
                     if len(events) == sums.get("errors/pairs", {}).get("champion", Sums()).n == 30:
                         return sums, events
                     await asyncio.sleep(0.1)
         finally:
             await redis.aclose()
-            await log.close()
+            await sink.close()
 
     sums, events = asyncio.run(read())
     assert sums == {
@@ -321,7 +321,9 @@ def test_a_version_with_weight_cannot_be_removed(driver: Settings, even: dict[st
         asyncio.run(remove())
 
 
-def test_a_model_that_raises_falls_over_and_says_so(api: httpx.Client, even: dict[str, Deployed]) -> None:
+def test_a_model_that_raises_fails_over_and_is_named_in_the_reply(
+    api: httpx.Client, even: dict[str, Deployed]
+) -> None:
     """Version 2 raises on every request, version 1 does not take the input at fault: no caller may notice."""
     body: dict[str, Any] = infer_body(1)
     body["inputs"].append({"name": "extra", "shape": [1], "datatype": "FP64", "data": [-1]})
@@ -387,7 +389,7 @@ def await_replicas(app: str, count: int, besides: set[int], timeout_s: float = 1
         time.sleep(0.3)
 
 
-def test_a_lost_version_replica_costs_no_answer(
+def test_a_lost_version_replica_loses_no_request(
     driver: Settings, api: httpx.Client, even: dict[str, Deployed]
 ) -> None:
     app = even["2"].app
@@ -402,7 +404,7 @@ def test_a_lost_version_replica_costs_no_answer(
     assert load.failures == []
 
 
-def test_a_lost_gateway_replica_costs_nothing_that_a_caller_cannot_retry(
+def test_a_lost_gateway_replica_loses_only_requests_that_can_be_retried(
     driver: Settings, api: httpx.Client, even: dict[str, Deployed]
 ) -> None:
     app = driver.gateway.app_name
@@ -423,7 +425,7 @@ def test_a_lost_gateway_replica_costs_nothing_that_a_caller_cannot_retry(
 def test_a_replica_starts_beside_a_table_whose_applications_are_gone(
     driver: Settings, api: httpx.Client, even: dict[str, Deployed]
 ) -> None:
-    """So it is after the loss of a whole Ray cluster: Redis kept the table, nothing of it runs."""
+    """The state after the loss of a whole Ray cluster: Redis kept the table, nothing of it runs."""
 
     async def write() -> None:
         redis = connect(driver.redis)
@@ -445,7 +447,7 @@ def test_a_replica_starts_beside_a_table_whose_applications_are_gone(
         assert api.post("/v2/models/ghost/infer", json=infer_body(1)).status_code == 503
 
 
-def test_redis_away_the_last_good_table_keeps_serving(
+def test_the_last_good_table_serves_while_redis_is_away(
     driver: Settings, api: httpx.Client, even: dict[str, Deployed], redis_pid: Any
 ) -> None:
     set_weights(api, {"1": 0.5, "2": 0.5})

@@ -83,13 +83,13 @@ def client() -> Iterator[Any]:
 
 @schema.parametrize()
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_every_operation(case: Case[Any], client: Any) -> None:
+def test_every_operation_does_what_the_document_says(case: Case[Any], client: Any) -> None:
     validate(case, f"Bearer {KEY}", session=client)
 
 
 @of_routes.parametrize()
 @settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_the_route_table_of_a_cluster(case: Case[Any], followed: Settings) -> None:
+def test_route_tables_of_a_cluster_match_the_document(case: Case[Any], followed: Settings) -> None:
     assert followed.gateway.admin_key is not None
     if len(str(case.body)) % 2 and isinstance(case.body, dict):
         case.body |= {"weights": {}}  # a change that can be made

@@ -13,12 +13,12 @@ PARENT = f"00-{TRACE}-{SPAN}-01"
 
 
 @pytest.mark.parametrize("sent", ["r-7", "a b", "x" * 128, "~!"])
-def test_a_request_id_is_taken_over(sent: str) -> None:
+def test_a_valid_request_id_is_kept(sent: str) -> None:
     assert identify(sent).request_id == sent
 
 
 @pytest.mark.parametrize("sent", [None, "", "x" * 129, "a\nb", "é", "a\x7f", "a\tb"])
-def test_or_made(sent: str | None) -> None:
+def test_an_invalid_request_id_is_replaced(sent: str | None) -> None:
     first, second = identify(sent), identify(sent)
     assert re.fullmatch(r"[0-9a-f]{32}", first.request_id)
     assert first.request_id != second.request_id
@@ -34,7 +34,7 @@ def test_or_made(sent: str | None) -> None:
         (f"cc-{TRACE}-{SPAN}-01-what-the-future-will-be-like", "01"),
     ],
 )
-def test_a_trace_is_gone_on_with_by_a_child(sent: str, flags: str) -> None:
+def test_a_valid_traceparent_is_continued_by_a_child_span(sent: str, flags: str) -> None:
     found = identify(None, sent)
     assert (found.trace_id, found.flags) == (TRACE, flags)
     assert found.traceparent == f"00-{TRACE}-{found.span_id}-{flags}"
@@ -59,7 +59,7 @@ def test_a_trace_is_gone_on_with_by_a_child(sent: str, flags: str) -> None:
         f"0-{TRACE}-{SPAN}-01",
     ],
 )
-def test_or_begun(sent: str | None) -> None:
+def test_an_invalid_traceparent_begins_a_new_trace(sent: str | None) -> None:
     found = identify(None, sent, "vendor=1")
     assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", found.traceparent)
     assert found.trace_id != TRACE

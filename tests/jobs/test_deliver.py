@@ -1,4 +1,4 @@
-"""``python -m jobs.deliver``: the order of its steps and its exit codes, without a cluster."""
+"""``tidegate deliver``: the order of its steps and its exit codes, without a cluster."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import pytest
 
 from app.training.driver.run import Trained
 from app.training.driver.supervisor import StoppedError, TrainingError
-from jobs import deliver as job
+from jobs.cli import main
+from jobs.deliver import run as job
 from jobs.release.client import ReleaseError
 
 TRAINED = Trained("flights", "2", "run2", 10, 0, {"auc": 0.62}, 1.0, 0.1, 0.5, 0.4, 0.0)
 ARGUMENTS = ["--config", "flights-static", "--plan", "canary", "--gate", "auc>=champion-0.005"]
 
 
-class World:
-    """What the job meets: a registry whose champion logged an AUC, the releases, and training."""
+class FakePlatform:
+    """A registry whose champion logged an AUC, the releases, and training."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -30,7 +31,7 @@ class World:
         self.state = "promoted"
         self.tags: dict[str, str] = {}
 
-    def __enter__(self) -> World:
+    def __enter__(self) -> FakePlatform:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -62,8 +63,8 @@ class World:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    found = World()
+def platform(monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
+    found = FakePlatform()
     monkeypatch.setattr(job, "Releases", lambda _: found)
     monkeypatch.setattr(job, "run", found.train)
     monkeypatch.setattr(job, "connect", lambda _: found)
@@ -78,64 +79,60 @@ def last_line(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("state", "code"), [("promoted", 0), ("rolled_back", 3), ("cancelled", 4)])
-def test_trained_gated_released_and_followed(
-    world: World, capsys: pytest.CaptureFixture[str], state: str, code: int
+def test_version_is_trained_gated_released_and_followed(
+    platform: FakePlatform, capsys: pytest.CaptureFixture[str], state: str, code: int
 ) -> None:
-    world.state = state
-    assert job.main(ARGUMENTS) == code
-    assert world.done == ["train", "begin flights 2 canary"]
-    said = "auc 0.6200 is >= 0.6150 (champion 0.6200 - 0.005)"
-    assert world.tags == {"flights 2 tidegate.gate": f"passed: {said}"}
+    platform.state = state
+    assert main(["deliver", *ARGUMENTS]) == code
+    assert platform.done == ["train", "begin flights 2 canary"]
+    figures = "auc 0.6200 is >= 0.6150 (champion 0.6200 - 0.005)"
+    assert platform.tags == {"flights 2 tidegate.gate": f"passed: {figures}"}
     found = last_line(capsys)
-    assert (found["version"], found["gates"], found["release"], found["state"]) == ("2", [said], "r1", state)
+    assert (found["version"], found["gates"], found["release"], found["state"]) == ("2", [figures], "r1", state)
 
 
-def test_a_worse_version_is_not_released_and_the_figures_say_why(
-    world: World, capsys: pytest.CaptureFixture[str]
+def test_version_that_fails_a_gate_is_not_released(
+    platform: FakePlatform, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    world.champions_auc = 0.63
-    assert job.main(ARGUMENTS) == 5
-    assert world.done == ["train"]
-    said = "auc 0.6200 is not >= 0.6250 (champion 0.6300 - 0.005)"
-    assert world.tags == {"flights 2 tidegate.gate": f"refused: {said}"}
-    assert last_line(capsys)["gates"] == [said]
+    platform.champions_auc = 0.63
+    assert main(["deliver", *ARGUMENTS]) == 5
+    assert platform.done == ["train"]
+    figures = "auc 0.6200 is not >= 0.6250 (champion 0.6300 - 0.005)"
+    assert platform.tags == {"flights 2 tidegate.gate": f"refused: {figures}"}
+    assert last_line(capsys)["gates"] == [figures]
 
 
-def test_the_first_version_of_a_model_has_no_champion_to_beat(world: World) -> None:
-    world.champion = None
-    assert job.main(ARGUMENTS) == 0
+def test_first_version_of_a_model_passes_a_gate_against_the_champion(platform: FakePlatform) -> None:
+    platform.champion = None
+    assert main(["deliver", *ARGUMENTS]) == 0
 
 
-def test_nothing_is_trained_while_a_release_is_under_way(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    world.live = True
-    assert job.main(ARGUMENTS) == 1
-    assert world.done == []
+def test_live_release_is_refused_before_training(platform: FakePlatform, capsys: pytest.CaptureFixture[str]) -> None:
+    platform.live = True
+    assert main(["deliver", *ARGUMENTS]) == 1
+    assert platform.done == []
     assert "model flights has a release under way: r0" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("error", "code"), [(TrainingError("lost"), 1), (ReleaseError("refused"), 1), (StoppedError(7), 75)]
 )
-def test_what_ends_it_early(world: World, error: Exception, code: int) -> None:
+def test_error_of_training_ends_with_its_exit_code(platform: FakePlatform, error: Exception, code: int) -> None:
     def fail() -> Trained:
         raise error
 
-    world.training = fail
-    assert job.main(ARGUMENTS) == code
-    assert world.done == ["train"]
+    platform.training = fail
+    assert main(["deliver", *ARGUMENTS]) == code
+    assert platform.done == ["train"]
 
 
 @pytest.mark.parametrize(
     "change", [{"--plan": "absent"}, {"--config": "absent"}, {"--gate": "auc"}, {"--set": "epochs=-1"}]
 )
-def test_what_is_not_understood_is_refused_before_training(
-    world: World, capsys: pytest.CaptureFixture[str], change: dict[str, str]
+def test_wrong_option_is_refused_before_training(
+    platform: FakePlatform, capsys: pytest.CaptureFixture[str], change: dict[str, str]
 ) -> None:
     given = dict(zip(ARGUMENTS[::2], ARGUMENTS[1::2], strict=True)) | change
-    try:
-        code = job.main([word for pair in given.items() for word in pair])
-    except SystemExit as error:
-        code = int(str(error.code))
-    assert code == 2
-    assert world.done == []
+    assert main(["deliver", *(word for pair in given.items() for word in pair)]) == 2
+    assert platform.done == []
     assert capsys.readouterr().err

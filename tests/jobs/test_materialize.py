@@ -1,8 +1,7 @@
-"""The job: what it refuses, and rows, replay, stop and restart from its command line on."""
+"""``tidegate materialize``: refusals; rows, replay, stop and restart."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import threading
@@ -18,7 +17,10 @@ from redis.asyncio import Redis
 
 from app.features import Last, OnlineStore, RollingView, ViewRequest
 from app.settings import FeaturesSettings, RedisSettings, Settings
-from jobs import materialize
+from app.terminal import Progress, console
+from jobs.cli import main
+from jobs.materialize.request import Request, checked
+from jobs.materialize.run import StoppedError, fill
 from tests.support.valkey import redis, valkey, valkey_stack
 
 __all__ = ["redis", "valkey", "valkey_stack"]
@@ -55,7 +57,7 @@ TINY = f"{__name__}:TinyRecipe"
     ("arguments", "message"),
     [
         (["--recipe", "bytelm"], "--recipe bytelm: this recipe has no feature views"),
-        (["--recipe", "nobody"], "recipe = 'nobody': accepted are"),
+        (["--recipe", "absent"], "recipe = 'absent': accepted are"),
         (["--recipe", TINY, "--view", "two"], "--view two: accepted are one"),
         (["--recipe", TINY, "--serve"], "--serve replays from an instant: give it by --until"),
         (["--recipe", TINY, "--speed", "3"], "--to and --speed are of a replay: give --serve"),
@@ -63,13 +65,13 @@ TINY = f"{__name__}:TinyRecipe"
         (["--recipe", TINY, "--until", "2013-10-01", "--serve", "--speed", "0"], r"--speed 0\.0: accepted"),
     ],
 )
-def test_refused_early(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert materialize.main(arguments) == 2
+def test_wrong_option_is_refused(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["materialize", *arguments]) == 2
     assert capsys.readouterr().err.startswith(message.replace("\\", ""))
 
 
-def options(*arguments: str) -> argparse.Namespace:
-    return materialize._parser().parse_args(["--recipe", TINY, "--until", "2013-10-01", *arguments])
+def request(**options: Any) -> Request:
+    return checked(TINY, until="2013-10-01", **options)
 
 
 @pytest.fixture
@@ -78,9 +80,8 @@ def settings(valkey: RedisSettings, tmp_path: Path) -> Settings:
     return Settings(redis=valkey, features=features)
 
 
-async def ran(settings: Settings, *arguments: str, stop: threading.Event | None = None) -> dict[str, Any]:
-    command = materialize._command(options(*arguments))
-    result = await materialize._run(command, settings, stop or threading.Event(), lambda line: None)
+async def ran(settings: Settings, stop: threading.Event | None = None, **options: Any) -> dict[str, Any]:
+    result = await fill(request(**options), settings, stop or threading.Event(), Progress(console()))
     return dict(json.loads(json.dumps(result)))
 
 
@@ -93,7 +94,7 @@ async def newest(redis: Redis) -> tuple[float, int]:
     return float(row.values[0] or 0), answer.read_at // 1_000_000 - T0
 
 
-async def test_rows_then_a_replay_that_is_stopped_and_goes_on(
+async def test_stopped_replay_goes_on_where_it_stopped(
     redis: Redis, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     TinyRecipe.read = 0
@@ -109,7 +110,7 @@ async def test_rows_then_a_replay_that_is_stopped_and_goes_on(
     assert (await ran(settings))["parts_before"] == 1
 
     stop = threading.Event()
-    serving = asyncio.create_task(ran(settings, "--serve", "--speed", "40", stop=stop))
+    serving = asyncio.create_task(ran(settings, stop, serve=True, speed=40))
     async with asyncio.timeout(20):
         while (await newest(redis))[0] < 105:
             await asyncio.sleep(0.02)
@@ -121,21 +122,21 @@ async def test_rows_then_a_replay_that_is_stopped_and_goes_on(
     assert value == 100 + at
     assert clock == at, "a clock that is not fed stands still"
 
-    whole = await ran(settings, "--serve", "--speed", "1000", "--to", "2013-10-01T00:05:00")
+    whole = await ran(settings, serve=True, speed=1000, to="2013-10-01T00:05:00")
     assert whole["instant"] == "2013-10-01T00:05:00+00:00"
     assert await newest(redis) == (400, 300)
     again = await ran(settings)  # an earlier instant goes on from where the replay came to
     assert again["instant"] == "2013-10-01T00:05:00+00:00"
     assert "a replay has come to 2013-10-01T00:05:00+00:00 and goes on there" in capsys.readouterr().out
-    afresh = await ran(settings, "--fresh")
+    afresh = await ran(settings, fresh=True)
     assert afresh["instant"] == "2013-10-01T00:00:00+00:00"
     assert await newest(redis) == (100, 0)
     assert TinyRecipe.read == 1
 
 
-async def test_stopped_before_all_rows_are_written(redis: Redis, settings: Settings) -> None:
+async def test_stop_before_all_rows_are_written_is_an_error(redis: Redis, settings: Settings) -> None:
     stop = threading.Event()
     stop.set()
-    with pytest.raises(materialize._StoppedError, match="stopped with 0 of 1 parts done; without --fresh"):
-        await ran(settings, stop=stop)
-    assert (await ran(settings, stop=threading.Event()))["parts_before"] == 0
+    with pytest.raises(StoppedError, match="stopped with 0 of 1 parts done; without --fresh"):
+        await ran(settings, stop)
+    assert (await ran(settings))["parts_before"] == 0

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from jobs.offline_gate import OfflineGate, check, parse
+from jobs.deliver.offline_gate import OfflineGate, check, parse
 
 
 @pytest.mark.parametrize(
@@ -20,18 +20,18 @@ from jobs.offline_gate import OfflineGate, check, parse
         ("margin>=-1.5", OfflineGate("margin", ">=", False, -1.5)),
     ],
 )
-def test_a_gate_in_words(text: str, gate: OfflineGate) -> None:
+def test_gate_is_parsed(text: str, gate: OfflineGate) -> None:
     assert parse(text) == gate
 
 
 @pytest.mark.parametrize("text", ["auc", "auc>0.5", "auc>=", ">=0.5", "auc>=best", "auc>=champion*2", "auc>=1.2.3"])
-def test_what_is_no_gate(text: str) -> None:
+def test_other_text_is_refused_as_a_gate(text: str) -> None:
     with pytest.raises(ValueError, match=r"accepted is METRIC>=BOUND"):
         parse(text)
 
 
 @pytest.mark.parametrize(
-    ("text", "challenger", "champion", "passed", "said"),
+    ("text", "challenger", "champion", "passed", "sentence"),
     [
         ("auc>=champion-0.005", 0.79, 0.63, True, "auc 0.7900 is >= 0.6250 (champion 0.6300 - 0.005)"),
         ("auc>=champion-0.005", 0.62, 0.63, False, "auc 0.6200 is not >= 0.6250 (champion 0.6300 - 0.005)"),
@@ -43,14 +43,16 @@ def test_what_is_no_gate(text: str) -> None:
         ("auc>=champion", 0.9, math.nan, False, "auc 0.9000 is not >= nan (champion nan + 0)"),
     ],
 )
-def test_what_a_gate_lets_through(
-    text: str, challenger: float, champion: float | None, passed: bool, said: str
+def test_gate_compares_with_bound_or_champion(
+    text: str, challenger: float, champion: float | None, passed: bool, sentence: str
 ) -> None:
     found = check(parse(text), {"auc": challenger}, None if champion is None else {"auc": champion})
-    assert (found.passed, found.said) == (passed, said)
+    assert (found.passed, found.sentence) == (passed, sentence)
 
 
-def test_a_metric_that_nobody_logged_lets_nothing_through() -> None:
-    assert check(parse("auc>=0"), {"brier": 0.1}, None).said == "auc: the new version logged none; it logged brier"
+def test_metric_that_was_not_logged_is_refused() -> None:
+    assert (
+        check(parse("auc>=0"), {"brier": 0.1}, None).sentence == "auc: the new version logged none; it logged brier"
+    )
     missing = check(parse("auc>=champion"), {"auc": 0.9}, {})
-    assert (missing.passed, missing.said) == (False, "auc: the champion logged none; it logged nothing")
+    assert (missing.passed, missing.sentence) == (False, "auc: the champion logged none; it logged nothing")

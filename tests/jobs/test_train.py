@@ -1,4 +1,4 @@
-"""``python -m jobs.train``: what it refuses before anything starts."""
+"""``tidegate train``: refusals before anything starts, signals, exit codes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from contextlib import nullcontext
 import pytest
 
 from app.training.driver.supervisor import StoppedError
-from jobs import train as job
-from jobs.train import Sometimes, stopped_by_signals
+from jobs.cli import main
+from jobs.signals import stopped_by_signals
+from jobs.train import run as job
 
 
-def test_a_refusal_is_a_sentence_and_exit_code_2() -> None:
+def test_refusal_is_one_sentence_and_exit_code_2() -> None:
     command = [sys.executable, "-m", "jobs.train", "--config", "absent"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 2
@@ -35,20 +36,21 @@ def test_a_refusal_is_a_sentence_and_exit_code_2() -> None:
         (["--config", "flights-static", "--workers", "3"], "batch_size = 2048: 3 data-parallel ranks"),
     ],
 )
-def test_refused(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert job.main(arguments) == 2
+def test_wrong_configuration_is_refused(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", *arguments]) == 2
     assert sentence in capsys.readouterr().err
 
 
 def test_help_names_every_field(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="0"):
-        job.main(["--help"])
+    assert main(["train", "--help"]) == 0
     shown = capsys.readouterr().out
-    for word in ("learning_rate", "checkpoint_every", "flights", "ray job submit", "Exit code"):
+    for word in ("learning_rate", "checkpoint_every", "flights", "tidegate kube train", "Exit code"):
         assert word in shown
 
 
-def test_sigterm_and_ctrl_c_ask_to_stop_and_a_second_ctrl_c_ends_at_once() -> None:
+def test_second_ctrl_c_ends_at_once_after_a_request_to_stop() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         with stopped_by_signals() as stop:
             signal.raise_signal(number)
@@ -58,21 +60,13 @@ def test_sigterm_and_ctrl_c_ask_to_stop_and_a_second_ctrl_c_ends_at_once() -> No
                 signal.raise_signal(signal.SIGINT)
 
 
-def test_a_log_gets_a_line_now_and_then() -> None:
-    said: list[str] = []
-    sometimes = Sometimes(said.append, every_s=60)
-    for line in ("one", "two", "three"):
-        sometimes(line)
-    assert said == ["one"]
-
-
-def test_a_stopped_run_ends_with_75(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stopped_run_ends_with_75(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def stopped(*_: object) -> None:
         raise StoppedError(7)
 
     monkeypatch.setattr(job, "train", stopped)
     monkeypatch.setattr(job, "connect", lambda settings: None)
     monkeypatch.setattr(job, "cluster", lambda settings: nullcontext())
-    assert job.main(["--config", "bytelm-1m"]) == 75
+    assert main(["train", "--config", "bytelm-1m"]) == 75
     last = capsys.readouterr().out.splitlines()[-1]
     assert json.loads(last) == {"model": "bytelm", "stopped_at_step": 7}

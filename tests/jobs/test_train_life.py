@@ -77,7 +77,7 @@ class Changing:
 
 
 @pytest.fixture(scope="module")
-def changing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Changing]:
+def changing(cluster_turn: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Changing]:
     config = LocalConfig(
         state_dir=tmp_path_factory.mktemp("changing") / "state",
         parts=frozenset({"ray", "mlflow"}),
@@ -110,7 +110,7 @@ class Log:
             time.sleep(0.2)
 
 
-def test_a_run_outlives_its_nodes_and_its_job(
+def test_run_goes_on_after_lost_nodes_and_a_stopped_job(
     changing: Changing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "survivor.yaml"

@@ -1,4 +1,4 @@
-"""``python -m jobs.versions`` against the session's stack."""
+"""``tidegate versions`` against the session's stack."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ray.util.state import list_actors
 from app.serving.deploy import applications_of
 from app.settings import Settings
 from cluster.local.programs import NODE_LABEL
-from jobs.versions import main
+from jobs.cli import main
 from tests.support.load import infer_body
 from tests.support.models import log_scorer
 
@@ -27,7 +27,7 @@ def nodes_of_replicas(app: str) -> set[str]:
     return {names[each.node_id] for each in found}
 
 
-def test_a_version_comes_answers_and_goes(
+def test_version_is_deployed_answers_moves_and_is_removed(
     driver: Settings, registry: MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     version = log_scorer(MODEL)
@@ -35,35 +35,35 @@ def test_a_version_comes_answers_and_goes(
     registry.set_registered_model_tag(MODEL, "tidegate.serving", json.dumps({"node_labels": {NODE_LABEL: NODE}}))
     url = f"{driver.gateway.url}/v2/models/{MODEL}/infer"
 
-    assert main(["up", MODEL, "newest", "--entity", "user"]) == 0
-    assert main(["weights", MODEL, f"{version}=1"]) == 0
+    assert main(["versions", "up", MODEL, "newest", "--entity", "user"]) == 0
+    assert main(["versions", "weights", MODEL, f"{version}=1"]) == 0
     assert httpx.post(url, json=infer_body(2), timeout=30).json()["outputs"][0]["data"] == [4.0]
     capsys.readouterr()
-    assert main(["list"]) == 0
+    assert main(["versions", "list"]) == 0
     shown = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(MODEL))
     assert shown.split()[1:3] == [version, "100.0%"]
     assert (shown.split()[3], shown.split()[5]) == ("dedicated", "RUNNING")
     assert nodes_of_replicas(applications_of(MODEL, version)[0]) == {NODE}
 
-    assert main(["place", MODEL, version, "inline"]) == 0
+    assert main(["versions", "place", MODEL, version, "inline"]) == 0
     assert applications_of(MODEL, version) == []  # no hop is left to be made
     assert httpx.post(url, json=infer_body(2), timeout=30).json()["outputs"][0]["data"] == [4.0]
-    assert main(["place", MODEL, version, "inline"]) == 0
+    assert main(["versions", "place", MODEL, version, "inline"]) == 0
     capsys.readouterr()
-    assert main(["list"]) == 0
+    assert main(["versions", "list"]) == 0
     shown = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(MODEL))
     assert shown.split()[3:] == ["inline", "gateway"]
-    assert main(["place", MODEL, version, "dedicated"]) == 0
+    assert main(["versions", "place", MODEL, version, "dedicated"]) == 0
     assert httpx.post(url, json=infer_body(2), timeout=30).json()["outputs"][0]["data"] == [4.0]
     assert len(applications_of(MODEL, version)) == 1
 
-    assert main(["down", MODEL, version]) == 1
+    assert main(["versions", "down", MODEL, version]) == 1
     assert f"version {version} of {MODEL} has weight 1 and cannot be removed" in capsys.readouterr().err
-    assert main(["weights", MODEL, f"{version}=0"]) == 0
+    assert main(["versions", "weights", MODEL, f"{version}=0"]) == 0
     capsys.readouterr()
-    assert main(["place", MODEL, version, "inline"]) == 1
+    assert main(["versions", "place", MODEL, version, "inline"]) == 1
     assert "has weight 0; only one with all the traffic moves inline" in capsys.readouterr().err
-    assert main(["down", MODEL, version]) == 0
+    assert main(["versions", "down", MODEL, version]) == 0
     assert httpx.post(url, json=infer_body(2), timeout=30).status_code == 404
 
 
@@ -72,20 +72,20 @@ def test_a_version_comes_answers_and_goes(
     [
         (["weights", MODEL, "1"], "'1': accepted is VERSION=WEIGHT, such as 2=0.1"),
         (["weights", MODEL, "1=half"], "'half' is not a number from 0 to 1"),
-        ([], "required: verb"),
+        ([], "Missing command"),
     ],
 )
-def test_what_is_not_understood(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert ended.value.code == 2
+def test_wrong_command_line_ends_with_2(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["versions", *arguments]) == 2
     assert sentence in capsys.readouterr().err
 
 
-def test_what_the_registry_or_the_table_does_not_hold(
+def test_unknown_version_ends_with_1(
     driver: Settings, registry: MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["up", "nothing", "1"]) == 1
+    assert main(["versions", "up", "nothing", "1"]) == 1
     assert "the registry holds no model named nothing" in capsys.readouterr().err
-    assert main(["weights", "nothing", "1=1"]) == 1
+    assert main(["versions", "weights", "nothing", "1=1"]) == 1
     assert "version 1 of nothing is not deployed; deployed: none" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.releases.lifecycle.orders import parse_order
 from app.releases.model.plan import ReleasePlan, parse
 from app.releases.model.release import Release
 
@@ -36,3 +37,8 @@ def release(**changes: Any) -> Release:
         "since": 0.0,
     }
     return Release(**(fields | changes))
+
+
+def ordered(held: Release, verb: str, who: str, now: float, **options: Any) -> Release:
+    """The release after an order."""
+    return parse_order(verb, options).apply(held, who, now)

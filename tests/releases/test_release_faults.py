@@ -35,7 +35,7 @@ def api(driver: Settings) -> Api:
 
 @pytest.fixture
 def champion(first: str, registry: MlflowClient) -> str:
-    """Whoever is champion by now."""
+    """The present champion."""
     found = alias(registry, MODEL, "champion")
     assert found is not None
     return found
@@ -120,7 +120,7 @@ def test_redis_lost_in_a_step(
         os.kill(pid, signal.SIGSTOP)  # away, and not restarted by its supervisor
         try:
             load.await_answers(50)
-            assert api.look(release) is None
+            assert api.get_or_none(release) is None
         finally:
             os.kill(pid, signal.SIGKILL)  # and now for good: a new server with the old data takes its place
         load.await_answers(50)
@@ -176,7 +176,7 @@ def test_the_registry_away_when_the_alias_is_to_move(
 def test_both_versions_lost_in_a_step_come_back_with_the_weights_in_force(
     api: Api, champion: str, driver: Settings, tmp_path: Path
 ) -> None:
-    """As after the loss of the Ray cluster: Redis kept the route table and the release, nothing of them runs."""
+    """The state after the loss of the Ray cluster: Redis kept route table and release, and nothing runs."""
     version = log_flawed(MODEL, tmp_path)
     person = [{"weight": 0.3, "gate": "person"}]
     with Weights(driver, MODEL) as weights:

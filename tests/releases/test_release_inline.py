@@ -38,7 +38,7 @@ def api(driver: Settings) -> httpx.Client:
 
 
 def hint(api: httpx.Client, version: str, key: str = PLAN_TAG) -> None:
-    """What MLflow's webhook says when a tag was set."""
+    """The event of MLflow's webhook for a tag that was set."""
     data = {"name": MODEL, "version": version, "key": key, "value": "…"}
     heard = api.post("/releases/registry-events", json={"entity": "model_version_tag", "action": "set", "data": data})
     assert heard.status_code == 202, heard.text
@@ -55,11 +55,11 @@ def until(ask: Callable[[], Any]) -> Any:
 def ended(api: httpx.Client, version: str) -> dict[str, Any]:
     """The release of a version, once it has ended."""
 
-    def look() -> dict[str, Any] | None:
+    def send_event() -> dict[str, Any] | None:
         held = api.get("/releases", params={"model": MODEL}).json()
         return next((each for each in held if each["challenger"] == version and each["ended"]), None)
 
-    summary = until(look)
+    summary = until(send_event)
     whole: dict[str, Any] = api.get(f"/releases/{summary['id']}").json()
     return whole
 
@@ -75,7 +75,7 @@ def answers(api: httpx.Client, version: str) -> None:
     assert (reply.status_code, reply.json().get("model_version")) == (200, version), reply.text
 
 
-def test_what_the_registry_asks_for_ends_in_the_gateway_replicas(
+def test_a_release_that_the_registry_asks_for_ends_inline(
     api: httpx.Client, registry: MlflowClient, driver: Settings
 ) -> None:
     first = log_scorer(MODEL)

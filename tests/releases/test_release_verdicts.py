@@ -1,4 +1,4 @@
-"""What a judge says of real traffic ends a release: answers that are slow, or wrong; a shadow; two versions side by
+"""The judge's verdict on real traffic ends a release: answers that are slow, or wrong; a shadow; two versions side by
 side. Each time the callers notice nothing but what they were meant to meet."""
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ def test_a_challenger_that_is_wrong_is_taken_back_once_the_labels_say_so(
     assert load.failures == []
 
 
-def test_a_shadow_is_judged_and_never_felt(api: Api, champion: str, driver: Settings, tmp_path: Path) -> None:
+def test_a_shadow_release_is_judged_and_answers_no_caller(
+    api: Api, champion: str, driver: Settings, tmp_path: Path
+) -> None:
     sleep_s = 0.5
     version = log_flawed(MODEL, tmp_path, raise_above=75.0, sleep_s=sleep_s, shift=50.0)
     plan = {

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from app.routing.attempts import (
-    Asked,
+    AttemptResult,
     Attempts,
     ModelRaisedError,
     VersionFailedError,
@@ -20,13 +20,13 @@ from app.settings import RoutingSettings
 
 QUICK = RoutingSettings(deadline_s=0.5, attempt_timeout_s=0.1, max_attempts=3, breaker_failures=2, breaker_open_s=60)
 
-Ask = Callable[[str], Awaitable[Asked[str]]]
+Ask = Callable[[str], Awaitable[AttemptResult[str]]]
 
 
 def asker(outcomes: dict[str, list[Exception | str | None]], asked: list[str]) -> Ask:
     """Answers by version, in order; None never answers."""
 
-    async def ask(version: str) -> Asked[str]:
+    async def attempt_at(version: str) -> AttemptResult[str]:
         asked.append(version)
         outcome = outcomes[version].pop(0)
         if outcome is None:
@@ -34,9 +34,9 @@ def asker(outcomes: dict[str, list[Exception | str | None]], asked: list[str]) -
         if isinstance(outcome, Exception):
             raise outcome
         assert isinstance(outcome, str)
-        return Asked(outcome)
+        return AttemptResult(outcome)
 
-    return ask
+    return attempt_at
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def asker(outcomes: dict[str, list[Exception | str | None]], asked: list[str]) -
         ("12", {"1": [VersionUnavailableError(), "ok"], "2": [ModelRaisedError()]}, "1", ("1", "2")),
     ],
 )
-async def test_falls_over(
+async def test_the_next_version_is_tried_after_a_failure(
     ranked: str, outcomes: dict[str, list[Exception | str | None]], version: str, failed: tuple[str, ...]
 ) -> None:
     seen: list[str] = []
@@ -72,7 +72,7 @@ async def test_falls_over(
         ({"1": [None] * 3}, VersionTimedOutError, "11"),
     ],
 )
-async def test_gives_up_with_the_last_failure(
+async def test_the_last_failure_is_raised_when_no_version_answers(
     outcomes: dict[str, list[Exception | str | None]], error: type[VersionFailedError], asked: str
 ) -> None:
     seen: list[str] = []
@@ -81,7 +81,7 @@ async def test_gives_up_with_the_last_failure(
     assert "".join(seen) == asked
 
 
-async def test_the_callers_mistake_ends_the_call_at_once() -> None:
+async def test_an_error_of_the_caller_ends_the_call_at_once() -> None:
     seen: list[str] = []
     with pytest.raises(ValueError, match="column"):
         await Attempts(QUICK).call(["1", "2"], asker({"1": [ValueError("column")], "2": ["ok"]}, seen), [])
@@ -96,15 +96,15 @@ async def test_the_deadline_holds_over_all_attempts() -> None:
     assert asyncio.get_running_loop().time() - started < 0.25 + 1
 
 
-async def test_an_open_breaker_is_not_asked_again() -> None:
+async def test_a_version_with_an_open_breaker_is_not_tried() -> None:
     attempts = Attempts(QUICK)
     seen: list[str] = []
-    ask = asker({"1": [VersionUnavailableError(), VersionUnavailableError()], "2": ["ok"] * 3}, seen)
+    attempt_at = asker({"1": [VersionUnavailableError(), VersionUnavailableError()], "2": ["ok"] * 3}, seen)
     for _ in range(3):
-        assert (await attempts.call(["1", "2"], ask, [])).version == "2"
+        assert (await attempts.call(["1", "2"], attempt_at, [])).version == "2"
     assert "".join(seen) == "12122"
     with pytest.raises(VersionUnavailableError, match="breaker is open"):
-        await attempts.call(["1"], ask, [])
+        await attempts.call(["1"], attempt_at, [])
 
 
 async def test_requests_that_travelled_together_count_as_one_failure() -> None:
@@ -121,11 +121,11 @@ async def test_timeouts_of_one_call_are_one_failure() -> None:
     assert [answer.value for answer in await asyncio.gather(*waiting)] == ["ok"] * 20
 
 
-async def test_what_was_remembered_is_no_success_of_the_version() -> None:
+async def test_cached_answer_does_not_close_the_breaker() -> None:
     attempts = Attempts(QUICK)
 
-    async def remember(version: str) -> Asked[str]:
-        return Asked("held", of_version=False)
+    async def remember(version: str) -> AttemptResult[str]:
+        return AttemptResult("held", of_version=False)
 
     with pytest.raises(VersionUnavailableError):
         await attempts.call(["1"], asker({"1": [VersionUnavailableError() for _ in range(3)]}, []), [])
@@ -135,8 +135,8 @@ async def test_what_was_remembered_is_no_success_of_the_version() -> None:
     assert attempts.breaker("1").is_open
 
 
-async def test_a_version_that_always_raises_is_left_alone_once_another_can_answer() -> None:
-    """As many retries as requests would be needed; without the breaker the budget would end first."""
+async def test_a_version_that_always_raises_opens_its_breaker_once_another_can_answer() -> None:
+    """Every request would need a retry; without the breaker the budget would end first."""
     attempts = Attempts(RoutingSettings(retry_ratio=0.0, retry_reserve=6, breaker_failures=5, breaker_open_s=60))
     for _ in range(50):
         answer = await attempts.call(["1", "2"], asker({"1": [ModelRaisedError()], "2": ["ok"]}, []), [])

@@ -33,7 +33,7 @@ def test_a_failed_probe_opens_it_anew_and_a_lost_one_does_not_block() -> None:
     assert breaker.allows(16)
 
 
-def test_a_success_in_between_counts_from_the_start() -> None:
+def test_a_success_resets_the_count_of_failures() -> None:
     breaker = Breaker(failures=2, open_s=5)
     breaker.failed(0)
     breaker.succeeded()

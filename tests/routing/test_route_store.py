@@ -56,7 +56,7 @@ async def test_a_write_from_an_older_revision_is_refused(redis: Redis) -> None:
     assert await store.read("flights") == newer
 
 
-async def test_a_swap_whose_reply_was_lost_is_no_conflict(redis: Redis) -> None:
+async def test_a_write_whose_reply_was_lost_is_no_conflict(redis: Redis) -> None:
     """The client sends a command again when no reply came; the second time the revision is the new one."""
     store = RouteStore(redis)
     held = first()
@@ -92,9 +92,7 @@ async def test_changes_made_at_once_are_all_made(redis: Redis) -> None:
     assert set(found.apps) == {str(number) for number in range(20)}
 
 
-async def test_the_watch_follows_a_published_change_and_one_that_nobody_announced(
-    redis: Redis, watch: RouteWatch
-) -> None:
+async def test_the_watch_applies_published_and_unpublished_changes(redis: Redis, watch: RouteWatch) -> None:
     store = RouteStore(redis)
     held = await store.change("flights", lambda table, now: with_version(table, "1", "app", now))
     await eventually(lambda: watch.tables.get("flights") == held)
@@ -103,7 +101,7 @@ async def test_the_watch_follows_a_published_change_and_one_that_nobody_announce
     await eventually(lambda: watch.tables["flights"] == silent)
 
 
-async def test_the_watch_never_goes_back(redis: Redis, watch: RouteWatch) -> None:
+async def test_the_watch_never_applies_an_older_revision(redis: Redis, watch: RouteWatch) -> None:
     store = RouteStore(redis)
     held = await store.change("flights", lambda table, now: with_version(table, "1", "app", now))
     await eventually(lambda: watch.tables.get("flights") == held)
@@ -145,7 +143,7 @@ async def test_the_last_good_table_outlives_a_server_that_is_away_and_a_killed_o
     await eventually(lambda: watch.age_s is not None and watch.age_s < 1)
 
 
-async def test_a_watch_that_starts_without_a_server_comes_up_with_it(valkey: RedisSettings, redis: Redis) -> None:
+async def test_a_watch_that_starts_without_redis_reads_once_it_is_there(valkey: RedisSettings, redis: Redis) -> None:
     nobody = RedisSettings(url="redis://127.0.0.1:1/0", password=SecretStr("x"), timeout_s=0.2)
     lost = RouteWatch(connect(nobody), QUICK)
     lost.start()

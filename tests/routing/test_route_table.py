@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.routing.release_context import OutputRange, ReleaseContext
 from app.routing.route_table import (
     RouteError,
     RouteTable,
     decode,
     new_table,
     newest,
+    with_entity,
     with_version,
     with_weights,
     without_version,
@@ -37,12 +41,12 @@ def table(**weights: float) -> RouteTable:
         ({"3": 1.0}, "version 3 of flights is not deployed; deployed: 1, 2"),
     ],
 )
-def test_weights_that_cannot_be_honoured(weights: dict[str, float], sentence: str) -> None:
+def test_weights_that_do_not_sum_to_1_are_refused(weights: dict[str, float], sentence: str) -> None:
     with pytest.raises(RouteError, match=sentence):
         with_weights(table(v1=1.0, v2=0.0), weights, 2000)
 
 
-def test_a_version_that_is_not_named_gets_nothing() -> None:
+def test_a_version_that_is_not_named_gets_weight_0() -> None:
     assert with_weights(table(v1=0.5, v2=0.5), {"2": 1.0}, 2000).weights == {"1": 0.0, "2": 1.0}
 
 
@@ -77,7 +81,7 @@ def test_every_change_has_a_higher_revision_also_when_the_clock_goes_back() -> N
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=30))
-def test_older_revisions_never_win(revisions: list[int]) -> None:
+def test_the_highest_revision_wins_in_any_order(revisions: list[int]) -> None:
     held: RouteTable | None = None
     for revision in revisions:
         held = newest(held, RouteTable("flights", revision, f"salt-{revision}"))
@@ -95,7 +99,50 @@ def test_the_document_comes_back_as_it_was() -> None:
     assert decode(held.encode()) == held
 
 
-@pytest.mark.parametrize("document", [b"", b"{}", b"[1]", b'{"model": 3, "revision": 1, "salt": "x"}'])
-def test_what_is_not_a_table_is_refused(document: bytes) -> None:
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"{}",
+        b"[1]",
+        b"7",
+        b'{"model": "m"}',
+        b'{"model": 3, "revision": 1, "salt": "x"}',
+        b'{"model": "m", "revision": 1, "salt": "s", "routes": [7]}',
+    ],
+)
+def test_a_document_that_is_no_table_is_refused(document: bytes) -> None:
     with pytest.raises(RouteError, match="not a route table"):
         decode(document)
+
+
+def test_a_table_of_an_earlier_version_is_read_and_written_back_under_its_names() -> None:
+    stored = (
+        b'{"model":"m","revision":7,"salt":"s","entity":null,'
+        b'"routes":[{"version":"1","app":"m-1","weight":1.0,"placement":"dedicated"}],'
+        b'"trial":{"release":"r1","champion":"1","challenger":"2","mirror":0.0,"pinned":[],"slow_over_s":null,'
+        b'"drift":{"output":"y","low":0.0,"high":1.0},"agreement":null,"quality":null},"fence":0}'
+    )
+    read = decode(stored)
+    assert read.release_context == ReleaseContext("r1", "1", "2", drift=OutputRange("y", 0.0, 1.0))
+    assert read.encode() == stored
+
+
+def test_fields_of_a_newer_version_are_kept_through_a_change() -> None:
+    stored = (
+        b'{"schema":2,"model":"m","revision":7,"salt":"s","routes":[{"version":"1","app":"m-1","weight":1.0,"zone":"a"}],'
+        b'"trial":{"release":"r1","champion":"1","challenger":"2","budget":0.5,"guards":["{}"]},"fence":0,"quota":{"a":1}}'
+    )
+    read = decode(stored)
+    assert (read.weights, read.release_context and read.release_context.challenger) == ({"1": 1.0}, "2")
+    changed = json.loads(with_entity(read, "carrier", 8).encode())
+    assert (changed["revision"], changed["entity"]) == (8, "carrier")
+    assert (changed["schema"], changed["quota"]) == (2, {"a": 1})
+    assert changed["routes"][0]["zone"] == "a"
+    assert changed["trial"]["budget"] == 0.5
+    assert decode(json.dumps(changed)) == with_entity(read, "carrier", 8)
+
+
+def test_a_table_without_the_fields_of_later_versions_is_read() -> None:
+    read = decode(b'{"model":"m","revision":7,"salt":"s"}')
+    assert (read.routes, read.release_context, read.fence) == ((), None, 0)

@@ -69,7 +69,7 @@ def test_a_raised_weight_attracts_keys_and_moves_no_other(
 
 
 @given(st.lists(st.floats(0.01, 0.99), min_size=2, max_size=5).map(sorted), keys, salts)
-def test_a_canary_never_gives_a_key_back(steps: list[float], key: str, salt: str) -> None:
+def test_a_rising_weight_never_loses_a_key(steps: list[float], key: str, salt: str) -> None:
     moved = False
     for share in steps:
         challenger = pick({"1": 1 - share, "2": share}, salt, key) == "2"
@@ -101,6 +101,6 @@ def test_draws_are_the_same_in_another_process() -> None:
     assert float(shown) == uniform("salt", "7", "N12345")
 
 
-def test_nothing_to_pick() -> None:
+def test_without_weights_no_version_is_ranked() -> None:
     assert pick({}, "salt", "key") is None
     assert pick({"1": 0.0}, "salt", "key") is None

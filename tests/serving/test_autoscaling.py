@@ -1,4 +1,4 @@
-"""How many replicas a version gets: the demand that gateway replicas tell, and Serve acting on it."""
+"""The number of a version's replicas: the demand that gateway replicas report, and Serve acting on it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ENTRY = {
 }
 
 
-def test_demand_is_what_each_gateway_replica_said_last_and_lately() -> None:
+def test_demand_sums_the_newest_report_of_each_gateway_replica() -> None:
     demand = Demand()
     assert demand.ongoing(0.0) == 0
     demand.begins("g1", 10)
@@ -89,13 +89,13 @@ def test_scales_out_under_load_and_in_again(driver: Settings, app: str) -> None:
     await_replicas(app, 1, timeout_s=180)
 
 
-def test_a_version_that_cannot_keep_up_refuses_what_it_cannot_take(driver: Settings, app: str) -> None:
-    def ask(client: httpx.Client) -> httpx.Response:
+def test_overloaded_version_refuses_requests_beyond_its_queue(driver: Settings, app: str) -> None:
+    def post(client: httpx.Client) -> httpx.Response:
         return client.post(f"{driver.gateway.url}/v2/models/{MODEL}/infer", json=infer_body(600))
 
     at_once = driver.gateway.min_replicas * ENTRY["max_queued_requests"] + 40
     with ThreadPoolExecutor(at_once) as pool, httpx.Client(timeout=30, limits=httpx.Limits()) as client:
-        answers = list(pool.map(lambda _: ask(client), range(3 * at_once)))
+        answers = list(pool.map(lambda _: post(client), range(3 * at_once)))
     refused = [answer for answer in answers if answer.status_code != 200]
     assert refused
     for answer in refused:

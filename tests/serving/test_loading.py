@@ -79,7 +79,7 @@ def test_each_version_keeps_its_own_code(here: Settings, tmp_path: Path) -> None
     assert [next(iter(outputs.values())).tolist() for outputs, _ in found if outputs] == [[10.0], [15.0]]
 
 
-def test_a_version_that_imports_when_asked_is_refused(here: Settings, tmp_path: Path) -> None:
+def test_version_that_imports_own_code_during_predict_is_refused(here: Settings, tmp_path: Path) -> None:
     version = log(tmp_path / "late", 2, late=True)
     folder = tmp_path / "loaded"
     folder.mkdir()

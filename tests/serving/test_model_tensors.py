@@ -43,7 +43,7 @@ def test_one_unnamed_tensor_goes_as_it_is_and_named_ones_as_a_dict() -> None:
         ((np.array([1]), np.array([2])), {"output-0": [1], "output-1": [2]}),
     ],
 )
-def test_whatever_predict_gives_becomes_named_arrays(result: Any, expected: dict[str, list[Any]]) -> None:
+def test_results_of_predict_become_named_arrays(result: Any, expected: dict[str, list[Any]]) -> None:
     assert {name: array.tolist() for name, array in from_model(COLUMNS, result).items()} == expected
 
 

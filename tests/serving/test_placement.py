@@ -1,4 +1,4 @@
-"""Where replicas may be, as Serve is told."""
+"""The nodes that replicas may be on, as Serve is told."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What several tests share: a model to serve, load to put on it, processes to end."""
+"""Shared by several folders of tests: a model to serve, load to put on it, processes to end."""

@@ -24,7 +24,7 @@ class Issued:
     authority: Path
 
     def ray_variables(self) -> dict[str, str]:
-        """What makes a Ray process show it and ask others for theirs."""
+        """Ray's variables: a process shows this certificate and asks others for theirs."""
         return {
             "RAY_USE_TLS": "1",
             "RAY_TLS_SERVER_CERT": str(self.certificate),

@@ -12,12 +12,12 @@ CLUSTER = Path(__file__).parents[2] / "cluster"
 
 @cache
 def objects(component: str) -> tuple[Object, ...]:
-    """What ``cluster/components/NAME`` adds to a platform (patches and transformers are no objects)."""
+    """Objects that ``cluster/components/NAME`` adds to a platform; patches and transformers are none."""
     folder = CLUSTER / "components" / component
     texts = (path.read_text() for path in sorted(folder.glob("*.yaml")) if path.name != "kustomization.yaml")
     return tuple(obj for text in texts if "apiVersion: " in text for obj in load(text))
 
 
 def of(component: str, kind: str, name: str | None = None) -> list[Object]:
-    """Those of a kind."""
+    """The component's objects of a kind."""
     return [obj for obj in objects(component) if obj["kind"] == kind and name in (None, obj["metadata"]["name"])]

@@ -45,7 +45,7 @@ class Crd:
         self._validators: dict[str, jsonschema.Draft7Validator] = {}
 
     def errors(self, obj: dict[str, Any]) -> list[str]:
-        """What an API server would refuse in ``obj``, each as ``path: reason``; empty where it takes it."""
+        """Refusals of an API server for ``obj``, each as ``path: reason``; empty where it accepts it."""
         group, _, version = obj["apiVersion"].rpartition("/")
         if group != self.group or version not in self._schemas:
             return [f"apiVersion: {obj['apiVersion']} is not of {self.group} ({', '.join(self._schemas)})"]

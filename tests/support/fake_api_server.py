@@ -186,7 +186,7 @@ class FakeApiServer:
         self._thread.join(WAIT_S)
 
     def unused(self) -> list[Asked]:
-        """What should have been asked in order and was not."""
+        """Requests that should have come in order and did not."""
         return [exchange.asked for exchange in self._left] if self.in_order else []
 
     def answer(self, asked: Asked) -> Exchange | str:
@@ -247,7 +247,7 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(ConnectionError):  # whoever listened has gone at its deadline
             for part in parts:
                 if isinstance(part, Hold):
-                    assert part.until.wait(WAIT_S), "nobody let the stream go on"
+                    assert part.until.wait(WAIT_S), "the test did not let the stream go on"
                 elif isinstance(part, Drop):
                     self._drop(part)
                     return
@@ -262,7 +262,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: what is asked is kept in ``asked``."""
+        """No line a request: they are kept in ``asked``."""
 
 
 def _joined(found: Sequence[Asked]) -> str:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import Counter
-from types import TracebackType
 
 import httpx
 
+from tests.support.background import Background
 from tests.support.load import PAUSE_S, infer_body
 
 BATCH_S = 0.3
 XS = (0.0, 0.05, 0.1, 0.15, 0.2)
 
 
-class LabelledLoad:
+class LabelledLoad(Background):
     """Requests one after the other on ``threads`` connections, and a batch of their labels every 0.3 s.
 
     The label of a request is twice its x, so the sound test model is never wrong.
@@ -24,28 +24,14 @@ class LabelledLoad:
     def __init__(self, url: str, model: str, threads: int = 4) -> None:
         self._url, self._model = url, model
         self._numbers = itertools.count()
-        self._stop = threading.Event()
         self._lock = threading.Lock()
         self._due: list[dict[str, object]] = []
-        self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(threads)]
-        self._threads.append(threading.Thread(target=self._label, daemon=True))
+        super().__init__(*[self._send] * threads, self._label)
         self.answered: Counter[str] = Counter()
         self.labelled = 0
         self.failures: list[str] = []
 
-    def __enter__(self) -> LabelledLoad:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(timeout=30)
-
-    def _ask(self) -> None:
+    def _send(self) -> None:
         with httpx.Client(timeout=20) as client:
             while not self._stop.wait(PAUSE_S):
                 number = next(self._numbers)

@@ -6,16 +6,17 @@ import itertools
 import threading
 import time
 from collections import Counter
-from types import TracebackType
 
 import httpx
+
+from tests.support.background import Background
 
 PAUSE_S = 0.02
 BACK_OFF_S = 0.1
 """Before a second try twice this long, then twice as long each time, as clients that retry do."""
 
 
-class Load:
+class Load(Background):
     """Requests one after the other on ``threads`` connections; every answer is counted.
 
     Args:
@@ -32,9 +33,8 @@ class Load:
     ) -> None:
         self._url, self._tries, self._pause_s = f"{url}/v2/models/{model}/infer", tries, pause_s
         self._numbers, self._x = itertools.count(), x
-        self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
+        super().__init__(*[self._run] * threads)
         self.versions: Counter[str] = Counter()
         self.failures: list[str] = []
         self.seconds: list[float] = []
@@ -44,18 +44,6 @@ class Load:
     def answered(self) -> int:
         """Requests answered so far."""
         return sum(self.versions.values())
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(timeout=30)
 
     def await_answers(self, more: int, timeout_s: float = 180) -> None:
         """Block until ``more`` further requests were answered."""

@@ -1,4 +1,4 @@
-"""What a PromQL expression reads: the metrics, what it asks of their labels, and the labels that it groups by."""
+"""The inputs of a PromQL expression: the metrics, the matchers of their labels, and the labels that it groups by."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import promql_parser
 
 @dataclass(slots=True)
 class Reads:
-    """Of one expression.
+    """The inputs of one expression.
 
     Attributes:
         matchers: per selector, metric and its matchers (label, whether it is a regular expression, wanted text).
@@ -27,7 +27,7 @@ class Reads:
 
 
 def reads(expression: str) -> Reads:
-    """What the expression reads; Grafana's interval stands for five minutes.
+    """Returns what the expression reads; Grafana's interval stands for five minutes.
 
     Raises:
         ValueError: it is no PromQL.
@@ -71,6 +71,6 @@ def _visit(node: Any, found: Reads) -> None:
             raise AssertionError(f"an expression of kind {other} is not looked into: {node.prettify()}")
 
 
-def wanted(is_regex: bool, text: str, values: set[str]) -> bool:
-    """Whether one of the values meets a matcher."""
+def matches(is_regex: bool, text: str, values: set[str]) -> bool:
+    """True where one of the values meets a matcher."""
     return any(re.fullmatch(text, value) if is_regex else text == value for value in values)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import httpx
@@ -18,6 +16,7 @@ from ray.util.state import list_actors
 
 from app.releases.model.names import APP
 from app.settings import Settings
+from tests.support.background import Background
 from tests.support.models import log_flawed
 
 LIMIT_S = 180.0
@@ -82,8 +81,8 @@ class Api:
         found: dict[str, Any] = reply.json()
         return found
 
-    def look(self, release: str) -> dict[str, Any] | None:
-        """The release now, or None where nobody says."""
+    def get_or_none(self, release: str) -> dict[str, Any] | None:
+        """The release now, or None where there is no answer."""
         try:
             reply = self.http.get(f"/releases/{release}", timeout=5)
         except httpx.HTTPError:
@@ -94,12 +93,12 @@ class Api:
         """Block until ``holds(release)``.
 
         Args:
-            patient: whether a time in which nobody says how the release stands is waited out, too.
+            patient: wait, too, while there is no answer.
         """
         deadline = time.monotonic() + LIMIT_S
         found: dict[str, Any] | None = None
         while True:
-            now = self.look(release) if patient else self.get(release)
+            now = self.get_or_none(release) if patient else self.get(release)
             found = now or found
             if now is not None and holds(now):
                 return now
@@ -123,7 +122,7 @@ class Api:
 
 
 def first_version(api: Api, folder: Path) -> str:
-    """The model's first version, released: it has nobody to be compared with."""
+    """The model's first version, released: there is no version to compare it with."""
     version = log_flawed(api.model, folder)
     assert api.ended(api.begin(version, QUICK))["state"] == "promoted"
     assert api.weights() == {version: 1.0}
@@ -131,7 +130,7 @@ def first_version(api: Api, folder: Path) -> str:
 
 
 def assert_back_in_time(release: dict[str, Any]) -> None:
-    """That every gateway replica followed the weights of the start soon after the decision to go back."""
+    """Asserts that every gateway replica followed the weights of the start soon after the decision to go back."""
     at = {
         what: datetime.fromisoformat(entry["at"]).timestamp()
         for entry in release["history"]
@@ -157,7 +156,7 @@ def kill_controller() -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-class Weights:
+class Weights(Background):
     """Reads the route table in force twenty times a second for as long as a block runs.
 
     Attributes:
@@ -167,27 +166,16 @@ class Weights:
 
     def __init__(self, settings: Settings, model: str) -> None:
         self._api = Api(settings, model)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        super().__init__(self._run)
         self.seen: list[dict[str, float]] = []
         self.samples = 0
-
-    def __enter__(self) -> Weights:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(timeout=30)
 
     def shares(self, challenger: str) -> list[float]:
         """The challenger's share, each one that was in force after another."""
         return [weights.get(challenger, 0.0) for weights in self.seen]
 
     def assert_only(self, versions: Collection[str], shares: Collection[float], challenger: str) -> None:
-        """That nothing was ever in force but these shares of the challenger, and all the rest with one other."""
+        """Asserts that only these shares of the challenger were ever in force, and the rest with one other."""
         assert self.samples > 0
         for weights in self.seen:
             assert weights.keys() <= set(versions), weights

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.training.dryrun.held import answer
-from jobs.bench.processes import fork_server
+from tests.support.process_group import fork_server
 
 
 def run_program(asked: Path, answered: Path, timeout_s: float) -> None:
-    """As :func:`app.training.dryrun.held.run_program`, without the seconds in which a program starts.
+    """Stands in for :func:`app.training.dryrun.held.run_program`, without the seconds in which a program starts.
 
     Raises:
         RuntimeError: the fork, which has said why, ended with another code than 0, or not in time.

@@ -1,4 +1,4 @@
-"""Where Feast keeps the rows of a feature view."""
+"""The place where Feast keeps the rows of a feature view."""
 
 from __future__ import annotations
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from app.clock import now_us
 from app.features.entity import Entity
 from app.features.feast.keys import EntityKeys, hash_fields
 from app.features.feast.source import FeastView
 from app.features.feast.wire import RowDecoder
 from app.features.feature_row import Row, Unreadable
-from app.features.online import MISSING, FeatureStoreError, Found, Status, ViewRequest, ViewRows, now_us
+from app.features.online import FeatureStoreError
+from app.features.view_rows import MISSING, OnlineRow, RowStatus, ViewRequest, ViewRows
 
 Reply = list[bytes | None] | ResponseError
 """Of one HMGET: the fields, or that the key holds no hash."""
@@ -22,7 +24,7 @@ Reply = list[bytes | None] | ResponseError
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """What reads one view."""
+    """The keys, fields and decoder of one view."""
 
     keys: EntityKeys
     fields: list[bytes]
@@ -113,13 +115,13 @@ def _is_no_hash(error: Exception) -> bool:
 
 
 def _rows(request: ViewRequest, decoder: RowDecoder, replies: dict[Entity, Reply], now: int) -> ViewRows:
-    found: dict[Entity | None, Found] = {None: MISSING}
+    found: dict[Entity | None, OnlineRow] = {None: MISSING}
     unreadable = []
     for entity, reply in replies.items():
         row = Unreadable.CORRUPT if isinstance(reply, ResponseError) else decoder.row(reply)
         if isinstance(row, Row):
             fresh = request.view.is_fresh(row.event_time, now)
-            found[entity] = Found(Status.FRESH if fresh else Status.STALE, row)
+            found[entity] = OnlineRow(RowStatus.FRESH if fresh else RowStatus.STALE, row)
         else:
             found[entity] = MISSING
             if row is not None:

@@ -1,1 +1,1 @@
-"""app/gateway/admin."""
+"""Administration: ``GET`` and ``PUT /routes/{model}`` for keys with the scope admin."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from functools import cache
+from typing import Any
 
 from fastapi import APIRouter, Depends
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from ray.serve.handle import DeploymentHandle
 from redis.exceptions import RedisError
@@ -19,15 +19,15 @@ from app.errors import (
     UnavailableError,
 )
 from app.gateway.errors import OF_A_MODEL, ModelNotFoundError
-from app.routing.readback import NotFollowedError, await_followed
+from app.gateway.front import FrontContext
+from app.routing.readback import NotFollowedError, await_followed, gateway_handle
 from app.routing.route_store import RevisionConflictError, RouteStore
-from app.routing.route_table import RouteError, RouteTable, UnderWayError, with_entity, with_weights
-from app.web.keys import Door, Scope
+from app.routing.route_table import RouteTable, with_entity, with_weights
+from app.web.bearer import key_required
+from app.web.keys import Scope
 from app.web.openapi_parts import responses
 
 FOLLOW_TIMEOUT_S = 5.0
-
-_bearer = HTTPBearer(auto_error=False, description="An API key with the scope admin")
 
 
 class RouteBody(BaseModel):
@@ -45,7 +45,7 @@ class FollowedBody(BaseModel):
     seconds: float = Field(description="From the change to the last replica seen, seconds")
 
 
-class TrialBody(BaseModel):
+class ReleaseContextBody(BaseModel):
     """A release under way."""
 
     release: str = Field(description="Its id")
@@ -63,7 +63,7 @@ class TableBody(BaseModel):
     revision: int
     entity: str | None = Field(description="Input column whose value is the sticky key when the caller sends none")
     routes: list[RouteBody]
-    trial: TrialBody | None = Field(description="The release that decides the weights, if one is under way")
+    trial: ReleaseContextBody | None = Field(description="The release that decides the weights, if one is under way")
     followed: FollowedBody
 
 
@@ -79,12 +79,11 @@ class ChangeBody(BaseModel):
     if_revision: int | None = Field(None, description="Refuse the change unless this revision is in force")
 
 
-def router(store: RouteStore, gateway: Callable[[], DeploymentHandle[Any]], door: Door) -> APIRouter:
-    """The routes over ``store``; ``gateway`` gives the handle for the read-back."""
-
-    def admin(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
-        door.enter(f"{credentials.scheme} {credentials.credentials}" if credentials else None, Scope.ADMIN)
-
+def router(context: FrontContext) -> APIRouter:
+    """The routes over the replica's store of route tables."""
+    store = context.store
+    gateway: Callable[[], DeploymentHandle[Any]] = cache(lambda: gateway_handle(context.settings.gateway.app_name))
+    admin = key_required(context.admission.authenticator, Scope.ADMIN, "An API key with the scope admin")
     routes = APIRouter(prefix="/routes", tags=["route table"], dependencies=[Depends(admin)])
 
     @routes.get("/{model}", responses=responses((*OF_A_MODEL, UnauthenticatedError, PermissionDeniedError)))
@@ -100,7 +99,7 @@ def router(store: RouteStore, gateway: Callable[[], DeploymentHandle[Any]], door
         ),
     )
     async def change(model: str, body: ChangeBody) -> TableBody:
-        """Set the weights, which a release under way forbids; answers once every gateway replica follows."""
+        """Sets the weights, which a release under way forbids; answers once every gateway replica follows."""
         await _read(store, model)
 
         def apply(held: RouteTable, now_ms: int) -> RouteTable:
@@ -113,10 +112,6 @@ def router(store: RouteStore, gateway: Callable[[], DeploymentHandle[Any]], door
 
         try:
             table = await store.change(model, apply)
-        except (RevisionConflictError, UnderWayError) as error:
-            raise FailedPreconditionError(str(error)) from error
-        except RouteError as error:
-            raise InvalidArgumentError(str(error)) from error
         except RedisError as error:
             raise UnavailableError(
                 "Redis is away: whether the route table was changed is not known; read it again"
@@ -146,13 +141,18 @@ async def _followed(gateway: DeploymentHandle[Any], table: RouteTable) -> TableB
         revision=table.revision,
         entity=table.entity,
         routes=[RouteBody(version=r.version, app=r.app, weight=r.weight) for r in table.routes],
-        trial=_trial(table),
+        trial=_release_context(table),
         followed=FollowedBody(replicas=seen.replicas, seconds=seen.seconds),
     )
 
 
-def _trial(table: RouteTable) -> TrialBody | None:
-    trial = table.trial
-    if trial is None:
+def _release_context(table: RouteTable) -> ReleaseContextBody | None:
+    context = table.release_context
+    if context is None:
         return None
-    return TrialBody(release=trial.release, champion=trial.champion, challenger=trial.challenger, mirror=trial.mirror)
+    return ReleaseContextBody(
+        release=context.release,
+        champion=context.champion,
+        challenger=context.challenger,
+        mirror=context.mirror,
+    )

@@ -1,1 +1,1 @@
-"""app/gateway/feedback."""
+"""Labels of predictions: ``POST /feedback``, on their way into the event log."""

@@ -1,4 +1,4 @@
-"""``POST /feedback``: what came true of predictions, one label or a list of them, on its way into the event log.
+"""Labels of predictions, one or a list of them, on their way into the event log.
 
 A label is for one prediction of one row: for that with the request id, or for the nearest one of an entity (the
 sticky key) to an instant. It is taken for every model that is served, and joined with its prediction where a release
@@ -13,13 +13,11 @@ from datetime import datetime
 from typing import Annotated
 
 import msgspec
-from starlette.routing import Route
 
 from app.errors import InvalidArgumentError, OverloadedError, TooLargeError
-from app.events import EventIds, EventLog, Label, Publisher, hash_sticky_key
-from app.gateway.access.admission import Admission
-from app.gateway.http.endpoint import Answer, Endpoint, Exchange, failed
+from app.events import EventIds, EventWriter, Label, Publisher, hash_sticky_key
 from app.gateway.inference.dataplane import DataPlane
+from app.gateway.protocols.body_fields import schema
 from app.gateway.trace_context import MAX_REQUEST_ID
 from app.monitoring.metrics import Counts
 from app.periodic import Periodic
@@ -33,16 +31,35 @@ MAX_TIME_S = 9_999_999_999
 _WithOffset = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class _Body(msgspec.Struct, forbid_unknown_fields=True):
-    model: str
-    label: float
-    request_id: str | msgspec.UnsetType = msgspec.UNSET
-    entity: str | int | msgspec.UnsetType = msgspec.UNSET
-    at: str | float | msgspec.UnsetType = msgspec.UNSET
-    event_time: str | float | msgspec.UnsetType = msgspec.UNSET
+def _instant_schema(description: str) -> msgspec.Meta:
+    return schema(
+        description=f"{description}: seconds since the epoch, or by RFC 3339",
+        oneOf=[{"type": "number", "minimum": 0, "maximum": MAX_TIME_S}, {"type": "string", "format": "date-time"}],
+    )
 
 
-_decoder = msgspec.json.Decoder(_Body | list[_Body])
+class LabelBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A label: of the prediction with a request id, or of an entity's prediction nearest to an instant."""
+
+    model: Annotated[str, schema(description="A model that is served")]
+    label: Annotated[float, schema(minimum=0, maximum=1, description="What came true")]
+    request_id: Annotated[
+        str | msgspec.UnsetType,
+        schema(
+            pattern=f"^[ -~]{{1,{MAX_REQUEST_ID}}}$",
+            description="The prediction's, as its reply had it in x-request-id",
+        ),
+    ] = msgspec.UNSET
+    entity: Annotated[str | int | msgspec.UnsetType, schema(description="The prediction's sticky key")] = (
+        msgspec.UNSET
+    )
+    at: Annotated[str | float | msgspec.UnsetType, _instant_schema("About when it was predicted")] = msgspec.UNSET
+    event_time: Annotated[
+        str | float | msgspec.UnsetType, _instant_schema("When the label became known; now, if it is left out")
+    ] = msgspec.UNSET
+
+
+_decoder = msgspec.json.Decoder(LabelBody | list[LabelBody])
 
 
 def decode(body: bytes, most: int, key_id: str, event_id: Callable[[], str], now_us: int) -> list[Label]:
@@ -61,7 +78,7 @@ def decode(body: bytes, most: int, key_id: str, event_id: Callable[[], str], now
         held = _decoder.decode(body)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidArgumentError(f"neither a label nor a list of labels: {error}") from error
-    if isinstance(held, _Body):
+    if isinstance(held, LabelBody):
         return [_label(held, "", key_id, event_id(), now_us)]
     if len(held) > most:
         raise TooLargeError(f"a request may have {most} labels; this one has {len(held)}")
@@ -70,7 +87,7 @@ def decode(body: bytes, most: int, key_id: str, event_id: Callable[[], str], now
     return [_label(one, f"[{index}].", key_id, event_id(), now_us) for index, one in enumerate(held)]
 
 
-def _label(body: _Body, where: str, key_id: str, event_id: str, now_us: int) -> Label:
+def _label(body: LabelBody, where: str, key_id: str, event_id: str, now_us: int) -> Label:
     """One label; ``where`` goes before the names of its fields in what is said of them."""
     if not 0 <= body.label <= 1:
         raise InvalidArgumentError(f"{where}label {body.label:g}: accepted is a number from 0 to 1")
@@ -117,13 +134,13 @@ def _instant(name: str, value: str | float) -> int:
 
 
 class Feedback:
-    """One gateway replica's way to the log of labels.
+    """Publishes labels to their event log, for one gateway replica.
 
     Args:
         now_us: the wall clock, microseconds since the epoch.
     """
 
-    def __init__(self, event_log: EventLog[Label], settings: Settings, now_us: Callable[[], int]) -> None:
+    def __init__(self, event_log: EventWriter[Label], settings: Settings, now_us: Callable[[], int]) -> None:
         self._publisher: Publisher[Label] = Publisher(event_log, settings.events)
         self._max_batch = min(settings.labels.max_batch, settings.events.buffer)
         self._now_us = now_us
@@ -132,18 +149,18 @@ class Feedback:
         self._counting = Periodic("publishing the counters of labels", self._count, PUBLISH_S)
 
     def start(self) -> None:
-        """Begin to publish, on the running loop."""
+        """Begins to publish, on the running loop."""
         self._publisher.start()
         self._counting.start()
 
     async def stop(self, timeout_s: float) -> None:
-        """Send what is held, for as long as ``timeout_s``; the rest is dropped and counted."""
+        """Sends what is held, for as long as ``timeout_s``; the rest is dropped and counted."""
         await self._counting.stop()
         await self._publisher.stop(timeout_s)
         await self._count()
 
     def take(self, body: bytes, key_id: str, plane: DataPlane) -> int:
-        """Take the labels of a body, all or none. Returns how many they are.
+        """Takes the labels of a body, all or none. Returns how many they are.
 
         Raises:
             InvalidArgumentError, TooLargeError: what is wrong with them.
@@ -164,14 +181,3 @@ class Feedback:
     async def _count(self) -> None:
         stats = asdict(self._publisher.stats())
         self._counts.publish({name: count for name, count in stats.items() if name != "waiting"})
-
-
-def hot_routes(feedback: Feedback, plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[Route]:
-    """The route."""
-
-    async def take(exchange: Exchange) -> Answer:
-        caller = await admission.enter(exchange.header(b"authorization"))
-        taken = feedback.take(await exchange.body(max_body_bytes), caller.key_id, plane)
-        return Answer(msgspec.json.encode({"accepted": taken}), 202)
-
-    return [Route("/feedback", Endpoint(take, failed), methods=["POST"])]

@@ -21,7 +21,6 @@ from app.errors import InvalidArgumentError, TidegateError, UnavailableError
 from app.gateway.access.admission import Admission
 from app.gateway.grpc import tensors
 from app.gateway.grpc.messages import CLASSES
-from app.gateway.grpc.metadata import Metadata
 from app.gateway.grpc.status import sentence, status_of
 from app.gateway.inference.call import InferCall
 from app.gateway.inference.dataplane import DataPlane
@@ -29,11 +28,11 @@ from app.gateway.protocols.headers import reply_headers
 from app.gateway.protocols.pinning import Pinning
 from app.gateway.protocols.v2 import response as v2_reply
 from app.gateway.protocols.v2.routes import EXTENSIONS, PLATFORM
-from app.gateway.trace_context import identify
+from app.gateway.request_attributes import ATTRIBUTES, AttributeTable, RequestAttributes
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[["InferenceService", Any, Metadata, RayServegRPCContext], Awaitable[dict[str, Any] | Any]]
+Handler = Callable[["InferenceService", Any, RequestAttributes, RayServegRPCContext], Awaitable[dict[str, Any] | Any]]
 Method = Callable[["InferenceService", bytes, RayServegRPCContext], Awaitable[Any]]
 
 
@@ -48,8 +47,8 @@ def _rpc(handle: Handler) -> Method:
 
     async def call(self: InferenceService, request: bytes, grpc_context: RayServegRPCContext) -> Any:
         try:
-            metadata = Metadata.of(grpc_context.invocation_metadata())
-            return await handle(self, _parsed(takes, request), metadata, grpc_context)
+            attributes = self._attributes.from_metadata(grpc_context.invocation_metadata())
+            return await handle(self, _parsed(takes, request), attributes, grpc_context)
         except TidegateError as error:
             failure = error
         except Exception as error:
@@ -68,27 +67,35 @@ class InferenceService:
     """The calls over one data plane.
 
     Args:
-        ready: whether this replica may take traffic.
+        ready: reports if this replica may take traffic.
         release: the server's version.
     """
 
-    def __init__(self, plane: DataPlane, admission: Admission, ready: Callable[[], bool], release: str) -> None:
+    def __init__(
+        self,
+        plane: DataPlane,
+        admission: Admission,
+        ready: Callable[[], bool],
+        release: str,
+        attributes: AttributeTable[RequestAttributes] = ATTRIBUTES,
+    ) -> None:
         self._plane, self._admission, self._ready, self._release = plane, admission, ready, release
+        self._attributes = attributes
         self._pinning = Pinning(plane, admission)
 
     @_rpc
-    async def ServerLive(self, request: Any, metadata: Metadata, context: RayServegRPCContext) -> Any:
+    async def ServerLive(self, request: Any, attributes: RequestAttributes, context: RayServegRPCContext) -> Any:
         """The process answers."""
         return CLASSES["ServerLiveResponse"](live=True)
 
     @_rpc
-    async def ServerReady(self, request: Any, metadata: Metadata, context: RayServegRPCContext) -> Any:
-        """Whether this replica may take traffic."""
+    async def ServerReady(self, request: Any, attributes: RequestAttributes, context: RayServegRPCContext) -> Any:
+        """Reports if this replica may take traffic."""
         return CLASSES["ServerReadyResponse"](ready=self._ready())
 
     @_rpc
-    async def ModelReady(self, request: Any, metadata: Metadata, context: RayServegRPCContext) -> Any:
-        """Whether a version answers: the one named, else the one with the most weight. One that is not deployed is
+    async def ModelReady(self, request: Any, attributes: RequestAttributes, context: RayServegRPCContext) -> Any:
+        """Reports if a version answers: the one named, else the one with the most weight. One that is not deployed is
         an error."""
         try:
             await self._plane.spec(request.name, request.version or None)
@@ -97,13 +104,13 @@ class InferenceService:
         return CLASSES["ModelReadyResponse"](ready=True)
 
     @_rpc
-    async def ServerMetadata(self, request: Any, metadata: Metadata, context: RayServegRPCContext) -> Any:
+    async def ServerMetadata(self, request: Any, attributes: RequestAttributes, context: RayServegRPCContext) -> Any:
         """Name, version and extensions of the server."""
         return CLASSES["ServerMetadataResponse"](name="tidegate", version=self._release, extensions=EXTENSIONS)
 
     @_rpc
-    async def ModelMetadata(self, request: Any, metadata: Metadata, context: RayServegRPCContext) -> Any:
-        """What a model takes and gives, and its deployed versions, or the one named."""
+    async def ModelMetadata(self, request: Any, attributes: RequestAttributes, context: RayServegRPCContext) -> Any:
+        """Returns inputs and outputs of a model, and its deployed versions, or the one named."""
         spec = await self._plane.spec(request.name, request.version or None)
         return CLASSES["ModelMetadataResponse"](
             name=spec.model,
@@ -114,14 +121,12 @@ class InferenceService:
         )
 
     @_rpc
-    async def ModelInfer(self, request: Any, metadata: Metadata, context: RayServegRPCContext) -> Any:
+    async def ModelInfer(self, request: Any, attributes: RequestAttributes, context: RayServegRPCContext) -> Any:
         """Inference by the version that the split picks, or the one named."""
-        caller = await self._admission.enter(metadata.authorization)
-        pinned = self._pinning.version(
-            request.model_name, caller, metadata.authorization, metadata.version, request.model_version or None
-        )
+        caller = await self._admission.admit(attributes.authorization)
+        pinned = self._pinning.version(request.model_name, caller, attributes, request.model_version or None)
         asked = tensors.decode(request)
-        identity = identify(asked.id or metadata.request_id, metadata.traceparent, metadata.tracestate)
+        identity = attributes.identity(asked.id)
         reply = await self._plane.infer(
             InferCall(
                 request.model_name,
@@ -129,7 +134,7 @@ class InferenceService:
                 caller,
                 identity,
                 pinned=pinned,
-                key=metadata.sticky_key,
+                attributes=attributes,
                 outputs=asked.outputs,
                 parameters=asked.parameters,
             )

@@ -21,7 +21,7 @@ from app.errors import InvalidArgumentError
 from app.gateway.grpc.messages import CLASSES
 from app.gateway.protocols.v2.binary import element, pack, unpack
 from app.gateway.protocols.v2.datatypes import count_of, datatype_of, dtype_of, shaped, shown
-from app.gateway.protocols.v2.request import InferRequest
+from app.gateway.protocols.v2.request import DecodedRequest
 
 CONTENTS = {
     "BOOL": "bool_contents",
@@ -42,7 +42,7 @@ CONTENTS = {
 _BINARY_OUTPUT = "binary_data_output"
 
 
-def decode(request: Any) -> InferRequest:
+def decode(request: Any) -> DecodedRequest:
     """Arrays from a ``ModelInferRequest``.
 
     Raises:
@@ -65,7 +65,7 @@ def decode(request: Any) -> InferRequest:
         _refuse(f"output {output.name!r}", output.parameters, "shared_memory_region", "classification")
     given = parameters(request.parameters)
     given.pop(_BINARY_OUTPUT, None)
-    return InferRequest(
+    return DecodedRequest(
         inputs=inputs,
         outputs=tuple([output.name for output in request.outputs]),
         id=request.id or None,

@@ -13,7 +13,7 @@ _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 _LEVEL = 1  # a reply is read once: time counts before size
 
 
-def sent(content_encoding: str) -> str | None:
+def coding_of(content_encoding: str) -> str | None:
     """The coding of a request's body, None for none.
 
     Raises:
@@ -30,10 +30,10 @@ def sent(content_encoding: str) -> str | None:
 
 
 def decompress(coding: str, body: bytes, limit: int) -> bytes:
-    """What ``body`` was before it was compressed.
+    """Returns ``body`` decompressed.
 
     Args:
-        coding: one that ``sent`` gave.
+        coding: one that ``coding_of`` gave.
         limit: most bytes that may come out; no more are ever made.
 
     Raises:
@@ -58,11 +58,11 @@ def decompress(coding: str, body: bytes, limit: int) -> bytes:
 
 
 def compress(coding: str, body: bytes) -> bytes:
-    """``body`` in a coding that ``wanted`` gave."""
+    """Returns ``body`` in a coding that ``requested_coding`` gave."""
     return zlib.compress(body, _LEVEL, _WINDOW_BITS[coding])
 
 
-def wanted(accept_encoding: str) -> str | None:
+def requested_coding(accept_encoding: str) -> str | None:
     """The coding in which the caller wants its reply, None for none.
 
     Only a single coding is a wish (so tritonclient asks). A list is the default of an HTTP library, sent with every

@@ -1,4 +1,4 @@
-"""One HTTP request and its answer, as plain as ASGI gives them: what the hot routes run on instead of a framework."""
+"""One HTTP request and its reply, as plain as ASGI gives them: raw routes run on this instead of a framework."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request.
+    """One HTTP request.
 
     Attributes:
         path: the route's path parameters.
@@ -47,7 +47,7 @@ class Exchange:
             UnsupportedMediaError: a coding that is not read here.
             InvalidArgumentError: empty, cut off, or not compressed as it says.
         """
-        coding = content_coding.sent(self.header(b"content-encoding") or "")
+        coding = content_coding.coding_of(self.header(b"content-encoding") or "")
         declared = self.headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > limit:
             raise TooLargeError(f"a body may have {limit} bytes; this one declares {int(declared)}")
@@ -78,8 +78,8 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A reply."""
+class HttpReply:
+    """One HTTP reply."""
 
     body: bytes
     status: int = 200
@@ -87,14 +87,14 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-async def compressed(exchange: Exchange, answer: Answer) -> Answer:
+async def compressed(exchange: Exchange, answer: HttpReply) -> HttpReply:
     """``answer`` in the coding that the caller asks for, if it asks for one."""
     accepted = exchange.headers.get(b"accept-encoding")
-    coding = content_coding.wanted(accepted.decode("latin-1")) if accepted is not None else None
+    coding = content_coding.requested_coding(accepted.decode("latin-1")) if accepted is not None else None
     if coding is None:
         return answer
     body = await asyncio.to_thread(content_coding.compress, coding, answer.body)
-    return Answer(body, answer.status, answer.media_type, {**answer.headers, "content-encoding": coding})
+    return HttpReply(body, answer.status, answer.media_type, {**answer.headers, "content-encoding": coding})
 
 
 class Endpoint:
@@ -107,8 +107,8 @@ class Endpoint:
 
     def __init__(
         self,
-        handle: Callable[[Exchange], Awaitable[Answer]],
-        failed: Callable[[TidegateError], Answer],
+        handle: Callable[[Exchange], Awaitable[HttpReply]],
+        failed: Callable[[TidegateError], HttpReply],
     ) -> None:
         self._handle, self._failed = handle, failed
 
@@ -131,6 +131,6 @@ class Endpoint:
         await send({"type": "http.response.body", "body": answer.body})
 
 
-def failed(error: TidegateError) -> Answer:
+def failed(error: TidegateError) -> HttpReply:
     """An error as most protocols have it: ``{"error": sentence}``."""
-    return Answer(json.dumps({"error": str(error)}).encode(), error.status)
+    return HttpReply(json.dumps({"error": str(error)}).encode(), error.status)

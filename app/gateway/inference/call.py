@@ -1,4 +1,4 @@
-"""What a front hands to the data plane, and what it gets back: free of any protocol."""
+"""The call that a front makes to the data plane, and its reply: free of any protocol."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import Any
 
 from app.gateway.inference.feature_lookup import FeatureReport
 from app.gateway.inference.inputs import Arrays
+from app.gateway.request_attributes import RequestAttributes
 from app.gateway.trace_context import Identity
 from app.serving.batch import Outputs
 from app.web.keys import Caller
+
+NO_ATTRIBUTES = RequestAttributes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +22,11 @@ class InferCall:
 
     Attributes:
         inputs: arrays by input name; text as dtype object.
-        caller: whom it is from.
+        caller: the sender.
         identity: its request id and trace.
         pinned: a deployed version that must answer, with weight or without; no other one will.
-        key: the caller's sticky key; without it the entity of the first row counts, else a fresh one.
+        attributes: what came beside the message. Without a sticky key in it the entity of the first row is the key,
+            else a fresh one.
         outputs: the outputs wanted; empty for all.
         parameters: handed to the model; accepted are those of its signature.
     """
@@ -32,14 +36,14 @@ class InferCall:
     caller: Caller
     identity: Identity
     pinned: str | None = None
-    key: str | None = None
+    attributes: RequestAttributes = NO_ATTRIBUTES
     outputs: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer.
+class InferReply:
+    """The reply to one call.
 
     Attributes:
         version: who gave it; failed: the versions that failed before.

@@ -34,17 +34,17 @@ _NONE: Mapping[str, Any] = {}
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting:
+class _QueuedRequest:
     inputs: Tensors
     parameters: Mapping[str, Any]
     rows: int
-    queue: deque[_Waiting]
+    queue: deque[_QueuedRequest]
     answer: asyncio.Future[tuple[Outputs, float]]
     sent: bool = False
 
 
 class Coalescer:
-    """The way of one gateway replica to one version.
+    """The queue of one gateway replica to one version.
 
     Args:
         send: makes one call; raises :class:`app.routing.attempts.VersionFailedError`.
@@ -71,7 +71,7 @@ class Coalescer:
         self._calls = calls
         self._max_waiting = max_waiting
         self._timeout_s = timeout_s
-        self._queues: dict[Hashable, deque[_Waiting]] = {}
+        self._queues: dict[Hashable, deque[_QueuedRequest]] = {}
         self._under_way: set[asyncio.Task[None]] = set()
         self._ongoing = 0
         self._turn: asyncio.Handle | None = None
@@ -98,7 +98,7 @@ class Coalescer:
         queue = self._queues.get(key)
         if queue is None:
             queue = self._queues[key] = deque()
-        waiting = _Waiting(inputs, parameters, rows, queue, loop.create_future())
+        waiting = _QueuedRequest(inputs, parameters, rows, queue, loop.create_future())
         queue.append(waiting)
         self._ongoing += 1
         if self._turn is None:
@@ -111,7 +111,7 @@ class Coalescer:
                 waiting.queue.remove(waiting)
 
     async def drain(self) -> None:
-        """Wait until nothing waits and nothing is under way; every call ends by its timeout."""
+        """Waits until no request waits or is under way; every call ends by its timeout."""
         while self._under_way:
             await asyncio.wait(self._under_way)
 
@@ -123,11 +123,11 @@ class Coalescer:
                 task = asyncio.create_task(self._call(together))
                 self._under_way.add(task)
 
-    def _next(self) -> list[_Waiting]:
-        """Those that leave together: the kind whose turn it is, the oldest first, while the rows fit."""
+    def _next(self) -> list[_QueuedRequest]:
+        """Returns the requests that leave together: those of the kind whose turn it is, while the rows fit."""
         key, queue = next(iter(self._queues.items()))
         del self._queues[key]
-        together: list[_Waiting] = []
+        together: list[_QueuedRequest] = []
         rows = size = 0
         while queue:
             waiting = queue[0]
@@ -140,7 +140,7 @@ class Coalescer:
             together.append(queue.popleft())
         return together
 
-    async def _call(self, together: list[_Waiting]) -> None:
+    async def _call(self, together: list[_QueuedRequest]) -> None:
         try:
             batch = self._batch(together)
             async with asyncio.timeout(self._timeout_s):
@@ -168,7 +168,7 @@ class Coalescer:
             if self._queues and self._turn is None:
                 self._dispatch()
 
-    def _batch(self, together: list[_Waiting]) -> Batch:
+    def _batch(self, together: list[_QueuedRequest]) -> Batch:
         first = together[0]
         if len(together) == 1:
             return Batch(first.inputs, (first.rows,), first.parameters, self._caller, self._ongoing)
@@ -177,7 +177,7 @@ class Coalescer:
         return Batch(inputs, rows, first.parameters, self._caller, self._ongoing)
 
 
-def _fail(together: list[_Waiting], error: Exception) -> None:
+def _fail(together: list[_QueuedRequest], error: Exception) -> None:
     for waiting in together:
         if not waiting.answer.done():
             waiting.answer.set_exception(error)

@@ -1,4 +1,4 @@
-"""The features of a request: which views a version wants, read at once, and what happens when Redis is away."""
+"""The features of a request: one read of all views that the version takes, and defaults while Redis is away."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from app.features import (
     FeatureRefusedError,
     FeatureStoreError,
     FeatureView,
-    Found,
+    OnlineRow,
     OnlineStore,
     Resolution,
-    Status,
+    RowStatus,
     ViewReport,
     ViewRequest,
     ViewRows,
@@ -33,12 +33,12 @@ Arrays = Mapping[str, NDArray[Any]]
 
 ABSENT = -1
 """Event time of a row that is missing or stale."""
-_MISSING = Found(Status.MISSING, None)
+_MISSING = OnlineRow(RowStatus.MISSING, None)
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureReport:
-    """Where a request's features came from.
+    """Origin of a request's features.
 
     Attributes:
         views: how each view that was asked answered, by name.
@@ -61,19 +61,19 @@ class Completed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class _LookupPlan:
     """The feature columns that a version takes, by view."""
 
     spec: ModelSpec
-    wanted: tuple[tuple[FeatureView, tuple[str, ...]], ...]
+    columns: tuple[tuple[FeatureView, tuple[str, ...]], ...]
 
 
 class FeatureLookup:
-    """Completes requests from the online store. What a version wants is worked out once."""
+    """Completes requests from the online store. The views of a version are worked out once."""
 
     def __init__(self, store: OnlineStore) -> None:
         self._store = store
-        self._plans: dict[tuple[str, str], _Plan] = {}
+        self._plans: dict[tuple[str, str], _LookupPlan] = {}
 
     async def complete(self, spec: ModelSpec, inputs: Arrays) -> Completed:
         """The inputs with the feature columns that they lack; a column that the caller sent is taken as sent.
@@ -89,7 +89,7 @@ class FeatureLookup:
         """
         asked = [
             (view, absent)
-            for view, columns in self._plan(spec).wanted
+            for view, columns in self._plan(spec).columns
             if (absent := tuple(column for column in columns if column not in inputs))
         ]
         if not asked:
@@ -109,21 +109,21 @@ class FeatureLookup:
         times = tuple(_event_time(row) for answer in read for row in answer.rows)
         return _completed(inputs, found, times, degraded=False)
 
-    def _plan(self, spec: ModelSpec) -> _Plan:
+    def _plan(self, spec: ModelSpec) -> _LookupPlan:
         found = self._plans.get((spec.model, spec.version))
         if found is None or (found.spec is not spec and found.spec != spec):
             found = self._plans[spec.model, spec.version] = _plan(spec)
         return found
 
 
-def _plan(spec: ModelSpec) -> _Plan:
+def _plan(spec: ModelSpec) -> _LookupPlan:
     try:
         views = Catalog(tuple(map(from_document, spec.feature_views))).views
     except ValueError as error:
         raise ModelError(f"{_named(spec)} travels with feature views that cannot be read: {error}") from None
     features = frozenset(spec.features)
     chosen = ((view, tuple(name for name in (*view.columns, view.age) if name in features)) for view in views)
-    return _Plan(spec, tuple((view, columns) for view, columns in chosen if columns))
+    return _LookupPlan(spec, tuple((view, columns) for view, columns in chosen if columns))
 
 
 def _requests(spec: ModelSpec, views: list[FeatureView], inputs: Arrays) -> list[ViewRequest]:
@@ -142,7 +142,7 @@ def _requests(spec: ModelSpec, views: list[FeatureView], inputs: Arrays) -> list
 def _without(
     spec: ModelSpec, inputs: Arrays, requests: list[ViewRequest], wanted: list[str], away: FeatureStoreError
 ) -> Completed:
-    """What the declared defaults make of a request."""
+    """Completes a request by the declared defaults."""
     nothing = [ViewRows(of.view, 0, (_MISSING,) * len(of.entities), corrupt=0, other_schema=0) for of in requests]
     try:
         found = resolve(nothing, wanted)
@@ -155,8 +155,8 @@ def _completed(inputs: Arrays, found: Resolution, times: tuple[int, ...], degrad
     return Completed({**inputs, **found.columns}, FeatureReport(found.views, times, degraded))
 
 
-def _event_time(found: Found) -> int:
-    return found.row.event_time if found.status is Status.FRESH and found.row is not None else ABSENT
+def _event_time(found: OnlineRow) -> int:
+    return found.row.event_time if found.status is RowStatus.FRESH and found.row is not None else ABSENT
 
 
 def _named(spec: ModelSpec) -> str:

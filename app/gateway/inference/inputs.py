@@ -1,4 +1,4 @@
-"""Does a request fit a version? Names, types, shapes, limits. Pure."""
+"""The fit of a request to a version: names, types, shapes, limits. Pure."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def fit_parameters(spec: ModelSpec, given: Mapping[str, Any]) -> Mapping[str, An
 
 
 def bytes_of(arrays: Arrays) -> int:
-    """What the values take; text counts by its characters."""
+    """Returns the size of the values in bytes; text counts by its characters."""
     return sum([array.nbytes if array.dtype.kind != "O" else sum(map(len, array.flat)) for array in arrays.values()])
 
 
@@ -115,7 +115,7 @@ def _text(field: FieldSpec, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _convertible(array: NDArray[Any], wanted: np.dtype[Any]) -> bool:
-    """Whether no value changes its meaning: wider types, integers as floats, floats as narrower floats, and
+    """True where no value changes its meaning: wider types, integers as floats, floats as narrower floats, and
     narrower integers if the values fit."""
     have, want = array.dtype.kind, wanted.kind
     if have == "b" or want == "b":

@@ -1,4 +1,4 @@
-"""What became of one request: the data plane notes it down, and events and metrics are made of it."""
+"""The record of one request: the data plane writes it, events and metrics are made of it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from app.gateway.inference.call import InferCall
 from app.gateway.inference.feature_lookup import FeatureReport
 from app.gateway.inference.inputs import Arrays
 from app.model_spec import ModelSpec
-from app.routing.release_context import Trial
+from app.routing.release_context import ReleaseContext
 from app.routing.route_table import Placement
 from app.serving.batch import Outputs
 
 
 @dataclass(slots=True)
-class Served:
+class RequestRecord:
     """One request whose model has a route table.
 
     Attributes:
         sticky: the key that the split went by.
-        version, placement, weight: who answered, where it lives, its share; None, None and 0 where nobody did.
+        version, placement, weight: the version that answered, where it runs, its share; None, None and 0 without
+            an answer.
         status: HTTP status of the reply.
         rows: rows of the request.
         total_s: time in the data plane; version_s: of that inside the model (of the call that carried this request).
@@ -43,7 +44,7 @@ class Served:
     outputs: Outputs | None = None
     failed: list[str] = field(default_factory=list)
     features: FeatureReport | None = None
-    trial: Trial | None = None
+    release_context: ReleaseContext | None = None
     picked: str | None = None
     spec: ModelSpec | None = None
     given: Arrays | None = None

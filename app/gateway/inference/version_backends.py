@@ -1,4 +1,4 @@
-"""The versions as the gateway sees them: where each lives, and the way there."""
+"""The backends of all deployed versions, with the requests that wait for each."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
 from app.gateway.inference.coalescer import Coalescer
-from app.gateway.inference.dedicated import Dedicated
-from app.gateway.inference.inline import Inline
+from app.gateway.inference.dedicated import DedicatedBackend
+from app.gateway.inference.inline import InlineBackend
 from app.model_spec import ModelSpec
 from app.routing.route_table import Route, RouteTable
-from app.serving.batch import Batch, BatchReply, Outputs, VersionCard
+from app.serving.batch import Batch, BatchReply, Outputs, VersionMetadata
 from app.serving.model_tensors import Tensors
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
-class Placement(Protocol):
-    """Where a version lives."""
+class VersionBackend(Protocol):
+    """The place where a version computes: replicas of its own, or a thread of the gateway replica."""
 
-    async def card(self) -> VersionCard:
-        """What it says of itself.
+    async def metadata(self) -> VersionMetadata:
+        """Returns the version's metadata.
 
         Raises:
             VersionFailedError: it does not answer.
@@ -38,70 +38,70 @@ class Placement(Protocol):
         """
 
     def calls(self) -> int:
-        """How many calls it has use for at once."""
+        """Returns the number of calls that it has use for at once."""
 
     def busy_s(self) -> float:
-        """How long the model has been at its present call in this process, seconds; 0 where it is elsewhere."""
+        """Returns the seconds that the present call into the model has lasted; 0 where it runs elsewhere."""
 
     async def close(self) -> None:
-        """Give back what it holds."""
+        """Frees what the backend holds."""
 
 
-class _Way:
-    """One version's placement with the requests that wait for it."""
+class _VersionQueue:
+    """The backend of one version, with the requests that wait for it."""
 
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
-        self.card: VersionCard | None = None
+    def __init__(self, backend: VersionBackend) -> None:
+        self.backend = backend
+        self.metadata: VersionMetadata | None = None
         self.coalescer: Coalescer | None = None
 
     async def close(self) -> None:
-        """Once the last request is through."""
+        """Closes the backend once the last request is through."""
         if self.coalescer is not None:
             await self.coalescer.drain()
-        await self.placement.close()
+        await self.backend.close()
 
 
 RETRY_LOAD_S = 10.0
 """Time until a version that could not be loaded inline is tried again, seconds."""
 
 
-class Versions:
-    """The ways of one gateway replica to every deployed version, by application name.
+class VersionBackends:
+    """The backends of every deployed version, by application name, as one gateway replica reaches them.
 
     Args:
         caller: name of this gateway replica.
-        dedicated, inline: make the placements; tests bring their own.
+        dedicated, inline: make the backends; tests bring their own.
     """
 
     def __init__(
         self,
         settings: Settings,
         caller: str,
-        dedicated: Callable[[str], Placement] = Dedicated,
-        inline: Callable[[str, str, Settings], Placement] = Inline,
+        dedicated: Callable[[str], VersionBackend] = DedicatedBackend,
+        inline: Callable[[str, str, Settings], VersionBackend] = InlineBackend,
     ) -> None:
         self._settings = settings
         self._caller = caller
         self._dedicated, self._inline = dedicated, inline
-        self._ways: dict[str, _Way] = {}
-        self._inline_ways: dict[str, _Way] = {}
+        self._queues: dict[str, _VersionQueue] = {}
+        self._inline_queues: dict[str, _VersionQueue] = {}
         self._loading: dict[str, asyncio.Task[None]] = {}
         self._retry_at: dict[str, float] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
-    def known_card(self, route: Route) -> VersionCard | None:
-        """The version's card, if it has been read before."""
-        way = self._inline_ways.get(route.app) or self._ways.get(route.app)
-        return way.card if way is not None else None
+    def known_metadata(self, route: Route) -> VersionMetadata | None:
+        """The version's metadata, if it has been read before."""
+        queue = self._inline_queues.get(route.app) or self._queues.get(route.app)
+        return queue.metadata if queue is not None else None
 
-    async def card(self, route: Route) -> VersionCard:
-        """What the version says of itself; asked for once.
+    async def metadata(self, route: Route) -> VersionMetadata:
+        """Returns the version's metadata; it is read once.
 
         Raises:
             VersionFailedError: it does not answer.
         """
-        return await self._card(self._way(route))
+        return await self._metadata(self._queue(route))
 
     async def infer(
         self, route: Route, spec: ModelSpec, inputs: Tensors, parameters: Mapping[str, Any]
@@ -111,52 +111,52 @@ class Versions:
         Raises:
             VersionFailedError: it gave none.
         """
-        way = self._way(route)
-        coalescer = way.coalescer
+        queue = self._queue(route)
+        coalescer = queue.coalescer
         if coalescer is None:
-            card = await self._card(way)
-            coalescer = way.coalescer
+            metadata = await self._metadata(queue)
+            coalescer = queue.coalescer
             if coalescer is None:
-                coalescer = way.coalescer = self._coalescer(way.placement, card)
+                coalescer = queue.coalescer = self._coalescer(queue.backend, metadata)
         return await coalescer.infer(spec, inputs, parameters)
 
-    def follow(self, model: str, table: RouteTable) -> bool:
-        """Begin to load what ``table`` places inline; whether every version is where it should be."""
+    def apply_placements(self, model: str, table: RouteTable) -> bool:
+        """Starts to load what ``table`` places inline. Returns True where every version is where it should be."""
         wanted = [route for route in table.routes if route.placement == "inline"]
         for route in wanted:
             if (
-                route.app not in self._inline_ways
+                route.app not in self._inline_queues
                 and route.app not in self._loading
                 and time.monotonic() >= self._retry_at.get(route.app, 0.0)
             ):
                 self._loading[route.app] = asyncio.create_task(self._load(model, route))
         for route in table.routes:
-            if route.placement != "inline" and (gone := self._inline_ways.pop(route.app, None)) is not None:
+            if route.placement != "inline" and (gone := self._inline_queues.pop(route.app, None)) is not None:
                 self._close(gone)
-        return all(route.app in self._inline_ways for route in wanted)
+        return all(route.app in self._inline_queues for route in wanted)
 
     async def loaded(self, timeout_s: float) -> None:
-        """Wait for what is being loaded, but no longer than so many seconds; the loading goes on."""
+        """Waits for what is being loaded, at most ``timeout_s`` seconds; the loading goes on."""
         if self._loading:
             await asyncio.wait(self._loading.values(), timeout=timeout_s)
 
     def keep_only(self, apps: Collection[str]) -> None:
-        """Forget applications that are in no route table."""
-        for ways in (self._ways, self._inline_ways):
-            for gone in ways.keys() - set(apps):
-                self._close(ways.pop(gone))
+        """Forgets applications that are in no route table."""
+        for queues in (self._queues, self._inline_queues):
+            for gone in queues.keys() - set(apps):
+                self._close(queues.pop(gone))
 
     def ongoing(self) -> dict[str, int]:
         """Requests waiting or under way, by application."""
-        ways = {**self._ways, **self._inline_ways}
-        return {app: way.coalescer.ongoing for app, way in ways.items() if way.coalescer is not None}
+        queues = {**self._queues, **self._inline_queues}
+        return {app: queue.coalescer.ongoing for app, queue in queues.items() if queue.coalescer is not None}
 
     def busy_s(self) -> float:
-        """How long the slowest inline model has been at its present call, seconds."""
-        return max((way.placement.busy_s() for way in self._inline_ways.values()), default=0.0)
+        """Returns the seconds that the longest present call into an inline model has lasted."""
+        return max((queue.backend.busy_s() for queue in self._inline_queues.values()), default=0.0)
 
     async def close(self) -> None:
-        """Give up every way."""
+        """Closes every backend."""
         loading = list(self._loading.values())
         for task in loading:
             task.cancel()
@@ -164,49 +164,49 @@ class Versions:
         self.keep_only(())
         await asyncio.gather(*self._closing, return_exceptions=True)
 
-    def _way(self, route: Route) -> _Way:
-        if route.placement == "inline" and (loaded := self._inline_ways.get(route.app)) is not None:
+    def _queue(self, route: Route) -> _VersionQueue:
+        if route.placement == "inline" and (loaded := self._inline_queues.get(route.app)) is not None:
             return loaded
-        found = self._ways.get(route.app)
+        found = self._queues.get(route.app)
         if found is None:
-            found = self._ways[route.app] = _Way(self._dedicated(route.app))
+            found = self._queues[route.app] = _VersionQueue(self._dedicated(route.app))
         return found
 
-    async def _card(self, way: _Way) -> VersionCard:
-        card = way.card
-        if card is None:
-            card = way.card = await way.placement.card()
-        return card
+    async def _metadata(self, queue: _VersionQueue) -> VersionMetadata:
+        metadata = queue.metadata
+        if metadata is None:
+            metadata = queue.metadata = await queue.backend.metadata()
+        return metadata
 
-    def _coalescer(self, placement: Placement, card: VersionCard) -> Coalescer:
+    def _coalescer(self, backend: VersionBackend, metadata: VersionMetadata) -> Coalescer:
         return Coalescer(
-            placement.send,
+            backend.send,
             caller=self._caller,
-            batch_rows=card.batch_rows,
-            calls=placement.calls,
-            max_waiting=card.max_waiting,
+            batch_rows=metadata.batch_rows,
+            calls=backend.calls,
+            max_waiting=metadata.max_waiting,
             timeout_s=self._settings.routing.attempt_timeout_s,
         )
 
     async def _load(self, model: str, route: Route) -> None:
-        way = _Way(self._inline(model, route.version, self._settings))
+        queue = _VersionQueue(self._inline(model, route.version, self._settings))
         try:
-            await self._card(way)
+            await self._metadata(queue)
         except asyncio.CancelledError:
-            await way.close()
+            await queue.close()
             raise
         except Exception as error:
             self._retry_at[route.app] = time.monotonic() + RETRY_LOAD_S
             log.warning("version %s of %s cannot be loaded here: %s", route.version, model, error)
-            await way.close()
+            await queue.close()
         else:
             self._retry_at.pop(route.app, None)
-            self._inline_ways[route.app] = way
+            self._inline_queues[route.app] = queue
             log.info("version %s of %s is inline", route.version, model)
         finally:
             del self._loading[route.app]
 
-    def _close(self, way: _Way) -> None:
-        task = asyncio.create_task(way.close())
+    def _close(self, queue: _VersionQueue) -> None:
+        task = asyncio.create_task(queue.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

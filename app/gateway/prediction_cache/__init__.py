@@ -3,8 +3,8 @@
 ``key_of`` says what was asked, ``PredictionCache`` answers it, computing each answer once at a time.
 """
 
-from app.gateway.prediction_cache.cache import Answer, PredictionCache
+from app.gateway.prediction_cache.cache import CachedOutputs, PredictionCache
 from app.gateway.prediction_cache.cache_key import key_of
 from app.gateway.prediction_cache.cache_stats import CacheStats
 
-__all__ = ["Answer", "CacheStats", "PredictionCache", "key_of"]
+__all__ = ["CacheStats", "CachedOutputs", "PredictionCache", "key_of"]

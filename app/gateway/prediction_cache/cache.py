@@ -21,7 +21,7 @@ Source = Literal["local", "shared", "computed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CachedOutputs:
     """All outputs of the version, read-only, and where they came from; of a waiter: where its leader's did."""
 
     outputs: Outputs
@@ -51,7 +51,7 @@ class PredictionCache:
         self._now_ms = now_ms
         self._local: LocalEntries[Outputs] = LocalEntries(limits.max_bytes, limits.max_entries, clock)
         self._shared = SharedEntries(redis, limits.redis_timeout_s, limits.max_queued_bytes, self.stats, clock)
-        self._flights: dict[bytes, asyncio.Future[Answer | None]] = {}
+        self._flights: dict[bytes, asyncio.Future[CachedOutputs | None]] = {}
 
     @property
     def entries(self) -> int:
@@ -60,18 +60,20 @@ class PredictionCache:
 
     @property
     def held_bytes(self) -> int:
-        """What they take."""
+        """Bytes in this replica's memory."""
         return self._local.held_bytes
 
     def start(self) -> None:
-        """Begin to use Redis, on the running loop."""
+        """Begins to use Redis, on the running loop."""
         self._shared.start()
 
     async def stop(self) -> None:
         """Leave Redis; answers that wait to be written are dropped and counted."""
         await self._shared.stop()
 
-    async def get_or_compute(self, key: bytes, ttl_s: float, compute: Callable[[], Awaitable[Outputs]]) -> Answer:
+    async def get_or_compute(
+        self, key: bytes, ttl_s: float, compute: Callable[[], Awaitable[Outputs]]
+    ) -> CachedOutputs:
         """The answer held for ``key``, or what ``compute`` gives.
 
         Of concurrent callers with one key the first leads, in its own task and within its own deadline; the others
@@ -99,28 +101,28 @@ class PredictionCache:
             if answer is not None:
                 return _of(answer)
         self.stats.local += not waited
-        return Answer(held.copy(), "local")
+        return CachedOutputs(held.copy(), "local")
 
-    async def _lead(self, key: bytes, ttl_s: float, compute: Callable[[], Awaitable[Outputs]]) -> Answer:
-        flight: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+    async def _lead(self, key: bytes, ttl_s: float, compute: Callable[[], Awaitable[Outputs]]) -> CachedOutputs:
+        flight: asyncio.Future[CachedOutputs | None] = asyncio.get_running_loop().create_future()
         self._flights[key] = flight
         try:
             answer = await self._fetch(key, ttl_s)
             if answer is None:
                 self.stats.misses += 1
-                answer = Answer(self._keep(key, ttl_s, await compute()), "computed")
+                answer = CachedOutputs(self._keep(key, ttl_s, await compute()), "computed")
             flight.set_result(answer)
             return _of(answer)
         except Exception as error:
             flight.set_exception(error)
-            flight.exception()  # seen, though nobody may be waiting
+            flight.exception()  # seen, though no caller may be waiting
             raise
         finally:
             del self._flights[key]
             if not flight.done():
                 flight.set_result(None)
 
-    async def _fetch(self, key: bytes, ttl_s: float) -> Answer | None:
+    async def _fetch(self, key: bytes, ttl_s: float) -> CachedOutputs | None:
         data = await self._shared.get(key)
         if data is None:
             return None
@@ -134,7 +136,7 @@ class PredictionCache:
             return None
         self.stats.shared += 1
         self._local.put(key, outputs, _size(data, outputs), ttl_s - age_s)
-        return Answer(outputs, "shared")
+        return CachedOutputs(outputs, "shared")
 
     def _keep(self, key: bytes, ttl_s: float, outputs: Outputs) -> Outputs:
         if codec.values_bytes(outputs) > self._limits.max_entry_bytes:
@@ -142,7 +144,7 @@ class PredictionCache:
             return codec.frozen(outputs)
         try:
             data = codec.encode(outputs, self._now_ms())
-        except codec.UnfitError:
+        except codec.NotCacheableError:
             self.stats.unfit += 1
             return codec.frozen(outputs)
         if len(data) > self._limits.max_entry_bytes:
@@ -154,9 +156,9 @@ class PredictionCache:
         return kept
 
 
-def _of(answer: Answer) -> Answer:
+def _of(answer: CachedOutputs) -> CachedOutputs:
     """The answer for one caller, whose dict is its own."""
-    return Answer(answer.outputs.copy(), answer.source)
+    return CachedOutputs(answer.outputs.copy(), answer.source)
 
 
 def _size(data: bytes, outputs: Outputs) -> int:

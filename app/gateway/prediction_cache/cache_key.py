@@ -1,4 +1,4 @@
-"""What was asked of a version, as 16 bytes: requests that one answer serves have one key, all others another.
+"""The key of a request to a version, 16 bytes: requests that one answer serves have one key, all others another.
 
 The digest is BLAKE2b-128 (RFC 7693) of one msgpack array. In msgpack each value carries its type and length, so
 nothing runs into its neighbour, and text, bytes and numbers stay different. Numbers count by their bits: 0.0 and -0.0

@@ -1,4 +1,4 @@
-"""What a replica's prediction cache counts, since it started."""
+"""Counters of a replica's prediction cache, since it started."""
 
 from __future__ import annotations
 

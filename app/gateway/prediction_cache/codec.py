@@ -28,12 +28,12 @@ ARRAY_OVERHEAD_BYTES = 256
 _TEXT = frozenset((str, bytes))
 
 
-class UnfitError(TidegateError):
+class NotCacheableError(TidegateError):
     """Outputs that have no bytes; the message names output, value and what is accepted."""
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
-    """What lies in Redis.
+    """The bytes as they lie in Redis.
 
     Attributes:
         computed_at: wall clock, milliseconds since the epoch: a reader adds no second ttl to the first.
@@ -57,7 +57,7 @@ def encode(outputs: Mapping[str, NDArray[Any]], computed_at: int) -> bytes:
     """The outputs as bytes.
 
     Raises:
-        UnfitError: an output is neither numbers nor text.
+        NotCacheableError: an output is neither numbers nor text.
     """
     return _ENCODER.encode(
         Entry(
@@ -92,10 +92,10 @@ def _values(name: str, array: NDArray[Any]) -> bytes | list[str | bytes]:
     if array.dtype.kind == "O":
         values: list[str | bytes] = array.ravel().tolist()
         if not _TEXT.issuperset(map(type, values)):
-            raise UnfitError(f"output {name} holds what is neither str nor bytes")
+            raise NotCacheableError(f"output {name} holds what is neither str nor bytes")
         return values
     if array.dtype.kind not in "biuf":
-        raise UnfitError(f"output {name} is {array.dtype}; numbers, bools and text are accepted")
+        raise NotCacheableError(f"output {name} is {array.dtype}; numbers, bools and text are accepted")
     return array.tobytes()
 
 

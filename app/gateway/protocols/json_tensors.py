@@ -197,7 +197,7 @@ def _array(where: str, field: FieldSpec | None, values: Any, base64_text: bool =
 
 
 def _is_integer(value: float | None) -> bool:
-    """Whether JSON's number is one: it makes no difference between 1 and 1.0."""
+    """True where a number of JSON is an integer: JSON makes no difference between 1 and 1.0."""
     return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
 
 

@@ -1,4 +1,4 @@
-"""Who may choose the version that answers, by header or metadata."""
+"""Pinning: the choice of the version that answers, by header or metadata, and the callers who may choose."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from app.errors import InvalidArgumentError, PermissionDeniedError
 from app.gateway.access.admission import Admission
 from app.gateway.inference.dataplane import DataPlane
 from app.gateway.protocols.headers import VERSION_HEADER
+from app.gateway.request_attributes import RequestAttributes
 from app.routing.route_table import RouteTable
 from app.web.keys import Caller, Scope
 
@@ -13,25 +14,25 @@ EVERYBODY = "*"
 
 
 class Pinning:
-    """Keys with the scope release choose at any time; during a release those, too, whom its plan names."""
+    """Keys with the scope release may pin at any time; during a release, those that its plan names may, too."""
 
     def __init__(self, plane: DataPlane, admission: Admission) -> None:
         self._plane, self._admission = plane, admission
 
     def version(
-        self, model: str, caller: Caller, authorization: str | None, wished: str | None, addressed: str | None = None
+        self, model: str, caller: Caller, attributes: RequestAttributes, addressed: str | None = None
     ) -> str | None:
         """The version that must answer; None where the split is to pick.
 
         Args:
-            wished: of the header; None or empty where it was not sent.
-            addressed: of the URL or the message, which everybody may name.
+            addressed: the version that the URL or the message names, which every caller may do.
 
         Raises:
             InvalidArgumentError: the two are not the same.
             PermissionDeniedError: the caller may not choose.
             ModelNotFoundError, UnavailableError: see :meth:`DataPlane.table`.
         """
+        wished = attributes.version
         if not wished or wished == addressed:
             return addressed
         if addressed is not None:
@@ -39,18 +40,20 @@ class Pinning:
                 f"the request is for version {addressed!r}, its {VERSION_HEADER} says {wished!r}: leave one out"
             )
         table = self._plane.table(model)
-        if not (_is_named(table, caller) or self._admission.holds(authorization, Scope.RELEASE)):
+        if not (_is_named(table, caller) or self._admission.is_allowed(attributes.authorization, Scope.RELEASE)):
             raise PermissionDeniedError(_refusal(table, caller), Scope.RELEASE)
         return wished
 
 
 def _is_named(table: RouteTable, caller: Caller) -> bool:
-    pinned = table.trial.pinned if table.trial is not None else ()
+    pinned = table.release_context.pinned if table.release_context is not None else ()
     return EVERYBODY in pinned or caller.key_id in pinned
 
 
 def _refusal(table: RouteTable, caller: Caller) -> str:
-    named = f", or one that release {table.trial.release} names" if table.trial is not None else ""
+    named = (
+        f", or one that release {table.release_context.release} names" if table.release_context is not None else ""
+    )
     return (
         f"{VERSION_HEADER} is for keys with the scope {Scope.RELEASE}{named}; {caller.name!r} is none: "
         f"leave it out, and the split picks the version"

@@ -1,6 +1,5 @@
-"""What a gateway replica does beside answering while a release is under way: it measures, and it mirrors.
-
-``Observer`` is told of every request to the model; all of it comes after the reply.
+"""Measurement during a release, behind the reply: the ``observer`` turns request records into samples, the ``mirror``
+has the challenger answer what the champion answered, unseen by callers; ``losses`` are the numbers of both.
 """
 
 from app.gateway.shadow.mirror import Mirror, MirrorStats

@@ -1,4 +1,4 @@
-"""What one request says of its arm: losses from 0 to 1 (see ``app.monitoring.sums``). Pure.
+"""Losses of one request, for its arm of the release: from 0 to 1 (see ``app.monitoring.sums``). Pure.
 
 By intention to treat: a request counts for the version that the split picked, whoever answered in the end. It counts
 once: with the challenger's answer beside the champion's as a pair, where it was mirrored, else by itself.
@@ -6,131 +6,102 @@ once: with the challenger's answer beside the champion's as a pair, where it was
 
 from __future__ import annotations
 
-import math
-from typing import Any
+import json
 
-import numpy as np
-from numpy.typing import NDArray
+from app.gateway.inference.request_record import RequestRecord
+from app.monitoring.guards import GUARDS, AgreementGuard, DriftGuard, Guard, LatencyGuard, worse
+from app.monitoring.sums import Arm, Sample
+from app.routing.release_context import ReleaseContext
 
-from app.gateway.inference.request_record import Served
-from app.monitoring.samples import Sample
-from app.monitoring.sums import Arm
-from app.routing.release_context import OutputMatch, OutputRange, Trial
-from app.serving.batch import Outputs
+MAX_KNOWN = 256
+"""Releases whose guards are held parsed."""
 
 
-def arm_of(served: Served) -> Arm | None:
+def arm_of(record: RequestRecord) -> Arm | None:
     """The arm that a request counts for; None where it says nothing: no release, or one without a champion, pinned,
     the caller's own mistake, a caller who left, or an answer from the prediction cache, for which the version was not
     asked."""
-    trial = served.trial
-    if trial is None or trial.champion is None or served.picked is None or 400 <= served.status < 500:
+    release_context = record.release_context
+    if (
+        release_context is None
+        or release_context.champion is None
+        or record.picked is None
+        or 400 <= record.status < 500
+    ):
         return None
-    if served.cached and not failed(served):
+    if record.cached and not failed(record):
         return None
-    if served.picked == trial.challenger:
+    if record.picked == release_context.challenger:
         return "challenger"
-    return "champion" if served.picked == trial.champion else None
+    return "champion" if record.picked == release_context.champion else None
 
 
-def failed(served: Served) -> bool:
-    """Whether the version picked gave no answer: when it was first asked, or because its breaker kept the request
+def failed(record: RequestRecord) -> bool:
+    """True where the version picked gave no answer: when it was first asked, or because its breaker kept the request
     away from it. What another version, or a second attempt, made good is no merit of it."""
-    return served.version != served.picked or served.picked in served.failed
+    return record.version != record.picked or record.picked in record.failed
 
 
-def of_request(trial: Trial, served: Served, arm: Arm) -> list[Sample]:
-    """A request by itself."""
-    found: list[Sample] = [("errors", arm, float(failed(served)))]
-    if served.version == served.picked:
-        slow = _slow(trial, served)
-        if slow is not None:
-            found.append(("latency", arm, float(slow)))
-        drift = _drift(trial.drift, served.outputs)
-        if drift is not None:
-            found.append(("drift", arm, drift))
+def of_request(release_context: ReleaseContext, record: RequestRecord, arm: Arm) -> list[Sample]:
+    """Samples of a request by itself."""
+    found: list[Sample] = [("errors", arm, float(failed(record)))]
+    if record.version == record.picked:
+        for guard in measured_guards(release_context):
+            found += guard.of_answer(record, arm)
     return found
 
 
-def of_pair(trial: Trial, champion: Served, challenger: Served) -> list[Sample]:
-    """A mirrored request: the caller's, for which the champion was picked, and what the challenger made of it.
+def of_pair(release_context: ReleaseContext, champion: RequestRecord, challenger: RequestRecord) -> list[Sample]:
+    """Samples of a mirrored request: the caller's, for which the champion was picked, and the challenger's answer.
 
     A challenger that refuses what the champion answered has failed; it is no mistake of the caller's.
     """
     first, second = failed(champion), failed(challenger)
-    found = _worse("errors/pairs", second, first)
+    found = worse("errors/pairs", second, first)
     if champion.version != champion.picked or second:
         return found
-    slow, slow_second = _slow(trial, champion), _slow(trial, challenger)
-    if slow is not None and slow_second is not None:
-        found += _worse("latency/pairs", slow_second, slow)
-    drift, drift_second = _drift(trial.drift, champion.outputs), _drift(trial.drift, challenger.outputs)
-    if drift is not None and drift_second is not None:
-        found += _worse("drift/pairs", drift_second, drift)
-    if trial.agreement is not None and champion.outputs is not None and challenger.outputs is not None:
-        apart = differ(trial.agreement, champion.outputs, challenger.outputs)
-        if apart is not None:
-            found += ("agreement", "challenger", float(apart)), ("agreement", "champion", 0.0)
+    for guard in measured_guards(release_context):
+        found += guard.of_pair(champion, challenger)
     return found
 
 
-def differ(match: OutputMatch, champion: Outputs, challenger: Outputs) -> bool | None:
-    """Whether two answers differ; None where the champion gives no such output. Two missing numbers (NaN) agree."""
-    first, second = champion.get(match.output), challenger.get(match.output)
-    if first is None:
-        return None
-    if second is None or first.shape != second.shape:
-        return True
-    if _is_number(first) != _is_number(second):
-        return True
-    if not _is_number(first):
-        return bool(first.tolist() != second.tolist())
-    # as float64: the difference of unsigned or narrow numbers may not be one of theirs
-    close = np.isclose(
-        first.astype(np.float64), second.astype(np.float64), rtol=0.0, atol=match.within, equal_nan=True
+_KNOWN: dict[str, tuple[ReleaseContext, tuple[Guard, ...]]] = {}
+"""Release -> its context as last seen, and the guards of it: looked up for every request, so by identity."""
+
+
+def measured_guards(context: ReleaseContext) -> tuple[Guard, ...]:
+    """The guards of a release that are measured here. One that this version does not know is left to those that do,
+    and so is a field of one."""
+    held = _KNOWN.get(context.release)
+    if held is not None and held[0] is context:
+        return held[1]
+    if len(_KNOWN) >= MAX_KNOWN:
+        _KNOWN.clear()
+    guards = _parsed(context)
+    _KNOWN[context.release] = context, guards
+    return guards
+
+
+def _parsed(context: ReleaseContext) -> tuple[Guard, ...]:
+    if not context.guards:
+        return _older(context)
+    documents = [json.loads(text) for text in context.guards]
+    return tuple(
+        GUARDS[document["metric"]].model_validate(document, extra="ignore")
+        for document in documents
+        if document["metric"] in GUARDS
     )
-    return not close.all()
 
 
-def position(of: OutputRange, outputs: Outputs) -> float | None:
-    """Where in its range the mean of an output lies, 0 to 1, its values cut to the range first; missing ones (NaN)
-    left out. None where there is no such output, or no number in it."""
-    array = outputs.get(of.output)
-    if array is None or not array.size or not _is_number(array):
-        return None
-    if array.size == 1:  # numpy takes ten times as long
-        value = float(array.item())
-        if math.isnan(value):
-            return None
-        mean = min(max(value, of.low), of.high)
-    else:
-        values = array.astype(np.float64)
-        values = np.clip(values[~np.isnan(values)], of.low, of.high)
-        if not values.size:
-            return None
-        mean = float(values.mean())
-    return min(max((mean - of.low) / (of.high - of.low), 0.0), 1.0)
-
-
-def _drift(of: OutputRange | None, outputs: Outputs | None) -> float | None:
-    return None if of is None or outputs is None else position(of, outputs)
-
-
-def _slow(trial: Trial, served: Served) -> bool | None:
-    """None where nobody asks, or the time is not known: the request waited for another one's answer."""
-    if trial.slow_over_s is None or not served.version_s:
-        return None
-    return served.version_s > trial.slow_over_s
-
-
-def _worse(metric: str, challenger: float, champion: float) -> list[Sample]:
-    """One pair: by how much each arm's loss was the larger one. From these follow the sum of the differences and the
-    sum of their squares, as they would not from sums of the losses themselves."""
-    return [
-        (metric, "challenger", float(max(challenger - champion, 0))),
-        (metric, "champion", float(max(champion - challenger, 0))),
-    ]
-
-
-def _is_number(array: NDArray[Any]) -> bool:
-    return array.dtype.kind in "biuf"
+def _older(context: ReleaseContext) -> tuple[Guard, ...]:
+    """The guards in a table of an older controller."""
+    found: list[Guard] = []
+    if context.slow_over_s is not None:
+        found.append(LatencyGuard(metric="latency", objective=f"{context.slow_over_s:.9f}s"))
+    if context.drift is not None:
+        of = context.drift
+        found.append(DriftGuard(metric="drift", output=of.output, low=of.low, high=of.high))
+    if context.agreement is not None:
+        match = context.agreement
+        found.append(AgreementGuard(metric="agreement", output=match.output, within=match.within))
+    return tuple(found)

@@ -19,13 +19,13 @@ from app.errors import DeadlineExceededError, TidegateError
 from app.gateway.inference.dataplane import as_gateway_error
 from app.gateway.inference.feature_lookup import FeatureLookup
 from app.gateway.inference.inputs import bytes_of, fit, fit_parameters
-from app.gateway.inference.request_record import Served
-from app.gateway.inference.version_backends import Versions
+from app.gateway.inference.request_record import RequestRecord
+from app.gateway.inference.version_backends import VersionBackends
 from app.gateway.shadow.losses import of_pair
 from app.model_spec import ModelSpec
-from app.monitoring.samples import SampleBook
+from app.monitoring.samples import LossBuffer
 from app.routing.attempts import VersionFailedError
-from app.routing.release_context import Trial
+from app.routing.release_context import ReleaseContext
 from app.routing.route_table import Route, RouteTable
 from app.serving.batch import rows_of
 from app.settings import Settings
@@ -55,15 +55,15 @@ class MirrorStats:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
-    trial: Trial
-    champion: Served
+class _QueuedMirror:
+    release_context: ReleaseContext
+    champion: RequestRecord
     size: int
     since: float
 
 
 class Mirror:
-    """One gateway replica's. All methods belong to one event loop.
+    """The mirror of one gateway replica. All methods belong to one event loop.
 
     Args:
         tables: route tables by model; a watch keeps them current.
@@ -75,10 +75,10 @@ class Mirror:
         self,
         settings: Settings,
         tables: Mapping[str, RouteTable],
-        versions: Versions,
+        versions: VersionBackends,
         features: FeatureLookup,
-        book: SampleBook,
-        record: Callable[[Served], None],
+        losses: LossBuffer,
+        record: Callable[[RequestRecord], None],
         draw: Callable[[], float] = random.random,
     ) -> None:
         self.stats = MirrorStats()
@@ -86,22 +86,22 @@ class Mirror:
         self._timeout_s = settings.routing.attempt_timeout_s
         self._max_rows = settings.gateway.max_rows
         self._tables, self._versions, self._features = tables, versions, features
-        self._book, self._record, self._draw = book, record, draw
-        self._queue: deque[_Waiting] = deque()
+        self._losses, self._record, self._draw = losses, record, draw
+        self._queue: deque[_QueuedMirror] = deque()
         self._queued_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
 
-    def offer(self, trial: Trial, champion: Served) -> bool:
-        """Mirror a request for which the champion was picked, if it is its turn and there is room.
+    def offer(self, release_context: ReleaseContext, champion: RequestRecord) -> bool:
+        """Mirrors a request for which the champion was picked, if it is its turn and there is room.
 
         Returns:
             Whether it is mirrored, and so counts as a pair.
         """
-        if self._draw() >= trial.mirror:
+        if self._draw() >= release_context.mirror:
             return False
         size = _bytes(champion)
-        waiting = _Waiting(trial, champion, size, time.monotonic())
+        waiting = _QueuedMirror(release_context, champion, size, time.monotonic())
         if self._stopping:
             self.stats.dropped_stopped += 1
             return False
@@ -128,10 +128,10 @@ class Mirror:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _work(self, waiting: _Waiting | None) -> None:
+    async def _work(self, waiting: _QueuedMirror | None) -> None:
         while waiting is not None:
             try:
-                await self._mirror(waiting.trial, waiting.champion)
+                await self._mirror(waiting.release_context, waiting.champion)
             except asyncio.CancelledError:
                 self.stats.dropped_stopped += 1
                 raise
@@ -140,7 +140,7 @@ class Mirror:
                 log.exception("a request to %s could not be mirrored", waiting.champion.call.model)
             waiting = self._next()
 
-    def _next(self) -> _Waiting | None:
+    def _next(self) -> _QueuedMirror | None:
         while self._queue:
             waiting = self._queue.popleft()
             self._queued_bytes -= waiting.size
@@ -149,24 +149,24 @@ class Mirror:
             self.stats.dropped_late += 1
         return None
 
-    async def _mirror(self, trial: Trial, champion: Served) -> None:
+    async def _mirror(self, release_context: ReleaseContext, champion: RequestRecord) -> None:
         call = champion.call
         table = self._tables.get(call.model)
-        under_way = table.trial if table is not None else None
+        under_way = table.release_context if table is not None else None
         if (
             table is None
             or under_way is None
-            or under_way.release != trial.release
-            or trial.challenger not in table.apps
+            or under_way.release != release_context.release
+            or release_context.challenger not in table.apps
         ):
             self.stats.dropped_over += 1
             return
-        route = table.route(trial.challenger)
-        challenger = Served(call, champion.sticky, picked=route.version)
+        route = table.route(release_context.challenger)
+        challenger = RequestRecord(call, champion.sticky, picked=route.version)
         started = time.perf_counter()
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._ask(route, champion, challenger)
+                await self._compute(route, champion, challenger)
             challenger.version, challenger.placement, challenger.weight = route.version, route.placement, route.weight
             challenger.status = 200
         except TimeoutError:
@@ -178,14 +178,14 @@ class Mirror:
         challenger.total_s = time.perf_counter() - started
         if challenger.version is None:
             challenger.failed.append(route.version)
-        self._book.note(trial.release, of_pair(trial, champion, challenger))
+        self._losses.add(release_context.release, of_pair(release_context, champion, challenger))
         self.stats.compared += 1
         self._record(challenger)
 
-    async def _ask(self, route: Route, champion: Served, challenger: Served) -> None:
+    async def _compute(self, route: Route, champion: RequestRecord, challenger: RequestRecord) -> None:
         call = champion.call
-        card = self._versions.known_card(route) or await self._versions.card(route)
-        spec = card.spec
+        metadata = self._versions.known_metadata(route) or await self._versions.metadata(route)
+        spec = metadata.spec
         parameters = fit_parameters(spec, call.parameters)
         if champion.given is not None and champion.spec is not None and _take_the_same(spec, champion.spec):
             # To the letter what the champion got: its rows may be newer by now.
@@ -202,7 +202,7 @@ class Mirror:
         )
 
 
-def _bytes(champion: Served) -> int:
+def _bytes(champion: RequestRecord) -> int:
     inputs = champion.call.inputs if champion.given is None else champion.given
     return bytes_of(inputs) + sum([array.nbytes for array in (champion.outputs or {}).values()])
 

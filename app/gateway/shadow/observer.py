@@ -1,30 +1,30 @@
-"""Takes every request to a model that has a release to where it counts: the samples, or first the mirror."""
+"""The observer of requests during a release: samples are made of them, at once or after the mirror."""
 
 from __future__ import annotations
 
 import asyncio
 
-from app.gateway.inference.request_record import Served
+from app.gateway.inference.request_record import RequestRecord
 from app.gateway.shadow.losses import arm_of, of_request
 from app.gateway.shadow.mirror import Mirror
-from app.monitoring.samples import SampleBook
+from app.monitoring.samples import LossBuffer
 
 
 class Observer:
-    """One gateway replica's."""
+    """Turns the records of one gateway replica into samples, or hands them to the mirror."""
 
-    def __init__(self, book: SampleBook, mirror: Mirror) -> None:
-        self._book, self._mirror = book, mirror
+    def __init__(self, losses: LossBuffer, mirror: Mirror) -> None:
+        self._losses, self._mirror = losses, mirror
 
-    def observe(self, served: Served) -> None:
-        """Take a request that is through, in the loop's next turn: by then the reply is out."""
-        asyncio.get_running_loop().call_soon(self._note, served)
+    def observe(self, record: RequestRecord) -> None:
+        """Takes a request that is through, in the loop's next turn: by then the reply is out."""
+        asyncio.get_running_loop().call_soon(self._note, record)
 
-    def _note(self, served: Served) -> None:
-        """Note it down; one that is mirrored, when both versions are through."""
-        trial, arm = served.trial, arm_of(served)
-        if trial is None or arm is None:
+    def _note(self, record: RequestRecord) -> None:
+        """Records a request; one that is mirrored, when both versions are through."""
+        release_context, arm = record.release_context, arm_of(record)
+        if release_context is None or arm is None:
             return
-        if arm == "champion" and trial.mirror and self._mirror.offer(trial, served):
+        if arm == "champion" and release_context.mirror and self._mirror.offer(release_context, record):
             return
-        self._book.note(trial.release, of_request(trial, served, arm))
+        self._losses.add(release_context.release, of_request(release_context, record, arm))

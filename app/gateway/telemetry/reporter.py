@@ -1,4 +1,4 @@
-"""Events and metrics of what the data plane has served; off the request's path but for noting it down."""
+"""Events and metrics of requests; on the request's path they are only recorded."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import asdict
 
 from app.events import Prediction, Publisher
 from app.gateway.access.rate_limit import RateLimiter
-from app.gateway.inference.request_record import Served
-from app.gateway.inference.version_backends import Versions
+from app.gateway.inference.request_record import RequestRecord
+from app.gateway.inference.version_backends import VersionBackends
 from app.gateway.prediction_cache import PredictionCache
 from app.gateway.shadow import Mirror, Observer
-from app.gateway.telemetry.prediction_log import Records
+from app.gateway.telemetry.prediction_log import PredictionLog
 from app.monitoring.metrics import Counts, Latency, Levels
 from app.monitoring.samples import SampleWriter
 from app.periodic import Periodic
@@ -21,20 +21,20 @@ PUBLISH_S = 2.0
 
 
 class Reporter:
-    """One gateway replica's.
+    """Counts the requests of one gateway replica and makes their events.
 
     Args:
-        observer: told of what is served during a release, once the reply is out.
+        observer: takes the records of requests during a release, once the reply is out.
     """
 
     def __init__(
         self,
-        records: Records,
+        records: PredictionLog,
         observer: Observer,
         publisher: Publisher[Prediction],
         cache: PredictionCache,
         limiter: RateLimiter,
-        versions: Versions,
+        versions: VersionBackends,
         samples: SampleWriter,
         mirror: Mirror,
     ) -> None:
@@ -65,34 +65,34 @@ class Reporter:
         self._ongoing = Levels("tidegate_ongoing_requests", "Requests waiting or under way", "application")
         self._publishing = Periodic("publishing the gateway's counters", self.publish, PUBLISH_S)
 
-    def __call__(self, served: Served) -> None:
-        """Note one request down."""
-        model, version = served.call.model, served.version or ""
-        self._total.observe(served.total_s, model, version, served.placement or "", str(served.status))
-        if served.version_s:
-            self._inside.observe(served.version_s, model, version)
-        self._rows[model] += served.rows
-        for failed in served.failed:
+    def __call__(self, record: RequestRecord) -> None:
+        """Records one request."""
+        model, version = record.call.model, record.version or ""
+        self._total.observe(record.total_s, model, version, record.placement or "", str(record.status))
+        if record.version_s:
+            self._inside.observe(record.version_s, model, version)
+        self._rows[model] += record.rows
+        for failed in record.failed:
             self._failed_attempts[f"{model} {failed}"] += 1
-        features = served.features
+        features = record.features
         if features is not None:
             for view in features.views.values():
                 self._features.update(fresh=view.fresh, stale=view.stale, missing=view.missing)
-        self._records.offer(served)
-        if served.trial is not None:
-            self._observer.observe(served)
+        self._records.offer(record)
+        if record.release_context is not None:
+            self._observer.observe(record)
 
     def start(self) -> None:
-        """Begin to publish counters, on the running loop."""
+        """Begins to publish counters, on the running loop."""
         self._publishing.start()
 
     async def stop(self) -> None:
-        """Publish a last time."""
+        """Publishes a last time."""
         await self._publishing.stop()
         await self.publish()
 
     async def publish(self) -> None:
-        """Hand the counters to Ray."""
+        """Hands the counters to Ray."""
         events, limits = self._publisher.stats(), self._limiter.stats()
         self._counts["rows"].publish(self._rows)
         self._counts["features"].publish(self._features)

@@ -1,10 +1,10 @@
-"""What predictions were worth once their labels arrived: the join of both streams, for releases judged by it.
+"""Losses of predictions once their labels arrived: the join of both logs, for releases judged by it.
 
 One process, the release controller, owns a :class:`LabelJoin` and is handed each loss.
 """
 
 from app.monitoring.labels.join import LabelJoin
-from app.monitoring.labels.joined_release import OutputLoss, Trial
+from app.monitoring.labels.joined_release import JoinedRelease, OutputLoss
 from app.monitoring.labels.tally import JoinStats
 
-__all__ = ["JoinStats", "LabelJoin", "OutputLoss", "Trial"]
+__all__ = ["JoinStats", "JoinedRelease", "LabelJoin", "OutputLoss"]

@@ -1,4 +1,4 @@
-"""The part of a release that the label join reads; ``app.routing.release_context.Trial`` has it."""
+"""The part of a release that the label join reads; ``app.routing.release_context`` has one."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class OutputLoss(Protocol):
     def threshold(self) -> float: ...
 
 
-class Trial(Protocol):
-    """One release's: its id, its two versions (no champion for the first version of a model), and what is measured of
-    the outputs (None: nobody asks)."""
+class JoinedRelease(Protocol):
+    """A release: its id, its two versions (no champion for a model's first version), and the loss that labels are to
+    give (None: no label judges it)."""
 
     @property
     def release(self) -> str: ...

@@ -1,4 +1,4 @@
-"""What an answer costs once its label is known. Pure."""
+"""The loss of an answer whose label is known. Pure."""
 
 from __future__ import annotations
 

@@ -1,16 +1,17 @@
-"""The Lua scripts of the index: each takes in one record and acknowledges it, all or nothing.
+"""The Lua scripts of the index: each takes in one record, all or nothing.
 
 A *row* is what is known under one request id: ``{answered, mirrored, label}``, each ``false`` until it comes; an
 answer is ``{at, arm, value, joined by, sticky}``, a label ``{value, token}``. Where an answer and a label meet, the
-one that came second writes its token into the answer: nobody else is ever told of that join, and its own sender is
-told again when it asks again because the reply was lost. A token is of one entry of a stream and one consumer.
+one that came second writes its token into the answer: that join is reported to its own sender alone, and again when
+the sender repeats the call because the reply was lost. A token is of one entry of the sink and one consumer, so an
+entry that another consumer takes in once more joins nothing twice.
 
 Times are microseconds since the epoch. Numbers are Lua's doubles, exact up to 2^53; values and labels are eight
-opaque bytes. The acknowledgement is last: a Redis that is full refuses a script at its first write that takes memory.
+opaque bytes. A Redis that is full refuses a script at its first write that takes memory, before anything has changed.
 """
 
 _COMMON = """
-local stream, rows, order, entities, waiting, early = unpack(KEYS)
+local rows, order, entities, waiting, early = unpack(KEYS)
 
 local function load(id)
   local held = redis.call('HGET', rows, id)
@@ -68,12 +69,10 @@ end
 _OF_AN_ENTRY = (
     _COMMON
     + """
-local group, position, token = ARGV[1], ARGV[2], ARGV[3]
-local now, ttl, tolerance = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local token, now, ttl, tolerance = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local unmatched = 0
 
 local function done(status, label, found)
-  redis.call('XACK', stream, group, position)
   return {status, unmatched, label or '', unpack(found or {})}
 end
 """
@@ -82,7 +81,7 @@ end
 PREDICTION = (
     _OF_AN_ENTRY
     + """
-local max, id, part, at, sticky = tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
+local max, id, part, at, sticky = tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
 
 -- second chance: what waits for its label goes to the end, the first that does not makes room
 local function make_room()
@@ -109,7 +108,7 @@ end
 local is_first = not row or not (row[1] or row[2])
 if is_first and redis.call('LLEN', order) >= max and not make_room() then return done('full') end
 row = row or {false, false, false}
-row[part] = {at, ARGV[12], ARGV[13], '', sticky}
+row[part] = {at, ARGV[10], ARGV[11], '', sticky}
 local waited = part == 1 and not row[3] and nearest(early, sticky, at, tolerance)
 if waited then row[3] = {waited:sub(33, 40), waited:sub(41)} end
 local found = row[3] and join(row, token)
@@ -125,7 +124,7 @@ return done('indexed')
 LABEL = (
     _OF_AN_ENTRY
     + """
-local max, id, sticky, at, label = tonumber(ARGV[7]), ARGV[8], ARGV[9], tonumber(ARGV[10]), ARGV[11]
+local max, id, sticky, at, label = tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[8]), ARGV[9]
 
 local function wait(entry)
   redis.call('RPUSH', waiting, string.format('%016.0f', now) .. entry)
@@ -182,7 +181,7 @@ for _ = 1, limit do
     expired = expired + 1
   end
 end
-for key = 2, #KEYS do redis.call('EXPIRE', KEYS[key], ARGV[4]) end
+for key = 1, #KEYS do redis.call('EXPIRE', KEYS[key], ARGV[4]) end
 return {unmatched, expired}
 """
 )

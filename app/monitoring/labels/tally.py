@@ -1,4 +1,4 @@
-"""What the join counts."""
+"""The counters of the join."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class JoinStats:
     Attributes:
         indexed: predictions kept for a label, or joined with one that was there before.
         other_version, pinned, cached, failed, several_rows, without_value: predictions that no label judges
-            (``answer.Why``).
-        before: predictions and labels of a time before the trial.
+            (``answer.UnjudgedReason``).
+        before: predictions and labels of a time before the release.
         repeated: predictions that came again; reused: others under a request id that an earlier one had.
         full: predictions for which there was no room.
         expired: predictions let go because of their age.
@@ -57,13 +57,13 @@ NAMES = frozenset(field.name for field in fields(JoinStats))
 
 
 class Tally:
-    """Adds up; the counters of :class:`JoinStats`, by name."""
+    """A sum of the counters of :class:`JoinStats`, by name."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
 
     def add(self, name: str, count: int = 1) -> None:
-        """Count ``name`` up."""
+        """Counts ``name`` up."""
         assert name in NAMES, name
         self._counts[name] += count
 

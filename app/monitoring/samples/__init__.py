@@ -1,10 +1,11 @@
-"""What was measured of requests during a release: summed up where it happens, by the second, and added up in Redis.
+"""Losses of a release's requests: summed up by the second in each process, and over processes in Redis.
 
-``SampleBook`` takes it down, ``SampleWriter`` sends it, ``SampleStore`` reads it for the judge.
+``LossBuffer`` adds them up, ``SampleWriter`` sends the sums, ``SampleStore`` reads them for the judge.
 """
 
-from app.monitoring.samples.loss_buffer import Sample, SampleBook
+from app.monitoring.samples.loss_buffer import LossBuffer
 from app.monitoring.samples.sample_store import SampleStore
 from app.monitoring.samples.sample_writer import SampleStats, SampleWriter
+from app.monitoring.sums import Sample
 
-__all__ = ["Sample", "SampleBook", "SampleStats", "SampleStore", "SampleWriter"]
+__all__ = ["LossBuffer", "Sample", "SampleStats", "SampleStore", "SampleWriter"]

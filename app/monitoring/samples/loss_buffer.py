@@ -1,4 +1,4 @@
-"""The sums of one process: of each release, tick by tick. Nothing here waits."""
+"""Losses of one process, summed up by release and tick. Nothing here waits."""
 
 from __future__ import annotations
 
@@ -7,26 +7,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from app.monitoring.sums import Arm, Metric, Sums
-
-Sample = tuple[Metric, Arm, float]
-"""Of one request: metric, arm, and the loss, 0 to 1."""
+from app.monitoring.sums import Arm, Metric, Sample, Sums
 
 
 @dataclass(slots=True)
-class _Page:
-    """One release's second. ``changes`` counts the notes, ``sent`` those of them that Redis has."""
+class _Second:
+    """The sums of one release in one second. ``changes`` counts the additions, ``sent`` those that Redis has."""
 
     sums: dict[tuple[Metric, Arm], list[float]] = field(default_factory=dict)
     changes: int = 0
     sent: int = 0
 
 
-class Due(NamedTuple):
+class DueSums(NamedTuple):
     """Sums that are to be sent.
 
     Attributes:
-        changes: how many notes they are made of.
+        changes: how many additions they are made of.
     """
 
     release: str
@@ -35,8 +32,8 @@ class Due(NamedTuple):
     sums: dict[Metric, dict[Arm, Sums]]
 
 
-class SampleBook:
-    """Sums by release and tick, a whole second since the epoch. All who write in it are on one event loop.
+class LossBuffer:
+    """Sums by release and tick, a whole second since the epoch. All callers are on one event loop.
 
     A tick that is over never comes back, since what it held may have been judged: a wall clock that is set back
     stands still here until it has caught up.
@@ -49,14 +46,14 @@ class SampleBook:
     def __init__(self, held_ticks: int, clock: Callable[[], float] = time.time) -> None:
         self._held_ticks = held_ticks
         self._clock = clock
-        self._pages: dict[tuple[str, int], _Page] = {}
+        self._seconds: dict[tuple[str, int], _Second] = {}
         self._tick = 0
-        self.noted = 0
+        self.added = 0
         self.dropped = 0
-        """Notes that went with a dropped tick and that Redis does not have."""
+        """Additions that went with a dropped tick and that Redis does not have."""
 
-    def note(self, release: str, samples: Sequence[Sample]) -> None:
-        """Add what was measured of one request, or of a pair, to the present tick.
+    def add(self, release: str, samples: Sequence[Sample]) -> None:
+        """Adds the losses of one request, or of a pair, to the present tick.
 
         Raises:
             ValueError: a loss is outside 0 to 1.
@@ -64,18 +61,18 @@ class SampleBook:
         for metric, _, loss in samples:
             if not 0.0 <= loss <= 1.0:
                 raise ValueError(f"loss {loss!r} of {metric}: accepted is a number from 0 to 1")
-        page = self._pages.get((release, self._running())) or self._new_page(release)
-        page.changes += 1
-        self.noted += 1
+        second = self._seconds.get((release, self._running())) or self._new_second(release)
+        second.changes += 1
+        self.added += 1
         for metric, arm, loss in samples:
-            sums = page.sums.get((metric, arm))
+            sums = second.sums.get((metric, arm))
             if sums is None:
-                sums = page.sums[metric, arm] = [0, 0.0, 0.0]
+                sums = second.sums[metric, arm] = [0, 0.0, 0.0]
             sums[0] += 1
             sums[1] += loss
             sums[2] += loss * loss
 
-    def due(self, everything: bool = False) -> list[Due]:
+    def due(self, everything: bool = False) -> list[DueSums]:
         """The sums that have changed since they were last sent, oldest first: of every tick but the present second's,
         which will change again.
 
@@ -85,42 +82,42 @@ class SampleBook:
         now = int(self._clock())
         waits = now if self._running() == now else None  # a clock that was set back may not reach its tick for long
         return [
-            Due(release, tick, page.changes, _sums(page))
-            for (release, tick), page in self._pages.items()
-            if page.changes > page.sent and (everything or tick != waits)
+            DueSums(release, tick, second.changes, _sums(second))
+            for (release, tick), second in self._seconds.items()
+            if second.changes > second.sent and (everything or tick != waits)
         ]
 
-    def sent(self, due: Due) -> None:
-        """These sums lie in Redis, or have been refused there for good."""
-        page = self._pages.get((due.release, due.tick))
-        if page is not None:
-            page.sent = due.changes
+    def sent(self, due: DueSums) -> None:
+        """Marks sums as stored in Redis, or refused there for good."""
+        second = self._seconds.get((due.release, due.tick))
+        if second is not None:
+            second.sent = due.changes
 
     def forget(self) -> None:
-        """Forget the ticks that are over and sent."""
+        """Forgets the ticks that are over and sent."""
         running = self._running()
-        over = [key for key, page in self._pages.items() if key[1] < running and page.sent == page.changes]
+        over = [key for key, second in self._seconds.items() if key[1] < running and second.sent == second.changes]
         for key in over:
-            del self._pages[key]
+            del self._seconds[key]
 
     def unsent(self) -> int:
-        """Notes that Redis does not have."""
-        return sum(page.changes - page.sent for page in self._pages.values())
+        """The number of additions that Redis does not have."""
+        return sum(second.changes - second.sent for second in self._seconds.values())
 
     def _running(self) -> int:
         self._tick = max(self._tick, int(self._clock()))
         return self._tick
 
-    def _new_page(self, release: str) -> _Page:
-        while len(self._pages) >= self._held_ticks:
-            oldest = self._pages.pop(next(iter(self._pages)))
+    def _new_second(self, release: str) -> _Second:
+        while len(self._seconds) >= self._held_ticks:
+            oldest = self._seconds.pop(next(iter(self._seconds)))
             self.dropped += oldest.changes - oldest.sent
-        page = self._pages[release, self._tick] = _Page()
-        return page
+        second = self._seconds[release, self._tick] = _Second()
+        return second
 
 
-def _sums(page: _Page) -> dict[Metric, dict[Arm, Sums]]:
+def _sums(second: _Second) -> dict[Metric, dict[Arm, Sums]]:
     found: dict[Metric, dict[Arm, Sums]] = {}
-    for (metric, arm), (n, total, squares) in page.sums.items():
+    for (metric, arm), (n, total, squares) in second.sums.items():
         found.setdefault(metric, {})[arm] = Sums(int(n), total, squares)
     return found

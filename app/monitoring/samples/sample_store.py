@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 PAGE = 1000
 """Fields that Redis is asked for at once."""
 
-# Also of a field that is none, which would be found unreadable for ever. ARGV: the last tick.
+# Also deletes a field that is none, which would be found unreadable each time. ARGV: the last tick.
 _FORGET = """
 for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
   local tick = tonumber(string.match(field, '^(%d+):'))
@@ -39,7 +39,7 @@ class SampleStore:
         """Fields that were skipped since the start."""
 
     async def ticks(self, release: str, up_to: int) -> dict[int, Tick]:
-        """What Redis holds of a release, in the order of the ticks.
+        """The sums that Redis holds of a release, in the order of the ticks.
 
         Args:
             up_to: the last tick that is read, seconds since the epoch: one that every writer has sent by now. Sums of
@@ -64,11 +64,11 @@ class SampleStore:
         return {tick: found[tick] for tick in sorted(found)}
 
     async def forget(self, release: str, up_to: int) -> None:
-        """Delete the ticks up to and with ``up_to``."""
+        """Deletes the ticks up to and with ``up_to``."""
         await self._forget(keys=[key_of(release)], args=[up_to])
 
     async def drop(self, release: str) -> None:
-        """Delete all of a release."""
+        """Deletes all samples of a release."""
         await self._redis.unlink(key_of(release))
 
 

@@ -1,4 +1,4 @@
-"""Sends a book's sums to Redis, each second on the wall clock's second.
+"""Sends a buffer's sums to Redis, each second on the wall clock's second.
 
 A writer overwrites its own field with the whole sums of a tick, so that sending twice, after a reply that was lost,
 changes nothing; sums that have changed since are sent again.
@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.monitoring.samples.encoding import encode, field_of, key_of
-from app.monitoring.samples.loss_buffer import Due, SampleBook
+from app.monitoring.samples.loss_buffer import DueSums, LossBuffer
 from app.periodic import Periodic
 from app.settings import SampleSettings
 
@@ -67,7 +67,7 @@ class SampleStats:
 
 
 class SampleWriter:
-    """One process's way to Redis. All methods belong to one event loop.
+    """The way of one process's sums to Redis. All methods belong to one event loop.
 
     Args:
         redis: a client; its owner closes it.
@@ -78,14 +78,14 @@ class SampleWriter:
 
     def __init__(
         self,
-        book: SampleBook,
+        losses: LossBuffer,
         redis: Redis,
         writer: str,
         limits: SampleSettings,
         timeout_s: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._book = book
+        self._losses = losses
         self._write = redis.register_script(_WRITE)
         self._writer = writer
         self._limits = limits
@@ -101,16 +101,16 @@ class SampleWriter:
         )
 
     def start(self) -> None:
-        """Begin to send, on the running loop."""
+        """Begins to send, on the running loop."""
         self._sending.start()
 
     async def stop(self) -> None:
-        """Send what there is a last time, within one call's deadline; the rest is dropped and counted."""
+        """Sends what is held a last time, within one call's deadline; the rest is dropped and counted."""
         await self._sending.stop()
         with suppress(RedisError, OSError):
             async with asyncio.timeout(self._timeout_s):
                 await self.flush(everything=True)
-        self._left = self._book.unsent()
+        self._left = self._losses.unsent()
 
     async def flush(self, everything: bool = False) -> None:
         """Sends what is due.
@@ -121,7 +121,7 @@ class SampleWriter:
         Raises:
             RedisError, OSError: Redis is away; what was not sent stays due.
         """
-        due = self._book.due(everything)
+        due = self._losses.due(everything)
         try:
             for release, ticks in groupby(
                 sorted(due, key=lambda one: (one.release, one.tick)), lambda one: one.release
@@ -133,19 +133,19 @@ class SampleWriter:
             self._failed += 1
             raise
         finally:
-            self._book.forget()
+            self._losses.forget()
 
     def stats(self) -> SampleStats:
         """Counts since the start."""
         return SampleStats(
-            noted=self._book.noted,
-            dropped=self._book.dropped + self._left,
+            noted=self._losses.added,
+            dropped=self._losses.dropped + self._left,
             written_ticks=self._written,
             dropped_ticks_full=self._full,
             failed_sends=self._failed,
         )
 
-    async def _send(self, release: str, ticks: Sequence[Due]) -> None:
+    async def _send(self, release: str, ticks: Sequence[DueSums]) -> None:
         fields: list[str | bytes] = []
         for due in ticks:
             fields += field_of(due.tick, self._writer), encode(due.sums)
@@ -154,11 +154,11 @@ class SampleWriter:
                 await self._write(keys=[key_of(release)], args=[self._limits.max_fields, self._limits.ttl_s, *fields])
             )
         for due in ticks:
-            self._book.sent(due)
+            self._losses.sent(due)
         self._written += len(ticks) - refused
         self._full += refused
         if refused:
-            log.warning("samples of release %s: %d ticks found no room; nobody reads them", release, refused)
+            log.warning("samples of release %s: no room for %d ticks; no controller reads them", release, refused)
 
     def _until_next_second(self) -> float:
         now = self._clock()

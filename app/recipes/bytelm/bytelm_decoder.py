@@ -48,12 +48,12 @@ class Size:
 
     @property
     def parameters(self) -> int:
-        """How many there are, embedding and head included."""
+        """Number of parameters, embedding and head included."""
         return self._parameters(self.experts)
 
     @property
     def active_parameters(self) -> int:
-        """How many a token meets: without those of the experts that it does not take."""
+        """Number of parameters that a token meets: without the experts that it does not take."""
         return self._parameters(self.chosen)
 
     def _parameters(self, experts: int) -> int:
@@ -67,8 +67,8 @@ class CausalAttention(nn.Module):
     """Softmax attention in which a position sees itself and those before it."""
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """(b, h, s, w), twice (b, k, s, w) -> (b, h, s, w); h / k neighbouring query heads share a key head
-        (grouped queries: Ainslie et al. 2023, "GQA")."""
+        """Attention: (b, h, s, w), twice (b, k, s, w) -> (b, h, s, w); h / k neighbouring query heads share a key
+        head (grouped queries: Ainslie et al. 2023, "GQA")."""
         shared = query.shape[1] != key.shape[1]
         return functional.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=shared)
 
@@ -87,7 +87,7 @@ class Attention(nn.Module):
         self.output = nn.Linear(size.heads * size.head_width, size.width, bias=False)
 
     def forward(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-        """(b, s, d) and the rotation of its positions, twice (b, s, w) -> (b, s, d)."""
+        """Computes, from (b, s, d) and the rotation of its positions, twice (b, s, w) -> (b, s, d)."""
         query, key, value = (self._heads(project(x)) for project in (self.query, self.key, self.value))
         attended = self.attend(rotate(query, cosine, sine), rotate(key, cosine, sine), value)
         joined: Tensor = self.output(attended.transpose(1, 2).flatten(2))
@@ -107,7 +107,7 @@ class FeedForward(nn.Module):
         self.down = nn.Linear(size.feed_forward, size.width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, s, d) -> (b, s, d)."""
+        """Computes (b, s, d) -> (b, s, d)."""
         product: Tensor = self.down(functional.silu(self.gate(x)) * self.up(x))
         return product
 
@@ -144,7 +144,7 @@ class Experts(nn.Module):
 
 
 class MixtureOfExperts(nn.Module):
-    """Each token goes to the experts that its router scores highest, and is the sum of what they say, weighted by the
+    """Each token goes to the experts that its router scores highest, and is the sum of their outputs, weighted by the
     softmax over their scores (Shazeer et al. 2017, "Outrageously Large Neural Networks", section 2.1, without noise;
     Jiang et al. 2024, "Mixtral of Experts", section 2.1).
 
@@ -168,7 +168,7 @@ class MixtureOfExperts(nn.Module):
         self.experts = Experts(size)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, s, d) -> (b, s, d)."""
+        """Computes (b, s, d) -> (b, s, d)."""
         tokens = x.flatten(0, 1)
         scores = self.router(tokens)
         probabilities = scores.detach().float().softmax(-1)
@@ -183,7 +183,7 @@ class MixtureOfExperts(nn.Module):
 
     @torch.no_grad()
     def balance(self, loads: Tensor) -> None:
-        """Make experts with less than the mean load likelier, those with more less likely.
+        """Makes experts with less than the mean load likelier, those with more less likely.
 
         Args:
             loads: (e,), int64: how many tokens of a step each expert got.
@@ -203,7 +203,7 @@ class Block(nn.Module):
         self.feed_forward = MixtureOfExperts(size) if size.experts else FeedForward(size)
 
     def forward(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-        """(b, s, d) -> (b, s, d)."""
+        """Computes (b, s, d) -> (b, s, d)."""
         x = x + self.attention(self.attention_norm(x), cosine, sine)
         summed: Tensor = x + self.feed_forward(self.feed_forward_norm(x))
         return summed

@@ -35,7 +35,7 @@ class SourceFile:
 
     @property
     def held_out(self) -> bool:
-        """Whether it is a validation file: decided by the hash of its path alone, so that other files coming or
+        """True for a validation file: decided by the hash of its path alone, so that other files coming or
         going do not move it."""
         return hashlib.sha256(self.path.encode()).digest()[0] < 256 * VALIDATION_SHARE
 
@@ -85,7 +85,7 @@ def format_manifest(files: Iterable[SourceFile]) -> str:
 
 
 def read_corpus(root: Path, files: tuple[SourceFile, ...]) -> Corpus:
-    """Read ``files`` below ``root``.
+    """Reads ``files`` below ``root``.
 
     Raises:
         CorpusError: one of them is missing or has another content.

@@ -1,4 +1,4 @@
-"""Where the decoder may be cut."""
+"""Cut points of the decoder."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def parallel_plan(size: Size, sequence: int) -> ParallelPlan:
 
 
 def balance(part: nn.Module, loads: Mapping[str, Tensor]) -> None:
-    """Each mixture of a stage by the loads of its experts."""
+    """Balances each mixture of a stage by the loads of its experts."""
     for name, load in loads.items():
         mixture = part.get_submodule(name.removesuffix(".experts"))
         assert isinstance(mixture, MixtureOfExperts)

@@ -27,7 +27,7 @@ EVALUATION_ROWS = 64
 
 
 class ByteLMConfig(BaseModel):
-    """What the recipe is told."""
+    """Configuration of the recipe."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

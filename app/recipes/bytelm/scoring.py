@@ -21,7 +21,7 @@ class ByteLM(PythonModel):
     """A decoder and the number of positions that it was trained on."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Read the artifacts ``config`` (JSON) and ``weights`` (safetensors)."""
+        """Reads the artifacts ``config`` (JSON) and ``weights`` (safetensors)."""
         # Not at the top: MLflow also runs this script when it logs the model, without the model's code on the path.
         from bytelm_decoder import Decoder, Size  # type: ignore[import-not-found]
 

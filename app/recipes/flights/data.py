@@ -77,7 +77,7 @@ def read_weather() -> pd.DataFrame:
 
 
 def clock(instant: pd.Series, zone: str) -> pd.Series:
-    """What a zone's clock reads at instants: a Series of zone-aware timestamps."""
+    """Instants on a zone's clock: a Series of zone-aware timestamps."""
     return pd.to_datetime(instant, unit="s", utc=True).dt.tz_convert(zone)
 
 

@@ -44,13 +44,13 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """What the training rows fix.
+    """Constants that the training rows fix.
 
     Attributes:
         vocabularies: by categorical column, the texts with codes 1, 2, …; 0 is any other.
         numbers: numeric columns, in the order of the network's inputs.
         indicators: columns of ``numbers`` whose absence is an input of its own; these inputs come last.
-        refuse_uncoded: whether text that has no code of its own is refused, where it could share code 0; empty text,
+        refuse_uncoded: true where text that has no code of its own is refused instead of sharing code 0; empty text,
             which stands for what is not known, never is.
     """
 

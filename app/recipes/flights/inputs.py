@@ -1,4 +1,4 @@
-"""Which of a request's columns enter the network as categories, which as numbers, and on which scale."""
+"""The columns of a request that enter the network as categories, those that enter as numbers, and their scale."""
 
 from __future__ import annotations
 

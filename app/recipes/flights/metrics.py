@@ -1,4 +1,4 @@
-"""How good probabilities of a late arrival are: figures and plots."""
+"""Quality of probabilities of a late arrival: figures and plots."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _calibration(late: NDArray[np.int64], probability: NDArray[np.float64]) -> F
 
 
 def _roc(late: NDArray[np.int64], probability: NDArray[np.float64], auc: float) -> Figure:
-    figure, axes = _square("share of flights on time that are flagged", "share of late flights that are flagged")
+    figure, axes = _square("share of flights on time that are flagged", "share flagged among late flights")
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     false_positive, true_positive, _ = roc_curve(late, probability)
     axes.plot(false_positive, true_positive)

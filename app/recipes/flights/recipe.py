@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from app.features import RollingView, to_document
+from app.recipes.fingerprint import fingerprint
 from app.recipes.flights.columns import FEATURES, OPTIONAL, Features, column_types
 from app.recipes.flights.data import read_flights, read_weather
 from app.recipes.flights.flights_encoding import Encoder, Encoding, fit
@@ -47,7 +48,7 @@ _PACKAGES = ("mlflow", "numpy", "pandas", "safetensors", "torch")
 
 
 class FlightsConfig(BaseModel):
-    """What the network sees, and its sizes."""
+    """Inputs of the network, and its sizes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -180,7 +181,7 @@ def prepared(features: Features, shuffled_labels: bool = False) -> Prepared:
     """The data, computed once in a process: a run needs it at its start and, for the package, at its end.
 
     Args:
-        shuffled_labels: whether the training rows' labels are dealt out anew; those of the test rows stay.
+        shuffled_labels: true where the training rows' labels are dealt out anew; those of the test rows stay.
     """
     ready = _prepared(features)
     return _shuffled(ready) if shuffled_labels else ready
@@ -192,7 +193,7 @@ def _prepared(features: Features) -> Prepared:
 
 
 def prepare(features: Features) -> Prepared:
-    """Compute the data."""
+    """Computes the data."""
     table = flight_table(features)
     training = table["month"] <= LAST_TRAINING_MONTH
     train, test = select(table, training), select(table, ~training)
@@ -204,7 +205,7 @@ def prepare(features: Features) -> Prepared:
     data = Data(
         train=arrays["train"],
         test=arrays["test"],
-        fingerprint=_fingerprint(arrays),
+        fingerprint=fingerprint(arrays),
         facts=_facts("train", train) | _facts("test", test) | {"columns": len(column_types(features))},
     )
     return Prepared(data, encoding, requests)
@@ -214,8 +215,8 @@ def _shuffled(ready: Prepared) -> Prepared:
     data = ready.data
     labels = np.random.default_rng(SHUFFLE_SEED).permutation(data.train["late"])
     train = {**data.train, "late": labels}
-    fingerprint = _fingerprint({"train": train, "test": data.test})
-    return ready._replace(data=replace(data, train=train, fingerprint=fingerprint))
+    changed = fingerprint({"train": train, "test": data.test})
+    return ready._replace(data=replace(data, train=train, fingerprint=changed))
 
 
 def _arrays(encoder: Encoder, table: Table) -> Table:
@@ -231,12 +232,3 @@ def _facts(part: str, table: Table) -> dict[str, str | int | float]:
 
 def _day(instant: int) -> str:
     return datetime.fromtimestamp(instant, UTC).isoformat()
-
-
-def _fingerprint(parts: Mapping[str, Columns]) -> str:
-    digest = hashlib.sha256()
-    for part, columns in sorted(parts.items()):
-        for name, array in sorted(columns.items()):
-            digest.update(f"{part}/{name}/{array.dtype.str}/{array.shape}/".encode())
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()

@@ -20,7 +20,7 @@ class FlightsModel(PythonModel):
     """A network and the encoding of its inputs."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Read the artifacts ``config`` (JSON) and ``weights`` (safetensors)."""
+        """Reads the artifacts ``config`` (JSON) and ``weights`` (safetensors)."""
         # Not at the top: MLflow also runs this script when it logs the model, without the model's code on the path.
         from flights_encoding import Encoder, Encoding  # type: ignore[import-not-found]
         from flights_network import FlightsNetwork  # type: ignore[import-not-found]

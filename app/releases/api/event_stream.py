@@ -1,4 +1,4 @@
-"""Who follows a release hears of every change: Redis announces it, and a reading at an interval misses none."""
+"""Changes of releases for subscribers: Redis announces each, and a reading at an interval misses none."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from app.releases.model.release import Release
 from app.routing.redis_watch import Watch
 
 MAX_SUBSCRIBERS = 64
-"""Followers of one replica at a time, all releases together."""
+"""Most subscribers of one replica at a time, all releases together."""
 
 
 class TooManySubscribersError(OverloadedError):
-    """As many follow releases here as may."""
+    """This replica has as many subscribers as it accepts."""
 
 
 class Subscription:
-    """One who follows. Holds the newest state only: who is slow skips states between, and the history in the newest
-    tells what was in them."""
+    """A subscription to one release. It holds the newest state only: a slow reader skips states between, whose events
+    are in the newest one's history."""
 
     def __init__(self) -> None:
         self._newest: Release | None = None
@@ -31,13 +31,13 @@ class Subscription:
         self._over = False
 
     def update(self, release: Release) -> None:
-        """A state, maybe the same as before."""
+        """Takes a state, maybe the same as before."""
         if release != self._newest:
             self._newest = release
             self._heard.set()
 
     def close(self) -> None:
-        """Nothing more will be heard here."""
+        """Ends the subscription."""
         self._over = True
         self._heard.set()
 
@@ -77,7 +77,7 @@ class ReleaseFeed(Watch):
 
     @property
     def count(self) -> int:
-        """How many follow."""
+        """Number of subscriptions."""
         return sum(map(len, self._subscriptions.values()))
 
     @contextmanager

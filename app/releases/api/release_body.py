@@ -15,7 +15,7 @@ from app.releases.model.release import Phase, Release
 
 
 class HistoryBody(BaseModel):
-    """Something that happened."""
+    """An entry of a release's history."""
 
     at: datetime
     who: str = Field(description="Id of the API key, controller, or registry")
@@ -47,6 +47,7 @@ class ReleaseBody(SummaryBody):
     weights: dict[str, float] | None = Field(description="Version -> weight wanted now; null: left as they are")
     since: datetime = Field(description="When state or step was begun")
     waiting_for: str = Field(description="What keeps it where it is, in words; empty: nothing")
+    waiting_because: str = Field(description="Why that is not there yet: the last error of it; empty: none")
     registry_told: bool = Field(description="Whether the registry has everything that it is to be told")
     judge: dict[str, Any] | None = Field(
         description="The judge's report: verdict and e-value of the whole; per guard verdict, e-values, the bound "
@@ -88,17 +89,18 @@ class AuditBody(BaseModel):
 
 
 def summary_body(release: Release) -> SummaryBody:
-    """What a list shows."""
+    """The body of a release in a list."""
     return SummaryBody(**_summary(release))
 
 
 def release_body(release: Release) -> ReleaseBody:
-    """Everything but what only the controller needs."""
+    """The body of a release: everything but what only the controller needs."""
     return ReleaseBody(
         **_summary(release),
         weights=target_weights(release),
         since=_instant(release.since),
         waiting_for="" if release.is_final else release.waiting_for,
+        waiting_because="" if release.is_final else release.waiting_because,
         registry_told=not release.outbox,
         judge=_finite(release.report),
         plan=release.plan,

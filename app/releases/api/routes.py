@@ -6,57 +6,53 @@ from collections.abc import AsyncIterator
 from hashlib import blake2b
 from typing import Annotated, Any, Literal, Protocol
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
-from redis.exceptions import RedisError
 from starlette.types import Receive, Send
 from starlette.types import Scope as ASGIScope
 
 from app.errors import (
     InvalidArgumentError,
     PermissionDeniedError,
+    TidegateError,
     TooLargeError,
     UnauthenticatedError,
     UnavailableError,
 )
 from app.registry import RegistryError
-from app.releases.api.error_responses import responses
+from app.releases.api.errors import RedisUnavailableError
 from app.releases.api.event_stream import ReleaseFeed, Subscription, TooManySubscribersError
 from app.releases.api.release_body import AuditBody, ReleaseBody, SummaryBody, audit_body, release_body, summary_body
 from app.releases.control.cluster_state import ServeUnavailableError
 from app.releases.control.controller import AdmissionError, NotLeadingError, UnknownReleaseError
 from app.releases.control.release_store import RETENTION_COUNT, LiveReleaseError, ReleaseStore
-from app.releases.lifecycle.commands import OrderRefusedError
+from app.releases.lifecycle.orders import ORDERS, Order, OrderRefusedError, option_schemas, parse_order
 from app.releases.model.names import HEALTH_PATH, PREFIX
 from app.releases.model.plan import ReleasePlan, parse
 from app.releases.model.release import Release
-from app.web.keys import Caller, Door, Scope
+from app.web.bearer import caller_of, key_required
+from app.web.keys import Authenticator, Scope
+from app.web.openapi_parts import responses
 
 MAX_LISTED = 1_000
-MAX_STEPS = 10_000
 KEEP_ALIVE_S = 15.0
 """Longest silence on a stream of events, seconds: no proxy takes it for dead, and a caller knows when it is."""
 RETRY_MS = 1_000
 """What an event source waits before it connects again, milliseconds."""
 
 _OF_A_KEY = (UnauthenticatedError, PermissionDeniedError, UnavailableError)
-_bearer = HTTPBearer(auto_error=False, description="An API key with the scope release (or admin)")
 
-Verb = Literal["pause", "resume", "promote", "rollback", "cancel"]
 Count = Annotated[int, Query(ge=1, le=MAX_LISTED, description="How many at most")]
 OfModel = Annotated[str | None, Query(description="Of this model only")]
 
 
 class Decider(Protocol):
-    """What the routes ask of the controller; see ``app.releases.control.controller.Controller``."""
+    """The controller as the routes use it; see ``app.releases.control.controller.Controller``."""
 
     async def begin(self, model: str, version: str, plan: ReleasePlan, who: str) -> Release: ...
 
-    async def order(
-        self, release: str, verb: str, who: str, full: bool = False, step: int | None = None
-    ) -> Release: ...
+    async def order(self, release: str, order: Order, who: str) -> Release: ...
 
 
 class BeginBody(BaseModel):
@@ -82,7 +78,11 @@ class BeginBody(BaseModel):
 
 
 def router(
-    store: ReleaseStore, controller: Decider, feed: ReleaseFeed, door: Door, keep_alive_s: float = KEEP_ALIVE_S
+    store: ReleaseStore,
+    controller: Decider,
+    feed: ReleaseFeed,
+    authenticator: Authenticator,
+    keep_alive_s: float = KEEP_ALIVE_S,
 ) -> APIRouter:
     """The routes.
 
@@ -90,12 +90,7 @@ def router(
         keep_alive_s: longest silence on a stream of events, seconds.
     """
 
-    def authenticate(
-        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-    ) -> None:
-        sent = f"{credentials.scheme} {credentials.credentials}" if credentials else None
-        request.state.caller = door.enter(sent, Scope.RELEASE)
-
+    authenticate = key_required(authenticator, Scope.RELEASE, "An API key with the scope release (or admin)")
     routes = APIRouter(prefix=PREFIX, tags=["releases"], dependencies=[Depends(authenticate)])
 
     @routes.post(
@@ -108,27 +103,27 @@ def router(
             LiveReleaseError,
             NotLeadingError,
             RegistryError,
-            RedisError,
+            RedisUnavailableError,
             ServeUnavailableError,
         ),
     )
     async def begin(body: BeginBody, request: Request, response: Response) -> ReleaseBody:
         """Begin a release, once all about it has been checked: one of a model at a time."""
-        release = await controller.begin(body.model, str(body.version), parse(body.plan), _who(request))
+        release = await controller.begin(body.model, str(body.version), parse(body.plan), caller_of(request).key_id)
         response.headers["location"] = f"{PREFIX}/{release.id}"
         return release_body(release)
 
-    @routes.get("", responses=_responses(InvalidArgumentError, RedisError))
+    @routes.get("", responses=_responses(InvalidArgumentError, RedisUnavailableError))
     async def newest(model: OfModel = None, count: Count = 20) -> list[SummaryBody]:
         """Releases, the newest first."""
         return [summary_body(release) for release in await _newest(store, model, count)]
 
-    @routes.get("/audit", responses=_responses(InvalidArgumentError, RedisError))
+    @routes.get("/audit", responses=_responses(InvalidArgumentError, RedisUnavailableError))
     async def audit(model: OfModel = None, count: Count = 100) -> list[AuditBody]:
-        """Who changed what, and from where to where; the newest first."""
+        """The audit log: each change with its author, and the phase before and after; the newest first."""
         return [audit_body(entry) for entry in await store.audit(count, model)]
 
-    @routes.get("/{release}", responses=_responses(UnknownReleaseError, RedisError))
+    @routes.get("/{release}", responses=_responses(UnknownReleaseError, RedisUnavailableError))
     async def read(release: str) -> ReleaseBody:
         """A release: where it is, what it waits for, what the judge says, and what happened."""
         return release_body(await _read(store, release))
@@ -136,33 +131,21 @@ def router(
     @routes.post(
         "/{release}/{verb}",
         responses=_responses(
-            InvalidArgumentError, UnknownReleaseError, OrderRefusedError, NotLeadingError, RedisError
+            InvalidArgumentError, UnknownReleaseError, OrderRefusedError, NotLeadingError, RedisUnavailableError
         ),
+        openapi_extra={"parameters": _order_options()},
     )
     async def order(
-        release: str,
-        verb: Verb,
-        request: Request,
-        full: Annotated[
-            bool, Query(description="Of promote: skip every gate that is left, not only the present one")
-        ] = False,
-        step: Annotated[
-            int | None,
-            Query(ge=0, lt=MAX_STEPS, description="Of promote: only the gate of this step; nothing if it is open"),
-        ] = None,
+        release: str, verb: Annotated[str, Path(json_schema_extra={"enum": [*ORDERS]})], request: Request
     ) -> ReleaseBody:
         """Give an order. Given twice it does what it does given once, promote if it names its step."""
-        for name, given in (("full=true", full), (f"step={step}", step is not None)):
-            if given and verb != "promote":
-                raise InvalidArgumentError(f"{name} with {verb}: accepted with promote")
-        if full and step is not None:
-            raise InvalidArgumentError(f"full=true with step={step}: accepted is one of them")
-        return release_body(await controller.order(release, verb, _who(request), full, step))
+        given = parse_order(verb, request.query_params)
+        return release_body(await controller.order(release, given, caller_of(request).key_id))
 
     @routes.get(
         "/{release}/events",
         response_class=StreamingResponse,
-        responses=_responses(UnknownReleaseError, TooManySubscribersError, RedisError)
+        responses=_responses(UnknownReleaseError, TooManySubscribersError, RedisUnavailableError)
         | {
             200: {
                 "description": "The present state at once, then every change until the release ends. An event's name "
@@ -189,9 +172,9 @@ def health(feed: ReleaseFeed) -> APIRouter:
     """The route that needs no key."""
     routes = APIRouter(tags=["releases"])
 
-    @routes.get(HEALTH_PATH, responses=responses(UnavailableError))
+    @routes.get(HEALTH_PATH, responses=responses([UnavailableError]))
     async def ready() -> dict[Literal["ready"], bool]:
-        """Whether releases can be asked about here."""
+        """Readiness: Redis has been reached."""
         if feed.age_s is None:
             raise UnavailableError("Redis has not been reached yet")
         return {"ready": True}
@@ -226,7 +209,7 @@ async def stream(subscription: Subscription, known: str | None, keep_alive_s: fl
             yield ": still there\n\n"
             continue
         id_, data = _event(state)
-        if id_ != known:  # the judge's own state changes at every tick, and nobody sees it
+        if id_ != known:  # the judge's own state changes at every tick and is not shown
             known = id_
             yield f"event: release\nid: {id_}\ndata: {data}\n\n"
 
@@ -235,11 +218,6 @@ def _event(release: Release) -> tuple[str, str]:
     """Id and data. The id follows from the data, so it means the same whoever sends it."""
     data = release_body(release).model_dump_json()
     return blake2b(data.encode(), digest_size=8).hexdigest(), data
-
-
-def _who(request: Request) -> str:
-    caller: Caller = request.state.caller
-    return caller.key_id
 
 
 async def _newest(store: ReleaseStore, model: str | None, count: int) -> list[Release]:
@@ -259,5 +237,15 @@ async def _read(store: ReleaseStore, release: str) -> Release:
     return found
 
 
-def _responses(*errors: type[Exception]) -> dict[int | str, dict[str, Any]]:
-    return responses(*_OF_A_KEY, *errors)
+def _order_options() -> list[dict[str, Any]]:
+    """The query parameters of all orders, as OpenAPI has them."""
+    return [
+        {"name": name, "in": "query", "required": False, "schema": schema, "description": f"Of {verb}: {help_}"}
+        for verb, order in ORDERS.items()
+        for name, schema in option_schemas(order)
+        if (help_ := schema.get("description", ""))
+    ]
+
+
+def _responses(*errors: type[TidegateError]) -> dict[int | str, dict[str, Any]]:
+    return responses((*_OF_A_KEY, *errors))

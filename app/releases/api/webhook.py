@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import BaseModel, Field, ValidationError
 
 from app.errors import (
@@ -24,11 +24,13 @@ from app.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from app.releases.api.error_responses import RegistryTriggersOffError, responses
+from app.releases.api.errors import RegistryTriggersOffError
 from app.releases.model.names import PREFIX
 from app.releases.model.tags import CHALLENGER_ALIAS, PLAN_TAG
 from app.releases.registry.poller import RegistryPoller
-from app.web.keys import Door, Scope
+from app.web.bearer import authorization, bearer_scheme
+from app.web.keys import Authenticator, Scope
+from app.web.openapi_parts import responses
 
 PATH = f"{PREFIX}/registry-events"
 SIGNATURE, TIMESTAMP, DELIVERY = "x-mlflow-signature", "x-mlflow-timestamp", "x-mlflow-delivery-id"
@@ -37,7 +39,7 @@ MAX_BYTES = 64 * 1024
 MAX_AGE_S = 300.0
 """Farthest that a signed delivery's time may lie from ours, seconds: one that was overheard is soon worth nothing."""
 
-_bearer = HTTPBearer(auto_error=False, description="An API key with the scope release (or admin); signed: none")
+_bearer = bearer_scheme("An API key with the scope release (or admin); signed: none")
 
 
 class EventBody(BaseModel):
@@ -49,13 +51,13 @@ class EventBody(BaseModel):
 
 
 class HeardBody(BaseModel):
-    """What becomes of it."""
+    """The effect of an event."""
 
     looks: bool = Field(description="Whether the registry is looked at now; false: the event is of nothing released")
 
 
 def router(
-    poller: RegistryPoller, door: Door, secret: str | None, clock: Callable[[], float] = time.time
+    poller: RegistryPoller, authenticator: Authenticator, secret: str | None, clock: Callable[[], float] = time.time
 ) -> APIRouter:
     """The route.
 
@@ -69,12 +71,14 @@ def router(
         PATH,
         status_code=202,
         responses=responses(
-            InvalidArgumentError,
-            TooLargeError,
-            UnauthenticatedError,
-            PermissionDeniedError,
-            UnavailableError,
-            RegistryTriggersOffError,
+            (
+                InvalidArgumentError,
+                TooLargeError,
+                UnauthenticatedError,
+                PermissionDeniedError,
+                UnavailableError,
+                RegistryTriggersOffError,
+            )
         ),
         openapi_extra={
             "requestBody": {
@@ -92,7 +96,7 @@ def router(
             body = await _limited(request)
             check(request.headers, body, secret, clock())
         else:
-            door.enter(f"{credentials.scheme} {credentials.credentials}" if credentials else None, Scope.RELEASE)
+            authenticator.authenticate(authorization(credentials), Scope.RELEASE)
             body = await _limited(request)
         event = _event(body)
         if not poller.is_on:
@@ -123,7 +127,7 @@ def check(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> N
 
 
 def concerns(event: EventBody) -> bool:
-    """Whether an event can ask for a release."""
+    """True where an event can ask for a release."""
     data = event.data
     match event.entity, event.action:
         case "model_version_alias", "created":

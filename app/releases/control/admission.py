@@ -1,4 +1,4 @@
-"""Whether a release can be begun: what only the registry and the route table can tell. Nothing is changed here."""
+"""Checks of a release that is to begin, by the registry and the route table. Nothing is changed here."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from app.errors import InvalidArgumentError
 from app.model_spec import ModelSpec
 from app.registry import RegistryError, UnknownVersionError, UnservableError, find, read_spec
 from app.releases.control.release_store import LiveReleaseError
-from app.releases.model.plan import Agreement, Drift, Quality, ReleasePlan
+from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import Entry, Note, Release
 from app.releases.model.tags import CHALLENGER_ALIAS, RELEASE_TAG
 from app.routing.route_table import RouteTable
-from app.serving.deploy import settings_of
+from app.serving.serving_entry import serving_settings
 from app.settings import ServingSettings
 
 
@@ -28,7 +28,7 @@ class AdmissionError(InvalidArgumentError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What the registry says of a challenger.
+    """A challenger as the registry describes it.
 
     Attributes:
         side_effects: whether its call does something that must not be done twice.
@@ -57,7 +57,7 @@ def candidate(
     """
     try:
         number = str(find(client, model, version).version)
-        spec, serving = read_spec(model, number), settings_of(client, model, defaults)
+        spec, serving = read_spec(model, number), serving_settings(client, model, number, defaults)
         new = _new_inputs(spec, beside)
         return Candidate(number, spec, serving.side_effects, serving.placement == "inline", new)
     except (UnknownVersionError, UnservableError) as error:
@@ -98,8 +98,8 @@ def admit(
         LiveReleaseError: the model has a release under way.
     """
     weights = table.weights if table is not None else {}
-    if table is not None and table.trial is not None:
-        raise LiveReleaseError(f"model {model} has a release under way: {table.trial.release}")
+    if table is not None and table.release_context is not None:
+        raise LiveReleaseError(f"model {model} has a release under way: {table.release_context.release}")
     carrying = {version: weight for version, weight in weights.items() if weight}
     if len(carrying) > 1:
         shown = ", ".join(f"{version}: {weight:g}" for version, weight in carrying.items())
@@ -150,8 +150,8 @@ def _check(plan: ReleasePlan, found: Candidate, model: str) -> None:
         )
     outputs = [field.name for field in found.spec.outputs]
     for guard in plan.guards:
-        if isinstance(guard, Quality | Drift | Agreement) and guard.output not in outputs:
+        if (output := guard.output_name()) is not None and output not in outputs:
             given = ", ".join(outputs) or "none that its signature names"
             raise AdmissionError(
-                f"guards.{guard.metric}.output {guard.output!r}: version {found.version} of {model} gives {given}"
+                f"guards.{guard.metric}.output {output!r}: version {found.version} of {model} gives {given}"
             )

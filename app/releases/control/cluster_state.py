@@ -1,4 +1,4 @@
-"""The world as the controller sees it: route tables, the gateway replicas that follow them, replicas of versions."""
+"""The cluster as the controller sees it: route tables, gateway replicas that follow them, replicas of versions."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ray.serve.handle import DeploymentHandle
 from app.errors import UnavailableError
 from app.ray_internals import running_replicas
 from app.releases.control.background_tasks import BackgroundTasks
+from app.releases.control.task_names import read_back_task
 from app.routing.readback import await_followed
 from app.routing.route_store import RouteStore
 from app.routing.route_table import RouteTable
@@ -25,6 +26,8 @@ from app.serving.batch import DEPLOYMENT
 log = logging.getLogger(__name__)
 
 FOLLOW_TIMEOUT_S = 10.0
+HEALTHY = "HEALTHY"
+"""Serve's status of a deployment that has all its replicas."""
 QUERY_S = 5.0
 """Time that Serve's controller has for an answer, seconds: one that hangs must not hold up the way back, for which
 Redis is enough."""
@@ -41,15 +44,17 @@ class ServeUnavailableError(UnavailableError):
 
 @dataclass(frozen=True, slots=True)
 class Applications:
-    """What Serve says of its applications: status, and running replicas of a version, by name."""
+    """Serve's applications by name: status, running replicas of the version, and Serve's message about what is not
+    healthy."""
 
     status: dict[str, str]
     replicas: dict[str, int]
+    messages: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One look: every model's table, and Serve's applications."""
+    """The cluster at one instant: every model's table, and Serve's applications."""
 
     tables: dict[str, RouteTable]
     applications: Applications
@@ -66,6 +71,14 @@ class Snapshot:
             for route in table.routes
         }
 
+    def problems(self, model: str) -> dict[str, str]:
+        """Version -> Serve's message about its application, where Serve has one."""
+        table = self.tables.get(model)
+        messages = self.applications.messages
+        return (
+            {route.version: messages[route.app] for route in table.routes if route.app in messages} if table else {}
+        )
+
     def inline(self, model: str) -> frozenset[str]:
         """Versions of the model that its table places in the gateway replicas."""
         table = self.tables.get(model)
@@ -76,8 +89,8 @@ class Snapshot:
         )
 
     def needed(self, model: str) -> int:
-        """Replicas that carry all the model's traffic now: those of the version that has it. What an inline one
-        would need of its own nobody knows: 1, and autoscaling adds to it as the challenger's share grows."""
+        """Replicas that carry all the model's traffic now: those of the version that has it. For an inline one,
+        whose need is not known, 1: autoscaling adds to it as the challenger's share grows."""
         table = self.tables.get(model)
         carrying = [route for route in table.routes if route.weight] if table else []
         if not carrying or carrying[0].placement == "inline":
@@ -93,7 +106,7 @@ class Snapshot:
 
 @dataclass(slots=True)
 class ClusterState:
-    """Looks at it. What the gateway replicas follow is asked in tasks, for it takes a broadcast.
+    """Observes the cluster. The gateway replicas are asked in background tasks, for that takes a broadcast.
 
     Args:
         gateway: gives the gateway's handle.
@@ -128,7 +141,7 @@ class ClusterState:
         return Snapshot(tables, applications)
 
     def changed(self) -> None:
-        """Something was done: what is known of Serve's applications is out of date."""
+        """Marks what is known of Serve's applications as out of date."""
         self._known_at = -math.inf
         self._changes += 1
 
@@ -152,7 +165,7 @@ class ClusterState:
         return self._known
 
     def followed(self, table: RouteTable) -> bool:
-        """Whether every gateway replica was seen to follow the table; if not, has them asked."""
+        """True where every gateway replica was seen to follow the table; else they are asked in the background."""
         model, revision = table.model, table.revision
         if self._followed.get(model) == revision:
             return True
@@ -161,16 +174,19 @@ class ClusterState:
             await await_followed(self.gateway(), model, revision, FOLLOW_TIMEOUT_S)
             self._followed[model] = revision
 
-        self.tasks.run(f"read-back of {model}", read_back)
+        self.tasks.run(read_back_task(model), read_back)
         return False
 
 
 def applications_now() -> Applications:
     """Serve's applications; blocks for a call to its controller."""
     found = serve.status().applications
-    replicas = {}
+    replicas, messages = {}, {}
     for name, application in found.items():
         deployment = application.deployments.get(DEPLOYMENT)
         if deployment is not None:
             replicas[name] = running_replicas(deployment)
-    return Applications({name: str(application.status.value) for name, application in found.items()}, replicas)
+            if deployment.message and deployment.status.value != HEALTHY:
+                messages[name] = deployment.message
+    status = {name: str(application.status.value) for name, application in found.items()}
+    return Applications(status, replicas, messages)

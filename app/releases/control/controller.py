@@ -18,6 +18,7 @@ from ray.serve.handle import DeploymentHandle
 from redis.exceptions import RedisError
 
 from app.errors import NotFoundError, UnavailableError
+from app.periodic import Periodic
 from app.registry import connect as connect_registry
 from app.releases.control.action_executor import ActionExecutor
 from app.releases.control.admission import AdmissionError, admit, candidate
@@ -27,13 +28,13 @@ from app.releases.control.evaluation import Evaluation, GuardEvaluator
 from app.releases.control.reconciler import Reconciler
 from app.releases.control.release_metrics import ReleaseMetrics
 from app.releases.control.release_store import FencedError, LiveReleaseError, ReleaseStore
-from app.releases.lifecycle.commands import order
 from app.releases.lifecycle.machine import decide
-from app.releases.lifecycle.observation import Observation, SetWeights
+from app.releases.lifecycle.observation import Observation, SetWeights, Work
+from app.releases.lifecycle.orders import Order
 from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import Release
 from app.releases.model.release_context import context_of
-from app.routing.release_context import Trial
+from app.routing.release_context import ReleaseContext
 from app.routing.route_store import RouteStore
 from app.routing.route_table import RouteError
 from app.settings import Settings
@@ -56,10 +57,10 @@ class NotLeadingError(UnavailableError):
 
 
 class Labels(Protocol):
-    """Whoever joins labels with the predictions of releases under way (``app.monitoring.labels.LabelJoin``)."""
+    """The join of labels with predictions of releases under way (``app.monitoring.labels.LabelJoin``)."""
 
-    def follow(self, model: str, trial: Trial | None) -> None:
-        """Join those of a model for a trial, or for none any more."""
+    def join_release(self, model: str, release: ReleaseContext | None) -> None:
+        """Joins the labels of a model for its release; with None, for none any more."""
 
 
 class Controller:
@@ -84,7 +85,13 @@ class Controller:
     ) -> None:
         self._settings, self._owner, self._store, self._routes = settings, owner, store, routes
         self._evaluator, self._labels = evaluator, labels
-        self._wake = asyncio.Event()
+        self._periodic = Periodic(
+            "deciding about releases",
+            self._run,
+            TICK_S,
+            expected=(RedisError, OSError, ServeUnavailableError),
+            consequence="releases stand still, their traffic does not",
+        )
         self._tasks = BackgroundTasks(self._on_task_done)
         self._cluster = ClusterState(routes, gateway, self._tasks)
         self._born = time.time()
@@ -96,20 +103,14 @@ class Controller:
         self._unsaved: set[str] = set()
         self._doubtful = False  # whether Redis may hold releases that are not held here
         self._deciding = asyncio.Lock()
-        self._stopping = False
-        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin, on the running loop."""
-        self._task = asyncio.create_task(self._run())
+        """Begins, on the running loop."""
+        self._periodic.start()
 
     async def stop(self) -> None:
-        """End; the releases stay as they are for whoever takes over."""
-        self._stopping = True
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        """Ends; the releases stay as they are for the controller that takes over."""
+        await self._periodic.stop()
         await self._tasks.stop()
         with suppress(RedisError, OSError):
             await self._store.give_up(self._owner)
@@ -157,11 +158,11 @@ class Controller:
             release = admit(found, table, model, plan, snapshot.needed(model), who, mark)
             await self._writing(self._store.create(release, token), release.id)
             self._live[release.id] = release
-        self._wake.set()
+        self._periodic.wake()
         return release
 
-    async def order(self, release: str, verb: str, who: str, full: bool = False, step: int | None = None) -> Release:
-        """Give a release an order; see ``app.releases.lifecycle.commands``.
+    async def order(self, release: str, order: Order, who: str) -> Release:
+        """Gives a release an order; see ``app.releases.lifecycle.orders``.
 
         Raises:
             UnknownReleaseError: there is none of that id.
@@ -173,16 +174,16 @@ class Controller:
             held = self._live.get(release) or await self._store.read(release)
             if held is None:
                 raise UnknownReleaseError(f"there is no release {release}")
-            ordered = order(held, verb, who, time.time(), full, step)
+            ordered = order.apply(held, who, time.time())
             if ordered is not held:
                 await self._writing(self._store.save(held, ordered, token), release)
                 self._live[release] = ordered
-        self._wake.set()
+        self._periodic.wake()
         return ordered
 
     def _on_task_done(self) -> None:
         self._cluster.changed()
-        self._wake.set()
+        self._periodic.wake()
 
     def _leading(self) -> int:
         if self._token is None:
@@ -196,11 +197,11 @@ class Controller:
             self._replaced()
             raise NotLeadingError(str(error)) from error
         except (RedisError, OSError):
-            # It may have been written all the same. An order that nobody was told of is taken back: what is held here
-            # is written over it; a release that nobody was told of is taken up.
+            # It may have been written all the same. An order that was not confirmed is taken back: what is held here
+            # is written over it; a release that was not confirmed is taken up.
             self._unsaved.add(release)
             self._doubtful = True
-            self._wake.set()
+            self._periodic.wake()
             raise
 
     def _replaced(self) -> None:
@@ -210,31 +211,17 @@ class Controller:
         self._token = None
 
     async def _run(self) -> None:
-        away = False
-        while not self._stopping:
-            self._wake.clear()
-            try:
-                await self._lead()
-                if self._token is not None:
-                    await self._turn()
-                if away:
-                    log.warning("releases go on")
-                away = False
-            except (RedisError, OSError) as error:
-                self._unsaved.update(self._live)  # a Redis that comes back may have lost its last second
-                self._doubtful = True  # and with it the end of a release
-                if not away:
-                    log.warning("releases stand still, their traffic does not: Redis is away (%s)", error)
-                away = True
-            except ServeUnavailableError as error:
-                log.warning("releases stand still, their traffic does not: %s", error)
-            except (FencedError, NotLeadingError) as error:
-                log.warning("%s", error)
-                self._replaced()
-            except Exception:
-                log.exception("a look at the releases failed; the next one is in %g s", TICK_S)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), TICK_S)
+        try:
+            await self._lead()
+            if self._token is not None:
+                await self._turn()
+        except (RedisError, OSError):
+            self._unsaved.update(self._live)  # a Redis that comes back may have lost its last second
+            self._doubtful = True  # and with it the end of a release
+            raise
+        except (FencedError, NotLeadingError) as error:
+            log.warning("%s", error)
+            self._replaced()
 
     async def _lead(self) -> None:
         """Take or renew the lease; a new one begins with what is stored."""
@@ -281,13 +268,15 @@ class Controller:
             # Under the same lock: an order given meanwhile must not be followed by what was decided before it.
             for action in decided.actions:
                 await self._executor.execute(release, action, snapshot.tables.get(release.model))
-            if any(isinstance(action, SetWeights) for action in decided.actions):
-                self._wake.set()  # whether they are followed is what the release waits for now
+            if not any(isinstance(action, SetWeights) for action in decided.actions):
+                self._executor.written(release)
+            else:
+                self._periodic.wake()  # whether they are followed is what the release waits for now
         await self._evaluator.after_save(release)
-        self._labels.follow(release.model, None if release.is_final else context_of(release))
+        self._labels.join_release(release.model, None if release.is_final else context_of(release))
         if release.is_final:
             del self._live[identity]
-            self._executor.forget(identity)
+            self._executor.forget(release)
             self._metrics.ended(release)
 
     def _observe(self, evaluation: Evaluation, snapshot: Snapshot) -> Observation:
@@ -297,8 +286,8 @@ class Controller:
         return Observation(
             now=time.time(),
             weights=table.weights if table else {},
-            announced=table is not None and table.trial == context_of(release),
-            followed=table is None or self._cluster.followed(table),  # where there is none, nobody is behind
+            announced=table is not None and table.release_context == context_of(release),
+            followed=table is None or self._cluster.followed(table),  # where there is none, no replica is behind
             running=snapshot.running(model),
             inline=snapshot.inline(model),
             apps=snapshot.apps(model) | self._executor.deploying(model),
@@ -307,4 +296,12 @@ class Controller:
             verdict=evaluation.verdict,
             why=evaluation.why,
             counted=evaluation.counted,
+            errors=self._errors(release, snapshot),
         )
+
+    def _errors(self, release: Release, snapshot: Snapshot) -> dict[tuple[Work, str], str]:
+        """(work, version) -> why that work of a release is not done."""
+        replicas: dict[tuple[Work, str], str] = {
+            ("replicas", version): message for version, message in snapshot.problems(release.model).items()
+        }
+        return replicas | self._executor.errors(release)

@@ -1,4 +1,4 @@
-"""Brings what the gateway replicas measured to the judge, tick by tick, and what he says to the release."""
+"""Brings the gateway replicas' measurements to the judge, tick by tick, and its verdict to the release."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, assert_never
 
+from app.monitoring.guards import Guard as PlanGuard
+from app.monitoring.guards import MeanDifference, OddsRatio
 from app.monitoring.sums import Sums, Tick
 from app.releases.judge import (
     BinaryGuard,
@@ -25,8 +27,9 @@ from app.releases.judge import (
     new_state,
 )
 from app.releases.judge import Sums as Losses
+from app.releases.judge.state import FORMAT
 from app.releases.lifecycle.observation import Verdict
-from app.releases.model.plan import Agreement, Drift, Errors, Quality, ReleasePlan, SlowAnswers
+from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import Release
 
 log = logging.getLogger(__name__)
@@ -39,7 +42,7 @@ PAIRS = "pairs"
 
 
 class Samples(Protocol):
-    """Where the gateway replicas' sums are (``app.monitoring.samples.SampleStore``)."""
+    """The gateway replicas' sums in Redis (``app.monitoring.samples.SampleStore``)."""
 
     async def ticks(self, release: str, up_to: int) -> dict[int, Tick]:
         """Ticks of a release, up to and with one, added over the replicas."""
@@ -53,7 +56,7 @@ class Samples(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A release with what the judge knows by now; his verdict and its grounds; requests judged, the smaller arm's."""
+    """A release with the judge's state; the verdict and its grounds; requests judged, the smaller arm's."""
 
     release: Release
     verdict: Verdict = "undecided"
@@ -62,7 +65,7 @@ class Evaluation:
 
 
 class GuardEvaluator:
-    """The judge's clerk. What a tick adds is in the release's document before the tick is deleted, and the document
+    """Feeds the judge. What a tick adds is in the release's document before the tick is deleted, and the document
     knows its last tick: after a crash between the two it is left out the second time."""
 
     def __init__(self, samples: Samples) -> None:
@@ -98,7 +101,7 @@ class GuardEvaluator:
 
 
 def evaluation_of(release: Release, ticks: Mapping[int, Tick], now: int) -> Evaluation:
-    """What the judge says after these ticks. Pure.
+    """The judge's verdict after these ticks. Pure.
 
     Args:
         now: seconds since the epoch.
@@ -129,11 +132,14 @@ def evaluation_of(release: Release, ticks: Mapping[int, Tick], now: int) -> Eval
         pass_on = release
     else:
         document = {
+            **kept,  # with fields of a newer version
             "tick": last,
             "counts": counts,
             "heard": heard,
             "state": as_json(state) if state is not None else None,
         }
+        if kept["state"] is not None and kept["state"].get("format") not in (None, FORMAT):
+            document[f"state_{kept['state']['format']}"] = kept["state"]
         pass_on = release.model_copy(update={"judge": document})
     if state is None:
         return Evaluation(pass_on, counted=min(counts))
@@ -144,18 +150,17 @@ def evaluation_of(release: Release, ticks: Mapping[int, Tick], now: int) -> Eval
 
 def guards_of(plan: ReleasePlan) -> tuple[Guard, ...]:
     """The plan's guards as the judge takes them."""
-    found: list[Guard] = []
-    for guard in plan.guards:
-        match guard:
-            case Errors() | SlowAnswers():
-                found.append(BinaryGuard(guard.metric, guard.tolerance, guard.margin))
-            case Quality(loss="error"):
-                found.append(BinaryGuard(guard.metric, guard.tolerance))
-            case Drift():
-                found.append(BoundedGuard(guard.metric, guard.tolerance, two_sided=True))
-            case Quality() | Agreement():
-                found.append(BoundedGuard(guard.metric, guard.tolerance))
-    return tuple(found)
+    return tuple(_judged(guard) for guard in plan.guards)
+
+
+def _judged(guard: PlanGuard) -> Guard:
+    match guard.test():
+        case OddsRatio(tolerance, margin):
+            return BinaryGuard(guard.metric, tolerance, margin)
+        case MeanDifference(tolerance, two_sided):
+            return BoundedGuard(guard.metric, tolerance, two_sided)
+        case unknown:
+            assert_never(unknown)
 
 
 def _state(document: dict[str, Any] | None, guards: tuple[Guard, ...]) -> JudgeState:

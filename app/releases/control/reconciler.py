@@ -17,6 +17,7 @@ from app.registry import connect
 from app.releases.control.background_tasks import BackgroundTasks
 from app.releases.control.cluster_state import Snapshot
 from app.releases.control.deployment import LOAD_TIMEOUT_S, bring_up, move_inline
+from app.releases.control.task_names import deploy_task, move_inline_task
 from app.routing.route_store import RouteStore
 from app.settings import Settings
 
@@ -39,10 +40,10 @@ class Reconciler:
             busy: models that are left alone.
         """
         for model, version in missing(snapshot, busy):
-            self.tasks.run(f"deploy {model} version {version}", partial(self._remake, model, version))
+            self.tasks.run(deploy_task(model, version), partial(self._remake, model, version))
 
         for model, version in half_moved(snapshot, busy):
-            self.tasks.run(f"move {model} version {version} inline", partial(self._finish, model, version))
+            self.tasks.run(move_inline_task(model, version), partial(self._finish, model, version))
 
     async def _finish(self, model: str, version: str) -> None:
         await move_inline(self.routes, self.gateway(), model, version, LOAD_TIMEOUT_S)

@@ -53,7 +53,7 @@ class ReleaseMetrics:
 
 
 def judged(live: Collection[Release]) -> tuple[ByModel, ByModel]:
-    """By model and guard: the e-value that the challenger is worse, and the bound that fails it. Pure."""
+    """The e-value that the challenger is worse, and the bound that fails it, by model and guard. Pure."""
     evidence: dict[tuple[str, ...], float] = {}
     bounds: dict[tuple[str, ...], float] = {}
     for release in live:

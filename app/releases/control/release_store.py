@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import msgspec
 from pydantic import ValidationError
 from redis.asyncio import Redis
 
 from app.errors import FailedPreconditionError, UnavailableError
+from app.releases.model.document import decode, encode
 from app.releases.model.release import Entry, Release
 
 log = logging.getLogger(__name__)
@@ -97,15 +99,15 @@ class AuditEntry:
 
     at: float
     who: str
-    model: str
-    release: str
-    what: str
-    before: str
-    after: str
+    model: str = ""
+    release: str = ""
+    what: str = ""
+    before: str = ""
+    after: str = ""
 
 
 def phase_text(release: Release) -> str:
-    """Where a release is, in words for a log."""
+    """A release's phase and step, in words for a log."""
     return f"step {release.step}" if release.phase == "step" else release.phase
 
 
@@ -188,8 +190,8 @@ class ReleaseStore:
         while len(found) < count:
             entries: Any = await self._redis.xrevrange(AUDIT, max=last, count=max(count, 100))
             for position, fields in entries:
-                entry = AuditEntry(**json.loads(fields[b"entry"]))
-                if model is None or entry.model == model:
+                entry = _audit_entry(fields[b"entry"])
+                if entry is not None and (model is None or entry.model == model):
                     found.append(entry)
                 last = f"({_text(position)}"
             if not entries:
@@ -217,7 +219,7 @@ class ReleaseStore:
                 args=[
                     token,
                     release.id,
-                    release.model_dump_json(),
+                    encode(release),
                     release.created,
                     release.model,
                     int(new),
@@ -241,9 +243,19 @@ def _decode(release: str, document: Any) -> Release | None:
     if document is None:
         return None
     try:
-        return Release.model_validate_json(document)
+        return decode(document)
     except ValidationError as error:  # of one release; the others must not stand still for it
         log.error("release %s in Redis cannot be read: %s", release, error)
+        return None
+
+
+def _audit_entry(document: bytes) -> AuditEntry | None:
+    """An entry of any version: fields that are missing are empty, unknown ones are not shown. Entries are never
+    rewritten, so nothing of them is lost."""
+    try:
+        return msgspec.convert(json.loads(document), AuditEntry)
+    except (ValueError, msgspec.ValidationError) as error:
+        log.error("an entry of the audit log cannot be read: %s", error)
         return None
 
 

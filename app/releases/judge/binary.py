@@ -113,7 +113,7 @@ def log_ratios(stratum: Stratum | Pairs, against: Grid) -> Floats:
 
 
 def discordant(pairs: Pairs) -> tuple[int, int]:
-    """How many were bad in the challenger only, and in the champion only.
+    """Number of pairs that were bad in the challenger only, and in the champion only.
 
     Raises:
         ValueError: sums that pairs of 0 and 1 cannot have.

@@ -43,7 +43,7 @@ LOG_PRIOR: Floats = log_prior(np.ones_like(BETS))
 
 @dataclass(frozen=True, slots=True)
 class Payoff:
-    """What a tick pays, apart from the bound and the side that is bet on.
+    """The payoff of a tick, apart from the bound and the side that is bet on.
 
     Attributes:
         gain: h d, or half the sum of the differences.

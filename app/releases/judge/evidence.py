@@ -1,4 +1,4 @@
-"""What is known by one guard: its e-processes, folded tick by tick."""
+"""The evidence of one guard: its e-processes, folded tick by tick."""
 
 from __future__ import annotations
 

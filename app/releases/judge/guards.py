@@ -1,4 +1,4 @@
-"""What a challenger is held to: guards, each one metric and a tolerance."""
+"""The judge's guards: each tests one metric against a tolerance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one tick says about one metric: sums per arm, which may be added over gateway replicas before they are judged.
+"""Sums per arm of one metric in one tick, which may be added over gateway replicas before they are judged.
 
 A tick (a second, say) is a stratum: base rate and weight may differ from tick to tick, within one both arms meet the
 same traffic. Losses that become known late (labels) are of the tick in which they do; since requests of several
@@ -57,7 +57,7 @@ class Stratum:
 
     @property
     def empty(self) -> bool:
-        """Whether an arm has no requests."""
+        """True where an arm has no requests."""
         return self.challenger.n == 0 or self.champion.n == 0
 
 
@@ -103,7 +103,7 @@ class Pairs:
 
     @property
     def empty(self) -> bool:
-        """Whether there are none."""
+        """True where there are no pairs."""
         return self.n == 0
 
 

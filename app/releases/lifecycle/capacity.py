@@ -1,4 +1,4 @@
-"""How many replicas a release needs of whom, and whether they are there. Pure."""
+"""Replicas that a release needs of each version, and whether they run. Pure."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def of_challenger(release: Release) -> int:
 
 
 def challenger_stands(release: Release, seen: Observation) -> bool:
-    """Whether the challenger is deployed with that many."""
+    """True where the challenger is deployed with the replicas that it needs."""
     version = release.challenger
     return version in seen.weights and seen.running.get(version, 0) >= of_challenger(release)
 
 
 def champion_stands(release: Release, seen: Observation) -> bool:
-    """Whether the champion can take all the traffic back: with the replicas it had, or, when those do not come, with
-    what it has."""
+    """True where the champion can take all the traffic back: with the replicas it had, or, when those do not come,
+    with those it has."""
     if release.champion is None:
         return True
     running = seen.running.get(release.champion, 0)

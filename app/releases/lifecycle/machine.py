@@ -1,8 +1,8 @@
-"""What a release does next. Pure: ``decide(release, observation) -> (release, actions)``.
+"""The state machine of a release. Pure: ``decide(release, observation) -> (release, actions)``.
 
 The release is stored before its actions are begun, and an action is asked for as long as the observation does not
-show it done: whoever takes over after a crash finds in the document where the release is, and in the world what is
-still to do. Actions are idempotent; the order that matters is kept by the phases:
+show it done: a controller that takes over after a crash finds in the document where the release is, and in the
+cluster what is still to do. Actions are idempotent; the order that matters is kept by the phases:
 
 - forward: deployed and warm → capacity → weight → followed by every gateway replica → … → alias → the old champion
   deleted, the new one inline where its model wants that;

@@ -1,4 +1,4 @@
-"""What a release sees of the world, and what it may ask for. Plain values."""
+"""The cluster as a release observes it, and the actions that it may ask for. Plain values."""
 
 from __future__ import annotations
 
@@ -9,24 +9,29 @@ from typing import Literal
 from app.releases.model.release import Note
 
 Verdict = Literal["pass", "fail", "undecided"]
+Work = Literal["weights", "follow", "deploy", "replicas", "take_down", "move_inline", "registry"]
+"""Work that a release waits for: writing its weights, every gateway replica following them, a version's deployment,
+its replicas, its deletion, its move into the gateway replicas, the registry taking a note."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """The world as a release sees it.
+    """The cluster as one release sees it.
 
     Attributes:
         now: seconds since the epoch.
         weights: version -> weight in the route table; a version that is not deployed is absent.
         announced: true where the table holds this release's context, to the letter.
-        followed: whether every gateway replica follows the table.
-        running: version -> replicas that answer; an inline version has as many as anybody wants.
+        followed: true where every gateway replica follows the table.
+        running: version -> replicas that answer; for an inline version a number that is always enough.
         inline: versions that the table places in the gateway replicas.
-        apps: versions of which a Serve application exists, named by the table or not, or is being made.
-        failed: version -> why it cannot be deployed, where that is for good.
+        apps: versions that have a Serve application, named by the table or not, or one that is being made.
+        failed: version -> why it can never be deployed.
         delivered: number of the last note that the registry has.
-        verdict, why: what the judge says, and on what grounds.
+        verdict, why: the judge's verdict and its grounds.
         counted: requests judged so far, the smaller arm's.
+        errors: (work, version) -> why that work is not done, as it was last tried; the version is empty where the
+            work is of none.
     """
 
     now: float
@@ -41,6 +46,7 @@ class Observation:
     verdict: Verdict = "undecided"
     why: str = ""
     counted: int = 0
+    errors: Mapping[tuple[Work, str], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,7 @@ class Deploy:
 
 @dataclass(frozen=True, slots=True)
 class ReserveCapacity:
-    """Keep at least so many replicas of a version for now, whatever its traffic."""
+    """Keep at least ``replicas`` replicas of a version for now, whatever its traffic."""
 
     version: str
     replicas: int
@@ -82,7 +88,7 @@ class MoveInline:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """Make the oldest note of the outbox."""
+    """Write the oldest note of the outbox to the registry."""
 
     note: Note
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from app.releases.lifecycle.capacity import challenger_stands, champion_stands, of_challenger
-from app.releases.lifecycle.observation import Observation
+from app.releases.lifecycle.observation import Observation, Work
 from app.releases.model.release import HISTORY, Ending, Entry, Note, Phase, Release
 from app.releases.model.tags import CHALLENGER_ALIAS, CHAMPION_ALIAS, RESULT_TAG
 
@@ -19,9 +19,19 @@ began; then it keeps replicas of its own, and the reconciler finishes a move tha
 _TAG_LENGTH = 4000
 """Longest value of a tag, characters (MLflow takes 5,000)."""
 
+_FAILED: Mapping[Work, str] = {
+    "weights": "the weights could not be written",
+    "follow": "a gateway replica is behind",
+    "deploy": "version {} could not be deployed",
+    "replicas": "version {} has too few replicas",
+    "take_down": "version {} could not be deleted",
+    "move_inline": "version {} could not be moved into the gateway replicas",
+    "registry": "the registry did not take a note",
+}
+
 
 def step_on(release: Release, seen: Observation) -> Release:
-    """The release in the next phase or step, or where it is with what it waits for."""
+    """The release in the next phase or step, or where it is with what it waits for and why."""
     failed = seen.failed.get(release.challenger)
     if failed is not None and release.phase in ("preparing", "step", "confirming", "switching", "settling"):
         return begin_restoring(
@@ -66,34 +76,33 @@ def target_weights(release: Release) -> dict[str, float] | None:
 
 
 def weights_before(release: Release) -> dict[str, float]:
-    """The weights at the start; of a model that nobody answered for, all 0."""
+    """The weights at the start; all 0 where no version had the traffic."""
     return {version: weight for version, weight in release.before.items() if weight} or {release.challenger: 0.0}
 
 
 def same_weights(weights: Mapping[str, float], held: Mapping[str, float]) -> bool:
-    """Whether two say the same; a version that is not named has weight 0."""
+    """True where two mappings hold the same weights; a version that is not named has weight 0."""
     return all(math.isclose(weights.get(v, 0.0), held.get(v, 0.0), abs_tol=1e-9) for v in {*weights, *held})
 
 
 def moved_inline(release: Release, seen: Observation) -> bool:
-    """Whether the new champion is where its model wants it. Its own replicas go last: once they are gone, every
-    gateway replica has loaded it."""
+    """True once the new champion is placed as its model's serving entry says. Its own replicas go last: once they are
+    gone, every gateway replica has loaded it."""
     version = release.challenger
     return not release.inline or (version in seen.inline and version not in seen.apps)
 
 
 def begin_phase(release: Release, phase: Phase, now: float) -> Release:
     """The release at the beginning of a phase."""
-    return release.model_copy(
-        update={"phase": phase, "since": now, "followed_since": None, "approved": False, "waiting_for": ""}
-    )
+    begun = {"phase": phase, "since": now, "followed_since": None, "approved": False}
+    return waiting_for(release.model_copy(update=begun), "")
 
 
 def begin_restoring(release: Release, now: float, who: str, why: str, ending: Ending = "rolled_back") -> Release:
     """The release at the beginning of its way back.
 
-    A note that would give the challenger the alias champion is withdrawn; whether it was delivered already, nobody
-    can know, so the alias is given back all the same (``given_alias``).
+    A note that would give the challenger the alias champion is withdrawn. It may have been delivered already without
+    an answer, so the alias is given back all the same (``given_alias``).
     """
     begun = begin_phase(release, "restoring", now).model_copy(
         update={
@@ -113,9 +122,9 @@ def with_history(release: Release, now: float, who: str, what: str) -> Release:
 
 def _prepare(release: Release, seen: Observation) -> Release:
     if not challenger_stands(release, seen):
-        return waiting_for(release, _replicas(release))
+        return _waiting_for_challenger(release, seen)
     if not (_followed(release, seen) and seen.announced):
-        return waiting_for(release, "every gateway replica to know of it")
+        return _waiting_for_gateway(release, seen, "every gateway replica to know of it")
     if release.champion is None:
         begun = begin_phase(release, "switching", seen.now)
         return with_history(begun, seen.now, CONTROLLER, "the model has no champion to compare with: all the traffic")
@@ -127,10 +136,10 @@ def _step(release: Release, seen: Observation) -> Release:
     if seen.verdict == "fail":
         return begin_restoring(release, seen.now, CONTROLLER, seen.why)
     if not challenger_stands(release, seen):
-        return waiting_for(release, _replicas(release))
+        return _waiting_for_challenger(release, seen)
     if release.followed_since is None:
         if not (_followed(release, seen) and seen.announced):
-            return waiting_for(release, f"every gateway replica to follow {step.weight:.0%}")
+            return _waiting_for_gateway(release, seen, f"every gateway replica to follow {step.weight:.0%}")
         release = release.model_copy(update={"followed_since": seen.now, "counted": seen.counted})
     if release.paused:
         return waiting_for(release, "resume: it is paused")
@@ -150,13 +159,13 @@ def _step(release: Release, seen: Observation) -> Release:
             case "roll_back":
                 return begin_restoring(release, seen.now, CONTROLLER, undecided)
             case "promote":
-                said = with_history(release, seen.now, CONTROLLER, f"{undecided}: the plan goes on")
-                return _after_step(said, seen.now)
+                undecided_step = with_history(release, seen.now, CONTROLLER, f"{undecided}: the plan goes on")
+                return _after_step(undecided_step, seen.now)
     return waiting_for(release, ", ".join(lacking))
 
 
 def _lacking(release: Release, seen: Observation, elapsed: float) -> list[str]:
-    """What keeps the present step's gate shut, in words."""
+    """Conditions that keep the present step's gate shut, in words."""
     step = release.plan.steps[release.step]
     judged = seen.counted - release.counted
     lacking = []
@@ -189,9 +198,9 @@ def _confirm(release: Release, seen: Observation) -> Release:
 
 def _switch(release: Release, seen: Observation) -> Release:
     if not challenger_stands(release, seen):
-        return waiting_for(release, _replicas(release))
+        return _waiting_for_challenger(release, seen)
     if not _followed(release, seen):
-        return waiting_for(release, "every gateway replica to follow 100%")
+        return _waiting_for_gateway(release, seen, "every gateway replica to follow 100%")
     return begin_phase(release, "settling", seen.now)
 
 
@@ -212,19 +221,21 @@ def _settle(release: Release, seen: Observation) -> Release:
 
 def _commit(release: Release, seen: Observation) -> Release:
     if release.outbox:
-        return waiting_for(release, f"the registry to take {len(release.outbox)} notes")
+        what = f"the registry to take {len(release.outbox)} notes"
+        return waiting_for(release, what, _why(seen, ("registry", "")))
     return begin_phase(release, "retiring", seen.now)
 
 
 def _retire(release: Release, seen: Observation) -> Release:
     if not (_followed(release, seen) and not seen.announced):
-        return waiting_for(release, "every gateway replica to forget the release")
+        return _waiting_for_gateway(release, seen, "every gateway replica to forget the release")
     if release.champion is not None and _is_there(release.champion, seen):
-        return waiting_for(release, f"version {release.champion} to be drained and deleted")
+        return _waiting_for_deletion(release, seen, release.champion)
     said = f"version {release.challenger} is champion"
     if not moved_inline(release, seen):
         if seen.now - release.since < INLINE_WAIT_S:
-            return waiting_for(release, f"every gateway replica to load version {release.challenger}")
+            what = f"every gateway replica to load version {release.challenger}"
+            return waiting_for(release, what, _why(seen, ("move_inline", release.challenger)))
         said += f"; it keeps replicas of its own: not every gateway replica has loaded it within {INLINE_WAIT_S:g} s"
     elif release.inline:
         said += ", in the gateway replicas themselves"
@@ -234,12 +245,15 @@ def _retire(release: Release, seen: Observation) -> Release:
 
 def _restore(release: Release, seen: Observation) -> Release:
     if not (seen.followed and same_weights(weights_before(release), seen.weights)):
-        stands = champion_stands(release, seen)
-        return waiting_for(release, "the gateway replicas" if stands else f"replicas of version {release.champion}")
+        if champion_stands(release, seen):
+            return _waiting_for_gateway(release, seen, "the gateway replicas")
+        champion = release.champion or ""
+        why = _why(seen, ("deploy", champion), ("replicas", champion))
+        return waiting_for(release, f"replicas of version {champion}", why)
     assert release.ending is not None
-    told_of = f"{release.ending.replace('_', ' ')} by {release.id}: {release.reason}"
+    outcome = f"{release.ending.replace('_', ' ')} by {release.id}: {release.reason}"
     notes = [
-        Note(kind="tag", name=RESULT_TAG, version=release.challenger, value=told_of[:_TAG_LENGTH]),
+        Note(kind="tag", name=RESULT_TAG, version=release.challenger, value=outcome[:_TAG_LENGTH]),
         Note(kind="alias", name=CHALLENGER_ALIAS, version=None, value=release.challenger),
     ]
     if release.given_alias:
@@ -254,11 +268,12 @@ def _restore(release: Release, seen: Observation) -> Release:
 
 def _remove(release: Release, seen: Observation) -> Release:
     if not (_followed(release, seen) and not seen.announced):
-        return waiting_for(release, "every gateway replica to forget the release")
+        return _waiting_for_gateway(release, seen, "every gateway replica to forget the release")
     if release.challenger not in release.before and _is_there(release.challenger, seen):
-        return waiting_for(release, f"version {release.challenger} to be drained and deleted")
+        return _waiting_for_deletion(release, seen, release.challenger)
     if release.outbox:
-        return waiting_for(release, f"the registry to take {len(release.outbox)} notes")
+        what = f"the registry to take {len(release.outbox)} notes"
+        return waiting_for(release, what, _why(seen, ("registry", "")))
     assert release.ending is not None
     ended = begin_phase(release, release.ending, seen.now).model_copy(update={"ended": seen.now})
     return with_history(ended, seen.now, CONTROLLER, f"{release.ending.replace('_', ' ')}: {release.reason}")
@@ -279,12 +294,32 @@ def _is_there(version: str, seen: Observation) -> bool:
     return version in seen.weights or version in seen.apps
 
 
-def waiting_for(release: Release, what: str) -> Release:
-    return release if release.waiting_for == what else release.model_copy(update={"waiting_for": what})
+def waiting_for(release: Release, what: str, why: str = "") -> Release:
+    """The release with what it waits for, and why that is not there."""
+    update = {"waiting_for": what, "waiting_because": why}
+    same = (release.waiting_for, release.waiting_because) == (what, why)
+    return release if same else release.model_copy(update=update)
 
 
-def _replicas(release: Release) -> str:
-    return f"{of_challenger(release)} replicas of version {release.challenger}"
+def _waiting_for_challenger(release: Release, seen: Observation) -> Release:
+    version, needed = release.challenger, of_challenger(release)
+    why = _why(seen, ("deploy", version), ("replicas", version)) or f"{seen.running.get(version, 0)} of {needed} run"
+    return waiting_for(release, f"{needed} replicas of version {version}", why)
+
+
+def _waiting_for_gateway(release: Release, seen: Observation, what: str) -> Release:
+    """A wait for the gateway replicas, which follow only weights that were written."""
+    return waiting_for(release, what, _why(seen, ("weights", ""), ("follow", "")))
+
+
+def _waiting_for_deletion(release: Release, seen: Observation, version: str) -> Release:
+    return waiting_for(release, f"version {version} to be drained and deleted", _why(seen, ("take_down", version)))
+
+
+def _why(seen: Observation, *works: tuple[Work, str]) -> str:
+    """The last error of the first work that failed, in a sentence; empty where none did."""
+    failed = next((work for work in works if work in seen.errors), None)
+    return "" if failed is None else f"{_FAILED[failed[0]].format(failed[1])}: {seen.errors[failed]}"
 
 
 def with_notes(release: Release, *notes: Note) -> Release:

@@ -1,4 +1,4 @@
-"""Where releases are reached; light, for commands that only need the names."""
+"""Paths and names of the releases' application; light, for commands that only need the names."""
 
 APP = "releases"
 """Name of the Serve application."""

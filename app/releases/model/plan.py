@@ -6,22 +6,18 @@ route table can tell (does the version exist, does its call have side effects) i
 
 from __future__ import annotations
 
-import math
-import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from app.errors import InvalidArgumentError
+from app.monitoring.guards import AnyGuard, Share, seconds
 
 Strategy = Literal["canary", "blue_green", "shadow", "ab"]
 Gate = Literal["judge", "time", "person"]
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)\s*")
 
 
 class PlanError(InvalidArgumentError, ValueError):
@@ -37,127 +33,14 @@ def _seconds(value: Any) -> Any:
             return float(value)
         except OverflowError:  # pydantic would not take it for a refusal
             raise ValueError("accepted is a number of seconds below 1e308") from None
-    return _quantity(value, bare_unit="s")
-
-
-def _latency(value: Any) -> Any:
-    """A latency such as ``250ms`` or ``0.3s``: it must say its unit. In whole nanoseconds, as it is stored: what is
-    read again must be the same, to the letter."""
-    if isinstance(value, str):
-        return round(_quantity(value, bare_unit=None), 9)
-    raise ValueError("a latency objective needs its unit: accepted is text such as 250ms or 0.3s")
-
-
-def _quantity(text: str, bare_unit: str | None) -> float:
-    found = _QUANTITY.fullmatch(text)
-    unit = (found[2] or bare_unit) if found else None
-    if found is None or unit not in _UNITS:
-        raise ValueError(f"accepted is a number with a unit ({', '.join(_UNITS)}), such as 250ms or 5m")
-    return float(found[1]) * _UNITS[unit]
+    return seconds(value, bare_unit="s")
 
 
 Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=0, allow_inf_nan=False)]
-Latency = Annotated[
-    float,
-    BeforeValidator(_latency),
-    PlainSerializer(lambda seconds: f"{seconds:.9f}s", return_type=str),
-    Field(gt=0, allow_inf_nan=False),
-]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Margin = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-MARGIN = 0.005
-OddsRatio = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Errors(_Frozen):
-    """Requests that the picked version did not answer.
-
-    Attributes:
-        tolerance: the odds ratio, challenger to champion, that is still no worse.
-        margin: difference of the two shares that passes whatever the odds: where next to nothing fails, odds can
-            never be told apart. 0 leaves it to the odds.
-    """
-
-    metric: Literal["errors"]
-    tolerance: OddsRatio = 1.0
-    margin: Margin = MARGIN
-
-
-class SlowAnswers(_Frozen):
-    """Answers that took longer inside the version than an objective; ``tolerance`` and ``margin`` as of errors."""
-
-    metric: Literal["latency"]
-    objective: Latency = Field(description="Time inside the version, with its unit (250ms)")
-    tolerance: OddsRatio = 1.0
-    margin: Margin = MARGIN
-
-
-class Quality(_Frozen):
-    """What an answer was worth, once its label arrived.
-
-    Attributes:
-        loss: ``error`` (0/1: on which side of ``threshold`` the output lies) or ``brier`` (squared difference).
-        output: name of the output that holds the probability of label 1; its first value counts.
-        tolerance: odds ratio for ``error``, difference of the mean losses for ``brier``.
-    """
-
-    metric: Literal["quality"]
-    loss: Literal["error", "brier"] = "brier"
-    output: str
-    threshold: Share = 0.5
-    tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-    @model_validator(mode="after")
-    def _tolerance_fits(self) -> Self:
-        if self.loss == "error" and self.tolerance < 1:
-            raise ValueError(f"tolerance {self.tolerance:g}: of 0/1 errors it is an odds ratio, from 1")
-        if self.loss == "brier" and self.tolerance >= 1:
-            raise ValueError(f"tolerance {self.tolerance:g}: of Brier losses it is a difference, below 1")
-        return self
-
-
-class Drift(_Frozen):
-    """How far the mean of an output lies from the champion's, either way.
-
-    Attributes:
-        low, high: range of the output; values outside count as its ends.
-        tolerance: accepted difference of the means, as a share of the range.
-    """
-
-    metric: Literal["drift"]
-    output: str
-    low: Annotated[float, Field(allow_inf_nan=False)] = 0.0
-    high: Annotated[float, Field(allow_inf_nan=False)] = 1.0
-    tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.05
-
-    @model_validator(mode="after")
-    def _range(self) -> Self:
-        if not self.low < self.high:
-            raise ValueError(f"low {self.low:g}, high {self.high:g}: low must lie below high")
-        if math.isinf(self.high - self.low):
-            raise ValueError(f"low {self.low:g}, high {self.high:g}: they lie too far apart for their difference")
-        return self
-
-
-class Agreement(_Frozen):
-    """Mirrored requests to which the two versions gave different answers.
-
-    Attributes:
-        output: name of the output compared; ``within``: largest difference that still agrees (text: equal).
-        tolerance: accepted share of different answers.
-    """
-
-    metric: Literal["agreement"]
-    output: str
-    within: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.05
-
-
-Guard = Annotated[Errors | SlowAnswers | Quality | Drift | Agreement, Field(discriminator="metric")]
 
 
 class Step(_Frozen):
@@ -203,7 +86,7 @@ class ReleasePlan(_Frozen):
 
     strategy: Strategy
     steps: tuple[Step, ...] = Field(min_length=1)
-    guards: tuple[Guard, ...] = ()
+    guards: tuple[AnyGuard, ...] = ()
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     beta: Annotated[float, Field(gt=0, lt=1)] = 0.05
     when_undecided: Literal["hold", "promote", "roll_back"] = "hold"
@@ -221,7 +104,7 @@ class ReleasePlan(_Frozen):
 
     @property
     def judged(self) -> bool:
-        """Whether a gate waits for the judge's ``pass``."""
+        """True where a gate waits for the judge's ``pass``."""
         return any(step.gate == "judge" for step in self.steps)
 
 
@@ -261,8 +144,9 @@ def _of_guards(plan: ReleasePlan) -> list[str]:
     found += [f"guards: {name} is there {names.count(name)} times; accepted is once" for name in twice]
     if plan.judged and not plan.guards:
         found.append("guards: a step's gate is the judge, who needs at least one guard")
-    if "agreement" in names and not plan.mirror:
-        found.append("guards: agreement compares mirrored requests; it needs mirror above 0")
+    for guard in plan.guards:
+        if guard.needs_mirror and not plan.mirror:
+            found.append(f"guards: {guard.metric} compares mirrored requests; it needs mirror above 0")
     return found
 
 
@@ -287,7 +171,7 @@ def parse(document: Any) -> ReleasePlan:
 
 
 def plain_values(text: str, where: str) -> Any:
-    """What YAML says.
+    """The plain values in a YAML text.
 
     Args:
         where: it was found, for the error.

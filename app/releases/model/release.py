@@ -26,7 +26,7 @@ Ending = Literal["rolled_back", "cancelled"]
 FINAL: frozenset[Phase] = frozenset({"promoted", "rolled_back", "cancelled"})
 LEAVING: frozenset[Phase] = frozenset({"restoring", "removing"})
 COMMITTED: frozenset[Phase] = frozenset({"committing", "retiring"})
-"""The challenger is the champion by now, and is deployed again for ever, as that is."""
+"""Phases in which the challenger is the champion, and is deployed again whatever fails."""
 HISTORY = 200
 """Entries that a release keeps of its history; the audit log has all."""
 
@@ -36,7 +36,7 @@ class _Frozen(BaseModel):
 
 
 class Entry(_Frozen):
-    """Something that happened: when (seconds since the epoch), who, and what, in words."""
+    """An entry of the history: time (seconds since the epoch), author, and event in words."""
 
     at: float
     who: str
@@ -75,7 +75,8 @@ class Release(_Frozen):
         counted: requests judged before the step, the smaller arm's.
         approved: whether a person has opened the present gate; paused: whether nothing goes forward.
         ending: how it ends, once it is on the way back; reason: why, or what ended it.
-        waiting_for: what the present phase waits for, in words.
+        waiting_for: what the present phase waits for, in words; waiting_because: why that is not there yet,
+            its last error; empty where nothing failed.
         outbox: what the registry has not been told yet; notes: how many notes there were in all.
         inline: whether the model's serving entry wants its champion in the gateway replicas.
         given_alias: whether the registry was ever told that the challenger is champion.
@@ -100,6 +101,7 @@ class Release(_Frozen):
     ending: Ending | None = None
     reason: str = ""
     waiting_for: str = ""
+    waiting_because: str = ""
     outbox: tuple[Note, ...] = ()
     notes: int = 0
     inline: bool = False
@@ -111,7 +113,7 @@ class Release(_Frozen):
 
     @property
     def is_final(self) -> bool:
-        """Whether it has ended."""
+        """True once the release has ended."""
         return self.phase in FINAL
 
     @property

@@ -1,27 +1,31 @@
-"""What the gateway replicas are told of a release. Pure."""
+"""The part of a release that the route table carries to the gateway replicas. Pure."""
 
 from __future__ import annotations
 
-from app.releases.model.plan import Agreement, Drift, Quality, SlowAnswers
+from app.monitoring.guards import AgreementGuard, DriftGuard, LatencyGuard, QualityGuard
 from app.releases.model.release import Release
-from app.routing.release_context import OutputLoss, OutputMatch, OutputRange, Trial
+from app.routing.release_context import OutputLoss, OutputMatch, OutputRange, ReleaseContext
 
 
-def context_of(release: Release) -> Trial:
-    """The route table's part."""
+def context_of(release: Release) -> ReleaseContext:
+    """The route table's part.
+
+    Gateway replicas of this version measure by ``guards``; the label join reads ``quality``. The fields beside them
+    are for replicas of older versions, which know no other guards.
+    """
     plan = release.plan
     slow_over_s, drift, agreement, quality = None, None, None, None
     for guard in plan.guards:
         match guard:
-            case SlowAnswers(objective=objective):
+            case LatencyGuard(objective=objective):
                 slow_over_s = objective
-            case Drift(output=output, low=low, high=high):
+            case DriftGuard(output=output, low=low, high=high):
                 drift = OutputRange(output, low, high)
-            case Agreement(output=output, within=within):
+            case AgreementGuard(output=output, within=within):
                 agreement = OutputMatch(output, within)
-            case Quality(output=output, loss=loss, threshold=threshold):
+            case QualityGuard(output=output, loss=loss, threshold=threshold):
                 quality = OutputLoss(output, loss, threshold)
-    return Trial(
+    return ReleaseContext(
         release=release.id,
         champion=release.champion,
         challenger=release.challenger,
@@ -31,4 +35,5 @@ def context_of(release: Release) -> Trial:
         drift=drift,
         agreement=agreement,
         quality=quality,
+        guards=tuple(guard.model_dump_json() for guard in plan.guards),
     )

@@ -1,4 +1,4 @@
-"""What the registry asks to be released: read out of tags and aliases that others set. Pure.
+"""Releases that the registry asks for, by tags and aliases that others set. Pure.
 
 A request is made once. What became of it is written on the version that it names, and nothing is made of it again:
 the id of its release, which the release's first note writes, before it can end; or why there is none. A version that
@@ -61,7 +61,7 @@ class ReleaseRequest:
 
 
 def requests_of(models: Iterable[RegisteredModel], versions: Iterable[RegisteredVersion]) -> list[ReleaseRequest]:
-    """What is asked for and was not before: by model, the lowest version first. Of a version with a plan of its own
+    """The requests that are new: by model, the lowest version first. For a version with a plan of its own
     its alias says nothing more.
 
     Args:

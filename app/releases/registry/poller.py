@@ -10,11 +10,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection
-from contextlib import suppress
 from typing import Protocol
 
 from redis.exceptions import RedisError
 
+from app.periodic import Periodic
 from app.registry import RegistryError
 from app.releases.control.controller import AdmissionError, NotLeadingError
 from app.releases.control.release_store import AuditEntry, FencedError, LiveReleaseError
@@ -25,7 +25,7 @@ from app.releases.model.release_request import NoPlanError, ReleaseRequest, plan
 log = logging.getLogger(__name__)
 
 REGISTRY = "registry"
-"""Who has asked, in the history and the audit log."""
+"""Author of what the registry asks for, in the history and the audit log."""
 LOOKUP_S = 20.0
 """Time a look at the registry may take, seconds."""
 GAP_S = 0.5
@@ -43,7 +43,7 @@ class RequestSource(Protocol):
 
 
 class ReleaseStarter(Protocol):
-    """What is asked of the controller; see ``app.releases.control.controller.Controller``."""
+    """The controller as the poller uses it; see ``app.releases.control.controller.Controller``."""
 
     @property
     def token(self) -> int | None: ...
@@ -68,7 +68,7 @@ class RouteTables(Protocol):
 
 
 class RegistryPoller:
-    """One controller's.
+    """The poller of one controller.
 
     Args:
         every_s: interval of the looks, seconds; 0: there are none.
@@ -86,59 +86,48 @@ class RegistryPoller:
     ) -> None:
         self._every_s, self._lookup_s = every_s, lookup_s
         self._registry, self._controller, self._audit, self._tables = registry, controller, audit, tables
-        self._hinted = asyncio.Event()
         self._query: asyncio.Task[list[ReleaseRequest]] | None = None
         self._reported: dict[tuple[str, str], None] = {}
-        self._stopping = False
-        self._task: asyncio.Task[None] | None = None
+        self._periodic = Periodic(
+            "looking at what the registry asks for",
+            self._run,
+            every_s,
+            expected=(RegistryError,),
+            consequence="the releases that it asks for have to wait",
+        )
 
     @property
     def is_on(self) -> bool:
-        """Whether anything is looked for at all."""
+        """True where the settings have an interval."""
         return self._every_s > 0
 
     def start(self) -> None:
-        """Begin, on the running loop."""
+        """Begins, on the running loop."""
         if self.is_on:
-            self._task = asyncio.create_task(self._run())
+            self._periodic.start()
 
     async def stop(self) -> None:
-        """End; a question that MLflow has not answered yet ends in its thread, and its answer is for nobody."""
-        self._stopping = True
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        """Ends; a question that MLflow has not answered yet ends in its thread, and its answer is dropped."""
+        await self._periodic.stop()
 
     def hint(self) -> None:
-        """Something has changed: look now. Never waits, and any number of hints make one look."""
-        self._hinted.set()
+        """Brings the next look forward to now. Never waits, and any number of hints cause one look."""
+        self._periodic.wake()
 
     async def _run(self) -> None:
-        away = False
-        while not self._stopping:
-            self._hinted.clear()
-            try:
-                await self._look_up()
-                if away:
-                    log.warning("MLflow answers again; what the registry asks for is released again")
-                away = False
-            except RegistryError as error:
-                if not away:
-                    log.warning("what the registry asks for has to wait: %s", error)
-                away = True
-            except (NotLeadingError, FencedError, RedisError, OSError):
-                pass  # the controller says so
-            except Exception:
-                log.exception("a look at what the registry asks for failed; the next one is in %g s", self._every_s)
+        try:
+            await self._look_up()
+        except RegistryError:
             await asyncio.sleep(GAP_S)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._hinted.wait(), self._every_s)
+            raise
+        except (NotLeadingError, FencedError, RedisError, OSError):
+            pass  # the controller logs it
+        await asyncio.sleep(GAP_S)
 
     async def _look_up(self) -> None:
         token = self._controller.token
         if token is None:
-            self._hinted.set()  # look again as soon as this controller may decide
+            self._periodic.wake()  # look again as soon as this controller may decide
             return
         busy = self._controller.busy()  # before the registry is read: a release's own alias is no request
         for request in await self._requests(await self._tables.read_all()):
@@ -147,7 +136,7 @@ class RegistryPoller:
                 busy = busy | self._controller.busy()
 
     async def _requests(self, served: Collection[str]) -> list[ReleaseRequest]:
-        """What the registry asks for now; one question at a time, however long it takes.
+        """The present requests of the registry; one question at a time, however long it takes.
 
         Raises:
             RegistryError: MLflow is away, or does not answer in time.
@@ -198,4 +187,4 @@ class RegistryPoller:
 
 def _retrieve(task: asyncio.Task[list[ReleaseRequest]]) -> None:
     if not task.cancelled():
-        task.exception()  # whoever waited has given up: nobody else takes it
+        task.exception()  # the caller has given up, and an unread error would be logged

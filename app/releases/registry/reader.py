@@ -34,7 +34,7 @@ class RegistryReader:
     _client: MlflowClient | None = None
 
     def requests(self, served: Collection[str]) -> list[ReleaseRequest]:
-        """What is asked for.
+        """The requests that the registry holds.
 
         Args:
             served: models that have a route table; of others only those are looked at that name a plan.

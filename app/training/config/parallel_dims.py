@@ -1,4 +1,4 @@
-"""How a run is laid out over its processes: as a configuration says it, and resolved for a number of workers."""
+"""The layout of a run over its processes: as configured, and resolved for a number of workers."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Which rows a rank sees at a step, and at which learning rate. Pure: a function of seed and step, so that a run
-that goes on from a checkpoint sees the same samples in the same order."""
+"""Rows of each rank at each step, and the learning rate. Pure functions of seed and step: a run that goes on from a
+checkpoint sees the same samples in the same order."""
 
 from __future__ import annotations
 

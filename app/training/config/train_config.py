@@ -1,4 +1,4 @@
-"""What a training run is told: one frozen, validated description, from YAML and flags."""
+"""The configuration of a training run: one frozen, validated description, from YAML and flags."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    recipe: str = Field(description="What is learnt: a shipped recipe's name, or package.module:Class of your own")
+    recipe: str = Field(description="The recipe: a shipped recipe's name, or package.module:Class of your own")
     model: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$", description="Name in the registry")
     options: dict[str, Any] = Field(default_factory=dict, description="The recipe's own configuration")
     workers: str = Field("1", description="Worker processes; 2:8 takes any number between, as the cluster has room")
@@ -49,7 +49,8 @@ class TrainConfig(BaseModel):
     warmup_share: float = Field(
         0.1, ge=0, lt=1, description="Share of the steps over which the rate rises; then cosine"
     )
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay")
+    optimizer: str = Field("adamw", description="adamw, or package.module:NAME of your own (an OptimizerKind)")
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay; decoupled from the gradient in adamw")
     clip_norm: float = Field(1.0, gt=0, description="Largest global gradient norm")
     checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints")
     keep_checkpoints: int = Field(2, ge=1, description="Newest checkpoints that are kept")
@@ -146,7 +147,7 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
 
 
 def parse_config(values: Mapping[str, Any]) -> TrainConfig:
-    """Validate plain values.
+    """Validates plain values.
 
     Raises:
         ConfigError: every refused field gets a line.

@@ -1,16 +1,17 @@
-"""What cannot be spread as asked, and why. Pure: a layout, a model's seams, a device and a batch size decide."""
+"""Reasons that forbid a layout. Pure: layout, model's plan, device and batch size decide."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from app.training.config.parallel_dims import SPLITS_BACKWARD, Device, ParallelDims
-from app.training.config.train_config import ConfigError
+from app.training.config.schedule import BatchPlan
+from app.training.config.train_config import ConfigError, TrainConfig, parse_steps
 from app.training.recipe import ParallelPlan
 
 
 def check_layout(layout: ParallelDims, plan: ParallelPlan | None, device: Device, batch_size: int) -> None:
-    """Refuse what cannot be.
+    """Refuses a layout that is not possible.
 
     Args:
         plan: where the model may be cut; None for a recipe without one, which gets data parallelism only.
@@ -25,7 +26,7 @@ def check_layout(layout: ParallelDims, plan: ParallelPlan | None, device: Device
 
 
 def layout_errors(layout: ParallelDims, plan: ParallelPlan | None, device: Device, batch_size: int) -> Iterator[str]:
-    """One sentence for each thing that cannot be."""
+    """Yields a sentence for each reason against a layout: field, value, what would be accepted."""
     yield from model_independent_errors(layout, device, batch_size)
     if plan is None:
         yield from _without_plan(layout)
@@ -34,13 +35,29 @@ def layout_errors(layout: ParallelDims, plan: ParallelPlan | None, device: Devic
 
 
 def model_independent_errors(layout: ParallelDims, device: Device, batch_size: int) -> Iterator[str]:
-    """The part of it that can be known before there is a model."""
+    """Yields the reasons that are known before there is a model."""
     yield from _batch(layout, batch_size)
     yield from _pipeline(layout)
     yield from _data(layout)
     yield from _switches(layout, device)
     if layout.ep != 1:
         yield from _experts(layout)
+
+
+def batch_plan(config: TrainConfig, rows: int) -> BatchPlan:
+    """Returns the plan of a run over ``rows`` training rows.
+
+    Raises:
+        ConfigError: fewer rows than a step takes, or fewer steps than are to be profiled.
+    """
+    if rows < config.batch_size:
+        raise ConfigError(
+            f"batch_size = {config.batch_size}: accepted is at most {rows}, the number of training rows"
+        )
+    plan = BatchPlan(rows, config.batch_size, config.epochs, config.seed)
+    if config.profile and parse_steps(config.profile)[1] > plan.steps:
+        raise ConfigError(f"profile = {config.profile!r}: accepted is up to {plan.steps}, the number of steps")
+    return plan
 
 
 def _batch(layout: ParallelDims, batch_size: int) -> Iterator[str]:
@@ -149,7 +166,7 @@ def _without_plan(layout: ParallelDims) -> Iterator[str]:
         size = getattr(layout, name)
         if size > 1:
             yield (
-                f"{name} = {size}: the recipe has no plan for being spread; use dp_replicate or dp_shard, "
+                f"{name} = {size}: the recipe has no plan for it; use dp_replicate or dp_shard, "
                 "or give the recipe a parallel_plan"
             )
     for name in ("activation_checkpointing", "compile"):

@@ -1,4 +1,4 @@
-"""Which layouts a run may have: one for each number of workers that its configuration and its model allow. Pure."""
+"""Layouts that a run may have: one for each number of workers that its configuration and its model allow. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from app.training.config.parallel_dims import Device, ParallelDims
 from app.training.config.train_config import ConfigError, TrainConfig
 from app.training.config.validation import layout_errors, model_independent_errors
+from app.training.optimizer import find_optimizer
 from app.training.recipe import ParallelPlan
 
 
@@ -23,7 +24,7 @@ def layouts(config: TrainConfig, plan: ParallelPlan | None, device: Device) -> d
 
 
 def check_early(config: TrainConfig) -> None:
-    """Refuse what can be refused before there are data, a model and a device.
+    """Refuses a configuration for reasons that are known before there are data, a model and a device.
 
     Raises:
         ConfigError: as :func:`layouts`.
@@ -37,6 +38,9 @@ def largest(possible: Iterable[int], room: int) -> int | None:
 
 
 def _possible(config: TrainConfig, refused: Callable[[ParallelDims], Iterable[str]]) -> dict[int, ParallelDims]:
+    optimizer = find_optimizer(config.optimizer)
+    if config.strategy == "parameter_server" and (errors := list(optimizer.server_errors())):
+        raise ConfigError("\n".join(errors))
     found: dict[int, ParallelDims] = {}
     reasons: list[str] = []
     largest_size = None
@@ -46,7 +50,7 @@ def _possible(config: TrainConfig, refused: Callable[[ParallelDims], Iterable[st
         except ValueError as error:
             reasons.append(str(error))
             continue
-        errors = list(refused(layout))
+        errors = [*refused(layout), *optimizer.layout_errors(layout)]
         reasons += errors
         if not errors:
             largest_size = largest_size or workers

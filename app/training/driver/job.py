@@ -1,4 +1,4 @@
-"""A task as it travels from the driver to Ray Train's workers."""
+"""The task as it travels from the driver to Ray Train's workers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import torch
 from app.training.config.train_config import TrainConfig
 from app.training.driver.monitor import MonitorLink
 from app.training.recipe import Recipe
+from app.training.shared_data import Shared
 from app.training.storage.run_folder import RunFolder
-from app.training.storage.shared_data import Shared
 from app.training.worker.loop import Task, train_ranks
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the driver hands to every worker; the task without its data."""
+    """The task that the driver sends to every worker, with references instead of data."""
 
     config: TrainConfig
     recipe: Recipe
@@ -32,5 +32,6 @@ def train_worker(loop_config: dict[str, Any]) -> None:
     job: Job = loop_config["job"]
     device = ray.train.torch.get_device()
     assert isinstance(device, torch.device)
-    task = Task(job.config, job.recipe, job.data.get(), job.folder, job.link)
+    node = str(ray.get_runtime_context().get_node_id())
+    task = Task(job.config, job.recipe, job.data.get(), job.folder, job.link, node)
     train_ranks(task, loop_config["layout"], device)

@@ -1,4 +1,4 @@
-"""What a run leaves in MLflow beside its step metrics: where it came from, how good it is, the version."""
+"""The MLflow run beside its step metrics: origin, evaluation, registered version."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _GROUPS = ("options", "layout", "parameter_server")
 def begin(
     config: TrainConfig, recipe: Recipe, data: Data, folder: RunFolder, step: int, client: MlflowClient, say: Say
 ) -> RunRecord:
-    """Start the run in MLflow, or go on with that of a run that was stopped.
+    """Starts the run in MLflow, or goes on with that of a run that was stopped.
 
     Args:
         step: where the folder's checkpoints go on from; 0: there are none, and what is in the folder is removed.
@@ -40,7 +40,7 @@ def begin(
         say(f"this run was stopped before its end; going on from step {step} (--fresh begins anew)")
         if record and record.code != code:
             say(f"it was begun with other code (digest {record.code[:12]}, now {code[:12]})")
-        if record and _taken_up(record.mlflow_run, client):
+        if record and _resumed(record.mlflow_run, client):
             client.set_tag(record.mlflow_run, "tidegate.resumed", f"from step {step} with {config.workers} workers")
             return record
         say("its run in MLflow is gone; it goes on in a new one")
@@ -53,8 +53,8 @@ def begin(
     return record
 
 
-def _taken_up(run_id: str, client: MlflowClient) -> bool:
-    """Go on with a run, if MLflow still has it."""
+def _resumed(run_id: str, client: MlflowClient) -> bool:
+    """Goes on with a run; returns False if MLflow no longer has it."""
     try:
         if client.get_run(run_id).info.lifecycle_stage != LifecycleStage.ACTIVE:
             return False
@@ -67,7 +67,7 @@ def _taken_up(run_id: str, client: MlflowClient) -> bool:
 
 
 def log_results(evaluation: Evaluation, client: MlflowClient, run_id: str, folder: RunFolder) -> None:
-    """Metrics on the held-out rows, plots, and the profile if there is one."""
+    """Logs the metrics on the held-out rows, the plots, and the profile if there is one."""
     mlflow.log_metrics({f"test.{name}": value for name, value in evaluation.metrics.items()})
     for name, figure in {**evaluation.figures, "loss": _loss_curve(client, run_id)}.items():
         mlflow.log_figure(figure, f"plots/{name}.png")
@@ -88,17 +88,17 @@ def register(
     client: MlflowClient,
     run_id: str,
 ) -> str:
-    """Log the model as a new version; returns its number. A run has one version, however often it is asked for.
+    """Logs the model as a new version; returns its number. A run has one version, however often this is called.
 
     Raises:
         ExportError: the files of the package do not hold the trained model.
     """
     registered = client.search_model_versions(f"run_id = '{run_id}'")
-    if registered:  # by a driver that was lost before it could say so
+    if registered:  # by a driver that was lost before it recorded it
         return str(registered[0].version)
     with tempfile.TemporaryDirectory() as scratch:
         package = recipe.package(model, data, Path(scratch))
-        if config.strategy == "collective":  # the servers' model was never spread
+        if config.strategy == "collective":  # the servers' model was never distributed
             check_files(model, package.artifacts.values())
         tags = {"tidegate.recipe": recipe.name, "tidegate.data": data.fingerprint}
         tags |= {f"test.{name}": f"{value:.6f}" for name, value in evaluation.metrics.items()}
@@ -106,9 +106,9 @@ def register(
 
 
 def _log_origin(config: TrainConfig, recipe: Recipe, data: Data, code: str) -> None:
-    told = config.model_dump()
-    groups = {f"{group}.{key}": value for group in _GROUPS for key, value in told.pop(group).items()}
-    mlflow.log_params(told | groups)
+    values = config.model_dump()
+    groups = {f"{group}.{key}": value for group in _GROUPS for key, value in values.pop(group).items()}
+    mlflow.log_params(values | groups)
     mlflow.log_params({f"data.{name}": value for name, value in data.facts.items()})
     tags = {"tidegate.data": data.fingerprint, "tidegate.code": code, **machine()}
     commit = git_commit()
@@ -119,7 +119,7 @@ def _log_origin(config: TrainConfig, recipe: Recipe, data: Data, code: str) -> N
 
 
 def _loss_curve(client: MlflowClient, run_id: str) -> Figure:
-    """Of the whole run, whichever submission made a step; the newest value of a step that was made again."""
+    """Plots the losses of all submissions of a run; of a step that was made again, the newest."""
     history = client.get_metric_history(run_id, "train.loss")
     losses = {metric.step: metric.value for metric in sorted(history, key=lambda metric: metric.timestamp)}
     figure = Figure(figsize=(6, 4), layout="constrained")

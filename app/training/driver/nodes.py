@@ -13,8 +13,8 @@ EPSILON = 1e-6
 
 
 def room(per_worker: Mapping[str, float], labels: Mapping[str, str]) -> int:
-    """How many more workers there is room for now, on nodes that have ``labels`` and are not draining."""
-    nodes = ray.nodes() if labels else []  # type: ignore[no-untyped-call]  # where all will do, nobody is asked
+    """Number of further workers that fit now on nodes that have ``labels`` and are not draining."""
+    nodes = ray.nodes() if labels else []  # type: ignore[no-untyped-call]  # no look-up where every node is accepted
     others = {node["NodeID"] for node in nodes if not matches(node["Labels"], labels)}
     return count(free_resources(), per_worker, others | draining_nodes().keys())
 
@@ -26,7 +26,7 @@ def gpus() -> int:
 
 
 def matches(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    """Whether a node with ``labels`` is one of those ``wanted``, as Ray's label selectors say it. Pure.
+    """Reports if a node with ``labels`` matches ``wanted``, as Ray's label selectors do. Pure.
 
     Args:
         wanted: values by name; with ``!`` before it, any value but that, or none.
@@ -40,7 +40,7 @@ def matches(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
 def count(
     free: Mapping[str, Mapping[str, float]], per_worker: Mapping[str, float], without: Collection[str] = ()
 ) -> int:
-    """Workers that fit: each on one node. Pure.
+    """Number of workers that fit, each on one node. Pure.
 
     Args:
         free: resource amounts by node; per_worker: what one worker takes; without: nodes that do not count.

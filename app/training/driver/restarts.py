@@ -1,4 +1,4 @@
-"""Whether a run whose worker group was lost starts again. Pure."""
+"""Restart decision of a run whose worker group was lost. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """How a worker group ended before its time.
+    """A worker group that ended before its time.
 
     Attributes:
         died: a worker process died or could not be reached; else its code raised.
@@ -22,7 +22,7 @@ class Loss:
 
 
 def gives_up(losses: Sequence[Loss], max_failures: int) -> str | None:
-    """Why there is no further try; None when there is.
+    """Returns the reason against a further try; None when there is one.
 
     Processes die for reasons that pass. Code that raises does so again: it gets a second try, and no third if that
     came no further.

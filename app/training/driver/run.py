@@ -14,15 +14,16 @@ from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 
 from app.settings import Settings
-from app.training.config.schedule import BatchPlan
-from app.training.config.train_config import ConfigError, TrainConfig, parse_steps
+from app.training.config.train_config import ConfigError, TrainConfig
+from app.training.config.validation import batch_plan
 from app.training.config.world_sizes import layouts
 from app.training.driver.mlflow_run import begin, log_results, register
 from app.training.driver.nodes import gpus
-from app.training.driver.run_lock import acquire_run, digest, folder_of
+from app.training.driver.run_lock import acquire_run
 from app.training.driver.strategies import Run, check_storage, resume_step, trained_model
 from app.training.driver.supervisor import StoppedError
-from app.training.recipe import Data, ParallelRecipe, Recipe
+from app.training.recipe import ParallelRecipe, Recipe, row_count
+from app.training.storage.run_identity import digest, folder_of
 from app.training.tracking.gauges import Gauges
 from app.training.tracking.metric_log import MetricLog
 from app.training.tracking.progress import RunProgress, Say, Unit
@@ -64,7 +65,7 @@ def train(
     stop: threading.Event | None = None,
     fresh: bool = False,
 ) -> Trained:
-    """Run ``config`` on the connected Ray cluster and register the result.
+    """Runs ``config`` on the connected Ray cluster and registers the result.
 
     A run that was stopped, or whose driver was lost, goes on from its newest checkpoint.
 
@@ -84,11 +85,11 @@ def train(
     started = time.monotonic()
     say(f"preparing the data of {recipe.name}")
     data = recipe.prepare()
-    plan = _plan(config, data)
+    plan = batch_plan(config, row_count(data.train))
     say(f"{plan.rows} rows, {plan.steps} steps of {config.batch_size}, data {data.fingerprint[:12]}")
-    seams = recipe.parallel_plan(data) if isinstance(recipe, ParallelRecipe) else None
+    parallel_plan = recipe.parallel_plan(data) if isinstance(recipe, ParallelRecipe) else None
     use_gpu = _use_gpu(config)
-    possible = layouts(config, seams, "cuda" if use_gpu else "cpu")
+    possible = layouts(config, parallel_plan, "cuda" if use_gpu else "cpu")
 
     folder = folder_of(config, digest(config, data.fingerprint), settings.training.storage)
     check_storage(config, folder)
@@ -97,8 +98,8 @@ def train(
     finished = record is not None and record.version
     step = 0 if fresh or finished else resume_step(config, folder)
     unit = Unit()
-    if seams:
-        unit = Unit("tokens", seams.shape.sequence, seams.flops_per_row, config.layout.precision)
+    if parallel_plan:
+        unit = Unit("tokens", parallel_plan.shape.sequence, parallel_plan.flops_per_row, config.layout.precision)
     mlflow.set_experiment(settings.mlflow.experiment)
     status, stopping = "FAILED", stop or threading.Event()
     try:
@@ -158,18 +159,6 @@ def train(
     return trained
 
 
-def _plan(config: TrainConfig, data: Data) -> BatchPlan:
-    rows = len(next(iter(data.train.values())))
-    if rows < config.batch_size:
-        raise ConfigError(
-            f"batch_size = {config.batch_size}: accepted is at most {rows}, the number of training rows"
-        )
-    plan = BatchPlan(rows, config.batch_size, config.epochs, config.seed)
-    if config.profile and parse_steps(config.profile)[1] > plan.steps:
-        raise ConfigError(f"profile = {config.profile!r}: accepted is up to {plan.steps}, the number of steps")
-    return plan
-
-
 def _use_gpu(config: TrainConfig) -> bool:
     found = gpus()
     if config.device == "gpu" and found == 0:
@@ -180,7 +169,7 @@ def _use_gpu(config: TrainConfig) -> bool:
 
 
 def _end(status: str, say: Say) -> None:
-    """End the run in MLflow; what became of it does not depend on whether MLflow answers."""
+    """Ends the run in MLflow. MLflow's silence does not change the run's own result."""
     try:
         mlflow.end_run(status)
     except MlflowException as error:

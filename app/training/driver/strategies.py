@@ -22,12 +22,12 @@ from app.training.driver.job import Job
 from app.training.driver.monitor import MonitorLink
 from app.training.driver.supervisor import LOOK_EVERY_S, StoppedError, Supervisor, TrainingError
 from app.training.parameter_server import checkpoints
-from app.training.parameter_server.errors import ParameterServerError
+from app.training.parameter_server.failures import ParameterServerError
 from app.training.parameter_server.job import Optimization, ServerJob
 from app.training.parameter_server.train import ServerResult, Summary, train_with_servers
 from app.training.recipe import Data, Recipe
+from app.training.shared_data import Shared
 from app.training.storage.run_folder import RunFolder
-from app.training.storage.shared_data import Shared
 from app.training.tracking.progress import RunProgress
 from app.training.worker.checkpoint import CheckpointError, load_whole
 from app.training.worker.probe import check_probe
@@ -35,11 +35,11 @@ from app.training.worker.probe import check_probe
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Everything that a run is made of, on its driver.
+    """The parts of a run on its driver.
 
     Attributes:
         monitor: the run's monitor actor.
-        layouts: by number of workers; stop: set by whoever wants the run to stop.
+        layouts: by number of workers; stop: set to stop the run.
     """
 
     config: TrainConfig
@@ -56,7 +56,7 @@ class Run:
 
 
 def resume_step(config: TrainConfig, folder: RunFolder) -> int:
-    """The step that the newest complete checkpoint in a run's folder goes on from, 0 without one."""
+    """Step that a run goes on from by the newest complete checkpoint in its folder, 0 without one."""
     if config.strategy == "parameter_server":
         return max(checkpoints.complete(_servers_folder(folder)), default=0)
     newest = folder.newest()
@@ -64,7 +64,7 @@ def resume_step(config: TrainConfig, folder: RunFolder) -> int:
 
 
 def check_storage(config: TrainConfig, folder: RunFolder) -> None:
-    """Refuse a folder that the strategy cannot use.
+    """Refuses a folder that the strategy cannot use.
 
     Raises:
         ConfigError: parameter servers, and an address of a store.
@@ -77,11 +77,11 @@ def check_storage(config: TrainConfig, folder: RunFolder) -> None:
 
 
 def trained_model(run: Run) -> tuple[nn.Module, float | None]:
-    """Train to the last step.
+    """Trains to the last step.
 
     Returns:
-        The plain model on the CPU, and how far its outputs are from those of the model as it was spread (relative to
-        the largest; None where it never was).
+        The plain model on the CPU, and the largest difference of its outputs from the distributed model's (relative
+        to the largest output; None where it never was distributed).
 
     Raises:
         StoppedError, TrainingError, ExportError: see :func:`app.training.driver.run.train`.
@@ -112,24 +112,26 @@ def _by_servers(run: Run) -> nn.Module:
         run.data,
         run.plan,
         config.max_workers,
-        Optimization(config.learning_rate, config.warmup_share, config.weight_decay, config.clip_norm),
+        Optimization(
+            config.learning_rate, config.warmup_share, config.weight_decay, config.clip_norm, config.optimizer
+        ),
         config.checkpoint_every,
         run.settings.max_failures,
         run.settings.node_labels,
     )
     run.progress.group_begins()
-    result = _served(run, job)
+    result = _train_with_servers(run, job)
     if result.state is None:
         raise StoppedError(resume_step(config, run.folder))
     _log_summary(result.summary)
-    run.progress.say(_described(result.summary))
+    run.progress.say(_summary_line(result.summary))
     model = run.recipe.build(run.data)
     model.load_state_dict(result.state)
     return model
 
 
-def _served(run: Run, job: ServerJob) -> ServerResult:
-    """Train in a thread that a second Ctrl-C leaves behind, and look at the progress meanwhile."""
+def _train_with_servers(run: Run, job: ServerJob) -> ServerResult:
+    """Trains in a thread that a second Ctrl-C leaves behind; shows the progress meanwhile."""
     result: Future[ServerResult] = Future()
     folder, tell = _servers_folder(run.folder), run.monitor.add.remote
 
@@ -142,7 +144,7 @@ def _served(run: Run, job: ServerJob) -> ServerResult:
     threading.Thread(target=train, name="parameter-server", daemon=True).start()
     stopping_since: float | None = None
     while wait([result], timeout=LOOK_EVERY_S).not_done:
-        run.progress.look()
+        run.progress.poll()
         if run.stop.is_set():
             stopping_since = stopping_since or time.monotonic()
             if time.monotonic() - stopping_since > run.settings.stop_timeout_s:
@@ -150,7 +152,7 @@ def _served(run: Run, job: ServerJob) -> ServerResult:
                     f"the servers did not stop within {run.settings.stop_timeout_s:.0f} s; the last checkpoint is at "
                     f"step {resume_step(run.config, run.folder)}"
                 )
-    run.progress.look()
+    run.progress.poll()
     try:
         return result.result()
     except ParameterServerError as error:
@@ -161,7 +163,7 @@ def _servers_folder(folder: RunFolder) -> Path:
     return Path(folder.url) / "servers"
 
 
-def _described(summary: Summary) -> str:
+def _summary_line(summary: Summary) -> str:
     lost = f"{summary.worker_restarts} workers replaced, {summary.server_restarts} returns to a checkpoint"
     return (
         f"{summary.updates} updates in {summary.steps} steps; staleness at most {max(summary.staleness, default=0)} "

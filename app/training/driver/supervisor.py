@@ -27,15 +27,15 @@ from app.training.worker.protocol import WorkerCommand
 
 WATCH_EVERY_S = 0.25
 LOOK_EVERY_S = 1.0
-"""How often progress is shown and the cluster is looked at."""
+"""Seconds between looks at the progress and at the cluster."""
 SETTLE_S = 2.0
-"""How long there must have been room for a smaller size only: a lost group's room comes back late."""
+"""Seconds that there must have been room for a smaller size only: a lost group's room comes back late."""
 GROW_AFTER_S = 5.0
-"""How long there must have been room for a larger size before a running group makes way for it."""
+"""Seconds that there must have been room for a larger size before a running group makes way for it."""
 
 
 RESIZE_AFTER_S = 30.0
-"""How long Ray Train may try to place a group that could have another size."""
+"""Seconds that Ray Train may try to place a group that could have another size."""
 
 
 class TrainingError(TidegateError):
@@ -58,11 +58,11 @@ class StoppedError(TidegateError):
 
 
 class Supervisor:
-    """Runs ``job`` to its last step.
+    """Runs a job to its last step, over as many worker groups as that takes.
 
     Args:
-        layouts: by number of workers (``sizes.layouts``).
-        stop: set by whoever wants the run to stop.
+        layouts: by number of workers (``world_sizes.layouts``).
+        stop: set to stop the run.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Supervisor:
         self._waiting_since: float | None = None
 
     def run(self) -> None:
-        """Block until the run's last checkpoint is complete.
+        """Blocks until the run's last checkpoint is complete.
 
         Raises:
             StoppedError: ``stop`` was set.
@@ -107,7 +107,7 @@ class Supervisor:
         return newest.step if newest else 0
 
     def _choose(self) -> int:
-        """The size of the next group: the largest that there is room for. A run of one size, or one without room for
+        """Size of the next group: the largest that there is room for. A run of one size, or one without room for
         its smallest, leaves the waiting to Ray Train, whose request the autoscaler hears."""
         if len(self._layouts) == 1:
             return max(self._layouts)
@@ -131,17 +131,17 @@ class Supervisor:
         labels = self._settings.node_labels
         group = WorkerGroup(self._job, layout, self._use_gpu, labels, name, self._patience_s())
         self._watch(group, layout)
-        self._progress.look()
+        self._progress.poll()
         failed = group.failed()
         if failed is None:
             self._progress.group_left()
-        elif failed.placed:
+        elif failed.started:
             self._lost(failed)
         else:
-            self._not_placed(failed)
+            self._not_started(failed)
 
     def _watch(self, group: WorkerGroup, layout: ParallelDims) -> None:
-        """Until the group has ended; asks it to leave when there is a reason."""
+        """Waits until the group has ended; asks it to leave when there is a reason."""
         asked = False
         stopping_since: float | None = None
         looked_at = 0.0
@@ -149,7 +149,7 @@ class Supervisor:
             now = time.monotonic()
             if self._stop.is_set():
                 stopping_since = stopping_since or now
-                if not self._progress.running:  # there is nobody yet to wait for
+                if not self._progress.running:  # no worker yet that could leave
                     self._command(WorkerCommand.LEAVE)
                     raise StoppedError(self._resume_step())
                 if now - stopping_since > self._settings.stop_timeout_s:
@@ -164,7 +164,7 @@ class Supervisor:
                 asked = True
             if now - looked_at >= LOOK_EVERY_S:
                 looked_at = now
-                self._progress.look()
+                self._progress.poll()
             if self._progress.running:
                 self._waiting_since = None
 
@@ -175,7 +175,7 @@ class Supervisor:
         if why is not None:
             raise TrainingError(f"training failed: {why}")
 
-    def _not_placed(self, failed: Failed) -> None:
+    def _not_started(self, failed: Failed) -> None:
         """A run that may have another size looks again for one that fits."""
         self._waiting_since = self._waiting_since or time.monotonic()
         waited = time.monotonic() - self._waiting_since
@@ -183,7 +183,7 @@ class Supervisor:
             raise TrainingError(f"the workers could not be started: {failed.reason}")
 
     def _patience_s(self) -> float:
-        """How long Ray Train may try to place a group."""
+        """Seconds that Ray Train may try to place a group."""
         return self._settings.placement_timeout_s if len(self._layouts) == 1 else RESIZE_AFTER_S
 
     def _command(self, command: WorkerCommand) -> None:
@@ -205,7 +205,7 @@ class Supervisor:
             return set()
 
     def _reason_to_leave(self, layout: ParallelDims, look: bool) -> str | None:
-        """Why the group should leave; the cluster is looked at now and then only."""
+        """Reason for the group to leave, or None. The cluster is asked only where ``look`` is set."""
         if self._stop.is_set():
             return "asked to stop"
         if not (look and self._progress.nodes):

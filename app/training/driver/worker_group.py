@@ -21,10 +21,10 @@ from app.training.config.parallel_dims import ParallelDims
 from app.training.driver.job import Job, train_worker
 
 PLACEMENT_TRY_S = 30.0
-"""How long Ray Train waits for room before it counts a failure to start the workers."""
+"""Seconds that Ray Train waits for room before it counts a failure to start the workers."""
 
 _TRAIN_ENVIRONMENT = {
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # how soon a lost worker is noticed
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # to notice a lost worker soon
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # draining nodes are this engine's business
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(PLACEMENT_TRY_S),
 }
@@ -32,20 +32,20 @@ _TRAIN_ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The group was lost. ``died``: a process was, rather than code raising; ``placed``: it had been started."""
+    """The group was lost. ``died``: a process was, rather than code raising; ``started``: it had been."""
 
     died: bool
-    placed: bool
+    started: bool
     reason: str
 
 
 class WorkerGroup:
-    """Starts at once.
+    """A worker group, which starts at once.
 
     Args:
         node_labels: of the nodes that the workers may run on.
         name: of the Ray Train run.
-        patience_s: how long there may be no room for it.
+        patience_s: seconds that there may be no room for it.
     """
 
     def __init__(
@@ -86,12 +86,12 @@ class WorkerGroup:
         self._thread.start()
 
     def wait(self, timeout_s: float) -> bool:
-        """Whether it has ended, asked for ``timeout_s`` seconds at most."""
+        """Waits at most ``timeout_s`` seconds; returns True where the group has ended."""
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def failed(self) -> Failed | None:
-        """Why it was lost; None for a group that ended by itself."""
+        """Returns the reason of a loss; None for a group that ended by itself."""
         return self._failed
 
     def _fit(self) -> None:
@@ -106,20 +106,20 @@ class WorkerGroup:
             else:
                 lost = _line(next(iter(error.worker_failures.values()), error))
                 reason = f"workers lost the connection to another ({lost[:160]})"
-            self._failed = Failed(bool(died) or not causes, placed=True, reason=reason)
+            self._failed = Failed(bool(died) or not causes, started=True, reason=reason)
         except ControllerError as error:
-            self._failed = Failed(died=False, placed=False, reason=_line(error.controller_failure))
+            self._failed = Failed(died=False, started=False, reason=_line(error.controller_failure))
         except Exception as error:
-            self._failed = Failed(died=isinstance(error, RayError), placed=True, reason=_line(error))
+            self._failed = Failed(died=isinstance(error, RayError), started=True, reason=_line(error))
 
 
 def resources(use_gpu: bool) -> dict[str, float]:
-    """What one worker takes."""
+    """Resources of one worker."""
     return {"CPU": 1, "GPU": 1} if use_gpu else {"CPU": 1}
 
 
 def _storage(url: str) -> tuple[str, Any]:
-    """Where Ray Train keeps its own records, in whatever fsspec opens: it knows only what pyarrow does by itself."""
+    """Path and file system of Ray Train's own records: it opens by itself only what pyarrow knows."""
     if "://" not in url:
         return url, None
     filesystem, path = url_to_fs(url)

@@ -1,5 +1,9 @@
-"""What a run would need, found out without running it: real cuts of the model on the meta device, and formulas for
-what only a run would show."""
+"""Memory that a run would need, found without running it. ``tidegate train --dry-run`` calls it.
+
+``held`` makes the real cuts of the model on the meta device (``__main__`` is its process); ``activations``,
+``gathered``, ``saved`` and ``flight`` count what only a run would show; ``estimate`` adds up; ``room`` compares with
+a device.
+"""
 
 from app.training.dryrun.estimate import Estimate, RankMemory, estimate
 from app.training.dryrun.room import memory_errors

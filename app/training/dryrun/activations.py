@@ -32,7 +32,7 @@ class Kept:
 
 
 def kept(shape: ModelShape, layout: ParallelDims, device: Device, rows: int) -> Kept:
-    """What a microbatch of ``rows`` rows keeps."""
+    """Returns the bytes that a microbatch of ``rows`` rows keeps."""
     tokens = rows * shape.sequence // layout.cp
     tp = layout.tp
     between = tp if layout.sequence_parallel else 1

@@ -14,6 +14,7 @@ from app.training.dryrun.flight import most_in_flight
 from app.training.dryrun.gathered import cast, gathered
 from app.training.dryrun.held import Cut, Held, Stage, held
 from app.training.dryrun.saved import saved_bytes
+from app.training.optimizer import OptimizerKind
 from app.training.recipe import Data, ParallelPlan, ParallelRecipe, Recipe
 
 
@@ -24,8 +25,7 @@ class RankMemory:
     Attributes:
         rank: in the whole group.
         stages: pipeline stages that it holds, (0,) without a pipeline.
-        parameters: exact, float32; gradients: as large, and DDP has a copy to send; optimizer: AdamW's two moments,
-            exact.
+        parameters: exact, float32; gradients: as large, and DDP has a copy to send; optimizer: its states, exact.
         activations: estimated (``activations``), of the microbatches in flight and one block at work; for a recipe
             without a plan counted.
         gathered: estimated (``gathered``): weights and gradients beyond the rank's own.
@@ -69,8 +69,10 @@ class Estimate:
         return max(self.ranks, key=lambda rank: rank.total)
 
 
-def estimate(recipe: Recipe, data: Data, layout: ParallelDims, batch_size: int, device: Device) -> Estimate:
-    """What each rank will hold. Takes seconds, whatever the model's size and the number of workers.
+def estimate(
+    recipe: Recipe, data: Data, layout: ParallelDims, batch_size: int, device: Device, optimizer: OptimizerKind
+) -> Estimate:
+    """Estimates the memory of each rank. Takes seconds, whatever the model's size and the number of workers.
 
     Args:
         layout: one that ``validation`` accepts.
@@ -90,7 +92,7 @@ def estimate(recipe: Recipe, data: Data, layout: ParallelDims, batch_size: int, 
     parameters = sum(value.numel() for value in model.parameters())
     counted = 0 if plan else _counted(recipe, model, data, rows)
     pass_ = kept(plan.shape, layout, device, rows) if plan else Kept(0, 0, 0, counted, 0)
-    ranks = tuple(_memory(rank, layout, pass_) for rank in held(Cut(model, plan, layout, device)))
+    ranks = tuple(_memory(rank, layout, pass_, optimizer) for rank in held(Cut(model, plan, layout, device)))
     return Estimate(layout, parameters, rows, ranks)
 
 
@@ -103,7 +105,7 @@ def _counted(recipe: Recipe, model: nn.Module, data: Data, rows: int) -> int:
     return saved_bytes(model, loss)
 
 
-def _memory(rank: Held, layout: ParallelDims, microbatch: Kept) -> RankMemory:
+def _memory(rank: Held, layout: ParallelDims, microbatch: Kept, optimizer: OptimizerKind) -> RankMemory:
     own = sum(stage.kept for stage in rank.stages)
     passes: Mapping[int, int] = {stage.index: _pass(stage, layout, microbatch) for stage in rank.stages}
     casts: Mapping[int, int] = {stage.index: cast(stage, layout) for stage in rank.stages}
@@ -114,7 +116,7 @@ def _memory(rank: Held, layout: ParallelDims, microbatch: Kept) -> RankMemory:
         stages=tuple(passes),
         parameters=4 * own,
         gradients=4 * own * (2 if layout.uses_ddp else 1),
-        optimizer=8 * own,
+        optimizer=optimizer.state_bytes * own,
         activations=most_in_flight(rank.order, passes) + _beside(rank, layout, microbatch),
         gathered=gathered(rank.stages, layout) + copies,
     )

@@ -1,4 +1,4 @@
-"""How much is in flight in a pipeline: which activations a rank holds at the same time. Pure."""
+"""Activations in flight in a pipeline: those that a rank holds at the same time. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FORWARD, _DONE = "F", ("B", "W")
 
 
 def order_of(actions: Iterable[Any] | None) -> PassOrder:
-    """From one rank's row of torch's ``pipeline_order``; None: no pipeline, one pass forward and back.
+    """Order of passes, from one rank's row of torch's ``pipeline_order``; None: no pipeline, one pass each way.
 
     A backward pass in two halves keeps its activations until the second, that of the weights.
     """

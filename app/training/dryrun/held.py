@@ -1,4 +1,4 @@
-"""What a rank would hold: the real cut of the real model, made on the meta device among processes that do not exist.
+"""The share of a rank: the real cut of the real model, made on the meta device among processes that do not exist.
 
 torch remembers of a device mesh which rank it first was, so each pipeline rank is a process that ends after its
 answer: a fork of one program (``python -m app.training.dryrun``) that has imported torch and nothing else.
@@ -55,7 +55,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the first rank of a pipeline rank holds. Its peers hold as much, but for rounding.
+    """Share of the first rank of a pipeline rank. Its peers hold as much, but for rounding.
 
     Attributes:
         rank: in the whole group.
@@ -70,7 +70,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What is to be cut, and how.
+    """A model and the layout that it is cut by.
 
     Attributes:
         model: on the meta device.
@@ -84,7 +84,7 @@ class Cut:
 
 
 def held(cut: Cut, timeout_s: float = TIMEOUT_S) -> tuple[Held, ...]:
-    """What the first rank of each pipeline rank holds.
+    """Returns the share of the first rank of each pipeline rank.
 
     Raises:
         RuntimeError: the model cannot be cut so, although ``validation`` accepted it; the message has the reason.
@@ -99,7 +99,7 @@ def held(cut: Cut, timeout_s: float = TIMEOUT_S) -> tuple[Held, ...]:
 
 
 def run_program(asked: Path, answered: Path, timeout_s: float) -> None:
-    """Have ``answer`` done by a process that has imported torch and nothing else.
+    """Runs ``answer`` in a process that has imported torch and nothing else.
 
     Raises:
         RuntimeError, subprocess.TimeoutExpired: as ``held`` does.

@@ -1,4 +1,4 @@
-"""Whether it fits. Pure."""
+"""Comparison of an estimate with the memory of a device. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ GIB = 2**30
 
 
 def memory_errors(estimate: Estimate, device_memory_gib: float) -> Iterator[str]:
-    """A sentence if the fullest rank needs more than a device has: what it needs, and what would need less."""
+    """Yields a sentence if the fullest rank needs more than a device has, with what would need less."""
     rank = estimate.fullest
     if rank.total <= device_memory_gib * GIB:
         return

@@ -1,4 +1,4 @@
-"""What autograd keeps of a forward pass: counted, not computed."""
+"""Bytes that autograd keeps of a forward pass: counted, not computed."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Balancer:
                 modules[name].register_forward_pre_hook(_counting(self._counted[name]))
 
     def step(self) -> None:
-        """Balance by what was counted since the last step. A collective call of the ranks with the same parts."""
+        """Balances by the tokens counted since the last step. A collective call of the ranks with the same parts."""
         assert all(len(counts) == self._passes for counts in self._counted.values())
         loads = torch.stack([torch.stack(tuple(counts)).sum(0) for counts in self._counted.values()])
         for counts in self._counted.values():
@@ -67,8 +67,8 @@ def _counting(counted: deque[Tensor]) -> Callable[[nn.Module, Any], Any]:
 
 
 class _Counted(torch.autograd.Function):
-    """Its input, counted in the backward pass: what activation checkpointing computes again goes forward twice, and
-    backward once."""
+    """The identity, counting in the backward pass: what activation checkpointing computes again goes forward twice,
+    and backward once."""
 
     @staticmethod
     def forward(ctx: Any, tokens: Tensor, counts: Tensor, counted: deque[Tensor]) -> Tensor:

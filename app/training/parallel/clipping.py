@@ -14,7 +14,7 @@ from app.training.parallel.tensors import by_mesh
 
 
 def clip(parameters: Sequence[nn.Parameter], largest: float, pipeline: dist.ProcessGroup | None) -> Tensor:
-    """Scale the gradients so that their global norm is at most ``largest``.
+    """Scales the gradients so that their global norm is at most ``largest``.
 
     Args:
         parameters: those of this rank; sharded ones count as a whole, plain ones are the same on every rank that

@@ -60,7 +60,7 @@ def share_attention(attention: nn.Module, group: dist.ProcessGroup) -> None:
 
 
 def ring_attention(layout: ParallelDims, mesh: Mesh, device: Device) -> AbstractContextManager[object]:
-    """Within it, scaled_dot_product_attention passes keys and values around the ring (forward and backward)."""
+    """Context manager in which scaled_dot_product_attention passes keys and values around the ring."""
     if layout.ring(device):
         found: AbstractContextManager[object] = context_parallel(mesh.whole["cp"])
         return found
@@ -68,7 +68,7 @@ def ring_attention(layout: ParallelDims, mesh: Mesh, device: Device) -> Abstract
 
 
 def _heads_to_positions(tensor: Tensor, group: dist.ProcessGroup) -> Tensor:
-    """(batch, heads, positions / n, width) -> (batch, heads / n, positions, width)."""
+    """Exchanges (batch, heads, positions / n, width) -> (batch, heads / n, positions, width)."""
     ranks = group.size()
     batch, heads, positions, width = tensor.shape
     outgoing = tensor.reshape(batch, ranks, heads // ranks, positions, width).movedim(1, 0)
@@ -76,7 +76,7 @@ def _heads_to_positions(tensor: Tensor, group: dist.ProcessGroup) -> Tensor:
 
 
 def _positions_to_heads(tensor: Tensor, group: dist.ProcessGroup) -> Tensor:
-    """(batch, heads / n, positions, width) -> (batch, heads, positions / n, width)."""
+    """Exchanges (batch, heads / n, positions, width) -> (batch, heads, positions / n, width)."""
     ranks = group.size()
     batch, heads, positions, width = tensor.shape
     outgoing = tensor.reshape(batch, heads, ranks, positions // ranks, width).movedim(2, 0)

@@ -1,4 +1,4 @@
-"""A recipe's model spread over the processes of a run: what the training loop holds instead of a plain model."""
+"""A recipe's model distributed over the processes of a run, which the loop holds instead of a plain model."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Output = Callable[[Batch], Tensor | None]
 
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """What can be done with an accumulated part on this rank."""
+    """Passes of an accumulated part on this rank."""
 
     backward: Backward
     output: Output
@@ -83,8 +83,8 @@ class DistributedModel:
         return total
 
     def output(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor] | None:
-        """What the model makes of some rows of a batch, to compare with another layout's: the rows and the output,
-        for all positions and classes; of a recipe without a plan, the mean loss. Leaves gradients behind. A
+        """Output for some rows of a batch, to compare with another layout's: the rows and the output, for all
+        positions and classes; of a recipe without a plan, the mean loss. Leaves gradients behind. A
         collective call.
 
         Returns:
@@ -109,7 +109,7 @@ class DistributedModel:
         return total / (self.layout.dp * self.layout.cp)
 
     def clip(self, largest: float) -> Tensor:
-        """Clip by the global norm; returns the norm before, a scalar, the same on every rank."""
+        """Clips by the global norm; returns the norm before, a scalar, the same on every rank."""
         pipeline = self.mesh.group("pp") if self.layout.pp > 1 else None
         return clip(self.parameters(), largest, pipeline)
 
@@ -165,8 +165,8 @@ def distribute_model(
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """What this rank holds of a recipe's model.
+class _LocalModel:
+    """This rank's share of a recipe's model, with all that its passes need.
 
     Attributes:
         called: what is called instead of each part; indices: the pipeline stage of each.
@@ -189,7 +189,7 @@ def _by_plan(
         model = recipe.build(data)
     indices, parts = take_parts(model, plan, layout, mesh.rank("pp"))
     called = tuple(parallelize(part, recipe, plan, layout, mesh, device, seed) for part in parts)
-    held = _Held(recipe, plan, layout, mesh, device, called, indices)
+    held = _LocalModel(recipe, plan, layout, mesh, device, called, indices)
     passes = _in_context(_pipelined(held) if layout.pp > 1 else _whole(held), held)
     balancer = None
     if plan.balance is not None:
@@ -198,7 +198,7 @@ def _by_plan(
     return DistributedModel(parts, called, layout, mesh, passes, balancer)
 
 
-def _whole(held: _Held) -> Passes:
+def _whole(held: _LocalModel) -> Passes:
     (model,) = held.called
 
     def output(batch: Batch) -> Tensor:
@@ -213,7 +213,7 @@ def _whole(held: _Held) -> Passes:
     return Passes(backward, output)
 
 
-def _pipelined(held: _Held) -> Passes:
+def _pipelined(held: _LocalModel) -> Passes:
     shares = held.layout.microbatches * held.layout.accumulation
 
     def criterion(output: Tensor, target: Tensor) -> Tensor:
@@ -229,7 +229,7 @@ def _pipelined(held: _Held) -> Passes:
     )
 
 
-def _in_context(passes: Passes, held: _Held) -> Passes:
+def _in_context(passes: Passes, held: _LocalModel) -> Passes:
     """The same on this rank's positions, with logits sharded where the layout says so."""
     layout, mesh, plan, kind = held.layout, held.mesh, held.plan, device_type(held.device)
     # Also where ranks share no sequence: a later stage may see a part of the positions only (sequence parallel).

@@ -14,7 +14,7 @@ from torch.func import functional_call
 
 
 def share_experts(experts: nn.Module, mesh: DeviceMesh) -> None:
-    """Leave this rank its part of the experts, and let it send each token to the rank that has its expert.
+    """Leaves this rank its part of the experts, and sends each token to the rank that has its expert.
 
     Args:
         experts: a module of ``ParallelPlan.experts``, on the meta device.
@@ -48,8 +48,8 @@ def _by_expert(arriving: Tensor) -> Tensor:
 
 
 def _local(weight: Tensor, ranks: int) -> Tensor:
-    """What this rank holds. Its gradient sums up the tokens of all the ranks that share the experts, and each rank's
-    loss is a mean over rows of its own; FSDP2 takes the mean over the ranks with the same experts only."""
+    """This rank's part of a weight. Its gradient sums up the tokens of all the ranks that share the experts, and each
+    rank's loss is a mean over rows of its own; FSDP2 takes the mean over the ranks with the same experts only."""
     assert isinstance(weight, DTensor)
     local = weight.to_local()
     if local.requires_grad:

@@ -13,7 +13,7 @@ from app.training.recipe import ParallelRecipe
 
 
 def materialise(part: nn.Module, recipe: ParallelRecipe, seed: int, device: torch.device) -> None:
-    """Give a part on the meta device memory and its initial values. A rank holds its shards and, for a moment, one
+    """Gives a part on the meta device memory and its initial values. A rank holds its shards and, for a moment, one
     whole tensor; nothing is sent. The values are those of any other layout with the same seed."""
     part.to_empty(device=device)
     with torch.no_grad():

@@ -44,7 +44,7 @@ class Mesh:
 
     @property
     def dp_rank(self) -> int:
-        """Which part of the global batch this rank sees, from 0 to ``dims.dp`` - 1."""
+        """Index of this rank's part of the global batch, from 0 to ``dims.dp`` - 1."""
         return self.whole.get_local_rank("dp_replicate") * self.dims.dp_shard + self.whole.get_local_rank("dp_shard")
 
     def rank(self, dimension: str) -> int:
@@ -57,7 +57,7 @@ class Mesh:
 
 
 def build_mesh(dims: ParallelDims, device: Device) -> Mesh:
-    """The mesh over the default process group, whose size must be ``dims.workers``. A collective call.
+    """Builds the mesh over the default process group, whose size must be ``dims.workers``. A collective call.
 
     Args:
         dims: ``ep`` is a divisor of dp_shard·cp.

@@ -47,7 +47,7 @@ def parallelize(
 
 
 def partition(part: nn.Module, plan: ParallelPlan, layout: ParallelDims, mesh: Mesh, device: Device) -> None:
-    """Cut ``part`` to this rank's share, in place. It stays on the meta device: nothing is allocated, and there need
+    """Cuts ``part`` to this rank's share, in place. It stays on the meta device: nothing is allocated, and there need
     not be a ``device`` of that kind."""
     modules = dict(part.named_modules())
     blocks = [modules[name] for name in plan.blocks if name in modules]

@@ -1,4 +1,4 @@
-"""Which part of a model is on which pipeline rank. Pure."""
+"""Parts of a model by pipeline rank. Pure."""
 
 from __future__ import annotations
 

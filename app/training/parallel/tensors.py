@@ -1,4 +1,4 @@
-"""Tensors by the mesh that they are spread over: only those of one mesh can be computed with together."""
+"""Tensors by the mesh that they are distributed over: only those of one mesh can be computed with together."""
 
 from __future__ import annotations
 

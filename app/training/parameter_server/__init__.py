@@ -1,2 +1,8 @@
-"""Data-parallel training by sharded parameter servers: ``train.train_with_servers`` runs it, ``config`` is what it is
-told. Nothing is imported here: who only reads a configuration needs neither torch nor Ray."""
+"""Data-parallel training by sharded parameter servers. ``driver.strategies`` calls ``train.train_with_servers``.
+
+``actors`` places and replaces servers and workers; ``server`` holds one range (``ranges``) of the parameters as a
+``shard``, with a protocol in ``synchronous`` or ``stale`` and the bound of ``clocks``; ``worker`` computes gradients
+of a ``flat`` model and exchanges them by a ``client``; ``checkpoints`` are files of servers; ``curve`` reports
+losses; ``config`` configures, ``job`` travels to the actors, ``failures`` are errors. Nothing is imported here:
+reading a configuration needs neither torch nor Ray.
+"""

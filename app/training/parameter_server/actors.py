@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from typing import Any, NoReturn, TypeVar
 
 import ray
@@ -12,7 +13,7 @@ from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError, RayE
 
 from app.errors import TidegateError, UnavailableError
 from app.training.parameter_server.client import Servers
-from app.training.parameter_server.errors import ParameterServerError, reason
+from app.training.parameter_server.failures import ParameterServerError, reason
 from app.training.parameter_server.job import Terms, Work
 from app.training.parameter_server.server import Server, ServerProgress
 from app.training.parameter_server.stale import StaleServer
@@ -36,7 +37,7 @@ class WorkerLostError(UnavailableError):
 
 
 class StopRequestedError(TidegateError):
-    """``stop`` said so while processes were awaited."""
+    """``stop`` returned True while processes were awaited."""
 
 
 class ServerGroup:
@@ -53,7 +54,7 @@ class ServerGroup:
         self._together = Servers(self.handles, terms)
 
     def start(self, initial: Any, resume: int | None, stop: Callable[[], bool]) -> tuple[int, ...]:
-        """Give every server its range of the object ``initial``, or its checkpoint.
+        """Gives every server its range of the object ``initial``, or its checkpoint.
 
         Returns:
             The servers' process ids.
@@ -71,11 +72,11 @@ class ServerGroup:
             raise ParameterServerError(reason(error)) from error
 
     def progress(self) -> list[ServerProgress]:
-        """Where every server is."""
+        """Progress of every server."""
         return _answered(lambda: self._together.call("progress"))
 
     def save(self) -> None:
-        """Write a checkpoint of what is applied; the workers have ended.
+        """Writes a checkpoint of the applied steps; the workers have ended.
 
         What they sent before their end may still be on its way, to one server and not to another: it comes too late,
         or the parts would be of different steps and nothing could go on from them.
@@ -91,9 +92,8 @@ class ServerGroup:
         _answered(lambda: self._together.copy(self._together.call("pull", 0, self._terms.plan.steps), into))
 
     def end(self) -> None:
-        """End the processes."""
-        for handle in self.handles:
-            ray.kill(handle)
+        """Ends the processes."""
+        end_processes(self.handles)
 
 
 class WorkerGroup:
@@ -113,17 +113,17 @@ class WorkerGroup:
 
     @property
     def running(self) -> bool:
-        """Whether a rank is not done."""
+        """True while a rank is not done."""
         return bool(self._runs)
 
     def replace(self, ranks: list[int]) -> None:
-        """End what is left of ``ranks`` and start new processes in their place."""
+        """Ends what is left of ``ranks`` and starts new processes in their place."""
         for rank in ranks:
             ray.kill(self._handles[rank])
             self._handles[rank] = self._new(rank)
 
     def train(self, ranks: list[int], stop: Callable[[], bool]) -> None:
-        """Let ``ranks`` train, as soon as their processes are there.
+        """Lets ``ranks`` train, as soon as their processes are there.
 
         Raises:
             ParameterServerError: no room for them on the cluster before the deadline.
@@ -142,7 +142,7 @@ class WorkerGroup:
             self._runs[self._handles[rank].run.remote(self._servers.handles)] = rank
 
     def wait(self) -> list[int]:
-        """Wait a moment for workers that end.
+        """Waits a moment for workers that end.
 
         Returns:
             Ranks that were lost, or whose servers were; those that are done are no longer running.
@@ -164,12 +164,18 @@ class WorkerGroup:
         return lost
 
     def end(self) -> None:
-        """End the processes."""
-        for handle in self._handles.values():
-            ray.kill(handle)
+        """Ends the processes."""
+        end_processes(self._handles.values())
 
     def _new(self, rank: int) -> Any:
         return self._actor.remote(rank, self._terms, self._work)
+
+
+def end_processes(handles: Iterable[Any]) -> None:
+    """Kills actors; one that cannot be killed keeps none of the others alive."""
+    with ExitStack() as ending:
+        for handle in handles:
+            ending.callback(ray.kill, handle)
 
 
 def _answered(call: Callable[[], T]) -> T:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-KEPT = 2
+MAX_CHECKPOINTS = 2
 """Complete checkpoints that are kept."""
 
 _STEP = re.compile(r"step-(\d{8})")
@@ -23,7 +23,7 @@ _PART = re.compile(r"server-(\d+)-of-(\d+)\.pt")
 
 
 def write(folder: Path, step: int, server: int, servers: int, state: Mapping[str, Any]) -> None:
-    """Write one server's part, under a temporary name first."""
+    """Writes one server's part, under a temporary name first."""
     path = _part(folder, step, server, servers)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{secrets.token_hex(4)}.unfinished")  # one of an earlier life may write, too
@@ -55,7 +55,7 @@ def complete(folder: Path) -> dict[int, int]:
 
 
 def remove_after(folder: Path, step: int) -> None:
-    """Forget what was written after ``step``: the run goes on from there and writes it anew."""
+    """Removes the checkpoints after ``step``: the run goes on from there and writes them anew."""
     for path in folder.glob("step-*"):
         found = _STEP.fullmatch(path.name)
         if found and int(found[1]) > step:
@@ -63,11 +63,11 @@ def remove_after(folder: Path, step: int) -> None:
 
 
 def remove_old(folder: Path) -> None:
-    """Keep the newest complete checkpoints, and what is newer than they are."""
-    kept = sorted(complete(folder))[-KEPT:]
+    """Removes all but the newest complete checkpoints and what is newer than they are."""
+    kept = sorted(complete(folder))[-MAX_CHECKPOINTS:]
     for path in folder.glob("step-*"):
         found = _STEP.fullmatch(path.name)
-        if found and len(kept) == KEPT and int(found[1]) < kept[0]:
+        if found and len(kept) == MAX_CHECKPOINTS and int(found[1]) < kept[0]:
             _remove(path)
 
 

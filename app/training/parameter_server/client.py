@@ -11,7 +11,7 @@ from app.training.parameter_server.job import Terms
 from app.training.parameter_server.shard import Floats
 
 GRACE_S = 30.0
-"""A server's own deadline comes first: it knows whom it waits for."""
+"""A server's own deadline comes first: its error names the ranks that it waits for."""
 
 
 class Client(Protocol):
@@ -25,7 +25,7 @@ class Client(Protocol):
         """The parameters to compute ``step`` with, as soon as they may be had; float32, shape (total,)."""
 
     def push_pull(self, step: int, gradient: Floats, loss: float, into: Floats) -> None:
-        """Hand over the gradient of ``step``, float32, shape (total,), the caller's to reuse on return, and get the
+        """Hands over the gradient of ``step``, float32, shape (total,), the caller's to reuse on return, and gets the
         parameters for the step after it."""
 
 

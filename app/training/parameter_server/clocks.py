@@ -1,4 +1,4 @@
-"""How far every worker is, and who may go on. Pure.
+"""Clocks of all workers, and the bound on their distance. Pure.
 
 A worker's clock is the number of its steps that are part of the parameters (Ho et al. 2013, "More Effective
 Distributed ML via a Stale Synchronous Parallel Parameter Server", section 2: "a worker with clock c").
@@ -33,18 +33,18 @@ class Clocks:
         return tuple(rank for rank, clock in enumerate(self.done) if clock == self.slowest)
 
     def lead(self, step: int) -> int:
-        """By how many steps whoever computes ``step`` is ahead of the slowest rank: the steps of the slowest that
+        """Steps by which a rank that computes ``step`` is ahead of the slowest: those of the slowest that
         parameters handed out now for ``step`` do not contain."""
         return step - self.slowest
 
     def may_begin(self, step: int) -> bool:
-        """Whether a worker may be given parameters to compute ``step`` with."""
+        """True where a worker may be given parameters to compute ``step`` with."""
         return self.bound is None or self.lead(step) <= self.bound
 
     def advance(self, rank: int) -> Clocks:
-        """After one more step of ``rank``."""
+        """Returns the clocks after one more step of ``rank``."""
         return Clocks((*self.done[:rank], self.done[rank] + 1, *self.done[rank + 1 :]), self.bound)
 
     def advance_all(self) -> Clocks:
-        """After one more step of every rank."""
+        """Returns the clocks after one more step of every rank."""
         return Clocks(tuple(clock + 1 for clock in self.done), self.bound)

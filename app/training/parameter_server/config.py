@@ -1,4 +1,4 @@
-"""What a run with parameter servers is told beyond what every run is told."""
+"""Configuration of a run with parameter servers, beside that of every run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEFAULT_STALENESS = 2
 
 
 class ParameterServerConfig(BaseModel):
-    """How many servers hold the parameters, and how far workers may drift apart."""
+    """Number of servers, and the bound on the distance between workers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -20,7 +20,7 @@ class ParameterServerConfig(BaseModel):
     mode: Mode = Field(
         "synchronous",
         description="synchronous: one update a step, from the mean of all gradients; asynchronous: every gradient "
-        "is an update of its own, at once; stale_synchronous: the same, but nobody runs ahead further than staleness",
+        "is an update of its own, at once; stale_synchronous: the same, but no worker leads by more than staleness",
     )
     staleness: int | None = Field(
         None,

@@ -28,7 +28,7 @@ class Curve:
             self._seen.setdefault(step, []).append((loss, norm))
 
     def finish(self, step: int, learning_rate: float) -> None:
-        """Every worker has contributed to ``step``. Losses and norms are averaged over the workers."""
+        """Closes ``step``, to which every worker has contributed. Losses and norms are averaged over the workers."""
         parts = self._seen.pop(step, [])
         if not parts:  # not a reported step, or one whose parts went down with another server
             return
@@ -38,6 +38,6 @@ class Curve:
         self._at, self._step = now, step + 1
 
     def drain(self) -> list[StepReport]:
-        """What was finished since the last call."""
+        """Returns the reports that became complete since the last call."""
         found, self._reports = self._reports, []
         return found

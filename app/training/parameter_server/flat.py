@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from app.training.parallel.initialization import materialise
-from app.training.parameter_server.errors import ParameterServerError
+from app.training.parameter_server.failures import ParameterServerError
 from app.training.recipe import Data, ParallelRecipe, Recipe
 
 
@@ -17,8 +17,8 @@ class FlatModel:
     A parameter that a step does not use has gradient zero (where a plain loop would leave it out).
 
     Attributes:
-        constants: the buffers and the parameters without gradients, by name: every process builds them alike and
-            nobody sends them.
+        constants: the buffers and the parameters without gradients, by name: every process builds them alike, so they
+            are not sent.
 
     Raises:
         ParameterServerError: nothing to train, or a trained parameter that is not float32.
@@ -48,7 +48,7 @@ class FlatModel:
         return {name: value.clone() for name, value in self.constants.items()}
 
     def refuse_changes(self, before: dict[str, Tensor]) -> None:
-        """Compare the constants with an earlier ``snapshot``.
+        """Compares the constants with an earlier ``snapshot``.
 
         Raises:
             ParameterServerError: training changes a buffer (such as BatchNorm's running statistics), which no

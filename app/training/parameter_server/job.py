@@ -1,4 +1,4 @@
-"""What is to be trained, and how; the part of it that travels to the actors."""
+"""A run with parameter servers, and the part of it that travels to the actors."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from app.training.config.schedule import BatchPlan, learning_rate
 from app.training.parameter_server.config import Mode
 from app.training.parameter_server.ranges import Range
 from app.training.recipe import Data, Recipe
-from app.training.storage.shared_data import Shared
+from app.training.shared_data import Shared
 
 
 @dataclass(frozen=True, slots=True)
 class Optimization:
-    """AdamW, its schedule and clipping, as in ``TrainConfig``."""
+    """The optimizer, its schedule and clipping, as in ``TrainConfig``."""
 
     learning_rate: float
     warmup_share: float
     weight_decay: float
     clip_norm: float
+    optimizer: str = "adamw"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class ServerJob:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What servers and workers must agree on.
+    """Terms that servers and workers share.
 
     Attributes:
         bound: see :class:`app.training.parameter_server.clocks.Clocks`.
@@ -69,11 +70,11 @@ class Terms:
         return self.ranges[-1].stop
 
     def learning_rate(self, step: int) -> float:
-        """Of an update made from a gradient of ``step``.
+        """Learning rate of an update that is made from a gradient of ``step``.
 
-        The schedule's rate. Where every worker's gradient is an update of its own, it is divided by the number of
-        workers: AdamW's steps do not shrink with the gradient, and so many updates then move as far as the one that
-        a synchronous step makes of them.
+        It is the schedule's. Where every worker's gradient is an update of its own, it is divided by the number of
+        workers: as many updates as there are workers then move about as far as the one that a synchronous step
+        makes of their mean.
         """
         optimization = self.optimization
         rate = learning_rate(step, self.plan.steps, optimization.learning_rate, optimization.warmup_share)
@@ -82,7 +83,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a worker computes gradients from."""
+    """Recipe and data that a worker computes gradients from."""
 
     recipe: Recipe
     data: Shared

@@ -1,11 +1,11 @@
-"""Which server holds which part of the flat parameters. Pure."""
+"""Ranges of the flat parameters by server. Pure."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 from typing import NamedTuple
 
-from app.training.parameter_server.errors import ParameterServerError
+from app.training.parameter_server.failures import ParameterServerError
 
 
 class Range(NamedTuple):

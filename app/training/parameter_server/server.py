@@ -17,10 +17,11 @@ from typing import Any
 import ray
 import torch
 
+from app.training.optimizer import find_optimizer
 from app.training.parameter_server import checkpoints
 from app.training.parameter_server.clocks import Clocks
 from app.training.parameter_server.curve import Curve
-from app.training.parameter_server.errors import ParameterServerError
+from app.training.parameter_server.failures import ParameterServerError
 from app.training.parameter_server.job import Terms
 from app.training.parameter_server.shard import Floats, Shard
 from app.training.worker.protocol import StepReport
@@ -28,7 +29,7 @@ from app.training.worker.protocol import StepReport
 
 @dataclass(frozen=True, slots=True)
 class ServerProgress:
-    """Where a server is.
+    """Progress of one server.
 
     Attributes:
         clocks: steps applied, by rank.
@@ -75,7 +76,7 @@ class Server:
         self._closed = False
 
     async def start(self, initial: Floats, resume: int | None) -> int:
-        """Take up this server's range of ``initial`` (float32, shape (total,)), or the checkpoint of step ``resume``.
+        """Begins with this server's range of ``initial`` (float32, shape (total,)), or the checkpoint of ``resume``.
 
         Returns:
             This process's id.
@@ -85,7 +86,9 @@ class Server:
         """
         torch.set_num_threads(1)
         terms = self._terms
-        self._shard = Shard(initial[terms.ranges[self._index].positions], terms.optimization.weight_decay)
+        optimization = terms.optimization
+        kind = find_optimizer(optimization.optimizer)
+        self._shard = Shard(initial[terms.ranges[self._index].positions], kind, optimization.weight_decay)
         self._clocks = Clocks((0,) * terms.workers, terms.bound)
         if resume is not None:
             self._restore(checkpoints.read(Path(terms.folder), resume, self._index, len(terms.ranges)))
@@ -93,12 +96,12 @@ class Server:
         return os.getpid()
 
     async def clock(self, rank: int) -> int:
-        """How many steps of ``rank`` are applied."""
+        """Number of steps of ``rank`` that are applied."""
         return self._clocks.done[rank]
 
     async def pull(self, rank: int, step: int) -> Any:
-        """The parameters for ``rank`` to compute ``step`` with, as soon as the bound allows. Who has computed all
-        steps waits for nobody.
+        """The parameters for ``rank`` to compute ``step`` with, as soon as the bound allows. A rank that has
+        computed all steps does not wait.
 
         Returns:
             A reference to float32, shape (length,), in the object store: one copy for all who read this version.
@@ -125,12 +128,12 @@ class Server:
         return ServerProgress(self._clocks.done, self._updates, dict(self._staleness), dict(self._lead), reports)
 
     async def close(self) -> None:
-        """From now on nothing that a worker sends changes anything: its calls may arrive after its own end."""
+        """Ignores gradients from now on: a worker's calls may arrive after its own end."""
         async with self._changed:
             self._closed = True
 
     async def save(self, step: int) -> None:
-        """Write a checkpoint now, under the name of ``step``."""
+        """Writes a checkpoint now, under the name of ``step``."""
         async with self._changed:
             await self._save(step)
 
@@ -151,7 +154,7 @@ class Server:
         self._lead[handout.lead] += 1
 
     async def _moved(self, before: int) -> None:
-        """After the clocks moved on from a slowest clock of ``before``: tell who waits, and keep what is due."""
+        """Wakes waiting calls after the slowest clock moved on from ``before``; saves a checkpoint that is due."""
         self._changed.notify_all()
         now = self._clocks.slowest
         if now == before:

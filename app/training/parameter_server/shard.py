@@ -9,23 +9,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.optim import AdamW
+
+from app.training.optimizer import OptimizerKind
 
 Floats = NDArray[np.float32]
 
 
 class Shard:
-    """A range of parameters that AdamW changes. AdamW is elementwise, so that a range behaves as the tensors that it
-    cuts through would. Not safe for concurrent use.
+    """A range of the parameters with its optimizer, which is elementwise: a range behaves as the tensors that it cuts
+    through would. Not safe for concurrent use.
 
     Args:
         values: initial parameters, float32, shape (length,); copied.
     """
 
-    def __init__(self, values: Floats, weight_decay: float) -> None:
+    def __init__(self, values: Floats, optimizer: OptimizerKind, weight_decay: float) -> None:
         self._parameters = nn.Parameter(torch.tensor(values))
         self._parameters.grad = torch.zeros_like(self._parameters)
-        self._optimizer = AdamW([self._parameters], weight_decay=weight_decay)
+        self._optimizer = optimizer.build([{"params": [self._parameters]}], 0.0, weight_decay)
 
     @property
     def values(self) -> Floats:
@@ -34,7 +35,7 @@ class Shard:
         return values
 
     def average(self, gradients: Sequence[Floats]) -> float:
-        """Take the mean of ``gradients``, added up in the order given, as the gradient of the next step.
+        """Takes the mean of ``gradients``, added up in the order given, as the gradient of the next step.
 
         Returns:
             The sum of its squares, in double precision.
@@ -48,7 +49,7 @@ class Shard:
         return float(torch.linalg.vector_norm(self._gradient, dtype=torch.float64) ** 2)
 
     def step(self, norm: float, largest: float, learning_rate: float) -> None:
-        """Update by the gradient taken last.
+        """Updates by the gradient taken last.
 
         Args:
             norm: of the whole gradient, all servers' ranges together; above ``largest`` the gradient is scaled down
@@ -59,11 +60,11 @@ class Shard:
         self._optimizer.step()
 
     def state(self) -> dict[str, Any]:
-        """What :meth:`restore` needs: plain values and tensors that share memory with this shard."""
+        """Returns the argument of :meth:`restore`: plain values and tensors that share memory with this shard."""
         return {"parameters": self._parameters.detach(), "optimizer": self._optimizer.state_dict()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a ``state``."""
+        """Goes on from a ``state``."""
         with torch.no_grad():
             self._parameters.copy_(state["parameters"])
         self._optimizer.load_state_dict(state["optimizer"])

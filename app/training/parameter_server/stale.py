@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from app.training.parameter_server.client import Servers
-from app.training.parameter_server.errors import ParameterServerError
+from app.training.parameter_server.failures import ParameterServerError
 from app.training.parameter_server.job import Terms
 from app.training.parameter_server.server import Server
 from app.training.parameter_server.shard import Floats
@@ -23,7 +23,7 @@ class StaleServer(Server):
     """Applies gradients in the order of their arrival."""
 
     async def push_pull(self, rank: int, step: int, gradient: Floats, loss: float, norm: float) -> Any:
-        """Update by a rank's gradient of ``step``, shape (length,), unless that is done already, then ``pull`` for
+        """Updates by a rank's gradient of ``step``, shape (length,), unless that is done already, then ``pull`` for
         the step after it.
 
         Args:
@@ -54,7 +54,7 @@ class StaleServer(Server):
 
 
 class StaleClient:
-    """See :class:`app.training.parameter_server.client.Client`."""
+    """The client of asynchronous servers; ``client.Client`` describes the methods."""
 
     def __init__(self, servers: Servers, terms: Terms, rank: int) -> None:
         self._servers, self._rank = servers, rank

@@ -41,12 +41,12 @@ class SynchronousServer(Server):
         return await self.square(step)
 
     async def square(self, step: int) -> float:
-        """What ``contribute`` returns, for the present step or the one before it."""
+        """Returns the value of ``contribute`` for the present step or the one before it."""
         await self._until(lambda: step in self._squares, lambda: self._missing(step))
         return self._squares[step]
 
     async def commit(self, step: int, norm: float) -> None:
-        """Make the update of ``step``, unless it is made already; ``norm`` is that of the whole mean gradient."""
+        """Makes the update of ``step``, unless it is made already; ``norm`` is that of the whole mean gradient."""
         async with self._changed:
             await self._commit(step, norm)
 
@@ -81,7 +81,7 @@ class SynchronousServer(Server):
 
 
 class SynchronousClient:
-    """See :class:`app.training.parameter_server.client.Client`."""
+    """The client of synchronous servers; ``client.Client`` describes the methods."""
 
     def __init__(self, servers: Servers, terms: Terms, rank: int) -> None:
         self._servers, self._rank = servers, rank
@@ -101,10 +101,10 @@ class SynchronousClient:
 
 
 def settle(servers: Servers) -> int:
-    """Bring all servers to one version, which is returned.
+    """Brings all servers to one version; returns it.
 
-    Who brings the norm may be lost half way, with the update made on some servers and not on others. All of them have
-    every contribution then, and the norm can be made again.
+    The worker that brings the norm may be lost half way, with the update made on some servers and not on others. All
+    of them have every contribution then, and the norm can be made again.
     """
     versions: list[int] = servers.call("clock", 0)
     step = min(versions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,12 @@ from app.training.parameter_server.actors import (
 )
 from app.training.parameter_server.client import GRACE_S
 from app.training.parameter_server.config import ParameterServerConfig
-from app.training.parameter_server.errors import ParameterServerError
+from app.training.parameter_server.failures import ParameterServerError
 from app.training.parameter_server.flat import build
 from app.training.parameter_server.job import ServerJob, Terms, Work
 from app.training.parameter_server.ranges import cut
 from app.training.parameter_server.server import ServerProgress
-from app.training.storage.shared_data import Shared
+from app.training.shared_data import Shared
 from app.training.worker.protocol import Report, Started
 
 Tell = Callable[[Report], object]
@@ -37,7 +38,7 @@ Stop = Callable[[], bool]
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run did.
+    """Figures of a run.
 
     Attributes:
         steps: that every worker has contributed to.
@@ -73,7 +74,7 @@ class ServerResult:
 def train_with_servers(
     job: ServerJob, settings: ParameterServerConfig, folder: Path, report: Tell, stop: Stop
 ) -> ServerResult:
-    """Train on the connected Ray cluster, from the newest complete checkpoint in ``folder`` or from the start.
+    """Trains on the connected Ray cluster, from the newest complete checkpoint in ``folder`` or from the start.
 
     Args:
         folder: this run's own; every node reaches it by this path.
@@ -113,23 +114,23 @@ class _Driver:
         self._progress: list[ServerProgress] = []
 
     def run(self, initial: Any, into: Any) -> bool:
-        """Whether all steps are done; the parameters are then in ``into``."""
+        """Trains; returns True where all steps are done and the parameters are in ``into``."""
         while True:
             resume = self._choose_checkpoint()
-            servers = ServerGroup(self._terms, self._node_labels)
-            workers = WorkerGroup(self._terms, self._work, servers, self._node_labels)
             try:
-                return self._train(servers, workers, initial, resume, into)
+                with ExitStack() as running:
+                    servers = ServerGroup(self._terms, self._node_labels)
+                    running.callback(servers.end)
+                    workers = WorkerGroup(self._terms, self._work, servers, self._node_labels)
+                    running.callback(workers.end)
+                    return self._train(servers, workers, initial, resume, into)
             except StopRequestedError:
                 return False
             except ServerLostError:
                 self._count_failures("server", 1)
-            finally:
-                workers.end()
-                servers.end()
 
     def summary(self) -> Summary:
-        """So far."""
+        """Figures of the run until now."""
         staleness: Counter[int] = Counter()
         lead: Counter[int] = Counter()
         for server in self._progress:

@@ -29,7 +29,7 @@ class Worker:
         return os.getpid()
 
     def run(self, handles: Sequence[Any]) -> bool:
-        """Compute from where the servers have this rank to the end.
+        """Computes from where the servers have this rank to the end.
 
         Returns:
             False when a server is gone, or answers too late.

@@ -1,4 +1,4 @@
-"""The folder of a run: what it was told, and its checkpoints. A local folder that all nodes reach, or anything that
+"""The folder of a run: its record and its checkpoints. A local folder that all nodes reach, or anything that
 fsspec opens.
 
 ``run.json`` says which run it is; ``checkpoints/<step>/`` holds the shards and, written last, ``complete.json``: a
@@ -23,7 +23,7 @@ CLEARED = "none"
 
 @dataclass(frozen=True, slots=True)
 class CheckpointMetadata:
-    """What is known of a complete checkpoint.
+    """Facts about a complete checkpoint.
 
     Attributes:
         step: the next step to be made, which is also the loader's position.
@@ -38,7 +38,7 @@ class CheckpointMetadata:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """Which run a folder belongs to.
+    """The run that a folder belongs to.
 
     Attributes:
         code: digest of the code that began it.
@@ -76,7 +76,7 @@ class RunFolder:
         return max(self.complete(), key=lambda metadata: metadata.step, default=None)
 
     def commit(self, metadata: CheckpointMetadata, keep: int, keep_best: int) -> None:
-        """Declare a checkpoint complete, and remove those that are not to be kept."""
+        """Declares a checkpoint complete, and removes those that are not to be kept."""
         self._write(f"{self._checkpoints}/{metadata.step:09d}/{_COMPLETE}", asdict(metadata))
         marks = self.complete()
         kept = retained(marks, keep, keep_best)
@@ -85,7 +85,7 @@ class RunFolder:
                 self._remove(f"{other.step:09d}")
 
     def discard_incomplete(self) -> list[int]:
-        """Remove what was cut off while it was written; returns the steps. No run may be writing."""
+        """Removes checkpoints that were cut off while being written; returns their steps. No run may be writing."""
         names = self._names()  # before the marks: one that is marked in between is no rubbish
         complete = {metadata.step for metadata in self.complete()}
         cut_off = [name for name in names if int(name) not in complete]
@@ -94,17 +94,17 @@ class RunFolder:
         return [int(name) for name in cut_off]
 
     def record(self) -> RunRecord | None:
-        """What the folder says of its run; None for a folder of no run."""
+        """Returns the record of the folder's run; None for a folder of no run."""
         fields = self._read(f"{self._root}/{_RUN}")
         return RunRecord(**fields) if fields else None
 
     def write_record(self, record: RunRecord) -> None:
-        """Say which run the folder belongs to."""
+        """Records the run that the folder belongs to."""
         self._fs.makedirs(self._root, exist_ok=True)
         self._write(f"{self._root}/{_RUN}", asdict(record))
 
     def clear(self) -> None:
-        """Remove the folder with all that is in it.
+        """Removes the folder with all that is in it.
 
         What is left when this is cut off must not be gone on from: to the end the folder says that its run is over.
         """
@@ -128,7 +128,7 @@ class RunFolder:
         return content
 
     def write_bytes(self, name: str, content: bytes) -> None:
-        """Write a file of the folder."""
+        """Writes a file of the folder."""
         path = f"{self._root}/{name}"
         self._fs.makedirs(posixpath.dirname(path), exist_ok=True)
         self._fs.pipe_file(path, content)

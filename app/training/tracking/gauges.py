@@ -13,8 +13,8 @@ _MEANINGS = {
     "tidegate_train_gradient_norm": "Global gradient norm before clipping",
     "tidegate_train_tokens_per_second": "Tokens (rows, where rows are not sequences) a second over all workers",
     "tidegate_train_flops_utilisation": "Model FLOPs a second over the devices' peak, 0 to 1",
-    "tidegate_train_checkpoint_stall_seconds": "How long training waited for the newest checkpoint",
-    "tidegate_train_checkpoint_write_seconds": "How long the newest checkpoint took to be complete",
+    "tidegate_train_checkpoint_stall_seconds": "Seconds that training waited for the newest checkpoint",
+    "tidegate_train_checkpoint_write_seconds": "Seconds until the newest checkpoint was complete",
     "tidegate_train_workers": "Workers of the present group",
     "tidegate_train_restarts": "Times that the run went on after a loss",
 }
@@ -34,8 +34,8 @@ class Gauges:
     def set(self, values: Mapping[str, float]) -> None:
         """Values by the part of the name after ``tidegate_train_``.
 
-        All that were set before are told again: Ray forgets a gauge that nobody sets for some seconds, and a run's
-        number of workers is said once.
+        All that were set before are set again: Ray forgets a gauge that is not set for some seconds, and a run's
+        number of workers is reported once.
         """
         self._values.update(values)
         for name, value in self._values.items():

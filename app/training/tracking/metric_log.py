@@ -44,7 +44,7 @@ class MetricLog:
                 self._dropped += 1
 
     def close(self) -> None:
-        """Send what is waiting, for ``CLOSE_TIMEOUT_S`` at most, and say what was dropped."""
+        """Sends what is waiting, within ``CLOSE_TIMEOUT_S``, and reports what was dropped."""
         self._closing.set()
         self._thread.join(CLOSE_TIMEOUT_S)
         left = self._dropped + len(self._waiting)

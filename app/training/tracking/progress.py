@@ -1,4 +1,4 @@
-"""What a run's driver shows and logs while the workers train: lines, metrics in MLflow, times of recovery."""
+"""Progress that a run's driver shows and logs: lines, metrics in MLflow, times of recovery."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What speed is counted in.
+    """Unit of speed.
 
     Attributes:
         per_row: of ``name`` in each row of the data.
@@ -40,7 +40,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """How a run went on after a loss.
+    """Recovery of a run after a loss.
 
     Attributes:
         seconds: from the last sign of the lost group to the first step of the next.
@@ -52,7 +52,7 @@ class Recovery:
 
 
 class RunProgress:
-    """Drains the monitor when it is looked at, once a second.
+    """Drains the monitor when it is polled, once a second.
 
     Args:
         began_at: when the run began, as ``time.monotonic`` tells it.
@@ -88,7 +88,7 @@ class RunProgress:
 
     @property
     def train_seconds(self) -> float:
-        """From the first worker group's start to the last step seen, seconds."""
+        """Seconds from the first worker group's start to the last step seen."""
         return self._last_at - self._first_at
 
     def group_begins(self) -> None:
@@ -105,8 +105,8 @@ class RunProgress:
         self._lost = self._sign_at, self.step
         self.say(f"the worker group was lost after step {self.step + 1}: {reason}")
 
-    def look(self) -> None:
-        """Take what the workers told, show it and log it. Progress never ends a run."""
+    def poll(self) -> None:
+        """Takes the workers' reports, shows and logs them. A failure here never ends a run."""
         try:
             reports, dropped = ray.get(self._monitor.drain.remote(), timeout=10)
             self._take(reports, dropped)
@@ -176,7 +176,7 @@ class RunProgress:
         self.step = step
 
     def _utilisation(self, report: StepReport) -> float | None:
-        """Of the devices' peak; None where that is not known."""
+        """Share of the devices' peak; None where that is not known."""
         if self._group is None or self._unit.flops is None:
             return None
         flops_per_s = report.rows_per_s * self._unit.flops

@@ -1,4 +1,4 @@
-"""Where a model came from: the code, the packages and the machine that trained it."""
+"""Provenance of a model: the code, the packages and the machine that trained it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of what its devices could compute a run computes: model FLOPs utilisation."""
+"""Model FLOPs utilisation: the share of its devices' peak that a run computes."""
 
 from __future__ import annotations
 

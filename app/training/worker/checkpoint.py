@@ -1,7 +1,7 @@
 """Sharded checkpoints by torch.distributed.checkpoint: every rank writes its part, any layout reads it.
 
-A checkpoint holds the model and AdamW's moments under the names that they have in the whole model. All else follows
-from its step: the learning rate, the loader's position, the random states (``schedule``).
+A checkpoint holds the model and the optimizer's states under the names that they have in the whole model. All else
+follows from its step: the learning rate, the loader's position, the random states (``schedule``).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.staging import BlockingAsyncStager
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save
-from torch.optim import AdamW
 
 from app.errors import TidegateError
+from app.training.optimizer import RankOptimizer
 from app.training.parallel.distributed_model import DistributedModel
 from app.training.storage.run_folder import CheckpointMetadata, RunFolder
 from app.training.worker.protocol import Saved
@@ -34,7 +34,6 @@ from app.training.worker.protocol import Saved
 WRITE_TIMEOUT_S = 1800.0
 """How long one checkpoint may take to be written."""
 _SEEN_BY_ALL = "shared"
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class Checkpointer:
         self,
         folder: RunFolder,
         model: DistributedModel,
-        optimizer: AdamW,
+        optimizer: RankOptimizer,
         group: dist.ProcessGroup,
         retention: Retention,
         tell: Callable[[Saved], object],
@@ -75,7 +74,7 @@ class Checkpointer:
         return stalled
 
     def save(self, step: int, loss: float) -> None:
-        """Copy this rank's part and let it be written beside training; waits for a checkpoint that still is.
+        """Copies this rank's part, which is then written beside training; waits first for a checkpoint in flight.
 
         Args:
             step: the next step; loss: mean since the checkpoint before.
@@ -97,7 +96,7 @@ class Checkpointer:
             self._flying.then(lambda: self._complete(metadata, started, stall_s))
 
     def finish(self) -> None:
-        """Wait until the checkpoint in flight is complete.
+        """Waits until the checkpoint in flight is complete.
 
         Raises:
             CheckpointError: it could not be written.
@@ -107,14 +106,14 @@ class Checkpointer:
             flying.wait()
 
     def restore(self) -> int:
-        """Load the newest complete checkpoint in place, whatever layout saved it; returns the next step, 0 where
+        """Loads the newest complete checkpoint in place, whatever layout saved it; returns the next step, 0 where
         there is none."""
         newest = [self._folder.newest() if dist.get_rank() == 0 else None]
         dist.broadcast_object_list(newest, src=0, group=self._group)
         (metadata,) = newest
         if metadata is None:
             return 0
-        prepare(self._optimizer, metadata.step)
+        self._optimizer.prepare(metadata.step)
         reader = FsspecReader(self._folder.checkpoint(metadata.step))
         try:
             load(self._state(), storage_reader=reader, process_group=self._group)
@@ -133,8 +132,8 @@ class Checkpointer:
         for part in self._model.parts:
             state |= {f"model.{name}": value for name, value in part.state_dict().items()}
             for name, parameter in part.named_parameters():
-                moments = self._optimizer.state[parameter]
-                state |= {f"optimizer.{name}.{moment}": moments[moment] for moment in _MOMENTS}
+                states = self._optimizer.states(parameter)
+                state |= {f"optimizer.{name}.{which}": value for which, value in states.items()}
         return state
 
 
@@ -154,7 +153,7 @@ class CheckpointError(TidegateError):
 
 
 def check_shared(folder: RunFolder, group: dist.ProcessGroup) -> None:
-    """See that every rank reads what the first one wrote. A collective call.
+    """Checks that every rank reads what the first one wrote. A collective call.
 
     Raises:
         CheckpointError: one does not: shards of a checkpoint would be on several machines, and on none together.
@@ -172,18 +171,8 @@ def check_shared(folder: RunFolder, group: dist.ProcessGroup) -> None:
         )
 
 
-def prepare(optimizer: AdamW, step: int) -> None:
-    """Give AdamW the state of an optimizer that has made ``step`` steps, moments zero."""
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            optimizer.state[parameter] = {
-                "step": torch.tensor(float(step)),
-                **{moment: torch.zeros_like(parameter) for moment in _MOMENTS},
-            }
-
-
 def load_whole(folder: RunFolder, step: int, model: nn.Module) -> None:
-    """Load the weights of any layout's checkpoint into a plain model on this process alone.
+    """Loads the weights of any layout's checkpoint into a plain model on this process alone.
 
     Raises:
         CheckpointError: it cannot be read.
@@ -216,7 +205,7 @@ class _Flight:
         self._followed.set()
 
     def then(self, complete: Callable[[], None]) -> None:
-        """Call ``complete`` once the checkpoint is written."""
+        """Calls ``complete`` once the checkpoint is written."""
         self._followed.clear()
 
         def follow(future: Future[Any]) -> None:

@@ -1,4 +1,4 @@
-"""Orders reach every rank at the same step: the first rank listens, and broadcasts what it heard with each step."""
+"""Commands reach every rank at the same step: the first rank polls its driver and broadcasts with each step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REPORT_EVERY_S = 1.0
 
 
 class CommandChannel:
-    """Used as a context manager around the loop.
+    """Broadcasts commands; a context manager around the loop.
 
     The broadcast of one step is read in the next, so that no rank waits for it. It runs on the CPU in a process
     group of its own, beside whatever the step computes.
@@ -28,7 +28,7 @@ class CommandChannel:
         self._reported_at = time.monotonic()
         self._stop = threading.Event()
         self._flying: tuple[torch.Tensor, dist.Work] | None = None
-        self._listener = threading.Thread(target=self._listen, name="orders", daemon=True)
+        self._listener = threading.Thread(target=self._listen, name="commands", daemon=True)
 
     def __enter__(self) -> CommandChannel:
         if self._rank == 0:
@@ -43,7 +43,7 @@ class CommandChannel:
             self._land()
 
     def exchange(self) -> WorkerCommand:
-        """What all ranks do after this step. A collective call."""
+        """Returns the command that all ranks follow after this step. A collective call."""
         agreed = self._land()
         if agreed & WorkerCommand.REPORT:
             self._reported_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""What every worker runs: the training loop over a recipe's rows, in any layout."""
+"""The training loop over a recipe's rows, in any layout: the code that every worker runs."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-import ray
 import torch
 import torch.distributed as dist
-from torch.optim import AdamW
 
 from app.training.config.parallel_dims import ParallelDims
 from app.training.config.schedule import BatchPlan, dropout_seed, learning_rate
 from app.training.config.train_config import TrainConfig
+from app.training.optimizer import RankOptimizer, find_optimizer
 from app.training.parallel.distributed_model import DistributedModel, distribute_model
 from app.training.parallel.mesh import Mesh, build_mesh
 from app.training.parallel.parallelize import device_type
-from app.training.recipe import Columns, Data, Recipe
+from app.training.recipe import Data, Recipe, row_count
 from app.training.storage.run_folder import RunFolder
-from app.training.worker.checkpoint import Checkpointer, Retention, check_shared, prepare
+from app.training.worker.checkpoint import Checkpointer, Retention, check_shared
 from app.training.worker.command_channel import CommandChannel
 from app.training.worker.loader import Loader
 from app.training.worker.probe import save_probe_batch
@@ -32,11 +31,12 @@ HEARTBEAT_EVERY_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What every rank of a group works on.
+    """The task of every rank of a group.
 
     Attributes:
         folder: where the run keeps its checkpoints.
-        link: to whoever watches the run.
+        link: to the run's driver; used by the first rank.
+        node: id of the node that this rank is on, as its driver names nodes; empty without one.
     """
 
     config: TrainConfig
@@ -44,10 +44,11 @@ class Task:
     data: Data
     folder: RunFolder
     link: DriverLink
+    node: str = ""
 
 
 def train_ranks(task: Task, layout: ParallelDims, device: torch.device) -> None:
-    """As one rank of the default process group: train from the newest checkpoint to the end, or until told to leave.
+    """Trains as one rank of the default process group, from the newest checkpoint to the end or until it is to leave.
 
     Raises:
         CheckpointError: a checkpoint cannot be written or read, or the ranks do not share the folder.
@@ -64,12 +65,14 @@ class _Rank:
         config, data = task.config, task.data
         self._task, self._config, self._layout, self._device = task, config, layout, device
         self._rank = dist.get_rank()
-        self._plan = BatchPlan(_rows(data.train), config.batch_size, config.epochs, config.seed)
+        self._plan = BatchPlan(row_count(data.train), config.batch_size, config.epochs, config.seed)
         self._model: DistributedModel = distribute_model(task.recipe, data, layout, mesh, device, config.seed)
-        self._optimizer = AdamW(
-            self._model.parameter_groups(), lr=config.learning_rate, weight_decay=config.weight_decay
+        self._optimizer = RankOptimizer(
+            find_optimizer(config.optimizer),
+            self._model.parameter_groups(),
+            config.learning_rate,
+            config.weight_decay,
         )
-        prepare(self._optimizer, 0)
         self._loader = Loader(data.train, self._plan, mesh.dp_rank, layout.dp, device)
         # Ranks that hold parts of the same activations, along tp, must drop the same.
         self._dropout_rank = mesh.dp_rank * layout.cp + mesh.rank("cp")
@@ -121,10 +124,9 @@ class _Rank:
 
     def _step(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """One update; returns what this rank saw of the loss, and the gradients' norm."""
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._rate(step)
+        self._optimizer.set_learning_rate(self._rate(step))
         torch.manual_seed(dropout_seed(self._config.seed, step, self._dropout_rank))
-        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad()
         seen = self._model.backward(self._loader.batch(step))
         norm = self._model.clip(self._config.clip_norm)
         self._optimizer.step()
@@ -141,7 +143,7 @@ class _Rank:
         return profiling(self._config.profile, first, self._rank, self._task.folder)
 
     def _report_start(self, first: int) -> None:
-        mine = os.getpid(), _node()
+        mine = os.getpid(), self._task.node
         everyone: list[tuple[int, str] | None] = [None] * dist.get_world_size()
         dist.all_gather_object(everyone, mine)
         pids, nodes = zip(*(each for each in everyone if each is not None), strict=True)
@@ -154,15 +156,6 @@ def _cpu_group() -> dist.ProcessGroup:
     """All ranks, talking past the GPUs, apart from the default group."""
     found: dist.ProcessGroup = dist.new_group(backend="gloo")
     return found
-
-
-def _node() -> str:
-    """Ray's id of this node; nothing in a process that Ray did not start."""
-    return str(ray.get_runtime_context().get_node_id()) if ray.is_initialized() else ""
-
-
-def _rows(columns: Columns) -> int:
-    return len(next(iter(columns.values())))
 
 
 def _report_interval(plan: BatchPlan) -> int:

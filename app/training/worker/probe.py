@@ -1,4 +1,4 @@
-"""A few rows and what the trained, spread model makes of them: the test that the consolidated model has to pass."""
+"""The probe: a few rows with the distributed model's outputs, which the consolidated model must reproduce."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ExportError(TidegateError):
 
 
 def save_probe_batch(folder: RunFolder, model: DistributedModel, batch: Mapping[str, Tensor]) -> None:
-    """Write some rows of ``batch`` and the spread model's output for them into the folder. A collective call."""
+    """Writes some rows of ``batch`` with the distributed model's output into the folder. A collective call."""
     found = model.output(batch)
     if found is None:
         return
@@ -37,7 +37,7 @@ def save_probe_batch(folder: RunFolder, model: DistributedModel, batch: Mapping[
 
 
 def check_files(model: nn.Module, files: Iterable[Path]) -> None:
-    """Read back those safetensors ``files`` that have the names of the model's tensors.
+    """Reads back those safetensors ``files`` that have the names of the model's tensors.
 
     Raises:
         ExportError: one holds other values.
@@ -55,7 +55,7 @@ def check_files(model: nn.Module, files: Iterable[Path]) -> None:
 
 
 def check_probe(folder: RunFolder, recipe: Recipe, data: Data, model: nn.Module, precision: str) -> float:
-    """Compare the outputs of ``model`` (plain, on the CPU) with those that training left.
+    """Compares the outputs of ``model`` (plain, on the CPU) with those that training left.
 
     Returns:
         The largest difference, relative to the largest output.

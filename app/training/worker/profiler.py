@@ -30,7 +30,7 @@ class _Unprofiled:
 
 
 def profiling(steps: str, begin: int, rank: int, folder: RunFolder) -> AbstractContextManager[Steps]:
-    """Around a loop that begins at step ``begin``: leaves ``TRACE`` in the folder if the loop makes all ``steps``."""
+    """Context manager around a loop from step ``begin``; writes ``TRACE`` if the loop makes all ``steps``."""
     if not steps or rank != 0:
         return nullcontext(_Unprofiled())
     first, end = parse_steps(steps)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class WorkerCommand(IntFlag):
-    """What all ranks do at the same step.
+    """Command that all ranks follow at the same step.
 
     REPORT: compute the global loss and report it. LEAVE: write a checkpoint and end.
     """

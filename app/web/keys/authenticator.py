@@ -1,4 +1,4 @@
-"""Who may come in: decided in memory for every request, in about a microsecond."""
+"""Authentication of callers by their API keys: decided in memory for every request, in about a microsecond."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from app.web.keys.api_key import ApiKey, Limit, Scope, hash_key, id_in
 ANONYMOUS_ID = "anonymous"
 ADMIN_ID = "admin"
 MAX_LENGTH = 1024
-"""Longest ``Authorization`` that is looked at, characters: hashing is work, and it is a stranger who sends it."""
+"""Longest ``Authorization`` that is hashed, characters: hashing is work, and
+anybody can send one."""
 
-_NOBODY = "0" * 64
-"""Compared with where no key has the id: not the hash of any text that anyone has."""
+_NO_HASH = "0" * 64
+"""Stands in for a hash where no key has the id: the hash of no known text."""
 _SCHEME = "bearer "
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whom a request is from.
+    """The caller of a request.
 
     Attributes:
         name: the key's name.
@@ -40,15 +41,15 @@ ANONYMOUS = Caller(ANONYMOUS_ID, ANONYMOUS_ID)
 ADMIN = Caller(ADMIN_ID, ADMIN_ID)
 
 
-class Door:
-    """Checks keys. Nothing is cached: hashing a key costs less than remembering it safely would.
+class Authenticator:
+    """Authenticates callers by their keys. Nothing is cached: hashing a key costs less than caching it safely would.
 
-    A key is found by its id and compared by its hash, in constant time; an id that nobody has is as much work as one
-    that somebody has, so that the time of a refusal tells nothing.
+    A key is found by its id and compared by its hash, in constant time; an unknown id is as much work as a known
+    one, so that the time of a refusal tells nothing.
 
     Args:
         keys: id -> key; a watch keeps it current.
-        keys_read: whether they have been read at all; until then no key is known to be wrong.
+        keys_read: True once they have been read; until then no key is known to be wrong.
         admin_key_hash: SHA-256 of the key of the settings, hex, which has every scope; None for no such key.
         anonymous: scopes that need no key.
         clock: seconds since the epoch.
@@ -64,11 +65,11 @@ class Door:
     ) -> None:
         self._keys = keys
         self._keys_read = keys_read
-        self._admin_key_hash = admin_key_hash or _NOBODY
+        self._admin_key_hash = admin_key_hash or _NO_HASH
         self._anonymous = anonymous
         self._clock = clock
 
-    def enter(self, authorization: str | None, scope: Scope) -> Caller:
+    def authenticate(self, authorization: str | None, scope: Scope) -> Caller:
         """The caller behind ``Authorization: Bearer KEY`` (or the same text from gRPC's metadata).
 
         A key that is sent is checked also where none is needed.
@@ -88,7 +89,7 @@ class Door:
         key = self._keys.get(id_in(text))
         sent = hash_key(text)
         # Both comparisons, always: which of them is made must not depend on what is known.
-        is_key = hmac.compare_digest(sent, _NOBODY if key is None else key.hash)
+        is_key = hmac.compare_digest(sent, _NO_HASH if key is None else key.hash)
         is_admin = hmac.compare_digest(sent, self._admin_key_hash)
         if is_admin:
             return ADMIN

@@ -23,7 +23,7 @@ class KeyStore:
         self._redis = redis
 
     async def documents(self) -> dict[bytes, bytes]:
-        """What is stored, as it is."""
+        """Returns the stored documents by id."""
         return cast(dict[bytes, bytes], await self._redis.hgetall(KEYS))
 
     async def read_all(self) -> list[ApiKey]:
@@ -31,11 +31,11 @@ class KeyStore:
         return sorted(readable(await self.documents()), key=lambda key: (key.created, key.id))
 
     async def add(self, key: ApiKey) -> None:
-        """Store a new key; every replica knows it within about a second."""
+        """Stores a new key; every replica knows it within about a second."""
         await self._put(key)
 
     async def revoke(self, key: ApiKey, now: int) -> ApiKey:
-        """Revoke a key; idempotent.
+        """Revokes a key; idempotent.
 
         Args:
             now: seconds since the epoch.
@@ -52,7 +52,7 @@ class KeyStore:
 
 
 class KeyWatch(Watch):
-    """One gateway replica's keys.
+    """The keys that one replica knows.
 
     A key changes once in its life, when it is revoked. So a revoked one stays revoked here and one whose document is
     gone stays known, whatever a Redis that lost its last second, or all its data, answers.

@@ -1,9 +1,4 @@
-"""A look at a cluster before anything is sent to it: what an overlay needs, what is there, and what to do about it.
+"""Checks of a cluster before anything is sent to it; the verb ``doctor`` prints them.
 
-``gather.py`` asks the API server, ``facts.py`` says what was seen, ``checks/`` judges it without asking any more.
+``needs.py`` reads the rendered objects, ``checks.py`` asks the API server about them, ``report.py`` prints.
 """
-
-from cluster.kube.doctor.check import Check
-from cluster.kube.doctor.examine import examine
-
-__all__ = ["Check", "examine"]

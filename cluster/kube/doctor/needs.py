@@ -1,18 +1,18 @@
-"""What the rendered objects need of a cluster: kinds, rights, and Secrets with their keys."""
+"""Rights and Secrets that the rendered objects need."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from cluster.kube.doctor.facts import ApiKind, Right
 from cluster.kube.manifest import Object, key_of
-from cluster.kube.rules.reading import at, mapping, objects, text
+from cluster.kube.reading import at, mapping, objects, text
 
-_EACH = ("get", "list", "watch", "create", "patch", "delete")
-"""apply: get, create, patch; status: get, list, watch; down: get, watch, delete."""
-_LOOKED_AT = (
+_VERBS = ("get", "list", "watch", "create", "patch", "delete")
+"""up: get, create, patch; status: get, list, watch; down: get, watch, delete."""
+_READ = (
     ("", "pods"),
     ("", "events"),
     ("events.k8s.io", "events"),
@@ -27,47 +27,36 @@ _LOOKED_AT = (
     ("ray.io", "rayjobs"),
     ("ray.io", "rayservices"),
 )
-"""What ``status``, ``logs`` and a wait read whatever was rendered. To RBAC events are two resources."""
+"""Resources that ``status``, ``logs`` and a wait read for any overlay. For RBAC, events are two resources."""
 _WRITTEN = (("patch", "ray.io", "rayclusters"), ("create", "ray.io", "rayjobs"))
-"""``scale`` patches the RayCluster that the operator has made; ``train`` makes a RayJob."""
+"""``scale`` patches the RayCluster that the operator has made; ``train`` creates a RayJob."""
 _TOKEN_KEY = "auth_token"  # noqa: S105  (a key's name)
 TLS_KEYS = frozenset({"tls.crt", "tls.key"})
-"""Those of a Secret of type ``kubernetes.io/tls``."""
-_OPERATORS_KINDS: ApiKind = ("cert-manager.io/v1", "Certificate")
+"""Keys of a Secret of type ``kubernetes.io/tls``."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Right:
+    """A verb on a resource (``pods/log`` names a subresource); ``namespace`` is ``None`` for the whole cluster."""
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str | None
+
+    def __str__(self) -> str:
+        where = f"in namespace {self.namespace}" if self.namespace else "in the whole cluster"
+        return f"{self.verb} {self.resource}{'.' if self.group else ''}{self.group} {where}"
 
 
 def namespace_of(rendered: Iterable[Object], default: str) -> str:
-    """The namespace that the objects are in; ``default`` where none of them says."""
-    return next(
-        (text(at(obj, "metadata", "namespace")) for obj in rendered if at(obj, "metadata", "namespace")), default
-    )
-
-
-def kinds_of(rendered: Iterable[Object]) -> list[ApiKind]:
-    """Their kinds, and cert-manager's where the operator is to make certificates."""
-    found = {(obj["apiVersion"], obj["kind"]) for obj in rendered}
-    if any(at(spec, "tlsOptions", "enabled") is True for spec in cluster_specs(rendered)):
-        found.add(_OPERATORS_KINDS)
-    return sorted(found)
-
-
-def cluster_specs(rendered: Iterable[Object]) -> Iterator[Object]:
-    """The RayCluster specs in them, whatever kind holds them."""
-    for obj in rendered:
-        spec = mapping(obj.get("spec"))
-        match obj["kind"]:
-            case "RayCluster":
-                yield spec
-            case "RayService":
-                yield mapping(spec.get("rayClusterConfig"))
-            case "RayJob":
-                yield mapping(spec.get("rayClusterSpec"))
-            case "RayCronJob":
-                yield mapping(at(spec, "jobTemplate", "rayClusterSpec"))
+    """Returns the namespace that the objects name; ``default`` where none of them does."""
+    found = (text(at(obj, "metadata", "namespace")) for obj in rendered)
+    return next((name for name in found if name), default)
 
 
 def resource_of(kind: str) -> str:
-    """The plural of a kind, by the rule that Kubernetes' own scaffolding follows (``UnsafeGuessKindToResource``)."""
+    """Returns the plural of a kind by the rule of Kubernetes' own scaffolding (``UnsafeGuessKindToResource``)."""
     name = kind.lower()
     if name.endswith("s"):
         return f"{name}es"
@@ -75,23 +64,23 @@ def resource_of(kind: str) -> str:
 
 
 def rights_of(rendered: Iterable[Object], namespace: str) -> list[Right]:
-    """What apply, status, scale, train, down and logs of these objects must be allowed."""
+    """Returns the rights that up, status, scale, train, down and logs need for these objects."""
     found = set()
     for obj in rendered:
         key = key_of(obj)
-        group = key.api_version.partition("/")[0] if "/" in key.api_version else ""
-        found |= {Right(verb, group, resource_of(key.kind), key.namespace) for verb in _EACH}
-    for group, resource in _LOOKED_AT:
+        group = key.api_version.rpartition("/")[0]
+        found |= {Right(verb, group, resource_of(key.kind), key.namespace) for verb in _VERBS}
+    for group, resource in _READ:
         found |= {Right(verb, group, resource, namespace) for verb in ("get", "list", "watch")}
     found |= {Right(verb, group, resource, namespace) for verb, group, resource in _WRITTEN}
     found.add(Right("get", "", "pods/log", namespace))
-    return sorted(found, key=lambda right: (right.group, right.resource, _EACH.index(right.verb)))
+    return sorted(found, key=lambda right: (right.group, right.resource, _VERBS.index(right.verb)))
 
 
 def secrets_of(rendered: Iterable[Object]) -> dict[str, frozenset[str]]:
-    """The Secrets that are referred to and must be there, each with the keys that are named.
+    """Returns the Secrets that the objects refer to, each with the keys that are named.
 
-    A Secret that the objects bring along, and a reference that says ``optional``, is not among them.
+    Left out are Secrets that the objects bring along, and references that say ``optional``.
     """
     rendered = list(rendered)
     brought = {obj["metadata"]["name"] for obj in rendered if obj["kind"] == "Secret"}
@@ -103,7 +92,7 @@ def secrets_of(rendered: Iterable[Object]) -> dict[str, frozenset[str]]:
 
 
 def _references(value: Any) -> Iterator[tuple[str, str | None]]:
-    """``(name, key)`` wherever a spec refers to a Secret as pods, volumes, KubeRay and the Gateway API do."""
+    """Yields ``(name, key)`` wherever a spec refers to a Secret as pods, volumes, KubeRay and the Gateway API do."""
     if isinstance(value, list):
         for entry in value:
             yield from _references(entry)
@@ -120,7 +109,7 @@ def _references(value: Any) -> Iterator[tuple[str, str | None]]:
                     name = text(reference.get("secretName")) or text(reference.get("name"))
                     yield name, None
                     yield from ((name, text(item.get("key"))) for item in objects(reference.get("items")))
-                case "certificateRefs":  # a Gateway's; another group or namespace is somebody else's
+                case "certificateRefs":  # a Gateway's; one of another group or namespace is not ours to check
                     for entry in objects(inner):
                         elsewhere = entry.get("group") or entry.get("namespace")
                         if entry.get("kind", "Secret") == "Secret" and not elsewhere:

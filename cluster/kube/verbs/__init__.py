@@ -1,1 +1,1 @@
-"""One file per verb of ``python -m cluster``: its options, what it prints, its exit code."""
+"""One file per verb of ``tidegate kube``: its options, what it prints, its exit code."""

@@ -1,125 +1,128 @@
-"""``python -m cluster up`` (or ``apply``): manifests brought to a cluster, and what comes of them awaited."""
+"""The verb ``up`` (or ``apply``): manifests brought to a cluster, and the wait until they are ready."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from cluster.kube.api import Kube
 from cluster.kube.applying import Applied, Applier, Outcome
-from cluster.kube.cli import Say, Verbs, add_access, run, to_stderr, to_stdout
 from cluster.kube.connection import connect, namespace_of
-from cluster.kube.desired import add_desired, desired_objects, in_namespace
-from cluster.kube.durations import seconds
-from cluster.kube.errors import FieldConflictError, InvalidError, KubeError, PermissionDeniedError, UsageError
-from cluster.kube.health import Health
+from cluster.kube.desired import desired_objects, in_namespace
+from cluster.kube.errors import FieldConflictError, InvalidError, KubeError, PermissionDeniedError
 from cluster.kube.manifest import Key, Object
 from cluster.kube.operator_warnings import OperatorWarnings
+from cluster.kube.options import (
+    Access,
+    Context,
+    DryRun,
+    Json,
+    Kubeconfig,
+    Namespace,
+    Overlay,
+    Sets,
+    duration,
+    errors_as_json,
+)
+from cluster.kube.output import Say, to_stderr, to_stdout
+from cluster.kube.preflight import check_all
 from cluster.kube.readback import autoscaled
-from cluster.kube.rules import violations, warnings
-from cluster.kube.running import cluster_changes
+from cluster.kube.readiness import Readiness
+from cluster.kube.running_cluster import cluster_changes
+from cluster.kube.silent_errors import silent_errors
 from cluster.kube.wait import wait_until_ready
 
 AWAITED = frozenset({"RayService", "RayCluster", "Deployment", "StatefulSet"})
-"""What ``--wait`` waits for; a RayJob may run for days."""
+"""Kinds that ``--wait`` waits for; a RayJob may run for days."""
 
-_UNSEEN = "warning: what the operator says against an object cannot be seen: {}"
+_NO_EVENTS = "warning: the operator's events cannot be read, so an object that it rejects is not reported: {}"
 
-DESCRIPTION = """\
-Bring the manifests of an overlay to a cluster by server-side apply, as field manager `tidegate`, and wait until all
-of it is ready. What the operator would refuse is refused before anything is sent.
+WAIT_S = 900.0
 
-Replicas that an autoscaler has decided are read back and kept, within the manifest's bounds. A field that another
-manager owns with another value is a conflict: it is told, the object is left as it is, and the others are applied.
-"""
-EPILOG = """\
-exit status:
-  0  applied and, with --wait, ready
-  2  refused: wrong options, manifests, or rules of the operator
-  3  applied, but not ready in time; what is missing is told
-  4  no API server, or it does not know us          5  rights or a quota are lacking
-  6  a kind is not installed                        7  conflicts; see --force-conflicts
-
-examples:
-  python -m cluster up gpu+ha --set image=NAME@sha256:…
-  python -m cluster up dev --dry-run
-  python -m cluster up gpu --no-wait --context staging
-"""
+app = typer.Typer(add_completion=False)
 
 
-def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    """Add the verb."""
-    parser = verbs.add_parser(
-        "up",
-        aliases=["apply"],
-        help="bring manifests to a cluster and wait until they are ready",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_desired(parser)
-    parser.add_argument("--dry-run", action="store_true", help="the server checks everything and keeps nothing")
-    parser.add_argument("--force-conflicts", action="store_true", help="take fields over from other managers")
-    parser.add_argument(
-        "--wait", action=argparse.BooleanOptionalAction, default=True, help="until all is ready (default: yes)"
-    )
-    parser.add_argument("--timeout", type=seconds, default=900.0, metavar="TIME", help="of --wait (default: 15m)")
-    parser.add_argument("--json", action="store_true", help="print one JSON document at the end")
-    add_access(parser)
-    parser.set_defaults(run=lambda options: run(_up, options))
+@app.command()
+def up(
+    overlay: Overlay,
+    sets: Sets = [],  # noqa: B006  (typer copies it)
+    dry_run: DryRun = False,
+    force_conflicts: Annotated[
+        bool, typer.Option("--force-conflicts", help="Take fields over from other managers.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until all is ready.")] = True,
+    timeout: Annotated[
+        float | None,
+        typer.Option(parser=duration, metavar="TIME", help="Of --wait. Default: 15m.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    namespace: Namespace = None,
+) -> int:
+    """Bring an overlay to a cluster and wait until it is ready.
 
+    The API server checks every object in a dry run before anything is sent; then they are applied (server-side apply,
+    field manager tidegate). An object that the operator rejects ends the command within seconds with its sentence.
 
-def _up(options: argparse.Namespace) -> int:
-    objects = desired_objects(options)
-    refuse_violations(objects, to_stderr)
-    kube = connect(options.kubeconfig, options.context, warn=lambda text: to_stderr(f"warning: {text}"))
-    objects = in_namespace(kube, objects, namespace_of(options))
-    say = to_stderr if options.json else to_stdout
+    Replicas that an autoscaler has decided are read back and kept, within the manifest's bounds. A field that another
+    manager owns with another value is a conflict: it is reported, that object stays as it is, the others are applied.
+
+    \b
+    tidegate kube up gpu+ha --set image=NAME@sha256:…
+    tidegate kube up dev --dry-run
+    tidegate kube up gpu --no-wait --context staging
+
+    Exit code: 0 applied and, with --wait, ready; 1 an object has failed; 2 refused: options, manifests, or an object
+    that the operator rejects; 3 applied, but not ready in time; 4 no API server, or it does not accept the
+    credentials; 5 rights or a quota are lacking; 6 a kind is not installed; 7 conflicts.
+    """
     applied: list[Applied] = []
-    try:
-        for one in apply_each(kube, objects, force=options.force_conflicts, dry_run=options.dry_run, say=say):
-            applied.append(one)  # noqa: PERF402  (what came before an error is told with it)
-        conflict = any(each.outcome is Outcome.CONFLICT for each in applied)
-        keys = [each.key for each in applied if each.key.kind in AWAITED]
-        if keys and options.wait and not options.dry_run and not conflict:
-            # The time is that of the wait: a slow way to the server takes nothing from it.
-            wait_until_ready(kube, keys, time.monotonic() + options.timeout, Progress(say).report)
-            say("all is ready")
-    except KubeError as error:
-        error.done = _document(applied)
-        raise
-    if options.json:
-        print(json.dumps(_document(applied), indent=2))
-    return FieldConflictError.exit_code if conflict else 0
-
-
-def refuse_violations(objects: Sequence[Object], say: Say) -> None:
-    """Raise ``UsageError`` with everything that the operator would refuse; say what it takes and never works."""
-    found = [violation for obj in objects for violation in violations(obj)]
-    for doubt in (doubt for obj in objects for doubt in warnings(obj)):
-        say(f"warning: {doubt}")
-    if found:
-        lines = "\n".join(f"  {violation}" for violation in found)
-        raise UsageError(f"the operator would refuse this, so nothing was sent:\n{lines}")
+    with errors_as_json(as_json):
+        objects = desired_objects(overlay, sets, namespace)
+        for error in (error for obj in objects for error in silent_errors(obj)):
+            to_stderr(f"warning: {error}")
+        kube = connect(kubeconfig, context, warn=lambda text: to_stderr(f"warning: {text}"))
+        objects = in_namespace(kube, objects, namespace_of(Access(kubeconfig, context, namespace)))
+        if not dry_run:
+            check_all(kube, objects, force=force_conflicts)
+        say = to_stderr if as_json else to_stdout
+        try:
+            for one in apply_each(kube, objects, force=force_conflicts, dry_run=dry_run, say=say):
+                applied.append(one)  # noqa: PERF402  (an error's document has the objects before it)
+            conflict = any(each.outcome is Outcome.CONFLICT for each in applied)
+            keys = [each.key for each in applied if each.key.kind in AWAITED]
+            if keys and wait and not dry_run and not conflict:
+                # The time is that of the wait: a slow way to the server takes nothing from it.
+                wait_until_ready(kube, keys, time.monotonic() + (timeout or WAIT_S), Progress(say).report)
+                say("all is ready")
+        except KubeError as failure:
+            failure.done = _document(applied)
+            raise
+        if as_json:
+            print(json.dumps(_document(applied), indent=2))
+        return FieldConflictError.exit_code if conflict else 0
 
 
 def apply_each(kube: Kube, objects: Sequence[Object], *, force: bool, dry_run: bool, say: Say) -> Iterator[Applied]:
-    """Apply the objects in their order, a line each; conflicts are told and do not stop the rest.
+    """Applies the objects in their order and prints a line for each; a conflict does not stop the rest.
 
     Raises:
-        InvalidError: the operator refused an object after the server had taken it.
-        ApiError, UnreachableError: the server did.
+        InvalidError: the operator rejected an object that the API server had accepted.
+        ApiError: the API server refused an object.
+        UnreachableError: it did not answer.
     """
     applier = Applier(kube, autoscaled(objects, None), force=force, dry_run=dry_run)
     ray = [obj for obj in objects if obj["apiVersion"].startswith("ray.io/")]
-    refusals = None
+    events = None
     applied = []
     for obj in objects:
         if ray and obj is ray[0] and not dry_run:
-            refusals = _refusals(kube, obj["metadata"]["namespace"], say)
+            events = _operator_events(kube, obj["metadata"]["namespace"], say)
         one = applier.apply(obj)
         applied.append(one)
         for line in lines(one, dry_run=dry_run):
@@ -132,17 +135,18 @@ def apply_each(kube: Kube, objects: Sequence[Object], *, force: bool, dry_run: b
         and each.key.api_version.startswith("ray.io/")
         and each.outcome in {Outcome.CREATED, Outcome.CONFIGURED}
     ]
-    said = _said(refusals, changed, say)
-    if said:
+    rejections = _rejections(events, changed, say)
+    if rejections:
         raise InvalidError(
-            "the operator refuses what the server has taken:\n" + "\n".join(f"  {line}" for line in said),
+            "the operator rejects what the API server has accepted:\n"
+            + "\n".join(f"  {line}" for line in rejections),
             status=200,
             advice="correct the manifest and apply it again",
         )
 
 
 def lines(applied: Applied, *, dry_run: bool = False) -> list[str]:
-    """What is said of one object."""
+    """Returns the lines that report what became of one object."""
     found = [f"{applied.key}: {applied.outcome}{' (dry run)' if dry_run else ''}"]
     found += [f"  {carried}" for carried in applied.sent.carried if carried.manifest != carried.sent]
     if applied.outcome is Outcome.CONFLICT:
@@ -155,7 +159,7 @@ def lines(applied: Applied, *, dry_run: bool = False) -> list[str]:
 
 
 def as_json(applied: Applied) -> dict[str, Any]:
-    """One object of ``--json``."""
+    """Returns one object of ``--json``."""
     key = applied.key
     return {
         "apiVersion": key.api_version,
@@ -169,33 +173,33 @@ def as_json(applied: Applied) -> dict[str, Any]:
 
 
 class Progress:
-    """Says how each object is when that changes, and nothing while it does not."""
+    """Prints the health of each object when it changes."""
 
     def __init__(self, say: Say) -> None:
         self._say = say
-        self._said: dict[Key, str] = {}
+        self._printed: dict[Key, str] = {}
 
-    def report(self, found: Mapping[Key, Health]) -> None:
-        for key, health in found.items():
-            text = f"{health.state}{f': {health.why}' if health.why else ''}"
-            if self._said.get(key) != text:
-                self._said[key] = text
+    def report(self, found: Mapping[Key, Readiness]) -> None:
+        for key, each in found.items():
+            text = f"{each.state}{f': {each.why}' if each.why else ''}"
+            if self._printed.get(key) != text:
+                self._printed[key] = text
                 self._say(f"{key}: {text}")
 
 
-def _refusals(kube: Kube, namespace: str, say: Say) -> OperatorWarnings | None:
+def _operator_events(kube: Kube, namespace: str, say: Say) -> OperatorWarnings | None:
     try:
         return OperatorWarnings(kube, namespace)
     except PermissionDeniedError as error:
-        say(_UNSEEN.format(error.message))
+        say(_NO_EVENTS.format(error.message))
         return None
 
 
-def _said(refusals: OperatorWarnings | None, changed: Sequence[Object], say: Say) -> list[str]:
+def _rejections(events: OperatorWarnings | None, changed: Sequence[Object], say: Say) -> list[str]:
     try:
-        return refusals.sentences(changed) if refusals is not None else []
+        return events.sentences(changed) if events is not None else []
     except PermissionDeniedError as error:
-        say(_UNSEEN.format(error.message))
+        say(_NO_EVENTS.format(error.message))
         return []
 
 

@@ -1,77 +1,81 @@
-"""``python -m cluster diff``: what ``up`` would change, as the server would have it."""
+"""The verb ``diff``: the changes that ``up`` would make, as the server would have them."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import typer
+
+from app import exit_codes
 from cluster.kube.api import Kube
 from cluster.kube.applying import Applied, Applier, Outcome
-from cluster.kube.cli import Verbs, add_access, run
 from cluster.kube.comparison import unified
 from cluster.kube.connection import connect, namespace_of
-from cluster.kube.desired import add_desired, desired_objects, in_namespace
+from cluster.kube.desired import desired_objects, in_namespace
+from cluster.kube.errors import KubeError
 from cluster.kube.manifest import Key, Object
+from cluster.kube.options import Access, Context, Json, Kubeconfig, Namespace, Overlay, Sets, errors_as_json
 from cluster.kube.readback import autoscaled
 
-DESCRIPTION = """\
-Show what `up` would change: each object as it is against what the server answers to an apply that it does not keep.
-Replicas that an autoscaler has decided are kept, as `up` keeps them. Values of Secrets are not shown.
-"""
-EPILOG = """\
-exit status:
-  0  nothing would change          1  something would
-  2 to 7  as of `up`               8  the server said no
-
-examples:
-  python -m cluster diff gpu+ha
-  python -m cluster diff gpu --set TIDEGATE_GATEWAY_MAX_REPLICAS=8 --json
-"""
 _COLOURS = {"+": "\033[32m", "-": "\033[31m", "@": "\033[36m"}
 _PLAIN = "\033[0m"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What would change of one object: a unified diff; ``conflicts`` names other owners of fields in it."""
+    """The change of one object as a unified diff; ``conflicts`` names other owners of fields in it."""
 
     key: Key
     diff: tuple[str, ...]
     conflicts: tuple[str, ...]
 
 
-def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    """Add the verb."""
-    parser = verbs.add_parser(
-        "diff",
-        help="what `up` would change",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_desired(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    add_access(parser)
-    parser.set_defaults(run=lambda options: run(_diff, options, failed=8))
+app = typer.Typer(add_completion=False)
 
 
-def _diff(options: argparse.Namespace) -> int:
-    objects = desired_objects(options)
-    kube = connect(options.kubeconfig, options.context)
-    found = changes(kube, in_namespace(kube, objects, namespace_of(options)))
-    if options.json:
-        print(json.dumps({"changes": [_as_json(change) for change in found]}, indent=2))
-    else:
-        for change in found:
-            _show(change, colour=sys.stdout.isatty())
-    return 1 if found else 0
+@app.command()
+def diff(
+    overlay: Overlay,
+    sets: Sets = [],  # noqa: B006  (typer copies it)
+    as_json: Json = False,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    namespace: Namespace = None,
+) -> int:
+    """Show what up would change.
+
+    Each object is compared with the server's answer to an apply that it does not keep. Replicas that an autoscaler
+    has decided are kept, as up keeps them. Values of Secrets are not shown.
+
+    \b
+    tidegate kube diff gpu+ha
+    tidegate kube diff gpu --set TIDEGATE_GATEWAY_MAX_REPLICAS=8 --json
+
+    Exit code: 0 nothing would change, 1 something would, 2 to 7 as of up, 8 the server refused something else.
+    """
+    with errors_as_json(as_json):
+        try:
+            objects = desired_objects(overlay, sets, namespace)
+            kube = connect(kubeconfig, context)
+            where = namespace_of(Access(kubeconfig, context, namespace))
+            found = changes(kube, in_namespace(kube, objects, where))
+        except KubeError as error:
+            if error.exit_code == exit_codes.FAILED:  # which says here that there are differences
+                error.exit_code = exit_codes.DIFF_FAILED
+            raise
+        if as_json:
+            print(json.dumps({"changes": [_as_json(change) for change in found]}, indent=2))
+        else:
+            for change in found:
+                _show(change, colour=sys.stdout.isatty())
+        return 1 if found else 0
 
 
 def changes(kube: Kube, objects: Sequence[Object]) -> list[Change]:
-    """What would change, in the order in which it would be applied; an object that stays as it is has no entry."""
+    """Returns the changes in the order of an apply; an object that stays as it is has none."""
     applier = Applier(kube, autoscaled(objects, None), dry_run=True)
     found = []
     for obj in objects:

@@ -1,49 +1,45 @@
-"""``python -m cluster doctor``: whether a cluster is ready for an overlay, before anything is sent to it."""
+"""The verb ``doctor``: checks of a cluster for an overlay, before anything is sent to it."""
 
 from __future__ import annotations
 
-import argparse
+from typing import Annotated
 
-from cluster.kube.cli import Verbs, add_access, run
+import typer
+
 from cluster.kube.connection import connect, namespace_of
-from cluster.kube.doctor import examine, needs, report
+from cluster.kube.doctor import needs, report
+from cluster.kube.doctor.checks import examine
+from cluster.kube.options import Access, Context, Json, Kubeconfig, Namespace, Sets, errors_as_json
 from cluster.kube.render import render
-from cluster.kube.verbs.render import add_sets
 
-DESCRIPTION = """\
-Look whether a cluster is ready for OVERLAY: the API server, your rights, CRDs, the KubeRay operator, Secrets,
-storage, nodes, the namespace's limits, the operator's own rules, and a dry run of every object. Nothing is changed.
-
-Each line is ok, a warning, a problem with what to do about it, or unknown where you may not look. Exit code: 1 with a
-problem, else 0.
-"""
-EXAMPLES = """\
-examples:
-  python -m cluster doctor ha
-  python -m cluster doctor gpu+mesh --set image=NAME@sha256:…
-  python -m cluster doctor --json | jq '.checks[] | select(.level == "problem")'
-"""
+app = typer.Typer(add_completion=False)
 
 
-def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    """Add the verb."""
-    parser = verbs.add_parser(
-        "doctor",
-        help="is the cluster ready for an overlay?",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("overlay", nargs="?", default="base", metavar="OVERLAY", help="(default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="the checks as JSON")
-    add_sets(parser)
-    add_access(parser)
-    parser.set_defaults(run=lambda options: run(_doctor, options))
+@app.command()
+def doctor(
+    overlay: Annotated[str, typer.Argument(metavar="OVERLAY", help="As of up.")] = "base",
+    as_json: Json = False,
+    sets: Sets = [],  # noqa: B006  (typer copies it)
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    namespace: Namespace = None,
+) -> int:
+    """Check if a cluster is ready for an overlay.
 
+    Checked are the API server, your rights, kinds, the KubeRay operator, Secrets and their keys, storage classes, and
+    every object by a dry run. Nothing is changed. Each line is ok, a warning, a problem with what to do about it, or
+    unknown where you may not look.
 
-def _doctor(options: argparse.Namespace) -> int:
-    rendered = render(options.overlay, options.sets, options.namespace)
-    namespace = needs.namespace_of(rendered, namespace_of(options))
-    checks = examine(connect(options.kubeconfig, options.context), rendered, namespace)
-    print(report.as_json(options.overlay, namespace, checks) if options.json else report.as_text(checks))
-    return report.exit_code(checks)
+    \b
+    tidegate kube doctor ha
+    tidegate kube doctor gpu+mesh --set image=NAME@sha256:…
+    tidegate kube doctor --json | jq '.checks[] | select(.level == "problem")'
+
+    Exit code: 1 with a problem, else 0; others as of tidegate exit-codes.
+    """
+    with errors_as_json(as_json):
+        rendered = render(overlay, sets, namespace)
+        where = needs.namespace_of(rendered, namespace_of(Access(kubeconfig, context, namespace)))
+        checks = examine(connect(kubeconfig, context), rendered, where)
+        print(report.as_json(overlay, where, checks) if as_json else report.as_text(checks))
+        return report.exit_code(checks)

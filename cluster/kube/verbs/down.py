@@ -1,82 +1,95 @@
-"""``python -m cluster down``: what the manifests brought is removed, but for data and what is others'."""
+"""The verb ``down``: removal of what the manifests brought, except data and objects of others."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
+from typing import Annotated
 
-from cluster.kube.cli import Verbs, add_access, run, to_stderr, to_stdout
+import typer
+
 from cluster.kube.connection import connect, namespace_of
-from cluster.kube.desired import add_desired, desired_objects, in_namespace
-from cluster.kube.durations import seconds
+from cluster.kube.desired import desired_objects, in_namespace
 from cluster.kube.errors import MissingKindError, UsageError
 from cluster.kube.manifest import Key, Object
-from cluster.kube.removal import Plan, plan, remove
+from cluster.kube.options import (
+    Access,
+    Context,
+    Json,
+    Kubeconfig,
+    Namespace,
+    Overlay,
+    Sets,
+    duration,
+    errors_as_json,
+)
+from cluster.kube.output import to_stderr, to_stdout
+from cluster.kube.removal import RemovalPlan, plan, remove
 
-DESCRIPTION = """\
-Remove what an overlay's manifests brought, in the reverse order: KubeRay's objects first, each awaited gone with its
-RayClusters, since a cluster with fault tolerance clears its keys in Redis before it goes. PersistentVolumeClaims, the
-Namespace and Secrets stay. What is gone already is no error.
-"""
-EPILOG = """\
-exit status:
-  0  it is gone          2  not confirmed
-  3  something is still there after --timeout; it is named with the finalizers that hold it
-  others, as of `up`
+DELETION_S = 600.0
 
-examples:
-  python -m cluster down gpu+ha --dry-run
-  python -m cluster down dev --yes --delete-volumes
-"""
-
-
-def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    """Add the verb."""
-    parser = verbs.add_parser(
-        "down",
-        help="remove what the manifests brought",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_desired(parser)
-    parser.add_argument("--yes", action="store_true", help="do not ask")
-    parser.add_argument("--dry-run", action="store_true", help="only show what would go")
-    parser.add_argument("--delete-volumes", action="store_true", help="PersistentVolumeClaims and their data, too")
-    parser.add_argument("--delete-namespace", action="store_true", help="the Namespace and all that is in it, too")
-    parser.add_argument("--timeout", type=seconds, default=600.0, metavar="TIME", help="(default: 10m)")
-    parser.add_argument("--json", action="store_true", help="print one JSON document at the end")
-    add_access(parser)
-    parser.set_defaults(run=lambda options: run(_down, options))
+app = typer.Typer(add_completion=False)
 
 
-def _down(options: argparse.Namespace) -> int:
-    objects = desired_objects(options)
-    kube, namespace = connect(options.kubeconfig, options.context), namespace_of(options)
-    here: list[Object] = []
-    for obj in objects:
-        try:
-            here += in_namespace(kube, [obj], namespace)
-        except MissingKindError:
-            continue  # a kind that is not installed has no objects to remove
-    found = plan(kube, here, volumes=options.delete_volumes, namespace=options.delete_namespace)
-    say = to_stderr if options.json else to_stdout
-    for line in lines(found, kube.server):
-        say(line)
-    if found.going and not options.dry_run:
-        confirm(len(found.going), yes=options.yes)
-        remove(kube, found.going, time.monotonic() + options.timeout, say)
-    if options.json:
-        going = [_as_json(key) for key in found.going]
-        kept = [_as_json(key) | {"why": why} for key, why in found.kept]
-        print(json.dumps({"removed": not options.dry_run, "going": going, "kept": kept}, indent=2))
-    return 0
+@app.command()
+def down(
+    overlay: Overlay,
+    sets: Sets = [],  # noqa: B006  (typer copies it)
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+    delete_volumes: Annotated[
+        bool, typer.Option("--delete-volumes", help="PersistentVolumeClaims and their data, too.")
+    ] = False,
+    delete_namespace: Annotated[
+        bool, typer.Option("--delete-namespace", help="The Namespace and all that is in it, too.")
+    ] = False,
+    timeout: Annotated[
+        float | None, typer.Option(parser=duration, metavar="TIME", help="Default: 10m.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    namespace: Namespace = None,
+) -> int:
+    """Remove what the manifests brought, except data.
+
+    The order is the reverse of up: KubeRay's objects first, and each is awaited gone with its RayClusters, since a
+    cluster with fault tolerance clears its keys in Redis before it goes. PersistentVolumeClaims, the Namespace and
+    Secrets stay. An object that is gone already is no error.
+
+    \b
+    tidegate kube down gpu+ha --dry-run
+    tidegate kube down dev --yes --delete-volumes
+
+    Exit code: 0 it is gone, 2 not confirmed, 3 something is still there after --timeout (it is named with the
+    finalizers that hold it); others as of up.
+    """
+    with errors_as_json(as_json):
+        objects = desired_objects(overlay, sets, namespace)
+        kube, where = connect(kubeconfig, context), namespace_of(Access(kubeconfig, context, namespace))
+        here: list[Object] = []
+        for obj in objects:
+            try:
+                here += in_namespace(kube, [obj], where)
+            except MissingKindError:
+                continue  # a kind that is not installed has no objects to remove
+        found = plan(kube, here, volumes=delete_volumes, namespace=delete_namespace)
+        say = to_stderr if as_json else to_stdout
+        for line in lines(found, kube.server):
+            say(line)
+        if found.going and not dry_run:
+            confirm(len(found.going), yes=yes)
+            remove(kube, found.going, time.monotonic() + (timeout or DELETION_S), say)
+        if as_json:
+            going = [_as_json(key) for key in found.going]
+            kept = [_as_json(key) | {"why": why} for key, why in found.kept]
+            print(json.dumps({"removed": not dry_run, "going": going, "kept": kept}, indent=2))
+        return 0
 
 
-def lines(found: Plan, server: str) -> list[str]:
-    """What will go and what stays."""
+def lines(found: RemovalPlan, server: str) -> list[str]:
+    """Returns the lines that say what will go and what stays."""
     text = [f"on {server} these go, in this order:"] if found.going else [f"on {server} there is nothing to remove"]
     text += [f"  {key}" for key in found.going]
     if found.kept:
@@ -85,10 +98,10 @@ def lines(found: Plan, server: str) -> list[str]:
 
 
 def confirm(count: int, *, yes: bool) -> None:
-    """Ask on a terminal.
+    """Asks on a terminal.
 
     Raises:
-        UsageError: the answer is no, or there is nobody to ask.
+        UsageError: the answer is no, or there is no terminal.
     """
     if yes:
         return

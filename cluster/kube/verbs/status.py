@@ -1,30 +1,28 @@
-"""``python -m cluster status``: how everything is, and why it is not ready where it is not."""
+"""The verb ``status``: the readiness of everything, and the reason where something is not ready."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Annotated, TextIO
 
+import typer
 from rich.console import Console
-from rich.live import Live
 
-from cluster.kube.board import Board, board
-from cluster.kube.board_view import headline, lines, view
-from cluster.kube.cli import Verbs, add_access, run
 from cluster.kube.connection import connect, namespace_of, platform_namespace
 from cluster.kube.errors import ApiError, KubeError, MissingKindError, PermissionDeniedError
 from cluster.kube.manifest import Key, Object, key_of
-from cluster.kube.observer import Kind, Observer
+from cluster.kube.observer import Kind
+from cluster.kube.options import Access, Context, Kubeconfig, Namespace, Sets, errors_as_json
 from cluster.kube.reader import Reader
 from cluster.kube.render import render
 from cluster.kube.snapshot import EVENTS, POD, Snapshot
-from cluster.kube.verbs.render import add_sets
+from cluster.kube.status_report import StatusReport, headline, lines, status_report, view
 
 NEEDED = (
     ("ray.io/v1", "RayService"),
@@ -35,7 +33,7 @@ NEEDED = (
     ("v1", "PersistentVolumeClaim"),
     POD,
 )
-"""What the platform cannot be judged without."""
+"""Kinds that are needed to judge the platform."""
 
 WHERE_THERE = (
     ("v1", "Service"),
@@ -49,90 +47,87 @@ WHERE_THERE = (
     ("kueue.x-k8s.io/v1beta2", "LocalQueue"),
     ("kueue.x-k8s.io/v1beta2", "Workload"),
 )
-"""What is left out where the server has no such kind; where we may not see it, that is told and not judged by."""
+"""Kinds that are left out where the server lacks them; where the account may not see them, the report says so."""
 
-TICK_S = 30.0
-WATCH_S = 30 * 86_400.0
+EVERY_S = 5.0
+"""Seconds between two reports of --watch."""
 
-DESCRIPTION = """\
-Show how everything is: each object with its state and why (from its conditions and warnings), the Ray groups, the
-Serve applications, the pods that are not ready, and the warnings of the last hour. What is wrong comes first. A Ray
-worker that runs and lacks only a Serve proxy, as one that trains, counts as ready.
-
-Without OVERLAY it is what carries the label app.kubernetes.io/part-of=tidegate and what the operator has made of it;
-with OVERLAY it is the objects of these manifests, and one that is missing is told, too. The exit status is 0 only if
-all are ready; jobs (RayJob, Workload) are shown and not counted. That the account may not see an optional kind, such
-as Gateway or Event, is told and not counted, but an object of OVERLAY that cannot be seen is. --watch follows changes
-until Ctrl-C, as a view on a terminal and elsewhere as lines.
-"""
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
-def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    """Add the verb."""
-    parser = verbs.add_parser(
-        "status",
-        help="how everything is, and why",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("overlay", nargs="?", metavar="OVERLAY", help="only what these manifests hold")
-    parser.add_argument("--watch", action="store_true", help="follow changes until Ctrl-C")
-    parser.add_argument(
-        "--json", action="store_true", help="one JSON object, with --watch one a line for each change"
-    )
-    add_sets(parser)
-    add_access(parser)
-    parser.set_defaults(run=lambda options: run(_status, options))
+@app.command()
+def status(
+    overlay: Annotated[str | None, typer.Argument(help="Only what these manifests hold.", show_default=False)] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat it until Ctrl-C.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object; with --watch one a line for each change.")
+    ] = False,
+    sets: Sets = [],  # noqa: B006  (typer copies it)
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    namespace: Namespace = None,
+) -> int:
+    """Show how everything is, and why it is not ready.
+
+    One table: each object, Ray group, Serve application and pod that is not ready, with its state and the reason
+    (from its conditions and warnings), errors first, and the warnings of the last hour. A Ray worker that runs and
+    lacks only a Serve proxy, as one that trains, counts as ready.
+
+    Without OVERLAY these are the objects with the label app.kubernetes.io/part-of=tidegate and what the operator has
+    made of them; with OVERLAY the objects of these manifests, also those that are missing. The exit code is 0 only if
+    all are ready; jobs (RayJob, Workload) are shown and not counted. An optional kind that the account may not see,
+    such as Gateway or Event, is named and not counted, but an object of OVERLAY that cannot be seen is. --watch shows
+    the table again on a terminal, and elsewhere the lines that have changed.
+    """
+    access = Access(kubeconfig, context, namespace)
+    with errors_as_json(as_json):
+        kube = connect(kubeconfig, context)
+        where = namespace_of(access) if overlay else platform_namespace(kube, access)
+        keys = _keys(kube.is_namespaced, render(overlay, sets, namespace), where) if overlay else None
+        # Where the manifests say where they are, their pods are there, too, whatever the context's namespace is.
+        where = next((key.namespace for key in keys or () if key.namespace), where)
+        if watch:
+            return watch_status(kube, where, keys, as_json=as_json)
+        report = observe_once(kube, where, keys)
+        show(report, kube.server, as_json=as_json)
+        return 0 if report.ready else 1
 
 
-def _status(options: argparse.Namespace) -> int:
-    kube = connect(options.kubeconfig, options.context)
-    namespace = namespace_of(options) if options.overlay else platform_namespace(kube, options)
-    keys = _keys(kube.is_namespaced, options, namespace) if options.overlay else None
-    # Where the manifests say where they are, their pods are there, too, whatever the context's namespace is.
-    namespace = next((key.namespace for key in keys or () if key.namespace), namespace)
-    if options.watch:
-        return watch_status(kube, namespace, keys, as_json=options.json)
-    found = look(kube, namespace, keys)
-    show(found, kube.server, as_json=options.json)
-    return 0 if found.ready else 1
-
-
-def _keys(is_namespaced: Callable[[str, str], bool], options: argparse.Namespace, namespace: str) -> list[Key]:
+def _keys(is_namespaced: Callable[[str, str], bool], objects: list[Object], namespace: str) -> list[Key]:
     keys = []
-    for obj in render(options.overlay, options.sets, options.namespace):
+    for obj in objects:
         key = key_of(obj)
         try:
             namespaced = is_namespaced(key.api_version, key.kind)
         except MissingKindError:
-            namespaced = key.namespace is not None  # that it is not there is told in its row
+            namespaced = key.namespace is not None  # its row says that it is not there
         keys.append(Key(key.api_version, key.kind, key.name, (key.namespace or namespace) if namespaced else None))
     return keys
 
 
-def look(kube: Reader, namespace: str, keys: list[Key] | None) -> Board:
-    """One look: the kinds listed one after another."""
+def observe_once(kube: Reader, namespace: str, keys: list[Key] | None) -> StatusReport:
+    """The report of one look: the kinds are listed one after another."""
     objects: list[Object] = []
-    unseen, refused = [], []
+    not_seen, refused = [], []
     for kind in _kinds(namespace, keys):
         try:
             objects += kube.list(kind.api_version, kind.kind, kind.namespace)
         except (MissingKindError, PermissionDeniedError) as error:
             if kind.needed:
-                unseen.append(f"{kind.kind}: {_first_line(error)}")
+                not_seen.append(f"{kind.kind}: {_first_line(error)}")
             elif isinstance(error, PermissionDeniedError):
                 refused.append(f"{kind.kind}: {_first_line(error)}")
     snapshot = Snapshot.of(objects)
-    return board(snapshot, snapshot.platform() if keys is None else keys, namespace, tuple(unseen), tuple(refused))
+    keys = snapshot.platform() if keys is None else keys
+    return status_report(snapshot, keys, namespace, tuple(not_seen), tuple(refused))
 
 
-def show(found: Board, server: str, *, as_json: bool, stream: TextIO | None = None) -> None:
-    """Print the board, as a table or as JSON."""
-    out = stream or sys.stdout
+def show(report: StatusReport, server: str, *, as_json: bool, stream: TextIO | None = None) -> None:
+    """Print the report, as tables or as JSON."""
     if as_json:
-        print(json.dumps(asdict(found), indent=2), file=out)
+        print(json.dumps(asdict(report), indent=2), file=stream or sys.stdout)
     else:
-        _console(out).print(view(found, server))
+        _console(stream or sys.stdout).print(view(report, server))
 
 
 def watch_status(
@@ -142,60 +137,34 @@ def watch_status(
     *,
     as_json: bool,
     stream: TextIO | None = None,
-    deadline: float | None = None,
+    every_s: float = EVERY_S,
 ) -> int:
-    """Follow until Ctrl-C, or until ``deadline`` (``time.monotonic()``).
+    """Repeat the report until Ctrl-C; what has not changed is printed again on a terminal only.
 
     Returns:
         0 if all were ready at the end, else 1.
     """
-    out = stream or sys.stdout
-    deadline = time.monotonic() + WATCH_S if deadline is None else deadline
-    console, found = _console(out), None
-    told: list[str] = []
-    live = Live(console=console, auto_refresh=False, screen=False) if console.is_terminal and not as_json else None
-    try:
-        with Observer(kube, _kinds(namespace, keys), deadline) as observer:
-            if live:
-                live.start()
-            for snapshot, again in observer.snapshots():
-                refused = tuple(
-                    f"{kind.kind}: {_first_line(error)}"
-                    for kind, error in observer.refused().items()
-                    if not isinstance(error, MissingKindError)
-                )
-                found = board(snapshot, snapshot.platform() if keys is None else keys, namespace, refused=refused)
-                again.at = time.monotonic() + TICK_S  # ages grow
-                if live:
-                    live.update(view(found, kube.server), refresh=True)
-                else:
-                    told = _tell(found, told, out, as_json=as_json)
-                if time.monotonic() >= deadline:
-                    break
-    except KeyboardInterrupt:
-        pass
-    finally:
-        if live:
-            live.stop()
-    return 0 if found is not None and found.ready else 1
-
-
-def _tell(found: Board, told: list[str], out: TextIO, *, as_json: bool) -> list[str]:
-    new = [headline(found), *lines(found)]
-    if new == told:
-        return told
-    if as_json:
-        print(json.dumps(asdict(found)), file=out, flush=True)
-        return new
-    at = datetime.now(UTC).astimezone().strftime("%H:%M:%S")
-    for line in new:
-        if line not in told:
-            print(f"{at}  {line}", file=out, flush=True)
-    for line in told[1:]:
-        subject = line.partition(": ")[0]
-        if not line.startswith("warning ") and not any(each.startswith(f"{subject}: ") for each in new):
-            print(f"{at}  {subject}: ready or gone", file=out, flush=True)
-    return new
+    out, printed, ready = stream or sys.stdout, list[str](), False
+    console = _console(out)
+    with suppress(KeyboardInterrupt):
+        while True:
+            report = observe_once(kube, namespace, keys)
+            ready, new = report.ready, [headline(report), *lines(report)]
+            if as_json and new != printed:
+                print(json.dumps(asdict(report)), file=out, flush=True)
+            elif console.is_terminal and not as_json:
+                console.clear()
+                console.print(view(report, kube.server))
+            elif not as_json:
+                at = datetime.now(UTC).astimezone().strftime("%H:%M:%S")
+                subjects = {line.partition(": ")[0] for line in [*new, *printed[:1]]}
+                gone = [line.partition(": ")[0] for line in printed if not line.startswith("warning ")]
+                changed = [line for line in new if line not in printed]
+                changed += [f"{subject}: ready or gone" for subject in gone if subject not in subjects]
+                print("".join(f"{at}  {line}\n" for line in changed), end="", file=out, flush=True)
+            printed = new
+            time.sleep(every_s)
+    return int(not ready)
 
 
 def _kinds(namespace: str, keys: list[Key] | None) -> Iterable[Kind]:

@@ -1,8 +1,7 @@
-"""``python -m cluster train``: a training job on the cluster that serves, as a RayJob."""
+"""The verb ``train``: a training job on the cluster that serves, as a RayJob."""
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
 import re
@@ -10,22 +9,32 @@ import shlex
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from cluster.kube.cli import Say, Verbs, add_access, run, to_stderr, to_stdout
+import typer
+
 from cluster.kube.connection import SERVICE, connect, namespace_of
-from cluster.kube.driver import check_driver
-from cluster.kube.durations import seconds
+from cluster.kube.driver_resources import check_driver
 from cluster.kube.errors import DeadlineError, ExistsError, KubeError, UsageError
-from cluster.kube.health import Health, health
 from cluster.kube.manifest import Key, Object, key_of
 from cluster.kube.observer import Kind, Observer
+from cluster.kube.options import (
+    Access,
+    Context,
+    Json,
+    Kubeconfig,
+    Namespace,
+    Sets,
+    duration,
+    errors_as_json,
+)
+from cluster.kube.output import Say, to_stderr, to_stdout
 from cluster.kube.overlays import MANIFESTS
 from cluster.kube.reader import Reader
+from cluster.kube.readiness import Readiness, readiness
 from cluster.kube.render import render
 from cluster.kube.sets import IMAGE, check_name
 from cluster.kube.snapshot import EVENTS, POD
-from cluster.kube.verbs.render import add_sets
 
 OVERLAY = "training-job"
 OVERLAY_IN_MESH = "mesh-training-job"
@@ -34,23 +43,7 @@ FOLLOW_S = 86_400.0
 LONGEST_NAME = 47
 """The operator refuses a RayJob with a longer one."""
 
-DESCRIPTION = """\
-Make a RayJob of the overlay training-job on the active cluster of the RayService, and print how to follow it.
-
-With a --name that is there already nothing is made: the same job is followed, and another entrypoint is refused. With
---follow the exit status is 0 only if the job completes.
-
-The submitter's pod has the image of the platform's head, unless --set image=… names another.
-
-Where no worker group may have the driver's entrypointResources (the overlay kueue closes the group training) the job
-is refused: there python -m cluster up kueue-training-job makes a run with a cluster of its own.
-"""
-EXAMPLES = """\
-examples:
-  python -m cluster train -- python -m jobs.train --config flights-online
-  python -m cluster train --name nightly --follow -- python -m jobs.train --config flights-online
-  python -m cluster train --name nightly --follow                           the one that runs
-"""
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
 class Submitter(Reader, Protocol):
@@ -60,58 +53,74 @@ class Submitter(Reader, Protocol):
         """POST it; ``ExistsError`` where there is one of its name."""
 
 
-def add_parser(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    """Add the verb."""
-    parser = verbs.add_parser(
-        "train",
-        help="a training job as a RayJob",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--name", metavar="NAME", help="of the RayJob (default: train- and the time)")
-    parser.add_argument("--follow", action="store_true", help="tell what becomes of it until it is done")
-    parser.add_argument("--timeout", type=seconds, metavar="TIME", help="of --follow (default: 1d)")
-    parser.add_argument("--json", action="store_true", help="print one JSON document at the end")
-    add_sets(parser)
-    add_access(parser)
-    parser.add_argument(
-        "entrypoint", nargs="*", metavar="-- ENTRYPOINT", help="the job's command (default: that of the overlay)"
-    )
-    parser.set_defaults(run=lambda options: run(_train, options))
+@app.command()
+def train(
+    entrypoint: Annotated[
+        list[str], typer.Argument(metavar="-- ENTRYPOINT", help="The job's command. Default: that of the overlay.")
+    ] = [],  # noqa: B006  (typer copies it)
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of the RayJob. Default: train- and the time.", show_default=False),
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Print its states until it is done.")] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(parser=duration, metavar="TIME", help="Of --follow. Default: 1d.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+    sets: Sets = [],  # noqa: B006
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    namespace: Namespace = None,
+) -> int:
+    """Run a training job on the cluster that serves.
+
+    It makes a RayJob of the overlay training-job on the active cluster of the RayService and prints how to follow it.
+
+    With a --name that is there already nothing is made: the same job is followed, and another entrypoint is refused.
+    With --follow the exit code is 0 only if the job completes. The submitter's pod has the image of the platform's
+    head, unless --set image=… names another.
+
+    Where no worker group may have the driver's entrypointResources (the overlay kueue closes the group training) the
+    job is refused: there tidegate kube up kueue-training-job makes a run with a cluster of its own.
+
+    ```
+    tidegate kube train -- python -m jobs.train --config flights-online
+    tidegate kube train --name nightly --follow -- python -m jobs.train --config flights-online
+    tidegate kube train --name nightly --follow      the one that runs
+    ```
+    """
+    with errors_as_json(as_json):
+        if timeout is not None and not follow:
+            raise UsageError("--timeout bounds what --follow waits for; give both, or neither")
+        kube = connect(kubeconfig, context)
+        where = _namespace(Access(kubeconfig, context, namespace), sets)
+        name = name or f"train-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+        say = to_stderr if as_json else to_stdout
+        job = submit(kube, where, name, shlex.join(entrypoint), sets, say=say)
+        say(f"logs:    tidegate kube logs {name} -n {where} -f")
+        say(f"end it:  kubectl delete rayjob {name} -n {where}")
+        if follow:
+            try:
+                found = follow_job(kube, key_of(job), time.monotonic() + (timeout or FOLLOW_S), say)
+            except KubeError as error:
+                error.done = _document(job)
+                raise
+        else:
+            say(f"follow:  tidegate kube train --name {name} -n {where} --follow")
+            found = readiness(job)
+        if as_json:
+            print(json.dumps({**_document(job), "state": found.state, "why": found.why}))
+        return 1 if follow and found.state != "ready" else 0
 
 
-def _train(options: argparse.Namespace) -> int:
-    if options.timeout is not None and not options.follow:
-        raise UsageError("--timeout bounds what --follow waits for; give both, or neither")
-    kube, namespace = connect(options.kubeconfig, options.context), _namespace(options)
-    name = options.name or f"train-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    say = to_stderr if options.json else to_stdout
-    job = submit(kube, namespace, name, shlex.join(options.entrypoint), options.sets, say=say)
-    say(f"logs:    python -m cluster logs {name} -n {namespace} -f")
-    say(f"end it:  kubectl delete rayjob {name} -n {namespace}")
-    if options.follow:
-        timeout = FOLLOW_S if options.timeout is None else options.timeout
-        try:
-            found = follow(kube, key_of(job), time.monotonic() + timeout, say)
-        except KubeError as error:
-            error.done = _document(job)
-            raise
-    else:
-        say(f"follow:  python -m cluster train --name {name} -n {namespace} --follow")
-        found = health(job)
-    if options.json:
-        print(json.dumps({**_document(job), "state": found.state, "why": found.why}))
-    return 1 if options.follow and found.state != "ready" else 0
-
-
-def _namespace(options: argparse.Namespace) -> str:
-    """``-n``, else where the manifests (and ``--set namespace=``) put the job, as they put the platform."""
-    if options.namespace:
-        return str(options.namespace)
-    moved = [each for each in options.sets if each.startswith("namespace=")]
+def _namespace(access: Access, sets: list[str]) -> str:
+    """The namespace of ``-n``, else where the manifests (and ``--set namespace=``) put the job and the platform."""
+    if access.namespace:
+        return access.namespace
+    moved = [each for each in sets if each.startswith("namespace=")]
     jobs = [key_of(obj) for obj in render(OVERLAY, moved) if obj["kind"] == "RayJob"]
-    return next((key.namespace for key in jobs if key.namespace), None) or namespace_of(options)
+    return next((key.namespace for key in jobs if key.namespace), None) or namespace_of(access)
 
 
 def submit(
@@ -124,7 +133,7 @@ def submit(
     manifests: Path = MANIFESTS,
     say: Say = to_stdout,
 ) -> Object:
-    """Make the RayJob, or find the one that this name was given to before.
+    """Creates the RayJob, or finds the one that has this name already.
 
     Args:
         kube: The API server.
@@ -133,7 +142,7 @@ def submit(
         entrypoint: The job's command; empty for that of the overlay, or of the job that is there.
         sets: ``--set`` options.
         manifests: The folder with the overlay.
-        say: Told what was done.
+        say: Called with a line about what was done.
 
     Raises:
         UsageError: the name is none, is taken by a job with another entrypoint, there is no RayService, or none
@@ -141,7 +150,7 @@ def submit(
         KubeError: the RayService has no active cluster.
     """
     check_name(name, LONGEST_NAME)
-    if renamed := next((each for each in sets if ":/metadata/name=" in each), None):
+    if renamed := next((each for each in sets if each.startswith("job=")), None):
         raise UsageError(f"--set {renamed}: the RayJob's name is given by --name")
     key = Key("ray.io/v1", "RayJob", name, namespace)
     if found := kube.find(key):
@@ -173,7 +182,7 @@ def the_service(kube: Reader, namespace: str) -> Object:
 
 
 def in_mesh(service: Object) -> bool:
-    """Whether its head has a sidecar: then a job's pods without one would find nobody who talks to them."""
+    """True where the head has a sidecar: a job's pods without one could not connect to it."""
     head = service["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]
     return ((head.get("metadata") or {}).get("labels") or {}).get(SIDECAR) == "true"
 
@@ -187,7 +196,7 @@ def active_cluster(service: Object) -> str:
     active = (service.get("status") or {}).get("activeServiceStatus") or {}
     if name := active.get("rayClusterName"):
         return str(name)
-    raise KubeError(f"{key_of(service)} has no active cluster: {health(service).why}")
+    raise KubeError(f"{key_of(service)} has no active cluster: {readiness(service).why}")
 
 
 def job_of(objects: list[Object], name: str, entrypoint: str, cluster: str) -> Object:
@@ -206,7 +215,7 @@ def job_of(objects: list[Object], name: str, entrypoint: str, cluster: str) -> O
     spec["clusterSelector"] = {"ray.io/cluster": cluster}
     spec["entrypoint"] = entrypoint or spec.get("entrypoint") or ""
     if not spec["entrypoint"]:
-        raise UsageError("an entrypoint is missing: python -m cluster train -- python -m jobs.train …")
+        raise UsageError("an entrypoint is missing: tidegate kube train -- python -m jobs.train …")
     return job
 
 
@@ -218,8 +227,8 @@ def _take_image(job: Object, service: Object) -> None:
             container["image"] = image
 
 
-def follow(kube: Reader, key: Key, deadline: float, say: Say = to_stdout) -> Health:
-    """Tell every change of the job's state until it is done.
+def follow_job(kube: Reader, key: Key, deadline: float, say: Say = to_stdout) -> Readiness:
+    """Print every change of the job's state until it is done.
 
     Returns:
         Its last state: ``ready`` if it completed, ``failed`` if not.
@@ -230,21 +239,21 @@ def follow(kube: Reader, key: Key, deadline: float, say: Say = to_stdout) -> Hea
     """
     kinds = [Kind(key.api_version, key.kind, key.namespace), Kind(*POD, key.namespace)]
     kinds.append(Kind(*EVENTS, key.namespace, needed=False))
-    told, seen = "", False
+    printed, seen = "", False
     with Observer(kube, kinds, deadline) as observer:
         for snapshot, _ in observer.snapshots():
-            found, there = snapshot.health(key), key in snapshot.objects
+            found, there = snapshot.readiness(key), key in snapshot.objects
             if seen and not there:
-                raise KubeError(f"{key} was deleted before it was done; it was last {told}")
+                raise KubeError(f"{key} was deleted before it was done; it was last {printed}")
             seen = seen or there
             line = f"{found.state}: {found.why}"
-            if there and line != told:
-                told = line
+            if there and line != printed:
+                printed = line
                 say(f"{datetime.now(UTC).astimezone():%H:%M:%S}  {line}")
             if found.state == "ready" or (found.state == "failed" and found.final):
                 return found
             if time.monotonic() >= deadline:
-                raise DeadlineError(f"{key} is not done in time; it goes on, and is {told or 'not there'}")
+                raise DeadlineError(f"{key} is not done in time; it continues, and is {printed or 'not there'}")
     raise AssertionError("snapshots do not end")
 
 
@@ -261,5 +270,5 @@ def _same(found: Object, entrypoint: str) -> Object:
         raise UsageError(
             f"{key_of(found)} is there with another entrypoint ({there}); give another --name, or delete it first"
         )
-    to_stderr(f"{key_of(found)} is there already: {health(found).why or 'no state yet'}")
+    to_stderr(f"{key_of(found)} is there already: {readiness(found).why or 'no state yet'}")
     return found

@@ -8,11 +8,11 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from app.features import Feature, FeatureView, Found, OnlineStore, Row, ViewRequest, resolve
+from app.clock import now_us
+from app.features import Feature, FeatureView, OnlineRow, OnlineStore, Row, ViewRequest, resolve
 from app.features.feast import FeastStore, FeastView, JoinKey
-from app.features.online import now_us
-from jobs.bench.features.errors import BenchError
 from jobs.bench.features.workload import FEATURES, JOIN_KEY, POPULATION, PROJECT, TTL_S, VIEW, Read, values
+from jobs.bench.harness import BenchError
 
 TIMEOUT_S = 10.0
 BENCH = FeatureView(
@@ -68,17 +68,17 @@ def arms(redis: Redis, with_feast: bool) -> tuple[Arm, ...]:
     """Our store first. ``with_feast``: Feast has written its rows, so that they can be read."""
     ours = OnlineStore(redis, TIMEOUT_S).read
     found = (
-        Arm("OnlineStore.read", lambda entities: ours(_asked(entities)), _rows),
+        Arm("OnlineStore.read", lambda entities: ours(_view_requests(entities)), _rows),
         Arm("OnlineStore.read and resolve", _resolved(ours), _columns),
         Arm("pipeline of HMGET, by hand", lambda entities: _by_hand(redis, entities), list),
     )
     if not with_feast:
         return found
     feasts = FeastStore(redis, [FEAST_BENCH], TIMEOUT_S).read
-    return (*found, Arm("FeastStore.read, of Feast's rows", lambda entities: feasts(_asked(entities)), _rows))
+    return (*found, Arm("FeastStore.read, of Feast's rows", lambda entities: feasts(_view_requests(entities)), _rows))
 
 
-def _asked(entities: Sequence[int]) -> list[ViewRequest]:
+def _view_requests(entities: Sequence[int]) -> list[ViewRequest]:
     return [ViewRequest(BENCH, [(entity,) for entity in entities])]
 
 
@@ -86,7 +86,7 @@ def _resolved(read: Callable[[Sequence[ViewRequest]], Awaitable[Any]]) -> Read:
     wanted = frozenset(BENCH.columns)
 
     async def resolved(entities: Sequence[int]) -> object:
-        return resolve(await read(_asked(entities)), wanted).columns
+        return resolve(await read(_view_requests(entities)), wanted).columns
 
     return resolved
 
@@ -99,7 +99,7 @@ async def _by_hand(redis: Redis, entities: Sequence[int]) -> list[tuple[float, .
 
 
 def _rows(answer: Any) -> list[tuple[float, ...]]:
-    rows = cast(tuple[Found, ...], answer[0].rows)
+    rows = cast(tuple[OnlineRow, ...], answer[0].rows)
     return [cast(tuple[float, ...], found.row.values) if found.row else () for found in rows]
 
 

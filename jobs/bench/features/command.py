@@ -13,21 +13,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 from collections import defaultdict
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from redis.exceptions import RedisError
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import Progress
 
-from app.features import FeatureStoreError
+from app.errors import InvalidArgumentError
 from app.routing.route_store import connect
 from app.settings import RedisSettings
 from jobs.bench.features.arms import TIMEOUT_S, Arm, arms, write
-from jobs.bench.features.errors import BenchError
 from jobs.bench.features.feast_process import (
     READERS,
     FeastClient,
@@ -38,51 +35,62 @@ from jobs.bench.features.feast_process import (
 from jobs.bench.features.report import Turns, as_json, findings, shortfall, table
 from jobs.bench.features.server import valkey
 from jobs.bench.features.workload import POPULATION, Turn, timed
+from jobs.bench.harness import Report
 
 ROWS_A_TURN = 960
 LEAST_READS, MOST_READS = 8, 200
 
 
-def main(argv: list[str]) -> int:
-    """Measure and print."""
-    parser = _parser()
-    options = parser.parse_args(argv)
-    if not all(1 <= each <= POPULATION for each in options.entities):
-        parser.error(f"--entities {' '.join(map(str, options.entities))}: 1 to {POPULATION} are accepted")
-    if options.rounds < 1:
-        parser.error(f"--rounds {options.rounds}: 1 or more is accepted")
-    if options.url is not None:
-        try:
-            _check_url(options.url)
-        except ValueError as error:
-            parser.error(str(error))
-    if options.feast_python is not None and not options.feast_python.exists():
-        parser.error(f"--feast-python {options.feast_python}: there is no such program")
-    console = Console()
-    if not console.is_terminal:
-        console.width = 110
-    try:
-        return _measure(options, console)
-    except (BenchError, FeatureStoreError, RedisError, OSError) as error:
-        console.print(f"not measured: {error}", style="red", markup=False)
-        return 1
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The reads, the server and Feast."""
+    parser.add_argument(
+        "--entities", type=int, nargs="+", default=[1, 32, 256], metavar="N", help="entities of a read [1 32 256]"
+    )
+    parser.add_argument("--rounds", type=int, default=15, metavar="N", help="turns of each reader [15]")
+    parser.add_argument(
+        "--url",
+        metavar="REDIS",
+        help="read from this server, redis://:PASSWORD@HOST:PORT/DB; what is written there expires after an hour "
+        "[a Valkey of its own]",
+    )
+    feasts = parser.add_mutually_exclusive_group()
+    feasts.add_argument("--feast-python", type=Path, metavar="PATH", help="a Python that has feast[redis]")
+    feasts.add_argument(
+        "--peers", action="store_true", help="install Feast into an environment of its own, in the user's cache"
+    )
 
 
-def _measure(options: argparse.Namespace, console: Console) -> int:
+def measure(options: argparse.Namespace, console: Console) -> Report:
+    """Let every reader read in turns."""
+    _check(options)
     python = installed() if options.peers else options.feast_python
     with ExitStack() as stack:
         url = options.url or stack.enter_context(valkey())
         turns, feast, server = asyncio.run(_take_turns(options, url, python, console))
     found = findings(turns)
-    console.print(table(found, f"Reading features from {server}" + (f", beside Feast {feast}" if feast else "")))
-    if options.json:
-        options.json.write_text(json.dumps(as_json(found, feast, server), indent=1))
+    shown: list[RenderableType] = [
+        table(found, f"Reading features from {server}" + (f", beside Feast {feast}" if feast else ""))
+    ]
     if feast is None:
-        console.print("Feast did not run: --peers installs it apart, --feast-python names a Python that has it")
+        shown.append("Feast did not run: --peers installs it apart, --feast-python names a Python that has it")
     short = shortfall(found)
-    if short:
-        console.print(short, style="red", markup=False)
-    return 1 if short else 0
+    return Report(shown, as_json(found, feast, server), [short] if short else [])
+
+
+def _check(options: argparse.Namespace) -> None:
+    if not all(1 <= each <= POPULATION for each in options.entities):
+        entities = " ".join(map(str, options.entities))
+        raise InvalidArgumentError(f"--entities {entities}: 1 to {POPULATION} are accepted")
+    if options.rounds < 1:
+        raise InvalidArgumentError(f"--rounds {options.rounds}: 1 or more is accepted")
+    if options.url is not None:
+        parts = urlsplit(options.url)
+        if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+            accepted = "redis://:PASSWORD@HOST:PORT/DB or rediss://… is accepted"
+            raise InvalidArgumentError(f"--url {options.url}: {accepted}")
+        connection_string(options.url)
+    if options.feast_python is not None and not options.feast_python.exists():
+        raise InvalidArgumentError(f"--feast-python {options.feast_python}: there is no such program")
 
 
 async def _take_turns(
@@ -118,35 +126,3 @@ async def _rounds(
                         turns[number, name].append(await feast.turn(name, number, reads, seed))
                 progress.update(task, advance=1, refresh=True)
     return {key: found[1:] for key, found in turns.items()}  # the first one warms up
-
-
-def _check_url(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("redis", "rediss") or not parts.hostname:
-        raise ValueError(f"--url {url}: redis://:PASSWORD@HOST:PORT/DB or rediss://… is accepted")
-    connection_string(url)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m jobs.bench features",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--entities", type=int, nargs="+", default=[1, 32, 256], metavar="N", help="entities of a read [1 32 256]"
-    )
-    parser.add_argument("--rounds", type=int, default=15, metavar="N", help="turns of each reader [15]")
-    parser.add_argument(
-        "--url",
-        metavar="REDIS",
-        help="read from this server, redis://:PASSWORD@HOST:PORT/DB; what is written there expires after an hour "
-        "[a Valkey of its own]",
-    )
-    feasts = parser.add_mutually_exclusive_group()
-    feasts.add_argument("--feast-python", type=Path, metavar="PATH", help="a Python that has feast[redis]")
-    feasts.add_argument(
-        "--peers", action="store_true", help="install Feast into an environment of its own, in the user's cache"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON, too")
-    return parser

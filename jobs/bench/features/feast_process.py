@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from jobs.bench.features.errors import BenchError
+from app.errors import InvalidArgumentError
 from jobs.bench.features.workload import Turn
+from jobs.bench.harness import BenchError
 
 FEAST = "feast[redis]==0.67.0"
 READY_TIMEOUT_S = 180.0
@@ -80,7 +81,7 @@ def connection_string(url: str) -> str:
     """Feast's way to write a Redis address.
 
     Raises:
-        ValueError: it cannot be written so.
+        InvalidArgumentError: it cannot be written so.
     """
     parts = urlsplit(url)
     found = {
@@ -90,7 +91,7 @@ def connection_string(url: str) -> str:
         "ssl": "true" if parts.scheme == "rediss" else "",
     }
     if any("," in value for value in found.values()):
-        raise ValueError("--url: Feast's connection string takes no comma in a user name or password")
+        raise InvalidArgumentError("--url: Feast's connection string takes no comma in a user name or password")
     options = [f"{name}={value}" for name, value in found.items() if value]
     return ",".join([f"{parts.hostname}:{parts.port or 6379}", *options])
 

@@ -1,4 +1,4 @@
-"""What was measured, beside Feast, and whether it holds what is promised. Pure."""
+"""The figures of the readers beside Feast's, and the verdict. Pure."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def findings(turns: Turns) -> list[Finding]:
 
 
 def shortfall(found: Sequence[Finding]) -> str | None:
-    """Why the promise is broken, as a sentence; None where it holds or was not measured."""
+    """Returns why the promise is broken, as a sentence; None where it holds or was not measured."""
     for each in found:
         if (each.entities, each.reader) == (JUDGED_ENTITIES, JUDGED[0]) and each.ratio is not None:
             if each.ratio >= AT_LEAST:

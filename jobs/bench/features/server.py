@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from dotenv import dotenv_values
 
-from jobs.bench.features.errors import BenchError
+from jobs.bench.harness import BenchError
 
 TIMEOUT_S = 60.0
 
@@ -39,7 +39,7 @@ def valkey() -> Iterator[str]:
 
 
 def _local(verb: str, state: Path, *arguments: str) -> None:
-    command = [sys.executable, "-m", "cluster", "local", verb, "--state-dir", str(state), *arguments]
+    command = [sys.executable, "-m", "jobs.cli", "local", verb, "--state-dir", str(state), *arguments]
     # A stack of its own: not the Redis, and not the folder, that the caller's shell names.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
     try:

@@ -30,7 +30,7 @@ def marked(mark: str) -> list[psutil.Process]:
 
 
 def role(process: psutil.Process) -> str:
-    """What a process is in its server: a Ray actor's title without what is random in it, else the program's name."""
+    """Returns the role of a process: a Ray actor's title without what is random in it, else the program's name."""
     command = process.cmdline()
     title = command[0] if command else process.name()
     if title.startswith("ray::"):

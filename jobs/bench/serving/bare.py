@@ -1,4 +1,4 @@
-"""What one would write with FastAPI alone: the request as a pydantic model, the model called, a pydantic model back.
+"""A server written with FastAPI alone: the request as a pydantic model, the model called, a pydantic model back.
 
 Served by uvicorn bare, and inside the deployments of bare Ray Serve.
 """

@@ -86,14 +86,16 @@ class Child:
                 self._process.wait()
 
     def tail(self, lines: int = 3) -> str:
-        """What it logged last."""
+        """Returns the last lines of the log."""
         logged = [line for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
         return " | ".join(logged[-lines:]) or "it logged nothing"
 
 
 def die_with_parent() -> None:
-    """For ``preexec_fn``: the kernel asks this process to end when the benchmark's dies, even by SIGKILL."""
+    """For ``preexec_fn``: the kernel asks this process to end when the benchmark's dies, even by SIGKILL. It can be
+    interrupted, also where a shell has put the benchmark into the background."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def clean_environment() -> dict[str, str]:
@@ -104,7 +106,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
+    """A TCP port of 127.0.0.1 without a listener now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

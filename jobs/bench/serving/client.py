@@ -18,7 +18,7 @@ from jobs.bench.serving.load import REPLY_TIMEOUT_S, Burst, Order, Plan
 from jobs.bench.serving.v2_request import Target
 
 _LOOK_S = 0.5
-MOST_REQUEST_S = 0.2
+MAX_REQUEST_S = 0.2
 """Slowest mean time per request that a burst of so many requests is waited for."""
 
 
@@ -58,7 +58,7 @@ class Client:
         Raises:
             ServerError: the load process gave up.
         """
-        allowed = order.seconds if order.seconds is not None else (order.requests or 0) * MOST_REQUEST_S
+        allowed = order.seconds if order.seconds is not None else (order.requests or 0) * MAX_REQUEST_S
         deadline = time.monotonic() + allowed + 2 * REPLY_TIMEOUT_S
         self._tell(json.dumps(asdict(order)))
         out = self._process.stdout

@@ -13,27 +13,29 @@ Exit code: 0 when every target that was measured is reached and no request faile
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from app.terminal import Progress
+from jobs.bench.harness import Report
 from jobs.bench.serving import tables
 from jobs.bench.serving.children import ServerError
 from jobs.bench.serving.environments import Environment
 from jobs.bench.serving.load import Order
-from jobs.bench.serving.measure import Arm, Cell, measure
+from jobs.bench.serving.measure import Arm, Cell, measure_arm
 from jobs.bench.serving.memory import Sample, watch
 from jobs.bench.serving.systems import PlainServe, System, Tidegate, kserve, mlserver, uvicorn
 from jobs.bench.serving.verdicts import rows, verdicts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PARTS = ("dedicated", "inline", "cache", "features", "serve", "uvicorn", "serve-plain", "memory")
 MLSERVER = Environment("mlserver==1.7.1")
@@ -45,8 +47,8 @@ Say = Callable[[str], None]
 
 
 @dataclass
-class Found:
-    """What the run has measured so far.
+class Figures:
+    """Figures of the run, filled while it measures.
 
     Attributes:
         refused: server -> why it has no figures, or not all.
@@ -59,51 +61,41 @@ class Found:
     failed: int = 0
 
 
-def main(argv: list[str]) -> int:
-    """Measure, print, write."""
-    options = _parser().parse_args(argv)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 130
-    found = Found()
-    load = os.getloadavg()
-    with console.status("starting") as status, tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-
-        def say(what: str) -> None:
-            status.update(what)
-            if not console.is_terminal:
-                console.print(what, markup=False, highlight=False)
-
-        _run(options, Path(scratch), found, say)
+def measure(options: argparse.Namespace, console: Console) -> Report:
+    """Measure every server that is asked for."""
+    found = Figures()
+    with Progress(console, every_s=0.0) as progress, tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        _run(options, Path(scratch), found, progress.show)
     summary = rows(found.cells)
     judged = list(verdicts(summary, found.memory))
-    if summary:
-        console.print(tables.results(summary))
-    for name, why in found.refused.items():
-        console.print(f"{name} has no figures, or not all: {why}", markup=False, highlight=False)
-    if judged:
-        console.print(tables.targets(judged))
-    console.print(f"{os.cpu_count()} cores; load average before {load[0]:.1f}, after {os.getloadavg()[0]:.1f}")
-    if options.json:
-        report = {
-            "machine": _machine(load),
+
+    def draw() -> Figure:
+        from jobs.bench.serving.plot import draw as draw_figure  # takes a second to import
+
+        return draw_figure(summary, found.memory)
+
+    broken = [
+        f"{each.name}: {each.found:.2f} {each.unit}, at most {each.at_most:.2f}" for each in judged if not each.is_met
+    ]
+    broken += [f"{name} has no figures, or not all: {why}" for name, why in found.refused.items()]
+    if failed := found.failed + sum(row.failed for row in summary):
+        broken.append(f"{failed} requests failed")
+    return Report(
+        [tables.results(summary)] * bool(summary) + [tables.targets(judged)] * bool(judged),
+        {
             "rows": [asdict(row) for row in summary],
-            "verdicts": [{**asdict(each), "holds": each.holds} for each in judged],
+            "verdicts": [{**asdict(each), "holds": each.is_met} for each in judged],
             "cells": [asdict(cell) for cell in found.cells],
             "memory": [asdict(sample) for sample in found.memory],
             "refused": found.refused,
             "versions": _versions(options.peers, found),
-        }
-        options.json.write_text(json.dumps(report, indent=1))
-    if options.plot and (summary or found.memory):
-        from jobs.bench.serving.plot import draw  # takes a second to import
-
-        draw(summary, found.memory).savefig(options.plot, dpi=150)
-    no_failures = not found.failed and not any(row.failed for row in summary)
-    return 0 if no_failures and not found.refused and all(each.holds for each in judged) else 1
+        },
+        broken,
+        draw if summary or found.memory else None,
+    )
 
 
-def _run(options: argparse.Namespace, scratch: Path, found: Found, say: Say) -> None:
+def _run(options: argparse.Namespace, scratch: Path, found: Figures, say: Say) -> None:
     """Each list of systems is alive together and takes turns; of Ray clusters only one lives at a time."""
     wanted = frozenset(options.only)
     ports = ("--port-offset", str(options.port_offset), "--replicas-port", str(options.replicas_port))
@@ -125,7 +117,7 @@ def _run(options: argparse.Namespace, scratch: Path, found: Found, say: Say) -> 
             _take_turns(arms, options, found, say)
 
 
-def _started(systems: Sequence[System], living: ExitStack, folder: Path, found: Found, say: Say) -> Iterator[Arm]:
+def _started(systems: Sequence[System], living: ExitStack, folder: Path, found: Figures, say: Say) -> Iterator[Arm]:
     for system in systems:
         own = folder / system.name.replace(" ", "-")
         own.mkdir(parents=True)
@@ -139,7 +131,7 @@ def _started(systems: Sequence[System], living: ExitStack, folder: Path, found: 
         yield from arms
 
 
-def _peers(found: Found, say: Say) -> Iterator[System]:
+def _peers(found: Figures, say: Say) -> Iterator[System]:
     for environment, server in ((MLSERVER, mlserver), (KSERVE, kserve)):
         try:
             environment.make(say)
@@ -149,14 +141,14 @@ def _peers(found: Found, say: Say) -> Iterator[System]:
             yield server(environment)
 
 
-def _take_turns(arms: list[Arm], options: argparse.Namespace, found: Found, say: Say) -> None:
+def _take_turns(arms: list[Arm], options: argparse.Namespace, found: Figures, say: Say) -> None:
     order = Order(requests=options.requests, seconds=None if options.requests else options.seconds)
     for turn in range(options.rounds):
         for connections in options.connections:
             for arm in list(arms):
                 say(f"round {turn + 1} of {options.rounds}: {arm.name} at {connections} connections")
                 try:
-                    cell = measure(arm, connections, turn, order, options.idle)
+                    cell = measure_arm(arm, connections, turn, order, options.idle)
                 except ServerError as error:
                     found.refused[arm.name] = str(error)
                     arms.remove(arm)
@@ -165,7 +157,7 @@ def _take_turns(arms: list[Arm], options: argparse.Namespace, found: Found, say:
                     say(f"  {cell.cpu_ms:.2f} CPU-ms, {cell.requests_per_s:,.0f} requests/s, {cell.failed} failed")
 
 
-def _watch(arm: Arm, options: argparse.Namespace, found: Found, say: Say) -> None:
+def _watch(arm: Arm, options: argparse.Namespace, found: Figures, say: Say) -> None:
     every = max(options.memory_requests // 20, 1)
     try:
         found.memory, found.failed = watch(arm, MEMORY_CONNECTIONS, options.memory_requests, every, say)
@@ -173,17 +165,7 @@ def _watch(arm: Arm, options: argparse.Namespace, found: Found, say: Say) -> Non
         found.refused["memory"] = str(error)
 
 
-def _machine(load: tuple[float, float, float]) -> dict[str, object]:
-    return {
-        "cores": os.cpu_count(),
-        "load_before": load,
-        "load_after": os.getloadavg(),
-        "platform": platform.platform(),
-        "python": sys.version.split()[0],
-    }
-
-
-def _versions(peers: bool, found: Found) -> dict[str, dict[str, str]]:
+def _versions(peers: bool, found: Figures) -> dict[str, dict[str, str]]:
     ours = {name: version(name) for name in PACKAGES}
     made = (each for each in (MLSERVER, KSERVE) if peers and each.requirement not in found.refused)
     return {"here": ours} | {each.requirement: each.versions() for each in made}
@@ -206,12 +188,8 @@ def _seconds(text: str) -> float:
 _count.__name__, _seconds.__name__ = "number from 1", "number of seconds above 0"  # as argparse's messages name them
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m jobs.bench serving",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The servers, the load and the ports."""
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="what to measure [all]")
     parser.add_argument(
         "--peers", action="store_true", help="MLServer and KServe, too; the first time pip makes them"
@@ -231,6 +209,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--replicas-port", type=int, default=28000, metavar="PORT", help="first of its replicas' 2000 ports [28000]"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON, too")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw them (PNG, SVG or PDF by the name)")
-    return parser

@@ -30,7 +30,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def open(self) -> bool:
-        """Whether a request may be sent."""
+        """True where a request may be sent."""
         return self._transport is not None and not self._transport.is_closing()
 
     def send(self, raw: bytes) -> None:

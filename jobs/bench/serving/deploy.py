@@ -1,4 +1,4 @@
-"""What is put on a Ray cluster under test, as commands beside it: ``python -m jobs.bench.serving.deploy WHAT``.
+"""Deploys what a Ray cluster under test serves, as commands beside it: ``python -m jobs.bench.serving.deploy WHAT``.
 
 A process of its own, because Ray's variables differ between the clusters and Ray reads them once. What it deploys
 outlives it.
@@ -22,8 +22,8 @@ from mlflow.types import ColSpec, Schema, TensorSpec
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from app.features import REFUSE, Feature, FeatureView, OnlineStore, Row, to_document
-from app.features.online import now_us
+from app.clock import now_us
+from app.features import REJECT, Feature, FeatureView, OnlineStore, Row, to_document
 from app.redis_client import connect as connect_redis
 from app.registry import SERVING_TAG, ModelPackage, connect, log_version
 from app.releases.control.deployment import FOLLOW_TIMEOUT_S, bring_up, move_inline
@@ -38,7 +38,7 @@ from jobs.connect import cluster, gateway
 DEDICATED, INLINE, CACHED, LOOKED_UP = "bench-dedicated", "bench-inline", "bench-cache", "bench-features"
 CACHE_TTL_S = 3600
 VIEW = FeatureView(
-    "user", ("user",), tuple(Feature(name, "float64", REFUSE) for name in "abcd"), 24 * 3600, "at", "the benchmark"
+    "user", ("user",), tuple(Feature(name, "float64", REJECT) for name in "abcd"), 24 * 3600, "at", "the benchmark"
 )
 _MODEL = Path(__file__).parent / "model"
 _NUMBER = np.dtype(np.float64)

@@ -26,7 +26,7 @@ class Environment:
 
     @property
     def folder(self) -> Path:
-        """Where it lies."""
+        """The environment's folder, in the user's cache."""
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         return cache / "tidegate" / "peers" / self.requirement.replace("==", "-")
 
@@ -35,7 +35,7 @@ class Environment:
         return self.folder / "bin" / name
 
     def versions(self) -> dict[str, str]:
-        """What is installed in it, name -> version."""
+        """Versions of the installed packages by name."""
         found: dict[str, str] = json.loads((self.folder / _DONE).read_text())
         return found
 

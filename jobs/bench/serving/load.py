@@ -18,7 +18,7 @@ REPLY_TIMEOUT_S = 30.0
 """Longest wait for the last replies of a burst."""
 CHECKED_EVERY = 61
 """One reply in so many is decoded and its number compared. A prime: it comes round to every connection and row."""
-MOST_FAILURES = 100
+MAX_FAILURES = 100
 """A burst with more ends early: its figures would say nothing."""
 _RETRY_S = 0.05
 _TOLERANCE = 1e-9
@@ -26,7 +26,7 @@ _TOLERANCE = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the process is for."""
+    """The first line of the process's input: where it sends requests, on how many connections."""
 
     target: Target
     connections: int
@@ -42,7 +42,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """What came of one.
+    """The outcome of a burst.
 
     Attributes:
         requests: replies with status 200.
@@ -122,7 +122,7 @@ class Load:
 
     def _send(self, connection: Connection) -> None:
         now = time.perf_counter()
-        if self._left <= 0 or now >= self._until or self._failed > MOST_FAILURES:
+        if self._left <= 0 or now >= self._until or self._failed > MAX_FAILURES:
             if not self._sent and not self._reconnecting:
                 self._done.set()
             return
@@ -156,7 +156,7 @@ class Load:
                 self._failed += 1
                 if len(self._problems) < 3:
                     self._problems.append(f"cannot connect: {error}")
-                if self._failed <= MOST_FAILURES:
+                if self._failed <= MAX_FAILURES:
                     self._reconnect(lost)
                 return
             self._connections[self._connections.index(lost)] = fresh

@@ -33,7 +33,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What was measured.
+    """The figures of one arm at one number of connections in one turn.
 
     Attributes:
         cpu_ms: CPU milliseconds per request of all processes together, above idle.
@@ -56,7 +56,7 @@ class Cell:
     problems: tuple[str, ...] = ()
 
 
-def measure(arm: Arm, connections: int, turn: int, order: Order, idle_s: float) -> Cell:
+def measure_arm(arm: Arm, connections: int, turn: int, order: Order, idle_s: float) -> Cell:
     """Connect, warm up, measure idle, then the burst.
 
     Raises:

@@ -23,7 +23,7 @@ class Sample:
 
     @property
     def largest(self) -> int:
-        """Of the replica that has most, bytes."""
+        """Resident bytes of the largest replica."""
         return max(self.resident.values())
 
 

@@ -117,7 +117,7 @@ class Cluster:
     """A local stack of our own, or the Ray part of it, with the Serve applications that are asked.
 
     Args:
-        options: of ``python -m cluster local up``, ports among them.
+        options: of ``tidegate local up``, ports among them.
         environment: variables beside this process's own, of the stack and of what is deployed on it.
     """
 
@@ -135,7 +135,7 @@ class Cluster:
         """
         say(f"starting {self.name}")
         self._folder = folder
-        command = (sys.executable, "-m", "cluster", "local", "up", "--foreground")
+        command = (sys.executable, "-m", "jobs.cli", "local", "up", "--foreground")
         environ = clean_environment() | dict(self.environment) | {MARK: self.name}
         where = ("--state-dir", str(self.state))
         self._child = Child(self.name, (*command, *where, *self.options), environ, folder / "log")
@@ -187,7 +187,7 @@ class Tidegate:
     """The whole local stack: the gateway with versions of their own, inline ones where wanted, and bare Serve beside.
 
     Args:
-        ports: options of ``python -m cluster local up``.
+        ports: options of ``tidegate local up``.
         parts: of ``dedicated``, ``inline``, ``cache``, ``features`` and ``serve``. A gateway replica that has never
             had an inline model is another one as to memory.
     """

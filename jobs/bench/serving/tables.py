@@ -39,6 +39,6 @@ def targets(verdicts: Iterable[Verdict]) -> Table:
     for name, justify in (("", "left"), ("found", "right"), ("at most", "right"), ("", "left")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for verdict in verdicts:
-        colour = "green" if verdict.holds else "red"
+        colour = "green" if verdict.is_met else "red"
         table.add_row(verdict.name, f"[{colour}]{verdict.found:.2f}[/]", f"{verdict.at_most:.2f}", verdict.unit)
     return table

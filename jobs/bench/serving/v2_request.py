@@ -13,7 +13,7 @@ DISTINCT = 512
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where requests go.
+    """The endpoint that requests are sent to.
 
     Attributes:
         key: sent as ``Authorization: Bearer KEY`` to every server, whether it looks at it or not.
@@ -41,7 +41,7 @@ def numbers(index: int) -> list[float]:
 
 
 def user(index: int) -> str:
-    """Whose numbers these are, where they are looked up."""
+    """Name of the user whose numbers are looked up."""
     return f"user-{index}"
 
 

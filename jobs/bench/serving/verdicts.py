@@ -1,4 +1,4 @@
-"""What the gateway's answers may cost, beside the others in the same run. Pure."""
+"""Targets for the cost of the gateway's answers, beside the others in the same run. Pure."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Verdict:
     unit: str
 
     @property
-    def holds(self) -> bool:
-        """Whether it is reached."""
+    def is_met(self) -> bool:
+        """True where the target is reached."""
         return self.found <= self.at_most
 
 

@@ -1,5 +1,1 @@
-"""What the engine costs: under Ray Train, beside a loop written by hand, and while it saves."""
-
-from jobs.bench.training.command import main
-
-__all__ = ["main"]
+"""The cost of the engine: under Ray Train, beside a loop written by hand, and while it saves."""

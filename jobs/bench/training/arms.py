@@ -65,7 +65,7 @@ def engine(turns: Turns, folder: Path) -> None:
 
 
 def by_hand(turns: Turns) -> None:
-    """What one would write without the engine: DDP, AdamW, clipping, the schedule; rows from an array."""
+    """The loop written without the engine: DDP, AdamW, clipping, the schedule; rows from an array."""
     recipe = TimedRecipe(CONFIG, turns, "bare")
     data = cut(recipe.prepare(), turns)
     rank, config = dist.get_rank(), config_of()
@@ -89,7 +89,7 @@ def by_hand(turns: Turns) -> None:
 
 
 def main(arm: str, port: str, rounds: str, steps: str, folder: str) -> None:
-    """As a process that torchrun started."""
+    """Run one loop in a process that torchrun started."""
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     torch.set_num_threads(1)
     dist.init_process_group("gloo")

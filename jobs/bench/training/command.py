@@ -10,7 +10,6 @@ Exit code: 0 when every ratio is within its bound, 1 when one is not.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -24,10 +23,12 @@ from rich.table import Table
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
 from app.settings import get_settings
+from app.terminal import Progress, table
 from app.training.config.parallel_dims import ParallelDims
-from jobs.bench.processes import in_processes
+from jobs.bench.harness import Report
 from jobs.bench.training.gpu import Throughput, throughput
 from jobs.bench.training.memory import peak_bytes
+from jobs.bench.training.ranks import in_ranks
 from jobs.bench.training.saving import measure_saving
 from jobs.bench.training.steps import ratio, step_times
 from jobs.connect import cluster
@@ -45,32 +46,37 @@ class Finding:
     detail: str
 
     @property
-    def holds(self) -> bool:
-        """Whether the ratio is within its bound."""
+    def is_met(self) -> bool:
+        """True where the ratio is within its bound."""
         return self.at_most is None or self.ratio <= self.at_most
 
 
-def main(argv: list[str]) -> int:
-    """Measure and print."""
-    options = _parser().parse_args(argv)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 110
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The parts and their sizes."""
+    parts = ("steps", "saving", "memory")
+    parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="what to measure [all]")
+    parser.add_argument("--rounds", type=int, default=10, metavar="N", help="turns of each loop [10]")
+    parser.add_argument("--saves", type=int, default=5, metavar="N", help="checkpoints of each kind [5]")
+    parser.add_argument("--size", default="10m", help="decoder for checkpoints and memory [10m]")
+    parser.add_argument("--gpu-size", default="1b", help="decoder for the GPU, where there is one [1b]")
+
+
+def measure(options: argparse.Namespace, console: Console) -> Report:
+    """Measure every ratio that is asked for."""
     findings = []
-    with console.status("measuring") as status:
+    with Progress(console) as progress:
         for finding in _findings(options):
             findings.append(finding)
-            status.update(finding.name)
-            if not console.is_terminal:
-                console.print(f"{finding.name}: {finding.ratio:.3f}", markup=False)
+            progress.show(f"{finding.name}: {finding.ratio:.3f}")
         found = throughput(options.gpu_size) if torch.cuda.is_available() else None
-    console.print(_table(findings))
-    if found is not None:
-        console.print(_described(found), markup=False)
-    if options.json:
-        report = {"ratios": [{**asdict(each), "holds": each.holds} for each in findings]}
-        options.json.write_text(json.dumps(report | {"gpu": asdict(found) if found else None}, indent=1))
-    return 0 if all(finding.holds for finding in findings) else 1
+    return Report(
+        [_table(findings), *([_described(found)] if found else [])],
+        {
+            "ratios": [{**asdict(each), "holds": each.is_met} for each in findings],
+            "gpu": asdict(found) if found else None,
+        },
+        [f"{each.name}: {each.ratio:.3f}, at most {each.at_most}" for each in findings if not each.is_met],
+    )
 
 
 def _findings(options: argparse.Namespace) -> Iterator[Finding]:
@@ -96,7 +102,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
             )
         if "saving" in wanted:
             work = partial(measure_saving, data, options.size, options.saves, Path(scratch) / "saving")
-            saving = in_processes(2, work)[0]
+            saving = in_ranks(2, work)[0]
             yield Finding(
                 "checkpoint stall, asynchronous to synchronous",
                 saving.ratio,
@@ -106,7 +112,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
             )
         if "memory" in wanted:
             fsdp, ddp = (
-                max(in_processes(4, partial(peak_bytes, data, options.size, layout)))
+                max(in_ranks(4, partial(peak_bytes, data, options.size, layout)))
                 for layout in (ParallelDims(dp_shard=4), ParallelDims(dp_replicate=4))
             )
             yield Finding(
@@ -118,32 +124,13 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _table(findings: list[Finding]) -> Table:
-    table = Table(title="The engine beside what it is compared with, in one run")
-    for name, justify in (("measured", "left"), ("ratio", "right"), ("at most", "right"), ("", "left")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    shown = table("the engine, in one run", "ratio", "at most", "", right=("ratio", "at most"))
     for finding in findings:
-        colour = "green" if finding.holds else "red"
         bound = "" if finding.at_most is None else f"{finding.at_most:.2f}"
-        table.add_row(finding.name, f"[{colour}]{finding.ratio:.3f}[/]", bound, finding.detail)
-    return table
+        shown.add_row(finding.name, f"{finding.ratio:.3f}", bound, finding.detail)
+    return shown
 
 
 def _described(found: Throughput) -> str:
     share = "" if found.utilisation is None else f", {found.utilisation:.1%} of the device's peak"
-    return f"{found.size} on one {found.device}, bfloat16, compiled: {found.tokens_per_s:,.0f} tokens/s{share}"
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m jobs.bench training",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parts = ("steps", "saving", "memory")
-    parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="what to measure [all]")
-    parser.add_argument("--rounds", type=int, default=10, metavar="N", help="turns of each loop [10]")
-    parser.add_argument("--saves", type=int, default=5, metavar="N", help="checkpoints of each kind [5]")
-    parser.add_argument("--size", default="10m", help="decoder for checkpoints and memory [10m]")
-    parser.add_argument("--gpu-size", default="1b", help="decoder for the GPU, where there is one [1b]")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON, too")
-    return parser
+    return f"{found.size} on one {found.device}, bfloat16: {found.tokens_per_s:,.0f} tokens/s{share}"

@@ -7,26 +7,24 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from torch.optim import AdamW
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
 from app.training.config.parallel_dims import ParallelDims
 from app.training.config.schedule import BatchPlan
+from app.training.optimizer import ADAMW, RankOptimizer
 from app.training.parallel.distributed_model import distribute_model
 from app.training.parallel.mesh import build_mesh
 from app.training.recipe import Data
-from app.training.worker.checkpoint import prepare
 from app.training.worker.loader import Loader
 
 
 def peak_bytes(data: Data, size: str, layout: ParallelDims) -> int:
-    """As one rank: resident memory at its peak over three steps, less that before there was a model."""
+    """Returns the peak of this rank's resident memory over three steps, less that before there was a model."""
     before = _resident()
     recipe, cpu = ByteLMRecipe(ByteLMConfig(size=size, sequence=128)), torch.device("cpu")
     mesh = build_mesh(layout, "cpu")
     model = distribute_model(recipe, data, layout, mesh, cpu, 0)
-    optimizer = AdamW(model.parameter_groups())
-    prepare(optimizer, 0)
+    optimizer = RankOptimizer(ADAMW, model.parameter_groups(), 1e-3, 0.01)
     batch = 2 * layout.dp
     loader = Loader(data.train, BatchPlan(len(data.train["tokens"]), batch, 1, 0), mesh.dp_rank, layout.dp, cpu)
     for step in range(3):

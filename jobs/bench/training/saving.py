@@ -1,4 +1,4 @@
-"""How long training waits for a checkpoint: saved beside it, and saved while it stands still."""
+"""The time that training waits for a checkpoint: saved beside it, and saved while it stands still."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from statistics import median
 
 import torch
 import torch.distributed as dist
-from torch.optim import AdamW
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
 from app.training.config.parallel_dims import ParallelDims
 from app.training.config.schedule import BatchPlan
+from app.training.optimizer import ADAMW, RankOptimizer
 from app.training.parallel.distributed_model import distribute_model
 from app.training.parallel.mesh import build_mesh
 from app.training.recipe import Data
 from app.training.storage.run_folder import RunFolder
-from app.training.worker.checkpoint import Checkpointer, Retention, prepare
+from app.training.worker.checkpoint import Checkpointer, Retention
 from app.training.worker.loader import Loader
 
 STEPS_BETWEEN = 3
@@ -39,13 +39,12 @@ class Saving:
 
 
 def measure_saving(data: Data, size: str, saves: int, folder: Path) -> Saving:
-    """As one rank of two that shard a decoder of ``size``: checkpoints in turns of both kinds, with steps between."""
+    """Saves checkpoints of both kinds in turns, as one rank of those that shard a decoder of ``size``."""
     recipe, cpu = ByteLMRecipe(ByteLMConfig(size=size, sequence=128)), torch.device("cpu")
     layout = ParallelDims(dp_shard=dist.get_world_size())
     mesh = build_mesh(layout, "cpu")
     model = distribute_model(recipe, data, layout, mesh, cpu, 0)
-    optimizer = AdamW(model.parameter_groups())
-    prepare(optimizer, 0)
+    optimizer = RankOptimizer(ADAMW, model.parameter_groups(), 1e-3, 0.01)
     run = RunFolder(str(folder))
     checkpoints = Checkpointer(run, model, optimizer, dist.new_group(backend="gloo"), Retention(1, 0), lambda _: None)
     loader = Loader(data.train, BatchPlan(len(data.train["tokens"]), 4, 1, 0), mesh.dp_rank, layout.dp, cpu)

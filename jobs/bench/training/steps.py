@@ -16,8 +16,8 @@ from torch._C._distributed_c10d import TCPStore
 from app.training.driver.job import Job
 from app.training.driver.monitor import MonitorLink, start_monitor
 from app.training.driver.worker_group import WorkerGroup
+from app.training.shared_data import Shared
 from app.training.storage.run_folder import RunFolder
-from app.training.storage.shared_data import Shared
 from jobs.bench.training.arms import CONFIG, LAYOUT, WORKERS, config_of, cut
 from jobs.bench.training.turns import TURN_TIMEOUT_S, TimedRecipe, Turns
 

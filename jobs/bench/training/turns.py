@@ -80,7 +80,7 @@ class TimedRecipe(ByteLMRecipe):
         self._clock: Clock | None = None
 
     def criterion(self, output: Tensor, target: Tensor) -> Tensor:
-        """As the decoder's, after a tick."""
+        """The decoder's criterion, after a tick."""
         if self._clock is None:
             import torch.distributed as dist
 

@@ -1,4 +1,4 @@
-"""A ``Kube`` before a fake API server, which is asked for nothing but what it was given."""
+"""A ``Kube`` of a fake API server, which answers only what it was given."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import kubernetes
 import pytest
 
 from cluster.kube.api import Kube
+from jobs.cli import main
 from tests.support.fake_api_server import Exchange, FakeApiServer, composed, recorded
 
 RAY = "/apis/ray.io/v1"
@@ -24,7 +25,7 @@ def resources(group_version: str, *kinds: tuple[str, str, bool]) -> Exchange:
 
 
 def discovery() -> list[Exchange]:
-    """Of every group that the tests use."""
+    """The discovery of every group that the tests use."""
     return [
         recorded("01_discovery", "resources of ray.io/v1"),
         resources(
@@ -42,9 +43,14 @@ def discovery() -> list[Exchange]:
     ]
 
 
+def tidegate_kube(*arguments: str) -> int:
+    """Exit code of ``tidegate kube`` with these arguments."""
+    return main(["kube", *arguments])
+
+
 @dataclass(frozen=True)
 class ServedKube:
-    """The fake server and the client before it."""
+    """A fake server and its client."""
 
     server: FakeApiServer
     kube: Kube

@@ -1,4 +1,4 @@
-"""An API server for those that look: recorded objects, and changes that a test makes while it is watched."""
+"""API server for readers: recorded objects, and changes that a test makes while it is watched."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Change = tuple[str, Object]
 
 
 class Recorded:
-    """Lists, finds and watches what ``change`` has told it of."""
+    """Lists, finds and watches the objects that ``change`` was given."""
 
     server = "https://recorded:6443"
 
@@ -90,7 +90,7 @@ def transcript(name: str) -> list[dict[str, Any]]:
 
 
 def snapshots(name: str) -> Iterator[tuple[float, Change, Snapshot]]:
-    """After each line of a recording: its time, what it said, and everything as it was then."""
+    """Yields for each line of a recording its time, its change, and the snapshot after it."""
     lines = transcript(name)
     dated = next(line for line in lines if "creationTimestamp" in line["object"]["metadata"])
     begin = datetime.fromisoformat(dated["object"]["metadata"]["creationTimestamp"]) - timedelta(seconds=dated["t"])
@@ -106,5 +106,5 @@ def snapshots(name: str) -> Iterator[tuple[float, Change, Snapshot]]:
 
 
 def snapshot_at(name: str, seconds: float) -> Snapshot:
-    """Everything as it was ``seconds`` after the beginning."""
+    """The snapshot ``seconds`` after the beginning."""
     return [snapshot for t, _, snapshot in snapshots(name) if t <= seconds][-1]

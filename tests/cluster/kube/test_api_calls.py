@@ -27,7 +27,7 @@ def test_apply_creates_then_leaves_alone(serve: Serve) -> None:
     assert kube.apply(manifest)["metadata"]["resourceVersion"] == created.body["metadata"]["resourceVersion"]
 
 
-def test_a_dry_run_and_what_it_leaves(serve: Serve) -> None:
+def test_dry_run_keeps_nothing(serve: Serve) -> None:
     dry = recorded("02_ssa", "dry run of a new object")
     kube = serve(dry, recorded("02_ssa", "nothing was kept")).kube
     assert kube.apply(dry.asked.body, dry_run=True)["kind"] == "RayCluster"
@@ -52,7 +52,7 @@ def test_json_patch_holds_and_fails(serve: Serve) -> None:
         kube.json_patch(DEMO, fails.asked.body)
 
 
-def test_warnings_reach_whoever_listens(serve: Serve) -> None:
+def test_warning_header_reaches_the_callback(serve: Serve) -> None:
     warned: list[str] = []
     dropped = recorded("04_patch", "merge patch with unknown field: 200")
     answer = composed(
@@ -66,7 +66,7 @@ def test_warnings_reach_whoever_listens(serve: Serve) -> None:
     assert warned == ['unknown field "spec.bogus"']
 
 
-def test_delete_tells_gone_from_going_from_not_there(serve: Serve) -> None:
+def test_delete_returns_status_object_or_none(serve: Serve) -> None:
     kube = serve(recorded("09_delete", "no finalizer"), recorded("09_delete", "delete again: 404")).kube
     first = kube.delete(DEMO)
     assert first is not None
@@ -103,7 +103,7 @@ def test_composed_a_page_that_expired_starts_the_list_anew(serve: Serve) -> None
     assert len(kube.list("ray.io/v1", "RayCluster", "team-a")) == 3
 
 
-def test_create_asks_what_we_may(serve: Serve) -> None:
+def test_create_returns_the_review_that_is_not_kept(serve: Serve) -> None:
     review = recorded("07_authz", "may I create rayclusters?")
     kind = ("SelfSubjectAccessReview", "selfsubjectaccessreviews", False)
     discovery = resources("authorization.k8s.io/v1", kind)
@@ -115,7 +115,7 @@ def test_create_asks_what_we_may(serve: Serve) -> None:
     assert serve(discovery, post).kube.create(asked)["status"]["allowed"] is False
 
 
-def test_version_and_scope(serve: Serve) -> None:
+def test_server_version_and_namespaced_kinds(serve: Serve) -> None:
     kube = serve(recorded("01_discovery", "server version")).kube
     assert kube.server_version().startswith("v1.36")
     assert kube.is_namespaced("ray.io/v1", "RayService")
@@ -131,20 +131,20 @@ class TestRetries:
     def _quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(transport, "_BACKOFF_S", 0.001)
 
-    def test_a_read_survives_a_dropped_connection(self, serve: Serve) -> None:
+    def test_read_is_repeated_after_a_dropped_connection(self, serve: Serve) -> None:
         dropped = composed(self.why, "GET", DEMO_PATH, Drop())
         served = serve(dropped, dropped, recorded("03_ssa_conflicts", "start: owned by rayplat"))
         assert served.kube.get(DEMO)["kind"] == "RayCluster"
         assert [asked.path for asked in served.server.asked].count(DEMO_PATH) == 3
 
-    def test_a_budget_ends_it(self, serve: Serve) -> None:
+    def test_retries_end_after_the_last_attempt(self, serve: Serve) -> None:
         served = serve(composed(self.why, "GET", DEMO_PATH, Drop()))
         with pytest.raises(errors.UnreachableError, match="read RayCluster team-a/demo: no answer") as caught:
             served.kube.get(DEMO)
         assert caught.value.exit_code == 4
         assert [asked.path for asked in served.server.asked].count(DEMO_PATH) == transport.ATTEMPTS
 
-    def test_an_apply_is_sent_again(self, serve: Serve) -> None:
+    def test_apply_is_repeated_after_a_dropped_connection(self, serve: Serve) -> None:
         created = recorded("02_ssa", "apply a new RayCluster")
         dropped = composed(
             self.why,
@@ -157,7 +157,7 @@ class TestRetries:
         assert serve(dropped, created).kube.apply(created.asked.body) == created.body
 
     @pytest.mark.parametrize(("guarded", "requests"), [(True, transport.ATTEMPTS), (False, 1)])
-    def test_a_patch_is_sent_again_only_with_a_test(self, serve: Serve, guarded: bool, requests: int) -> None:
+    def test_json_patch_is_repeated_only_with_a_test(self, serve: Serve, guarded: bool, requests: int) -> None:
         path = "/spec/workerGroupSpecs/0/replicas"
         operations = [{"op": "test", "path": path, "value": 1}] * guarded + [
             {"op": "replace", "path": path, "value": 2}
@@ -171,7 +171,7 @@ class TestRetries:
             served.kube.json_patch(DEMO, operations)
         assert len([asked for asked in served.server.asked if asked.method == "PATCH"]) == requests
 
-    def test_a_create_is_not_sent_again(self, serve: Serve) -> None:
+    def test_create_is_not_repeated_after_a_dropped_connection(self, serve: Serve) -> None:
         obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}}
         path = "/api/v1/namespaces/n/configmaps?fieldManager=rayplat"
         served = serve(composed(self.why, "POST", path, Drop(), sent=obj, content_type="application/json"))
@@ -179,7 +179,7 @@ class TestRetries:
             served.kube.create(obj)
         assert len([asked for asked in served.server.asked if asked.method == "POST"]) == 1
 
-    def test_a_create_that_may_have_been_done_is_not_repeated(self, serve: Serve) -> None:
+    def test_create_is_not_repeated_after_503(self, serve: Serve) -> None:
         obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}}
         path = "/api/v1/namespaces/n/configmaps?fieldManager=rayplat"
         away = composed(self.why, "POST", path, "busy", status=503, sent=obj, content_type="application/json")
@@ -188,7 +188,7 @@ class TestRetries:
             served.kube.create(obj)
         assert [asked.method for asked in served.server.asked].count("POST") == 1
 
-    def test_retry_after_is_honoured(self, serve: Serve) -> None:
+    def test_retry_after_is_waited_for(self, serve: Serve) -> None:
         busy = {"kind": "Status", "message": "too many requests", "reason": "TooManyRequests", "code": 429}
         limited = composed(self.why, "GET", DEMO_PATH, busy, status=429, headers=(("Retry-After", "1"),))
         kube = serve(limited, recorded("03_ssa_conflicts", "start: owned by rayplat")).kube
@@ -196,7 +196,7 @@ class TestRetries:
         assert kube.get(DEMO)["kind"] == "RayCluster"
         assert time.monotonic() - began >= 1
 
-    def test_a_wait_longer_than_the_deadline_is_not_begun(self, serve: Serve) -> None:
+    def test_retry_after_beyond_the_deadline_is_not_waited_for(self, serve: Serve) -> None:
         busy = composed(self.why, "GET", DEMO_PATH, "busy", status=503, headers=(("Retry-After", "60"),))
         began = time.monotonic()
         with pytest.raises(errors.UnreachableError, match="cannot answer now \\(503\\): busy"):

@@ -1,4 +1,4 @@
-"""What a real API server refused, and which error each of it becomes: all recorded but where a case says composed."""
+"""Refusals of a real API server and the errors that they become: all recorded but where a case says composed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DEMO = Key("ray.io/v1", "RayCluster", "demo", "team-a")
         ("06_validation", "kind not installed: 404 text", errors.MissingKindError, "404 page not found"),
         ("07_authz", "apply: 403 (verb patch)", errors.PermissionDeniedError, "kubectl auth can-i"),
         ("07_authz", "no credentials: anonymous", errors.PermissionDeniedError, "no credentials were sent"),
-        ("07_authz", "a bad token", errors.UnauthenticatedError, "log in anew"),
+        ("07_authz", "a bad token", errors.UnauthenticatedError, "log in again"),
         ("08_list_watch", "a revision in the future", errors.UnreachableError, "Too large resource version"),
         ("08_list_watch", "a bad revision", errors.ApiError, "invalid syntax"),
         ("09_delete", "wrong uid", errors.StaleError, "does not match the UID in record"),
@@ -46,7 +46,7 @@ DEMO = Key("ray.io/v1", "RayCluster", "demo", "team-a")
         ("11_core_objects", "selector is immutable", errors.InvalidError, "field is immutable"),
     ],
 )
-def test_a_refusal_has_its_own_error_with_the_servers_words(
+def test_each_refusal_becomes_its_error_with_the_servers_words(
     transcript: str, note: str, error: type[errors.KubeError], words: str
 ) -> None:
     exchange = recorded(transcript, note)
@@ -71,7 +71,7 @@ def test_composed_a_status_without_a_name_is_a_missing_kind() -> None:
     assert isinstance(error_of(404, text, doing="x", server="s"), errors.MissingKindError)
 
 
-def test_composed_a_proxy_in_the_way_is_no_api_server(serve: Serve) -> None:
+def test_composed_page_of_a_proxy_is_unreachable(serve: Serve) -> None:
     kube = serve(composed("a login page", "GET", "/version", "<html>log in</html>")).kube
     with pytest.raises(errors.UnreachableError, match="is a proxy or a login page in the way"):
         kube.server_version()
@@ -88,7 +88,7 @@ def test_composed_a_proxy_in_the_way_is_no_api_server(serve: Serve) -> None:
         (200, '{"ok": true}', "it lists no resources"),
     ],
 )
-def test_composed_another_server_is_not_one_without_kinds(serve: Serve, status: int, text: str, words: str) -> None:
+def test_composed_other_server_is_not_a_missing_kind(serve: Serve, status: int, text: str, words: str) -> None:
     """Taken for a missing kind or a missing object, ``down`` would say of it that there is nothing to remove."""
     exchange = composed("another server", "GET", "/apis/apps/v2", text, status=status)
     kube = serve(exchange).kube
@@ -97,7 +97,7 @@ def test_composed_another_server_is_not_one_without_kinds(serve: Serve, status: 
     assert words in str(caught.value)
 
 
-def test_composed_a_webhook_that_is_away_is_said() -> None:
+def test_composed_webhook_without_an_answer_is_named() -> None:
     text = rb'{"kind": "Status", "message": "Internal error occurred: failed calling webhook \"m\"", "code": 500}'
     found = error_of(500, text, doing="x", server="s")
     assert "failed calling webhook" in str(found)
@@ -113,7 +113,7 @@ def test_a_kind_that_is_not_installed_is_named(serve: Serve) -> None:
         served.kube.is_namespaced("ray.io/v1", "RayThing")
 
 
-def test_rights_are_refused_over_the_wire(serve: Serve) -> None:
+def test_forbidden_list_raises_permission_denied(serve: Serve) -> None:
     kube = serve(recorded("07_authz", "other resource: 403")).kube
     with pytest.raises(errors.PermissionDeniedError, match='cannot list resource "rayjobs"') as caught:
         kube.list("ray.io/v1", "RayJob", "team-a")
@@ -128,7 +128,7 @@ def _error(exchange: Exchange) -> errors.KubeError:
     return error_of(exchange.status, text, doing="do it", server="https://example", json_patch=patch)
 
 
-def test_the_fake_refuses_what_was_not_recorded(serve: Serve) -> None:
+def test_fake_server_refuses_requests_that_were_not_recorded(serve: Serve) -> None:
     served = serve(composed("another path", "GET", f"{RAY}/namespaces/team-a/rayclusters/other", {}))
     with pytest.raises(errors.ApiError, match="599: not recorded"):
         served.kube.get(DEMO)

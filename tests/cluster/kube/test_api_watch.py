@@ -22,7 +22,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "_BACKOFF_S", 0.001)
 
 
-def test_what_is_there_then_what_changes(serve: Serve) -> None:
+def test_watch_gives_present_objects_then_changes(serve: Serve) -> None:
     lines = recorded("08_list_watch", "from a revision")
     kube = serve(_list("831", _obj("w1", "828")), _follow("831", *_parts(lines)), _follow("835")).kube
     events = kube.watch("ray.io/v1", "RayCluster", "team-a", deadline=time.monotonic() + 10)
@@ -33,7 +33,7 @@ def test_what_is_there_then_what_changes(serve: Serve) -> None:
     ]
 
 
-def test_it_resumes_from_the_last_revision_after_a_drop(serve: Serve) -> None:
+def test_watch_resumes_from_the_last_revision_after_a_drop(serve: Serve) -> None:
     served = serve(
         _list("10"),
         _follow("10", _line("ADDED", "a", "11"), Drop()),
@@ -44,14 +44,14 @@ def test_it_resumes_from_the_last_revision_after_a_drop(serve: Serve) -> None:
     assert [kind for kind, _ in _take(events, 3)] == ["ADDED", "MODIFIED", "DELETED"]
 
 
-def test_a_bookmark_moves_the_revision_and_is_not_told(serve: Serve) -> None:
+def test_bookmark_moves_the_revision_and_gives_no_event(serve: Serve) -> None:
     bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "20"}}}
     served = serve(_list("10"), _follow("10", bookmark), _follow("20", _line("ADDED", "a", "21")))
     events = served.kube.watch("ray.io/v1", "RayCluster", "team-a", deadline=time.monotonic() + 10)
     assert next(events)[1]["metadata"]["resourceVersion"] == "21"
 
 
-def test_a_forgotten_revision_is_listed_anew_and_what_has_gone_is_told(serve: Serve) -> None:
+def test_expired_revision_is_listed_again_and_missing_objects_are_deleted(serve: Serve) -> None:
     gone = recorded("08_list_watch", "a very old revision")  # 200, then an ERROR line with a 410 Status
     served = serve(
         _list("1", _obj("a", "1"), _obj("b", "1"), _obj("c", "1")),
@@ -61,12 +61,12 @@ def test_a_forgotten_revision_is_listed_anew_and_what_has_gone_is_told(serve: Se
         in_order=False,
     )
     events = served.kube.watch("ray.io/v1", "RayCluster", "team-a", deadline=time.monotonic() + 10)
-    told = [(kind, obj["metadata"]["name"]) for kind, obj in _take(events, 7)]
-    assert told[:3] == [("ADDED", "a"), ("ADDED", "b"), ("ADDED", "c")]
-    assert told[3:] == [("DELETED", "a"), ("MODIFIED", "b"), ("ADDED", "d"), ("MODIFIED", "d")]
+    received = [(kind, obj["metadata"]["name"]) for kind, obj in _take(events, 7)]
+    assert received[:3] == [("ADDED", "a"), ("ADDED", "b"), ("ADDED", "c")]
+    assert received[3:] == [("DELETED", "a"), ("MODIFIED", "b"), ("ADDED", "d"), ("MODIFIED", "d")]
 
 
-def test_a_selector_is_kept_when_it_resumes(serve: Serve) -> None:
+def test_watch_keeps_its_selector_when_it_resumes(serve: Serve) -> None:
     query = "fieldSelector=metadata.name%3Da"
     served = serve(
         composed(WHY, "GET", f"{PATH}?{query}", {"items": [], "metadata": {"resourceVersion": "10"}}),
@@ -79,7 +79,7 @@ def test_a_selector_is_kept_when_it_resumes(serve: Serve) -> None:
     assert [kind for kind, _ in _take(events, 2)] == ["ADDED", "MODIFIED"]
 
 
-def test_it_ends_at_its_deadline_in_the_middle_of_silence(serve: Serve) -> None:
+def test_quiet_watch_ends_at_its_deadline(serve: Serve) -> None:
     never = threading.Event()
     served = serve(_list("10"), _follow("10", _line("ADDED", "a", "11"), Hold(never)))
     began = time.monotonic()
@@ -89,26 +89,26 @@ def test_it_ends_at_its_deadline_in_the_middle_of_silence(serve: Serve) -> None:
     never.set()
 
 
-@pytest.mark.parametrize("told", [(), ({"type": "ERROR", "object": {"kind": "Status", "code": 410}},)])
-def test_connections_that_end_at_once_are_not_made_anew_without_a_pause(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch, told: tuple[Part, ...]
+@pytest.mark.parametrize("received", [(), ({"type": "ERROR", "object": {"kind": "Status", "code": 410}},)])
+def test_connections_that_end_at_once_are_repeated_with_a_pause(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, received: tuple[Part, ...]
 ) -> None:
     """A proxy that cuts streams, a revision that is gone again after each list: a server must not be hammered."""
     monkeypatch.setattr(transport, "_BACKOFF_S", 0.1)
-    served = serve(_list("10"), _follow("10", *told))
+    served = serve(_list("10"), _follow("10", *received))
     assert list(served.kube.watch("ray.io/v1", "RayCluster", "team-a", deadline=time.monotonic() + 1)) == []
     follows = [asked for asked in served.server.asked if ("watch", "true") in asked.query]
     assert 2 <= len(follows) <= 8
 
 
-def test_a_server_that_stays_away_is_said(serve: Serve) -> None:
+def test_watch_of_a_server_that_stays_away_raises_unreachable(serve: Serve) -> None:
     served = serve(_list("10"), composed(WHY, "GET", f"{PATH}?watch=true&resourceVersion=10", Drop()))
     events = served.kube.watch("ray.io/v1", "RayCluster", "team-a", deadline=time.monotonic() + 30)
     with pytest.raises(errors.UnreachableError, match="is gone"):
         next(events)
 
 
-def test_a_refusal_of_the_list_is_raised_at_once(serve: Serve) -> None:
+def test_refused_list_ends_the_watch_at_once(serve: Serve) -> None:
     refused = recorded("08_list_watch", "list ?labelSelector=team%3D%3D%3Da")
     events = serve(refused).kube.watch(
         "ray.io/v1", "RayCluster", "team-a", deadline=time.monotonic() + 10, labels="team===a"

@@ -34,7 +34,7 @@ def test_created_then_unchanged_then_configured(serve: Serve) -> None:
     assert [each.outcome for each in found] == [Outcome.CREATED, Outcome.UNCHANGED, Outcome.CONFIGURED]
 
 
-def test_another_managers_field_is_told_and_left(serve: Serve) -> None:
+def test_field_of_another_manager_is_reported_and_left(serve: Serve) -> None:
     conflict = recorded("03_ssa_conflicts", "two conflicting fields")
     live = recorded("03_ssa_conflicts", "start: owned by rayplat")
     manifest = conflict.asked.body | {"spec": conflict.asked.body["spec"] | {"enableInTreeAutoscaling": False}}
@@ -47,7 +47,7 @@ def test_another_managers_field_is_told_and_left(serve: Serve) -> None:
     assert any(field.startswith("spec.workerGroupSpecs[cpu]") for field in fields)
 
 
-def test_force_is_sent_only_when_told_and_carries_the_live_values(serve: Serve) -> None:
+def test_force_is_sent_only_on_request_with_the_live_replicas(serve: Serve) -> None:
     live = recorded("24_autoscaler_v2", "after the scale down")
     forced = recorded("24_autoscaler_v2", "forced apply: 200, scaleStrategy is gone")
     sent = copy.deepcopy(forced.asked.body)
@@ -79,7 +79,7 @@ def test_an_image_changes_without_force_while_the_autoscaler_owns_the_groups(ser
     assert not any(("force", "true") in asked.query for asked in served.server.asked)
 
 
-def test_a_decision_made_meanwhile_is_not_overwritten(serve: Serve) -> None:
+def test_replicas_set_meanwhile_are_not_overwritten(serve: Serve) -> None:
     manifest, live, conflict = _autoscaled("registry.example/ray:new")
     later = copy.deepcopy(live)
     later["metadata"]["resourceVersion"] = "9999"
@@ -92,7 +92,7 @@ def test_a_decision_made_meanwhile_is_not_overwritten(serve: Serve) -> None:
         _got(live),
         _got(later),
         _applied(manifest | {"spec": manifest["spec"] | {"workerGroupSpecs": first}}, conflict.body, 409),
-        moved(recorded("04_patch", "JSON patch with a test that fails"), **_asked(_patched(live, first, live))),
+        moved(recorded("04_patch", "JSON patch with a test that fails"), **_request(_patched(live, first, live))),
         _patched(later, second, patched),
         _applied(
             manifest | {"spec": manifest["spec"] | {"workerGroupSpecs": patched["spec"]["workerGroupSpecs"]}}, patched
@@ -103,7 +103,7 @@ def test_a_decision_made_meanwhile_is_not_overwritten(serve: Serve) -> None:
     assert found.sent.carried[0].sent == 1
 
 
-def test_an_apply_that_others_crossed_is_repeated_a_few_times(serve: Serve) -> None:
+def test_apply_is_repeated_after_a_conflicting_write(serve: Serve) -> None:
     manifest, live, _ = _autoscaled("registry.example/ray:new")
     sent = manifest | {"spec": manifest["spec"] | {"workerGroupSpecs": _carried(manifest, live)}}
     stale = recorded("02_ssa", "stale resourceVersion").body
@@ -117,7 +117,7 @@ def test_an_apply_that_others_crossed_is_repeated_a_few_times(serve: Serve) -> N
     assert [asked.method for asked in always.server.asked].count("PATCH") == 5
 
 
-def test_what_is_being_deleted_is_not_applied(serve: Serve) -> None:
+def test_object_that_is_being_deleted_is_not_applied(serve: Serve) -> None:
     """The server takes it (recorded: "apply while terminating is accepted"), and the object goes all the same."""
     going = recorded("09_delete", "still there")
     served = serve(going)
@@ -128,10 +128,12 @@ def test_what_is_being_deleted_is_not_applied(serve: Serve) -> None:
     assert {asked.method for asked in served.server.asked} == {"GET"}
 
 
-def test_a_group_that_never_rests_ends_in_an_error(serve: Serve) -> None:
+def test_group_that_changes_each_time_raises(serve: Serve) -> None:
     manifest, live, conflict = _autoscaled("registry.example/ray:new")
     groups = _carried(manifest, live)
-    failing = moved(recorded("04_patch", "JSON patch with a test that fails"), **_asked(_patched(live, groups, live)))
+    failing = moved(
+        recorded("04_patch", "JSON patch with a test that fails"), **_request(_patched(live, groups, live))
+    )
     wanted = manifest | {"spec": manifest["spec"] | {"workerGroupSpecs": groups}}
     served = serve(_got(live), _applied(wanted, conflict.body, 409), failing)
     with pytest.raises(TestFailedError):
@@ -194,7 +196,7 @@ def test_a_service_gets_the_replicas_of_the_cluster_that_serves(serve: Serve) ->
     assert found.running == cluster
 
 
-def test_a_namespace_that_is_to_come_is_no_error_of_a_dry_run(serve: Serve) -> None:
+def test_dry_run_accepts_a_namespace_that_the_same_apply_creates(serve: Serve) -> None:
     absent = recorded("02_ssa", "namespace absent")
     manifest = absent.asked.body | {"metadata": absent.asked.body["metadata"] | {"namespace": "nope"}}
     missing = moved(recorded("02_ssa", "nothing was kept"), path=absent.asked.path)
@@ -208,7 +210,7 @@ def test_a_namespace_that_is_to_come_is_no_error_of_a_dry_run(serve: Serve) -> N
 class TestRefusals:
     """The event is the recorded one of a RayCluster with minReplicas above maxReplicas, in core/v1's words."""
 
-    def test_what_comes_after_is_told_and_what_was_there_is_not(self, serve: Serve) -> None:
+    def test_only_warnings_after_the_apply_are_reported(self, serve: Serve) -> None:
         old, new = _event("old", "7"), _event("new", "8")
         path = "/api/v1/namespaces/team-b/events?fieldSelector=type%3DWarning"
         served = serve(
@@ -219,7 +221,7 @@ class TestRefusals:
         obj = {"kind": "RayCluster", "metadata": {"name": "c0", "uid": "u"}}
         assert refusals.sentences([obj]) == [f"RayCluster c0: InvalidRayClusterSpec: {recorded_events()[0]['note']}"]
 
-    def test_silence_is_consent(self, serve: Serve) -> None:
+    def test_no_warning_in_time_gives_no_sentence(self, serve: Serve) -> None:
         path = "/api/v1/namespaces/team-b/events?fieldSelector=type%3DWarning"
         never = threading.Event()
         served = serve(
@@ -288,5 +290,5 @@ def _patched(live: Object, groups: list[dict[str, Any]], answer: Object) -> Exch
     return composed(STORY, "PATCH", f"{AU}?fieldManager=rayplat", answer, sent=operations, content_type=PATCH)
 
 
-def _asked(exchange: Exchange) -> dict[str, Any]:
+def _request(exchange: Exchange) -> dict[str, Any]:
     return {"path": exchange.asked.path, "body": exchange.asked.body}

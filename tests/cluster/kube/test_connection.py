@@ -1,8 +1,7 @@
-"""Which API server is meant: kubectl's rules, on files of our own."""
+"""Choice of the API server: kubectl's rules, on files of the tests."""
 
 from __future__ import annotations
 
-import argparse
 import logging
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.__main__ import main
 from cluster.kube import connection
 from cluster.kube.connection import connect, namespace_of, platform_namespace
 from cluster.kube.errors import PermissionDeniedError, UnreachableError, UsageError
 from cluster.kube.manifest import Key, Object
+from cluster.kube.options import Access
+from tests.cluster.kube.conftest import tidegate_kube
 from tests.cluster.kube.recorded import Recorded
 
 PLUGIN = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", "command": "no-such-plugin"}
@@ -40,16 +40,16 @@ def _config(
     return path
 
 
-def _options(**given: Any) -> argparse.Namespace:
-    return argparse.Namespace(**({"namespace": None, "kubeconfig": None, "context": None} | given))
+def _options(**given: Any) -> Access:
+    return Access(**given)
 
 
-def test_the_home_of_the_user_by_default(tmp_path: Path) -> None:
+def test_kubeconfig_of_the_home_folder_is_the_default(tmp_path: Path) -> None:
     _config(tmp_path / ".kube" / "config", "home")
     assert connect().server == "http://home.example:6443"
 
 
-def test_of_several_files_the_first_current_context_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_current_context_of_several_files_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = _config(tmp_path / "1", "one", current=False)
     second, third = _config(tmp_path / "2", "two", namespace="here"), _config(tmp_path / "3", "three")
     monkeypatch.setenv("KUBECONFIG", f"{first}:{tmp_path / 'missing'}:{second}:{third}")
@@ -77,7 +77,7 @@ def test_a_broken_kubeconfig_is_explained(tmp_path: Path, text: str, context: st
         connect(tmp_path / "config", context)
 
 
-def test_none_at_all_is_explained(tmp_path: Path) -> None:
+def test_missing_kubeconfig_is_explained(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no kubeconfig at ~/.kube/config: name one by --kubeconfig or KUBECONFIG"):
         connect()
     with pytest.raises(UsageError, match=r"no kubeconfig at .*/gone"):
@@ -104,7 +104,7 @@ class _Refusing(Recorded):
         (_Refusing(_service("tidegate")), "default", None, "default"),
     ],
 )
-def test_the_platform_is_found_where_the_context_does_not_say(
+def test_namespace_with_the_only_rayservice_is_taken(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], kube: Recorded, context: str, given: str | None, found: str
 ) -> None:
     config = _config(tmp_path / "config", "one", namespace=context)
@@ -120,11 +120,11 @@ def test_verbs_without_manifests_look_for_the_platform(
     kube = Recorded(_service("tidegate"))
     monkeypatch.setattr(kube, "get", kube.find, raising=False)
     monkeypatch.setattr(f"cluster.kube.verbs.{verb[0]}.connect", lambda *_, **__: kube)
-    main([*verb, "--kubeconfig", str(_config(tmp_path / "config", "one", namespace="default"))])
+    tidegate_kube(*verb, "--kubeconfig", str(_config(tmp_path / "config", "one", namespace="default")))
     assert "tidegate has: taking that one" in capsys.readouterr().err
 
 
-def test_a_login_plugin_that_fails_is_no_anonymous_user(tmp_path: Path) -> None:
+def test_failed_login_plugin_raises_unreachable(tmp_path: Path) -> None:
     handlers = list(logging.getLogger().handlers)
     config = _config(tmp_path / "config", "cloud", user={"exec": PLUGIN})
     with pytest.raises(UnreachableError, match=r"login plugin 'no-such-plugin' gave no credentials: .*No such file"):
@@ -132,7 +132,7 @@ def test_a_login_plugin_that_fails_is_no_anonymous_user(tmp_path: Path) -> None:
     assert logging.getLogger().handlers == handlers
 
 
-def test_a_pods_own_account_where_there_is_no_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_service_account_is_taken_without_a_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from kubernetes.config import incluster_config
 
     for name, text in (("token", "t"), ("ca.crt", "certificate"), ("namespace", "apps")):

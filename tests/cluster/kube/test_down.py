@@ -1,4 +1,4 @@
-"""What goes, what stays, and in which order; composed from the recorded ways in which a server deletes."""
+"""Objects that go and stay, and their order; composed from the recorded ways in which a server deletes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _there(*, without: str = "") -> list[Exchange]:
     return [*found, composed(STORY, "GET", "/api/v1/namespaces/demo/persistentvolumeclaims", claims)]
 
 
-def test_the_reverse_order_without_data_namespace_and_secrets(serve: Serve) -> None:
+def test_plan_is_in_reverse_order_without_data_namespace_and_secrets(serve: Serve) -> None:
     found = plan(serve(*_there()).kube, SET)
     assert [key.kind for key in found.going] == ["RayService", "StatefulSet", "ConfigMap"]
     kept = {f"{key.kind}/{key.name}": why for key, why in found.kept}
@@ -65,7 +65,7 @@ def test_the_reverse_order_without_data_namespace_and_secrets(serve: Serve) -> N
     assert "--delete-volumes" in kept["PersistentVolumeClaim/shared"]
 
 
-def test_all_of_it_when_asked_and_never_the_secrets(serve: Serve) -> None:
+def test_plan_never_removes_secrets(serve: Serve) -> None:
     found = plan(serve(*_there()).kube, SET, volumes=True, namespace=True)
     assert [f"{key.kind}/{key.name}" for key in found.going] == [
         "RayService/sv",
@@ -78,7 +78,7 @@ def test_all_of_it_when_asked_and_never_the_secrets(serve: Serve) -> None:
     assert [key.kind for key, _ in found.kept] == ["Secret"]
 
 
-def test_what_is_gone_already_is_not_listed(serve: Serve) -> None:
+def test_missing_objects_are_not_in_the_plan(serve: Serve) -> None:
     found = plan(serve(*_there(without="RayService")).kube, SET)
     assert [key.kind for key in found.going] == ["StatefulSet", "ConfigMap"]
 
@@ -110,9 +110,9 @@ def test_the_service_and_its_clusters_are_awaited_before_the_rest_goes(serve: Se
         moved(missing, method="GET", path=f"{RAY}/namespaces/demo/rayclusters/sv-f5l4z"),
         composed(STORY, "DELETE", settings, success),
     )
-    said: list[str] = []
-    remove(served.kube, [SERVICE, Key("v1", "ConfigMap", "settings", "demo")], time.monotonic() + 10, said.append)
-    assert said == [
+    printed: list[str] = []
+    remove(served.kube, [SERVICE, Key("v1", "ConfigMap", "settings", "demo")], time.monotonic() + 10, printed.append)
+    assert printed == [
         "RayService demo/sv: deleted",
         "RayService demo/sv: waiting until it is gone, held by ray.io/rayservice-finalizer",
         "ConfigMap demo/settings: deleted",
@@ -121,7 +121,7 @@ def test_the_service_and_its_clusters_are_awaited_before_the_rest_goes(serve: Se
     assert order.index(("GET", f"{RAY}/namespaces/demo/rayclusters/sv-f5l4z")) < order.index(("DELETE", settings))
 
 
-def test_what_is_held_too_long_is_named(serve: Serve) -> None:
+def test_object_that_finalizers_hold_is_named_at_the_deadline(serve: Serve) -> None:
     never = threading.Event()
     held = recorded_delete().body
     collection = f"{RAY}/namespaces/demo/rayservices?fieldSelector=metadata.name%3Dsv"
@@ -130,16 +130,16 @@ def test_what_is_held_too_long_is_named(serve: Serve) -> None:
         composed(STORY, "GET", collection, {"items": [held], "metadata": {"resourceVersion": "9"}}),
         composed(STORY, "GET", f"{collection}&watch=true&resourceVersion=9", (Hold(never),)),
     )
-    said: list[str] = []
+    printed: list[str] = []
     with pytest.raises(
         DeadlineError, match=r"RayService demo/sv is still there .* ray.io/rayservice-finalizer"
     ) as caught:
-        await_gone(served.kube, SERVICE, time.monotonic() + 0.5, said.append)
+        await_gone(served.kube, SERVICE, time.monotonic() + 0.5, printed.append)
     assert caught.value.exit_code == 3
     never.set()
 
 
-def test_a_new_object_of_the_name_is_not_waited_for(serve: Serve) -> None:
+def test_new_object_under_an_old_name_is_not_waited_for(serve: Serve) -> None:
     path = f"{RAY}/namespaces/demo/rayservices/sv"
     collection = f"{RAY}/namespaces/demo/rayservices?fieldSelector=metadata.name%3Dsv"
     old, new = _service("1"), _service("2")

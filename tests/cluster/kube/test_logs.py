@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.__main__ import main
 from cluster.kube import logs
 from cluster.kube.errors import UnreachableError, UsageError
 from cluster.kube.logs import container_of, print_logs
 from cluster.kube.manifest import Object
+from tests.cluster.kube.conftest import tidegate_kube
 from tests.cluster.kube.recorded import Recorded
 from tests.support.fake_api_server import FakeApiServer, composed
 
@@ -186,17 +186,17 @@ def test_kubectl_reads_the_same_server_with_the_options_given(
     (tmp_path / "config").write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **config}))
     where = ["--kubeconfig", str(tmp_path / "config"), "--context", "c", "-n", "n"]
     try:
-        assert main(["logs", *where, "--tail", "5", "--since", "1m"]) == 1, "a log that cannot be read gives 1"
+        assert tidegate_kube("logs", *where, "--tail", "5", "--since", "1m") == 1, "a log that cannot be read gives 1"
         found = capfd.readouterr()
         assert found.out == f"[pod/{other}/main] one\n[pod/{other}/main] two\n", "and does not hide the others"
         assert "waiting to start" in found.err
         assert "/tmp/ray/session_latest/logs" in found.err
-        assert main(["logs", "mlflow", *where, "--previous"]) == 0
+        assert tidegate_kube("logs", "mlflow", *where, "--previous") == 0
         assert capfd.readouterr().out == "out of memory\n"
         assert server.unexpected == []
     finally:
         server.close()
-    assert main(["logs", "redis", "--previous", "--follow"]) == 2
+    assert tidegate_kube("logs", "redis", "--previous", "--follow") == 2
 
 
 def test_place_of_rays_logs_is_told_only_where_they_are_not_here(

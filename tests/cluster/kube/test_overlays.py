@@ -1,4 +1,4 @@
-"""Which manifests a name stands for."""
+"""Names of overlays and components, and the manifests that they stand for."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_names_and_compositions(manifests: Path) -> None:
         ("mesh+kueue+dev+gpu", ["dev", "gpu", "kueue", "mesh"]),
     ],
 )
-def test_what_changes_the_others_comes_after_them(given: str, applied: list[str]) -> None:
+def test_components_that_change_others_come_last(given: str, applied: list[str]) -> None:
     assert [folder.name for folder in resolve(given).components] == applied
 
 
@@ -60,6 +60,6 @@ def test_what_changes_the_others_comes_after_them(given: str, applied: list[str]
         ("./nowhere", r"'\./nowhere' is no folder with a kustomization.yaml"),
     ],
 )
-def test_what_is_not_there_is_refused(manifests: Path, overlay: str, says: str) -> None:
+def test_unknown_overlay_is_refused(manifests: Path, overlay: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         resolve(overlay, manifests)

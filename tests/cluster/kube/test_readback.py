@@ -1,4 +1,4 @@
-"""What is carried over from live objects: recorded ones of an autoscaler at work, and tables."""
+"""Values that are carried over from live objects: recorded ones of an autoscaler at work, and tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cluster.kube.readback import (
     with_live_groups,
     without_scaled_replicas,
 )
-from cluster.kube.running import cluster_changes
+from cluster.kube.running_cluster import cluster_changes
 from tests.support.fake_api_server import recorded, transcript
 
 MANIFEST = "the unchanged manifest applied again"
@@ -33,7 +33,7 @@ SHRUNK = "after the scale down"
 class TestRecorded:
     """A real RayCluster that Ray's autoscaler raised to two workers and brought back."""
 
-    def test_replicas_are_kept_that_the_autoscaler_wrote(self) -> None:
+    def test_replicas_of_the_autoscaler_are_kept(self) -> None:
         manifest = recorded("24_autoscaler_v2", MANIFEST).asked.body
         live = recorded("24_autoscaler_v2", AUTOSCALED).body
         found = with_live_groups(manifest, live)
@@ -41,7 +41,7 @@ class TestRecorded:
         assert found.obj["spec"]["workerGroupSpecs"][0]["replicas"] == 2
         assert manifest["spec"]["workerGroupSpecs"][0]["replicas"] == 0, "the manifest itself is left as it is"
 
-    def test_a_forced_apply_loses_nothing(self) -> None:
+    def test_forced_apply_keeps_the_replicas(self) -> None:
         # The recorded forced apply sent the manifest as it was, and scaleStrategy was gone.
         forced = recorded("24_autoscaler_v2", "forced apply: 200, scaleStrategy is gone")
         live = recorded("24_autoscaler_v2", SHRUNK).body
@@ -58,7 +58,7 @@ class TestRecorded:
         changes = [name for index, name in enumerate(seen) if index == 0 or seen[index - 1] != name]
         assert changes == [None, "sv-f5l4z", "sv-w6t2g"]
 
-    def test_a_cluster_that_is_as_its_service_says_lacks_nothing(self) -> None:
+    def test_cluster_like_its_service_has_no_changes(self) -> None:
         service, cluster = _upgraded(0)
         assert cluster_changes(service, cluster) == []
 
@@ -70,7 +70,7 @@ class TestRecorded:
             ("None", "keeps its old specification (upgradeStrategy.type is 'None')", "delete raycluster sv-f5l4z"),
         ],
     )
-    def test_what_an_upgrade_does_is_told(self, strategy: str | None, first: str, last: str) -> None:
+    def test_changes_of_an_upgrade_are_printed(self, strategy: str | None, first: str, last: str) -> None:
         service, cluster = _upgraded(1)
         service = service | {"spec": service["spec"] | {"upgradeStrategy": {"type": strategy}}}
         lines = cluster_changes(service, cluster)
@@ -155,7 +155,7 @@ DEPLOYMENT = Key("apps/v1", "Deployment", "web", "n")
         pytest.param(None, {}, id="new: left out"),
     ],
 )
-def test_a_deployments_replicas_are_its_autoscalers(owner: str | None, sent: dict[str, int]) -> None:
+def test_replicas_of_a_scaled_deployment_are_left_out(owner: str | None, sent: dict[str, int]) -> None:
     obj = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "n"}}
     obj["spec"] = {"replicas": 2}
     hpa = {
@@ -186,7 +186,7 @@ def test_a_deployments_replicas_are_its_autoscalers(owner: str | None, sent: dic
         ([], True, False),
     ],
 )
-def test_who_only_writes_replicas(found: list[Conflict], autoscaler: bool, ours: bool) -> None:
+def test_writers_of_replicas_alone_are_recognized(found: list[Conflict], autoscaler: bool, ours: bool) -> None:
     assert only_replica_writers(found, _cluster(autoscaler=autoscaler), "me") is ours
 
 
@@ -225,7 +225,7 @@ def test_differences_ignore_what_only_live_has() -> None:
     ]
 
 
-def test_a_secrets_values_are_hidden_and_a_change_of_them_is_not() -> None:
+def test_values_of_a_secret_are_hidden_and_their_changes_shown() -> None:
     before = {
         "kind": "Secret",
         "metadata": {"name": "s", "resourceVersion": "1"},
@@ -252,7 +252,7 @@ def test_a_secret_that_kubectl_applied_keeps_its_values_in_an_annotation_and_the
     assert before["metadata"]["annotations"] == annotation
 
 
-def test_a_conflict_about_a_secret_tells_the_field_and_not_its_values() -> None:
+def test_conflict_about_a_secret_names_the_field_without_values() -> None:
     wanted = {"kind": "Secret", "metadata": {"name": "s"}, "data": {"a": "bmV3"}}
     found = Applied(
         Key("v1", "Secret", "s", "demo"),

@@ -20,16 +20,16 @@ STORY = "the recorded object, read before its patch"
 PATCHES = "application/json-patch+json"
 
 
-def test_the_patch_is_the_recorded_one(serve: Serve) -> None:
+def test_scale_sends_the_recorded_patch(serve: Serve) -> None:
     served = serve(_got(_live()), recorded("20_raycluster_lifecycle", UP))
     assert scale(served.kube, RC, "w", 2) == Scaled(RC, "w", 1, 2, autoscaler=False)
 
 
-def test_what_is_so_already_is_not_patched(serve: Serve) -> None:
+def test_scale_to_the_present_number_sends_no_patch(serve: Serve) -> None:
     assert scale(serve(_got(_live())).kube, RC, "w", 1).after == 1
 
 
-def test_a_failed_test_reads_again(serve: Serve) -> None:
+def test_failed_test_operation_reads_again(serve: Serve) -> None:
     later = _live(replicas=0)
     again = [
         {"op": "test", "path": "/spec/workerGroupSpecs/0/groupName", "value": "w"},
@@ -45,7 +45,7 @@ def test_a_failed_test_reads_again(serve: Serve) -> None:
     assert scale(served.kube, RC, "w", 2).before == 0
 
 
-def test_a_write_that_others_crossed_is_repeated(serve: Serve) -> None:
+def test_scale_is_repeated_after_a_conflicting_write(serve: Serve) -> None:
     stale = recorded("02_ssa", "stale resourceVersion")
     sent = recorded("20_raycluster_lifecycle", UP)
     crossed = moved(stale, method="PATCH", path=PATH, query=sent.asked.query, body=sent.asked.body)
@@ -54,7 +54,7 @@ def test_a_write_that_others_crossed_is_repeated(serve: Serve) -> None:
     assert scale(served.kube, RC, "w", 2).after == 2
 
 
-def test_it_ends_when_others_win_each_time(serve: Serve) -> None:
+def test_scale_ends_after_five_conflicting_writes(serve: Serve) -> None:
     served = serve(_got(_live()), _failing(recorded("20_raycluster_lifecycle", UP).asked.body))
     with pytest.raises(TestFailedError):
         scale(served.kube, RC, "w", 2)
@@ -82,7 +82,7 @@ def test_a_schema_error_is_no_failed_test(serve: Serve) -> None:
         ),
     ],
 )
-def test_refused_before_anything_is_sent(serve: Serve, group: str, replicas: int, message: str) -> None:
+def test_unknown_group_or_bad_number_sends_nothing(serve: Serve, group: str, replicas: int, message: str) -> None:
     served = serve(_got(_live()))
     with pytest.raises(UsageError, match=message):
         scale(served.kube, RC, group, replicas)

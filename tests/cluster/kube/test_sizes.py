@@ -1,10 +1,15 @@
-"""What an overlay asks for in pods, CPU, memory and storage."""
+"""Sizes of an overlay in pods, CPU, memory and storage."""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
+import pytest
+
+from cluster.kube.demand import pods_of, requests_of
 from cluster.kube.manifest import Object
+from cluster.kube.quantities import parse
 from cluster.kube.sizes import cells, sizes
 
 
@@ -48,3 +53,36 @@ def test_lines_and_sums() -> None:
         ("at least", "4", "4.5", "18.5Gi", "", "140Gi"),
         ("at most", "9", "18.5", "84.5Gi", "16", "140Gi"),
     ]
+
+
+def test_an_init_container_counts_where_it_requests_more() -> None:
+    sidecar = {"restartPolicy": "Always", "resources": {"requests": {"cpu": "1"}}}
+    starter = {"resources": {"requests": {"cpu": "3"}}}
+    main = {"resources": {"limits": {"cpu": "1", "memory": "2Gi"}}}  # without requests it requests its limits
+    spec = {"containers": [main], "initContainers": [starter, sidecar]}
+    assert requests_of(spec) == {"cpu": Fraction(3), "memory": Fraction(2**31)}
+
+
+def test_an_autoscaler_of_kubernetes_sets_the_count_of_its_deployment() -> None:
+    deployment = {
+        "kind": "Deployment",
+        "metadata": {"name": "m"},
+        "spec": {"replicas": 1, "template": pod("1", "1Gi")},
+    }
+    bounds = {"scaleTargetRef": {"name": "m"}, "minReplicas": 2, "maxReplicas": 4}
+    scaler = {"kind": "HorizontalPodAutoscaler", "metadata": {"name": "m"}, "spec": bounds}
+    assert [(each.count, each.most) for each in pods_of([deployment, scaler])] == [(2, 4)]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("500m", Fraction(1, 2)), ("1.5", Fraction(3, 2)), ("2Gi", 2**31), ("1e3", 1000), ("1E", 10**18), (4, 4)],
+)
+def test_quantities(text: Any, value: Fraction | int) -> None:
+    assert parse(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "1 Gi", "1GiB", "Gi", "1e", "½", True, None])
+def test_no_quantities(text: Any) -> None:
+    with pytest.raises(ValueError, match="no quantity"):
+        parse(text)

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from cluster.__main__ import main
+from cluster.kube.driver_resources import check_driver
 from cluster.kube.errors import DeadlineError, KubeError, UsageError
 from cluster.kube.manifest import Key, Object
 from cluster.kube.render import render
 from cluster.kube.verbs import train
-from cluster.kube.verbs.train import follow, submit
+from cluster.kube.verbs.train import follow_job, submit
 from tests.cluster.kube import tiny
+from tests.cluster.kube.conftest import tidegate_kube
 from tests.cluster.kube.recorded import Recorded, transcript
 
 
@@ -76,7 +77,6 @@ def test_where_the_platform_is_in_the_mesh_the_job_is_too() -> None:
     [
         ([], RUNS),
         (["image=other:2"], "other:2"),
-        (["RayJob/train:/spec/submitterPodTemplate/spec/containers/0/image=other:3"], "other:3"),
     ],
 )
 def test_the_submitter_has_the_image_of_the_head_that_runs(manifests: Path, sets: list[str], image: str) -> None:
@@ -103,7 +103,7 @@ OFFERS_TO_RAY_START: dict[str, Any] = {"rayStartParams": {"resources": '\'"{\\"j
         ([group("training", None, **OFFERS)], None),
     ],
 )
-def test_a_job_whose_driver_finds_no_room_ever_is_refused(groups: list[Object], refusal: str | None) -> None:
+def test_job_whose_driver_no_group_can_run_is_refused(groups: list[Object], refusal: str | None) -> None:
     kube = Recorded(service("tidegate-7x", groups=groups))
     if refusal is None:
         assert submit(kube, "blue", "a", "", [])["spec"]["entrypointResources"] == '{"job_driver": 1}'
@@ -111,8 +111,7 @@ def test_a_job_whose_driver_finds_no_room_ever_is_refused(groups: list[Object], 
     with pytest.raises(UsageError, match=f"{refusal}(.|\n)*up kueue-training-job"):
         submit(kube, "blue", "a", "", [])
     assert kube.find(Key("ray.io/v1", "RayJob", "a", "blue")) is None
-    nowhere = ["RayJob/train-flights-online:/spec/entrypointResources="]
-    assert submit(kube, "blue", "a", "", nowhere), "on the head, which asks for nothing"
+    check_driver({"spec": {"entrypointResources": ""}}, service("tidegate-7x", groups=groups))  # runs on the head
 
 
 def test_the_overlay_kueue_takes_no_job_on_the_cluster_that_serves() -> None:
@@ -131,10 +130,10 @@ def test_names_that_the_operator_would_refuse(manifests: Path, name: str) -> Non
 
 def test_the_name_is_not_set_in_two_places(manifests: Path) -> None:
     with pytest.raises(UsageError, match="name is given by --name"):
-        submit(Recorded(service("c")), "blue", "a", "", ["RayJob/train:/metadata/name=b"], manifests=manifests)
+        submit(Recorded(service("c")), "blue", "a", "", ["job=b"], manifests=manifests)
 
 
-def test_without_a_cluster_that_answers_there_is_no_job(manifests: Path) -> None:
+def test_job_needs_an_active_cluster(manifests: Path) -> None:
     with pytest.raises(UsageError, match="no RayService tidegate in namespace blue"):
         submit(Recorded(), "blue", "a", "python", [], manifests=manifests)
     with pytest.raises(KubeError, match="has no active cluster: the KubeRay operator has not looked"):
@@ -164,7 +163,7 @@ def test_following_ends_with_the_jobs_outcome(
 ) -> None:
     kube = Recorded()
     driver = replay(kube, recording, "RayJob", end)
-    found = follow(kube, Key("ray.io/v1", "RayJob", name, "demo"), time.monotonic() + 20)
+    found = follow_job(kube, Key("ray.io/v1", "RayJob", name, "demo"), time.monotonic() + 20)
     assert found.state == state
     driver.join()
     assert last in capsys.readouterr().out.splitlines()[-1]
@@ -175,10 +174,10 @@ def job(**status: Any) -> Object:
     return {"apiVersion": "ray.io/v1", "kind": "RayJob", "metadata": metadata, "spec": {}, "status": status}
 
 
-def test_a_job_that_is_deleted_or_never_ends(capsys: pytest.CaptureFixture[str]) -> None:
+def test_following_ends_when_the_job_is_deleted_or_late(capsys: pytest.CaptureFixture[str]) -> None:
     key, kube = Key("ray.io/v1", "RayJob", "a", "n"), Recorded(job(jobDeploymentStatus="Running"))
-    with pytest.raises(DeadlineError, match="is not done in time; it goes on, and is progressing: submitted"):
-        follow(kube, key, time.monotonic() + 0.6)
+    with pytest.raises(DeadlineError, match="is not done in time; it continues, and is progressing: submitted"):
+        follow_job(kube, key, time.monotonic() + 0.6)
 
     def delete() -> None:
         end = time.monotonic() + 10
@@ -190,13 +189,13 @@ def test_a_job_that_is_deleted_or_never_ends(capsys: pytest.CaptureFixture[str])
     driver = threading.Thread(target=delete)
     driver.start()
     with pytest.raises(KubeError, match="was deleted before it was done; it was last progressing: submitted"):
-        follow(kube, key, time.monotonic() + 20)
+        follow_job(kube, key, time.monotonic() + 20)
     driver.join()
 
 
 def recorded_train(kube: Recorded, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(train, "connect", lambda *_: kube)
-    return main(["train", "--json", "--name", "a", "-n", "n", *arguments])
+    return tidegate_kube("train", "--json", "--name", "a", "-n", "n", *arguments)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +205,7 @@ def recorded_train(kube: Recorded, monkeypatch: pytest.MonkeyPatch, *arguments: 
         ({"jobDeploymentStatus": "Failed", "jobStatus": "FAILED", "reason": "AppFailed"}, 1, "failed", "AppFailed"),
     ],
 )
-def test_json_is_one_document_and_the_rest_is_said_beside_it(
+def test_json_is_one_document_on_stdout(
     status: dict[str, str],
     code: int,
     state: str,
@@ -217,11 +216,11 @@ def test_json_is_one_document_and_the_rest_is_said_beside_it(
     there = job(**status) | {"spec": {"entrypoint": "python", "clusterSelector": {"ray.io/cluster": "c"}}}
     assert recorded_train(Recorded(there), monkeypatch, "--follow") == code
     printed = capsys.readouterr()
-    said = json.loads(printed.out)
-    assert said["job"] == {"namespace": "n", "name": "a", "cluster": "c", "entrypoint": "python"}
-    assert said["state"] == state
-    assert why in said["why"]
-    assert "python -m cluster logs a -n n -f" in printed.err
+    document = json.loads(printed.out)
+    assert document["job"] == {"namespace": "n", "name": "a", "cluster": "c", "entrypoint": "python"}
+    assert document["state"] == state
+    assert why in document["why"]
+    assert "tidegate kube logs a -n n -f" in printed.err
 
 
 def test_without_n_the_job_goes_where_the_manifests_put_the_platform(
@@ -234,11 +233,11 @@ def test_without_n_the_job_goes_where_the_manifests_put_the_platform(
     platform["metadata"]["namespace"] = "tidegate"
     monkeypatch.setattr(train, "connect", lambda *_: Recorded(platform, blue))
     for where, options in (("tidegate", []), ("blue", ["--set", "namespace=blue"]), ("blue", ["-n", "blue"])):
-        assert main(["train", "--json", "--name", "a", *options]) == 0
+        assert tidegate_kube("train", "--json", "--name", "a", *options) == 0
         assert json.loads(capsys.readouterr().out)["job"]["namespace"] == where
 
 
-def test_a_timeout_of_nothing_that_is_awaited_is_refused(
+def test_timeout_without_follow_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert recorded_train(Recorded(job()), monkeypatch, "--timeout", "1h") == 2
@@ -248,6 +247,6 @@ def test_a_timeout_of_nothing_that_is_awaited_is_refused(
 def test_json_of_a_job_that_is_late(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     kube = Recorded(job(jobDeploymentStatus="Running"))
     assert recorded_train(kube, monkeypatch, "--follow", "--timeout", "0.3s") == 3
-    said = json.loads(capsys.readouterr().out)
-    assert said["job"]["name"] == "a"
-    assert said["error"]["type"] == "DeadlineError"
+    document = json.loads(capsys.readouterr().out)
+    assert document["job"]["name"] == "a"
+    assert document["error"]["type"] == "DeadlineError"

@@ -5,7 +5,6 @@ The manifests are a small kustomization of our own; the server's answers are com
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
 import os
@@ -21,12 +20,12 @@ import pytest
 import yaml
 
 from cluster.kube.applying import Applied, Outcome
-from cluster.kube.errors import DeadlineError, InvalidError, UsageError
-from cluster.kube.health import Health
+from cluster.kube.errors import DeadlineError, InvalidError
 from cluster.kube.manifest import Key, Object
 from cluster.kube.readback import Carried, Prepared
-from cluster.kube.verbs import apply, diff, down, scale
-from tests.cluster.kube.conftest import RAY, Serve, discovery
+from cluster.kube.readiness import Readiness
+from cluster.kube.verbs import apply
+from tests.cluster.kube.conftest import RAY, Serve, discovery, tidegate_kube
 from tests.support.fake_api_server import Exchange, Hold, composed, moved, recorded, transcript
 
 WHY = "a set of our own"
@@ -57,13 +56,8 @@ def call(serve: Serve, tmp_path: Path) -> Call:
             "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "me", "namespace": "demo"}}],
         }
         (tmp_path / "config").write_text(yaml.safe_dump(config))
-        parser = argparse.ArgumentParser()
-        verbs = parser.add_subparsers()
-        for module in (apply, diff, scale, down):
-            module.add_parser(verbs)
         words = [f"{tmp_path}/" if word == "OVERLAY" else word for word in argv]
-        options = parser.parse_args([*words, "--kubeconfig", str(tmp_path / "config")])
-        return int(options.run(options))
+        return tidegate_kube(*words, "--kubeconfig", str(tmp_path / "config"))
 
     return run
 
@@ -86,11 +80,16 @@ def _apply(answer: Any, *, dry_run: bool = False, status: int = 200) -> Exchange
     return composed(WHY, "PATCH", target, answer, status=status, sent=SETTINGS, content_type=APPLY)
 
 
-def test_up_applies_and_says_so(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+def _checked_and_applied(before: Object | None, answer: Any, *, status: int = 200) -> list[Exchange]:
+    """The dry run and the apply of ``up``, both answered alike."""
+    return [_get(before), _apply(answer, dry_run=True, status=status), _apply(answer, status=status)]
+
+
+def test_up_prints_each_outcome(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
     created = _live("5", "1")
-    assert call("up", "OVERLAY", "--no-wait", exchanges=[_get(None), _apply(created, status=201)]) == 0
+    assert call("up", "OVERLAY", "--no-wait", exchanges=_checked_and_applied(None, created, status=201)) == 0
     assert capsys.readouterr().out == "ConfigMap demo/settings: created\n"
-    assert call("apply", "OVERLAY", "--json", exchanges=[_get(created), _apply(created)]) == 0
+    assert call("apply", "OVERLAY", "--json", exchanges=_checked_and_applied(created, created)) == 0
     found = json.loads(capsys.readouterr().out)["objects"]
     assert [(each["name"], each["outcome"]) for each in found] == [("settings", "unchanged")]
 
@@ -101,14 +100,14 @@ def test_a_dry_run_sends_nothing_that_is_kept(call: Call, capsys: pytest.Capture
     assert capsys.readouterr().out == "ConfigMap demo/settings: configured (dry run)\n"
 
 
-def test_a_conflict_is_told_and_has_its_exit_code(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_conflict_names_owner_and_field_and_exits_with_7(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
     status = copy.deepcopy(recorded("03_ssa_conflicts", "same manifest applied again").body)
     status["details"]["causes"][0] = {
         "reason": "FieldManagerConflict",
         "message": 'conflict with "kubectl-edit" using v1',
         "field": ".data.A",
     }
-    assert call("up", "OVERLAY", exchanges=[_get(_live("5", "0")), _apply(status, status=409)]) == 7
+    assert call("up", "OVERLAY", exchanges=_checked_and_applied(_live("5", "0"), status, status=409)) == 7
     assert capsys.readouterr().out.splitlines() == [
         "ConfigMap demo/settings: conflict",
         "  'kubectl-edit' owns .data.A",
@@ -117,9 +116,11 @@ def test_a_conflict_is_told_and_has_its_exit_code(call: Call, capsys: pytest.Cap
     ]
 
 
-def test_an_error_is_json_too_with_what_was_done_before_it(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_of_an_error_has_the_objects_applied_before_it(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
     quota = recorded("11_core_objects", "second: 403 exceeded quota").body
-    assert call("up", "OVERLAY", "--json", exchanges=[_get(None), _apply(quota, status=403)]) == 5
+    allowed = _live("5", "1")  # the quota is used up by somebody else between the dry run and the apply
+    exchanges = [_get(None), _apply(allowed, dry_run=True, status=201), _apply(quota, status=403)]
+    assert call("up", "OVERLAY", "--json", exchanges=exchanges) == 5
     found = json.loads(capsys.readouterr().out)
     assert found["objects"] == []
     assert (found["error"]["type"], found["error"]["exitCode"]) == ("PermissionDeniedError", 5)
@@ -130,7 +131,7 @@ def test_an_error_is_json_too_with_what_was_done_before_it(call: Call, capsys: p
         assert json.loads(capsys.readouterr().out)["error"]["type"] == "PermissionDeniedError"
 
 
-def test_what_is_not_ready_in_time_is_json_with_what_was_applied(
+def test_json_of_a_timeout_has_the_applied_objects(
     call: Call, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[float] = []
@@ -144,14 +145,15 @@ def test_what_is_not_ready_in_time_is_json_with_what_was_applied(
     slow = Hold(threading.Event())
     threading.Timer(0.5, slow.until.set).start()
     answer = composed(WHY, "GET", PATH, (slow, _live("5", "1")))
-    assert call("up", "OVERLAY", "--json", "--timeout", "20s", exchanges=[answer, _apply(_live("5", "1"))]) == 3
+    answers = _checked_and_applied(None, _live("5", "1"))[1:]
+    assert call("up", "OVERLAY", "--json", "--timeout", "20s", exchanges=[answer, *answers]) == 3
     found = json.loads(capsys.readouterr().out)
     assert [each["outcome"] for each in found["objects"]] == ["unchanged"]
     assert found["error"] == {"type": "DeadlineError", "message": "not ready in time", "exitCode": 3}
     assert given[0] == pytest.approx(20, abs=0.2)  # the time is the wait's: applying took half a second of its own
 
 
-def test_ctrl_c_in_a_wait_has_its_exit_code(
+def test_ctrl_c_in_a_wait_exits_with_130(
     call: Call, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: Any) -> None:
@@ -159,23 +161,44 @@ def test_ctrl_c_in_a_wait_has_its_exit_code(
 
     monkeypatch.setattr(apply, "AWAITED", {"ConfigMap"})
     monkeypatch.setattr(apply, "wait_until_ready", interrupted)
-    exchanges = [_get(_live("5", "1")), _apply(_live("5", "1"))]
+    exchanges = _checked_and_applied(_live("5", "1"), _live("5", "1"))
     assert call("up", "OVERLAY", "--json", exchanges=exchanges) == 130
     said = capsys.readouterr()
     assert said.err.endswith("interrupted\n")
     assert json.loads(said.out)["error"]["exitCode"] == 130
 
 
-def test_up_refuses_before_it_asks_for_anything(
+def test_nothing_is_sent_while_the_dry_run_refuses_one_object(
     call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pods = {"template": {"spec": {"containers": [{"name": "ray", "image": "x@sha256:0"}]}}}
-    group = {"groupName": "w", "minReplicas": 3, "maxReplicas": 1, **pods}
-    spec = {"headGroupSpec": pods, "workerGroupSpecs": [group]}
-    cluster = {"apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": {"name": "c", "namespace": "demo"}}
-    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(cluster | {"spec": spec}))
-    assert call("up", "OVERLAY", exchanges=[]) == 2  # the server is asked for nothing: it would fail the test
-    assert "so nothing was sent" in capsys.readouterr().err
+    """Every refusal is named. The real apply of either object is not expected: it would fail the test."""
+    other = copy.deepcopy(SETTINGS)
+    other["metadata"]["name"] = "other"
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump_all([SETTINGS, other]))
+    quota = recorded("11_core_objects", "second: 403 exceeded quota").body
+    path = PATH.replace("settings", "other")
+    target = f"{path}?fieldManager=tidegate&dryRun=All"
+    exchanges = [
+        _get(None),
+        _apply(quota, dry_run=True, status=403),
+        moved(_get(None), path=path),
+        composed(WHY, "PATCH", target, quota, status=403, sent=other, content_type=APPLY),
+    ]
+    assert call("up", "OVERLAY", exchanges=exchanges) == 5
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "nothing was sent: the API server refuses 2 of 2 objects in a dry run" in printed.err
+    assert "apply ConfigMap demo/settings: 403" in printed.err
+    assert "apply ConfigMap demo/other: 403" in printed.err
+
+
+def test_a_webhook_that_has_no_dry_run_does_not_stop_up(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    message = 'admission webhook "policy.example" does not support dry run'  # as of NewDryRunUnsupportedErr
+    refusal = {"kind": "Status", "status": "Failure", "message": message, "reason": "BadRequest", "code": 400}
+    applied = _live("5", "1")
+    exchanges = [_get(None), _apply(refusal, dry_run=True, status=400), _apply(applied, status=201)]
+    assert call("up", "OVERLAY", "--no-wait", exchanges=exchanges) == 0
+    assert capsys.readouterr().out == "ConfigMap demo/settings: created\n"
 
 
 @pytest.mark.parametrize("verb", ["up", "diff"])
@@ -193,13 +216,13 @@ def test_all_kinds_that_are_not_installed_are_named_and_nothing_is_sent(
     assert "ClusterQueue (kueue.x-k8s.io/v1beta2), LocalQueue (kueue.x-k8s.io/v1beta2); nothing was sent" in said
 
 
-def test_nobody_who_reads_is_no_traceback(tmp_path: Path) -> None:
-    """``python -m cluster render OVERLAY | head -0``: what is written after the reader has gone."""
+def test_a_closed_pipe_ends_without_a_traceback(tmp_path: Path) -> None:
+    """``tidegate kube render OVERLAY | head -0``: what is written after the reader has gone."""
     (tmp_path / "kustomization.yaml").write_text("resources: [settings.yaml]\n")
     (tmp_path / "settings.yaml").write_text(yaml.safe_dump(SETTINGS))
     reader, writer = os.pipe()
     os.close(reader)
-    argv = [sys.executable, "-m", "cluster", "render", f"{tmp_path}/"]
+    argv = [sys.executable, "-m", "jobs.cli", "kube", "render", f"{tmp_path}/"]
     done = subprocess.run(argv, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, "")
@@ -213,7 +236,7 @@ def test_diff_has_the_exit_codes_of_kubectl(call: Call, capsys: pytest.CaptureFi
     assert call("diff", "OVERLAY", exchanges=other) == 1
     assert capsys.readouterr().out.splitlines()[:6] == [
         "--- live/demo/ConfigMap/settings",
-        "+++ wanted/demo/ConfigMap/settings",
+        "+++ desired/demo/ConfigMap/settings",
         "@@ -1,6 +1,6 @@",
         " apiVersion: v1",
         " data:",
@@ -254,13 +277,7 @@ def test_scale_of_the_cluster_that_serves(call: Call, capsys: pytest.CaptureFixt
     assert "maxReplicas is 3" in capsys.readouterr().err
 
 
-def test_what_the_operator_would_refuse_is_not_sent() -> None:
-    obj = transcript("10_operator_warnings")[0]["request"]["body"]
-    with pytest.raises(UsageError, match=r"nothing was sent:\n  RayCluster team-b/c0: .*minReplicas"):
-        apply.refuse_violations([obj], lambda text: None)
-
-
-def test_what_the_operator_refuses_after_all_is_an_error(serve: Serve) -> None:
+def test_a_rejection_by_the_operator_ends_up_at_once_with_its_sentence(serve: Serve) -> None:
     found = transcript("10_operator_warnings")[0]
     obj, event = found["request"]["body"], found["after"]["events"][0]
     path = f"{RAY}/namespaces/team-b/rayclusters/c0"
@@ -284,7 +301,7 @@ def test_what_the_operator_refuses_after_all_is_an_error(serve: Serve) -> None:
     assert lines == ["RayCluster team-b/c0: created"]
 
 
-def test_what_was_carried_over_is_told_where_the_manifest_says_otherwise() -> None:
+def test_replicas_kept_against_the_manifest_are_printed() -> None:
     carried = (Carried("a", 1, 5, 4), Carried("b", 2, 2, 2))
     key = Key("ray.io/v1", "RayCluster", "c", "n")
     applied = Applied(key, Outcome.CONFIGURED, {}, {}, Prepared({}, carried))
@@ -295,26 +312,21 @@ def test_what_was_carried_over_is_told_where_the_manifest_says_otherwise() -> No
     assert apply.as_json(applied)["replicas"] == {"a": 4, "b": 2}
 
 
-def test_progress_is_said_when_it_changes() -> None:
+def test_progress_is_printed_only_when_it_changes() -> None:
     key = Key("apps/v1", "Deployment", "d", "n")
     lines: list[str] = []
     progress = apply.Progress(lines.append)
-    for health in (Health("progressing", "0 of 1"), Health("progressing", "0 of 1"), Health("ready")):
-        progress.report({key: health})
+    for found in (Readiness("progressing", "0 of 1"), Readiness("progressing", "0 of 1"), Readiness("ready")):
+        progress.report({key: found})
     assert lines == ["Deployment n/d: progressing: 0 of 1", "Deployment n/d: ready"]
 
 
-@pytest.mark.parametrize("argv", [["up", "--help"], ["diff", "--help"], ["scale", "--help"], ["down", "--help"]])
-def test_help_says_the_exit_codes(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    parser = argparse.ArgumentParser()
-    verbs = parser.add_subparsers()
-    for module in (apply, diff, scale, down):
-        module.add_parser(verbs)
-    with pytest.raises(SystemExit):
-        parser.parse_args(argv)
+@pytest.mark.parametrize("verb", ["up", "diff", "down"])
+def test_help_has_exit_codes_and_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tidegate_kube(verb, "--help") == 0
     text = capsys.readouterr().out
-    assert "exit status:" in text
-    assert "examples:" in text
+    assert "Exit code: 0 " in text
+    assert f"tidegate kube {verb} " in text
 
 
 def test_discovery_is_one_request_a_group(serve: Serve) -> None:

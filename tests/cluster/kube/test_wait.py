@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import pytest
 
 from cluster.kube.errors import DeadlineError, KubeError, PermissionDeniedError
-from cluster.kube.health import Health
 from cluster.kube.manifest import Key, Object
+from cluster.kube.readiness import Readiness
 from cluster.kube.wait import wait_until_ready
 from tests.cluster.kube.recorded import Recorded, transcript
 
@@ -31,13 +31,13 @@ def claim(phase: str) -> Object:
 
 
 class Told:
-    """What was reported; a test can wait for a state."""
+    """Reports; a test can wait for a state."""
 
     def __init__(self) -> None:
-        self.reports: list[Mapping[Key, Health]] = []
+        self.reports: list[Mapping[Key, Readiness]] = []
         self._changed = threading.Condition()
 
-    def __call__(self, found: Mapping[Key, Health]) -> None:
+    def __call__(self, found: Mapping[Key, Readiness]) -> None:
         with self._changed:
             self.reports.append(found)
             self._changed.notify_all()
@@ -53,7 +53,7 @@ class Told:
         return [report[key].state for report in self.reports]
 
 
-def test_it_ends_when_what_became_ready_stays_so() -> None:
+def test_wait_ends_when_readiness_has_settled() -> None:
     kube, told = Recorded(), Told()
 
     def drive() -> None:
@@ -75,7 +75,7 @@ def test_it_ends_when_what_became_ready_stays_so() -> None:
     assert told.states(CLAIM) == ["unknown", "progressing", "ready", "progressing", "ready"]
 
 
-def test_the_deadline_says_what_is_missing_and_why() -> None:
+def test_deadline_error_names_what_is_not_ready() -> None:
     kube = Recorded(claim("Pending"))
     missing = Key("v1", "PersistentVolumeClaim", "nowhere", "n")
     with pytest.raises(DeadlineError) as over:
@@ -85,13 +85,13 @@ def test_the_deadline_says_what_is_missing_and_why() -> None:
     assert "PersistentVolumeClaim n/nowhere: unknown: is not there" in said
 
 
-def test_what_was_ready_all_along_takes_no_longer_than_settling() -> None:
+def test_ready_object_takes_no_longer_than_settling() -> None:
     begin = time.monotonic()
     wait_until_ready(Recorded(claim("Bound")), [CLAIM], begin + 20, lambda found: None, settle_s=SETTLE_S)
     assert SETTLE_S <= time.monotonic() - begin < 10
 
 
-def test_a_refusal_by_the_operator_ends_it_before_the_deadline() -> None:
+def test_refusal_by_the_operator_ends_the_wait() -> None:
     refusal = {"type": "Ready", "status": "False", "reason": "ValidationFailed", "message": "type YOLO is invalid"}
     service = {
         "apiVersion": "ray.io/v1",
@@ -101,12 +101,12 @@ def test_a_refusal_by_the_operator_ends_it_before_the_deadline() -> None:
         "status": {"conditions": [refusal]},
     }
     begin = time.monotonic()
-    with pytest.raises(KubeError, match="in vain:\n  RayService demo/sv: failed: refused: type YOLO is invalid"):
+    with pytest.raises(KubeError, match="change it:\n  RayService demo/sv: failed: refused: type YOLO is invalid"):
         wait_until_ready(Recorded(service), [SERVICE], begin + 60, lambda found: None, settle_s=SETTLE_S)
     assert time.monotonic() - begin < 20
 
 
-def test_what_may_not_be_watched_is_an_error_and_no_endless_wait() -> None:
+def test_kind_that_cannot_be_watched_raises() -> None:
     kube = Recorded(claim("Bound"))
     kube.refused["Event"] = PermissionDeniedError("events are forbidden", status=403)
     wait_until_ready(kube, [CLAIM], time.monotonic() + 20, lambda found: None, settle_s=SETTLE_S)

@@ -57,6 +57,8 @@ spec:
     workerGroupSpecs:
       - groupName: serving
         replicas: 1
+        minReplicas: 2
+        maxReplicas: 4
         template: {spec: {containers: [{name: ray-worker, image: "tidegate:0.1.0"}]}}
 """,
     "components/big/kustomization.yaml": """\

@@ -17,7 +17,7 @@ from tests.cluster.local.support import Cli
 
 @pytest.fixture
 def offset() -> int:
-    """A port offset that nobody uses."""
+    """A port offset whose ports are free."""
     return free_offset()
 
 
@@ -40,7 +40,7 @@ def state_dir(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def cli(state_dir: Path, offset: int) -> Iterator[Cli]:
-    """``python -m cluster local`` on a state folder and ports of the test's own."""
+    """``tidegate local`` on a state folder and ports of the test's own."""
     started: list[subprocess.Popen[str]] = []
     yield Cli(state_dir, offset, started)
     for process in started:

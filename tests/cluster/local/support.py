@@ -20,7 +20,7 @@ from cluster.local.state import State
 
 @dataclass
 class Cli:
-    """Runs ``python -m cluster local VERB --state-dir ...``."""
+    """Runs ``tidegate local VERB --state-dir ...``."""
 
     state_dir: Path
     offset: int
@@ -28,7 +28,7 @@ class Cli:
 
     def start(self, verb: str, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
         ports = ("--port-offset", str(self.offset)) if verb == "up" and "--port-offset" not in arguments else ()
-        command = [sys.executable, "-m", "cluster", "local", verb, "--state-dir", str(self.state_dir)]
+        command = [sys.executable, "-m", "jobs.cli", "local", verb, "--state-dir", str(self.state_dir)]
         process = subprocess.Popen(
             [*command, *ports, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
         )

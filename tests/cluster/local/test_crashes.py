@@ -19,7 +19,7 @@ from cluster.local.state import State
 from tests.cluster.local.support import Cli, eventually, gone
 
 
-def test_launcher_killed_while_it_starts(cli: Cli, state_dir: Path) -> None:
+def test_killed_launcher_leaves_nothing_of_a_start(cli: Cli, state_dir: Path) -> None:
     launcher = cli.start("up", "--parts", "redis,mlflow")
     observed_file = State(state_dir).observed_file
     eventually(lambda: (found := Observed.read(observed_file)) and "mlflow" in found.children)
@@ -29,7 +29,7 @@ def test_launcher_killed_while_it_starts(cli: Cli, state_dir: Path) -> None:
     assert cli.status() == {}
 
 
-def test_launcher_interrupted_while_it_starts(cli: Cli, state_dir: Path) -> None:
+def test_interrupted_launcher_leaves_nothing_of_a_start(cli: Cli, state_dir: Path) -> None:
     launcher = cli.start("up", "--parts", "redis,mlflow")
     eventually(State(state_dir).observed_file.exists)
     stack_id = cli.stack_id()
@@ -38,12 +38,12 @@ def test_launcher_interrupted_while_it_starts(cli: Cli, state_dir: Path) -> None
     assert not members(stack_id), "it has waited for the end"
 
 
-def test_foreground_launcher_killed(cli: Cli) -> None:
+def test_killed_foreground_launcher_ends_the_stack(cli: Cli) -> None:
     _, stack_id = _in_foreground(cli, signal.SIGKILL)
     gone(stack_id)
 
 
-def test_foreground_launcher_interrupted(cli: Cli) -> None:
+def test_interrupted_foreground_launcher_ends_the_stack(cli: Cli) -> None:
     launcher, stack_id = _in_foreground(cli, signal.SIGINT)
     assert launcher.wait(20) == 0
     assert not members(stack_id)
@@ -62,7 +62,7 @@ def _in_foreground(cli: Cli, number: signal.Signals) -> tuple[subprocess.Popen[s
     return launcher, stack_id
 
 
-def test_supervisor_killed(cli: Cli) -> None:
+def test_killed_supervisor_leaves_no_process(cli: Cli) -> None:
     observed = cli.up("--parts", "redis")
     assert supervisor(observed.pid, observed.stack_id) is not None
     assert supervisor(observed.pid, "another") is None
@@ -73,7 +73,7 @@ def test_supervisor_killed(cli: Cli) -> None:
     assert cli.status() == {}, "the reaper has tidied up"
 
 
-def test_supervisor_and_reaper_killed(cli: Cli) -> None:
+def test_up_cleans_up_after_killed_supervisor_and_reaper(cli: Cli) -> None:
     first = cli.up("--parts", "redis")
     _orphan(first)
     assert not cli.status()["supervisor"].healthy
@@ -105,7 +105,7 @@ def _children(observed: Observed) -> set[int]:
     return {child.pid for child in observed.children.values()}
 
 
-def test_a_killed_reaper_is_replaced(cli: Cli) -> None:
+def test_killed_reaper_is_replaced(cli: Cli) -> None:
     observed = cli.up("--parts", "redis")
 
     def reapers() -> list[psutil.Process]:
@@ -119,7 +119,7 @@ def test_a_killed_reaper_is_replaced(cli: Cli) -> None:
     gone(observed.stack_id)
 
 
-def test_redis_killed_comes_back_with_its_data(state_dir: Path, offset: int) -> None:
+def test_killed_redis_comes_back_with_its_data(state_dir: Path, offset: int) -> None:
     stack = up(LocalConfig(state_dir=state_dir, parts=frozenset({"redis"})).with_ports(offset), attached=True)
     variables = read(State(state_dir))
     client = redis.Redis.from_url(variables["TIDEGATE_REDIS_URL"], password=variables["TIDEGATE_REDIS_PASSWORD"])
@@ -142,7 +142,7 @@ def _answers(client: redis.Redis) -> bool:
         return False
 
 
-def test_state_folder_removed_under_a_running_stack(state_dir: Path, offset: int) -> None:
+def test_removed_state_folder_ends_the_stack(state_dir: Path, offset: int) -> None:
     up(LocalConfig(state_dir=state_dir, parts=frozenset({"redis"})).with_ports(offset))
     observed = Observed.read(State(state_dir).observed_file)
     assert observed is not None
@@ -150,7 +150,7 @@ def test_state_folder_removed_under_a_running_stack(state_dir: Path, offset: int
     gone(observed.stack_id)
 
 
-def test_down_while_up_is_starting(cli: Cli, state_dir: Path) -> None:
+def test_down_ends_a_starting_stack(cli: Cli, state_dir: Path) -> None:
     launcher = cli.start("up", "--parts", "redis,mlflow")
     eventually(State(state_dir).observed_file.exists)
     stack_id = cli.stack_id()

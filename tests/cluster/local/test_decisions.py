@@ -1,4 +1,4 @@
-"""What is decided without starting anything."""
+"""Decisions that need no process."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_ports_shift_together_and_stay_apart() -> None:
         (lambda: LocalConfig(timeout_s=0), "timeout_s=0"),
     ],
 )
-def test_what_cannot_be_is_refused(made: Any, says: str) -> None:
+def test_impossible_choice_is_refused(made: Any, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         made()
 
@@ -61,7 +61,7 @@ def test_what_cannot_be_is_refused(made: Any, says: str) -> None:
         ([900, 800, 700, 600, 500, 400, 0], 0.0),
     ],
 )
-def test_restarts_back_off_and_end(ages: list[float], delay: float | None) -> None:
+def test_restarts_wait_longer_and_end(ages: list[float], delay: float | None) -> None:
     assert restart_delay([1000.0 - age for age in ages], 1000.0) == delay
 
 
@@ -69,7 +69,7 @@ def test_restarts_back_off_and_end(ages: list[float], delay: float | None) -> No
     ("environ", "found"),
     [
         ({}, None),
-        ({"TIDEGATE_REDIS_URL": "redis://127.0.0.1:1/0"}, None),  # our own address, and nobody there
+        ({"TIDEGATE_REDIS_URL": "redis://127.0.0.1:1/0"}, None),  # our own address, and no server there
         ({"TIDEGATE_REDIS_URL": "redis://cache:7000/2"}, ("redis://cache:7000/2", None)),
         ({"TIDEGATE_REDIS_URL": "redis://cache"}, ("redis://cache:6379", None)),
         ({"TIDEGATE_REDIS_URL": "rediss://me:p%40ss@cache:7000/0"}, ("rediss://me@cache:7000/0", "p@ss")),
@@ -79,12 +79,14 @@ def test_restarts_back_off_and_end(ages: list[float], delay: float | None) -> No
         ),
     ],
 )
-def test_which_redis(environ: dict[str, str], found: tuple[str, str | None] | None) -> None:
+def test_redis_of_the_environment_wins_over_an_own_one(
+    environ: dict[str, str], found: tuple[str, str | None] | None
+) -> None:
     assert external(environ, own_port=1, own_stack_id=None) == found
 
 
 @pytest.mark.parametrize("url", ["cache:7000", "http://cache", "redis://", "redis://cache:seven"])
-def test_an_address_that_is_none_is_refused(url: str) -> None:
+def test_wrong_redis_address_is_refused(url: str) -> None:
     with pytest.raises(StackError, match="TIDEGATE_REDIS_URL"):
         external({"TIDEGATE_REDIS_URL": url}, own_port=1, own_stack_id=None)
 
@@ -108,7 +110,7 @@ def _desired(**changes: Any) -> Desired:
 
 
 @pytest.mark.parametrize(("inherited", "found"), [({}, "predict"), ({"TIDEGATE_GATEWAY_ANONYMOUS": ""}, "")])
-def test_a_prediction_needs_no_key_here_unless_the_environment_says_so(
+def test_prediction_needs_no_key_unless_the_environment_says_so(
     tmp_path: Path, inherited: dict[str, str], found: str
 ) -> None:
     secret = envfile.Secrets("password", "key")
@@ -116,14 +118,14 @@ def test_a_prediction_needs_no_key_here_unless_the_environment_says_so(
     assert environ["TIDEGATE_GATEWAY_ANONYMOUS"] == found
 
 
-def test_the_stacks_file_says_what_needs_no_key(tmp_path: Path) -> None:
+def test_stack_env_names_the_scopes_without_a_key(tmp_path: Path) -> None:
     envfile.publish(State(tmp_path), _desired(), envfile.Secrets("password", "key"))
     assert envfile.read(State(tmp_path))["TIDEGATE_GATEWAY_ANONYMOUS"] == "predict"
     envfile.publish(State(tmp_path), _desired(parts=frozenset({"redis"})), envfile.Secrets("password", "key"))
     assert "TIDEGATE_GATEWAY_ANONYMOUS" not in envfile.read(State(tmp_path))
 
 
-def test_records_survive_the_disk(tmp_path: Path) -> None:
+def test_records_are_read_as_they_were_written(tmp_path: Path) -> None:
     desired = _desired(node_cpus=(2, 4), children={"redis": 1})
     desired.write(tmp_path / "desired")
     assert Desired.read(tmp_path / "desired") == desired
@@ -137,7 +139,7 @@ def test_records_survive_the_disk(tmp_path: Path) -> None:
     assert Observed.read(tmp_path / "nothing") is None
 
 
-def test_a_deep_state_folder_gets_a_short_run_folder(tmp_path: Path) -> None:
+def test_deep_state_folder_gets_a_short_run_folder(tmp_path: Path) -> None:
     state = State(tmp_path / ("deep" * 20))
     state.claim()
     state.create()
@@ -149,7 +151,7 @@ def test_a_deep_state_folder_gets_a_short_run_folder(tmp_path: Path) -> None:
     assert not short.exists()
 
 
-def test_a_short_run_folder_without_its_state_folder_is_removed_by_the_next(tmp_path: Path) -> None:
+def test_run_folder_without_its_state_folder_is_removed_by_the_next(tmp_path: Path) -> None:
     first, second = (State(tmp_path / (name * 30)) for name in "ab")
     for state in (first, second):
         state.claim()
@@ -193,7 +195,7 @@ class FakeDashboard(Dashboard):
         self.put = config
 
 
-def test_declaring_keeps_what_others_declared() -> None:
+def test_declaring_keeps_applications_of_others() -> None:
     declared = {"name": "controller", "route_prefix": None, "import_path": "x:y"}
     dashboard = FakeDashboard(
         {
@@ -227,7 +229,7 @@ def test_declaring_twice_declares_once(name: str, status: str, changed: dict[str
     assert dashboard.put is None or dashboard.put["applications"] == applications(_desired())
 
 
-def test_a_stack_of_before_there_were_releases_gets_them() -> None:
+def test_older_stack_gets_the_releases_application() -> None:
     gateway, releases = applications(_desired())
     running = {"gateway": {"status": "RUNNING", "source": "declarative", "deployed_app_config": gateway}}
     dashboard = FakeDashboard(running)
@@ -238,7 +240,7 @@ def test_a_stack_of_before_there_were_releases_gets_them() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_interrupt_that_a_finalizer_drops_is_found() -> None:
+def test_interrupt_that_a_finalizer_drops_is_found() -> None:
     class Pool:
         def __del__(self) -> None:
             signal.raise_signal(signal.SIGINT)
@@ -251,7 +253,7 @@ def test_an_interrupt_that_a_finalizer_drops_is_found() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_an_ignored_interrupt_stays_ignored() -> None:
+def test_ignored_interrupt_stays_ignored() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with Interrupts() as interrupts:

@@ -44,7 +44,7 @@ def test_up_adopts_and_down_leaves_nothing(cli: Cli) -> None:
     assert cli.run("down").returncode == 0
 
 
-def test_stack_env(cli: Cli, state_dir: Path) -> None:
+def test_stack_env_serves_commands_and_shells(cli: Cli, state_dir: Path) -> None:
     cli.up("--parts", "redis")
     file = State(state_dir).env_file
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -59,7 +59,7 @@ def test_stack_env(cli: Cli, state_dir: Path) -> None:
     assert first["TIDEGATE_GATEWAY_ADMIN_KEY"] not in environ
 
     seen = subprocess.run(
-        [sys.executable, "-m", "app.settings", "--json"],
+        [sys.executable, "-m", "jobs.cli", "settings", "--json"],
         env={**os.environ, "TIDEGATE_STATE_DIR": str(state_dir)},
         capture_output=True,
         text=True,
@@ -79,7 +79,7 @@ def test_stack_env(cli: Cli, state_dir: Path) -> None:
     assert read(State(state_dir)) == first, "secrets are kept"
 
 
-def test_a_taken_port_is_named_with_its_holder(cli: Cli) -> None:
+def test_taken_port_is_named_with_its_holder(cli: Cli) -> None:
     with socket.create_server(("127.0.0.1", 6379 + cli.offset)):
         done = cli.run("up", "--parts", "redis")
     assert done.returncode == 2
@@ -88,7 +88,7 @@ def test_a_taken_port_is_named_with_its_holder(cli: Cli) -> None:
     assert cli.status() == {}, "nothing was started"
 
 
-def test_a_failed_start_shows_why_and_leaves_nothing(state_dir: Path, offset: int) -> None:
+def test_failed_start_prints_the_reason_and_leaves_nothing(state_dir: Path, offset: int) -> None:
     up(LocalConfig(state_dir=state_dir, parts=frozenset({"redis"})).with_ports(offset))
     down(state_dir)
     for file in (state_dir / "redis" / "appendonlydir").glob("*.manifest"):
@@ -98,7 +98,7 @@ def test_a_failed_start_shows_why_and_leaves_nothing(state_dir: Path, offset: in
     assert status(state_dir) == []
 
 
-def test_a_redis_that_is_not_ours_is_adopted_and_never_stopped(
+def test_foreign_redis_is_adopted_and_never_stopped(
     tmp_path: Path, state_dir: Path, offset: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = up(
@@ -135,7 +135,7 @@ def test_purge_removes_the_folder_and_nothing_foreign(cli: Cli, state_dir: Path,
     assert (foreign / "letter.txt").exists()
 
 
-def test_taken_ports_are_an_error_of_their_own(state_dir: Path, offset: int) -> None:
+def test_taken_ports_raise_port_taken_error(state_dir: Path, offset: int) -> None:
     config = LocalConfig(state_dir=state_dir, parts=frozenset({"redis"})).with_ports(offset)
     with (
         socket.create_server(("127.0.0.1", config.ports.redis if config.ports else 0)),

@@ -91,7 +91,7 @@ def with_stand_ins(state_dir: Path, nodes: int) -> LocalConfig:
 
 
 @pytest.fixture(scope="module")
-def pair(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Stack]]:
+def pair(cluster_turn: None, source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Stack]]:
     """Two stacks, started at the same time; the first one's folder is too deep for a Unix socket."""
     folder = tmp_path_factory.mktemp("pair")
     folders = folder / "a-folder-whose-name-is-so-long-that-no-socket-fits" / ("deep" * 20) / "one", folder / "two"
@@ -113,7 +113,7 @@ def ready(stack: Stack) -> dict[str, Any]:
     return found
 
 
-def test_both_answer_each_for_itself(pair: tuple[Stack, Stack]) -> None:
+def test_two_stacks_answer_each_for_itself(pair: tuple[Stack, Stack]) -> None:
     for stack in pair:
         assert ready(stack) == {"source": "one", "state": str(stack.state_dir), "key": False}
         assert {part.name for part in status(stack.state_dir) if part.healthy} == {
@@ -134,7 +134,7 @@ def test_every_process_carries_the_marker(pair: tuple[Stack, Stack]) -> None:
     assert not (before & family(supervisor)) - marked
 
 
-def test_a_submitted_job_joins_its_own_cluster(pair: tuple[Stack, Stack]) -> None:
+def test_submitted_job_joins_its_own_cluster(pair: tuple[Stack, Stack]) -> None:
     stack = pair[1]
     code = "import ray; ray.init(); print('joined', ray.get_runtime_context().gcs_address)"
     ray_job = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit"]
@@ -150,7 +150,7 @@ def test_a_submitted_job_joins_its_own_cluster(pair: tuple[Stack, Stack]) -> Non
     assert f"joined {stack.environment['TIDEGATE_RAY_ADDRESS']}" in done.stdout
 
 
-def test_a_node_is_added_and_changed_source_rolled_out(pair: tuple[Stack, Stack], source: Path) -> None:
+def test_node_is_added_and_changed_source_rolled_out(pair: tuple[Stack, Stack], source: Path) -> None:
     stack = pair[1]
     head = stack.pid("ray-head")
     source.write_text(STAND_IN.replace('"one"', '"another"'))
@@ -162,7 +162,7 @@ def test_a_node_is_added_and_changed_source_rolled_out(pair: tuple[Stack, Stack]
     assert ready(pair[0])["source"] == "one"
 
 
-def test_the_end(pair: tuple[Stack, Stack]) -> None:
+def test_down_leaves_no_process(pair: tuple[Stack, Stack]) -> None:
     found = [Observed.read(State(stack.state_dir).observed_file) for stack in pair]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(Stack.close, pair))

@@ -1,4 +1,4 @@
-"""What holds of every overlay. Each function returns its violations as sentences; none is good."""
+"""Invariants of every overlay. Each function returns its violations as sentences; none is good."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from app.settings import variables
 from cluster.kube.manifest import Object, key_of
+from cluster.kube.silent_errors import silent_errors
 from tests.cluster.manifests.pods import cluster_of, containers, gateway_pods, pods, quantity, selects
 
 NAMESPACE = "tidegate"
@@ -268,7 +269,7 @@ def policies_name_open_ports(objects: list[Object]) -> Iterator[str]:
             for port in rule.get("ports", []):
                 opened = any(port["port"] in _ports(pod.spec) for pod in theirs)
                 if not opened and (peers or port["port"] not in PORTS_OUTSIDE):
-                    yield f"{key_of(obj)}: nobody it speaks to opens {port['port']}"
+                    yield f"{key_of(obj)}: none of its peers opens {port['port']}"
 
 
 def what_speaks_is_let_through(objects: list[Object]) -> Iterator[str]:
@@ -305,6 +306,25 @@ def only_usable_nodes_hold_pods_back(objects: list[Object]) -> Iterator[str]:
         for each in pod.spec.get("topologySpreadConstraints") or []:
             if each["whenUnsatisfiable"] == "DoNotSchedule" and each.get("nodeTaintsPolicy") != "Honor":
                 yield f"{pod}: a node that is tainted holds the others at {each['maxSkew']} each"
+
+
+def the_operator_accepts_rays_objects(objects: list[Object]) -> Iterator[str]:
+    """The operator's own rules that a change of these manifests breaks most easily (KubeRay 1.7, validation.go)."""
+    for obj in objects:
+        cluster = cluster_of(obj)
+        if obj["apiVersion"].startswith("ray.io/"):
+            yield from silent_errors(obj)
+            if len(obj["metadata"]["name"]) > 47:
+                yield f"{key_of(obj)}: a name of more than 47 characters"
+        for group in [cluster["headGroupSpec"], *cluster.get("workerGroupSpecs", [])] if cluster else []:
+            name = f"{key_of(obj)} {group.get('groupName', 'head')}"
+            if group.get("minReplicas", 0) > group.get("maxReplicas", 2**31):
+                yield f"{name}: minReplicas {group['minReplicas']} is more than maxReplicas {group['maxReplicas']}"
+            both = {"num-cpus", "num-gpus", "memory", "resources"} & {*group["rayStartParams"]}
+            if group.get("resources") and both:
+                yield f"{name}: resources beside rayStartParams {', '.join(sorted(both))}"
+            if group["template"]["spec"].get("restartPolicy", "Never") != "Never":
+                yield f"{name}: restartPolicy {group['template']['spec']['restartPolicy']} with autoscaler v2"
 
 
 def everything_is_in_the_namespace(objects: list[Object]) -> Iterator[str]:
@@ -428,6 +448,7 @@ ALL = (
     budgets_select_pods,
     spreading_selects_its_own_pods,
     only_usable_nodes_hold_pods_back,
+    the_operator_accepts_rays_objects,
     everything_is_in_the_namespace,
     nothing_is_there_twice,
     variables_are_known,

@@ -108,7 +108,7 @@ def _ray_labels(group: dict[str, Any], node_type: str, name: str) -> dict[str, s
 
 
 def selects(selector: dict[str, Any] | None, labels: dict[str, str]) -> bool:
-    """Whether a LabelSelector takes a pod; an empty one takes all, none takes none."""
+    """True where a LabelSelector takes a pod; an empty one takes all, none takes none."""
     if selector is None:
         return False
     if any(labels.get(name) != value for name, value in selector.get("matchLabels", {}).items()):

@@ -17,7 +17,7 @@ READ, WRITE = {"get", "list", "watch"}, {"create", "patch", "delete"}
 
 
 def granted(objects: list[Object], role: str) -> dict[tuple[str, str], set[str]]:
-    """What the role gives, with those that components add to it by their own name behind it."""
+    """Returns what the role gives, with those that components add to it by their own name behind it."""
     names = [obj["metadata"]["name"] for obj in objects if obj["kind"] == "Role"]
     assert role in names
     rules = [
@@ -48,7 +48,7 @@ def test_the_operator_may_apply_and_remove_all_of_it(name: str) -> None:
         assert viewer.get(resource) == READ, resource
 
 
-def test_whoever_applies_a_role_holds_what_it_grants() -> None:
+def test_applier_has_the_rights_that_it_grants() -> None:
     objects = render("base")
     operator = granted(objects, "tidegate-operator")
     for role in ("tidegate-viewer", "tidegate-autoscaler"):
@@ -57,7 +57,7 @@ def test_whoever_applies_a_role_holds_what_it_grants() -> None:
 
 
 @pytest.mark.parametrize("role", ["tidegate-viewer", "tidegate-operator", "tidegate-autoscaler"])
-def test_nobody_reads_secrets_or_enters_pods(role: str) -> None:
+def test_no_role_reads_secrets_or_executes_in_pods(role: str) -> None:
     found = granted(render("base"), role)
     assert not {"secrets", "pods/exec", "pods/attach", "pods/portforward", "*"} & {name for _, name in found}
     assert not any("*" in verbs for verbs in found.values())

@@ -47,7 +47,7 @@ def errors(crds: dict[tuple[str, str], Crd], obj: dict[str, Any]) -> list[str]:
     return crds["ray.io", obj["kind"]].errors(obj)
 
 
-def test_what_the_server_refused_is_refused_and_what_it_took_is_taken(crds: dict[tuple[str, str], Crd]) -> None:
+def test_validator_agrees_with_the_recorded_server(crds: dict[tuple[str, str], Crd]) -> None:
     exchanges = [each for each in recorded("06_validation.json") if each[0] not in LENIENT | NOT_OF_THE_OBJECT]
     transitions = [note for note, _, _ in exchanges if note.startswith("CEL on update")]
     covered = [each for each in exchanges if each[0] not in transitions]

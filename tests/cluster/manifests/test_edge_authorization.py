@@ -1,4 +1,4 @@
-"""Who may talk to whom in the mesh: a table of connections, decided as Istio decides them."""
+"""Authorization between parts in the mesh: a table of connections, decided as Istio decides them."""
 
 from __future__ import annotations
 
@@ -87,16 +87,16 @@ def _holds(rule: dict[str, Any], port: int, principal: str | None) -> bool:
         pytest.param(REDIS, 6379, RAY_WORKER, True, id="gateway replicas use Redis"),
         pytest.param(REDIS, 6379, RAY_HEAD, True, id="so does the GCS"),
         pytest.param(REDIS, 6379, account("tidegate-mlflow"), False, id="MLflow has no business there"),
-        pytest.param(REDIS, 6379, NOBODY, False, id="nor anybody in the clear"),
+        pytest.param(REDIS, 6379, NOBODY, False, id="nor a client without a certificate"),
         pytest.param(REDIS, 8080, RAY_WORKER, False, id="and Redis has one port"),
         pytest.param(MLFLOW, 5000, RAY_WORKER, True, id="replicas load models"),
         pytest.param(MLFLOW, 5000, INGRESS, False, id="the world does not see MLflow"),
         pytest.param(EDGE, 443, NOBODY, True, id="the edge is open to the world"),
         pytest.param(EDGE, 15000, NOBODY, False, id="by its doors only"),
-        pytest.param(OTHER, 80, RAY_HEAD, False, id="what nobody thought of is refused"),
+        pytest.param(OTHER, 80, RAY_HEAD, False, id="an unforeseen connection is refused"),
     ],
 )
-def test_who_may(labels: dict[str, str], port: int, principal: str | None, answer: bool) -> None:
+def test_connection_is_allowed(labels: dict[str, str], port: int, principal: str | None, answer: bool) -> None:
     assert permitted(labels, port, principal) is answer
 
 
@@ -144,5 +144,5 @@ def test_an_edge_that_is_open_is_open_where_the_gateway_listens() -> None:
 def test_a_client_of_another_namespace_is_told_the_line_that_lets_it_in() -> None:
     line = f"`- {account('ACCOUNT', 'NAMESPACE')}`"
     assert line in (CLUSTER / "components/mesh/authorization.yaml").read_text()
-    text = (CLUSTER.parent / "README.md").read_text().partition("### Who gets in")[2].partition("\n### ")[0]
+    text = (CLUSTER / "README.md").read_text().partition("## Who gets in")[2].partition("\n## ")[0]
     assert line in text

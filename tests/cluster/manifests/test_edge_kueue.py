@@ -1,4 +1,4 @@
-"""Under Kueue: what its webhook would refuse of a run (pkg/controller/jobs/rayjob), and who goes before whom."""
+"""Under Kueue: what its webhook would refuse of a run (pkg/controller/jobs/rayjob), and the order of priorities."""
 
 from __future__ import annotations
 
@@ -103,13 +103,13 @@ def test_a_run_keeps_the_hardening_of_the_platform_s_pods() -> None:
 
 
 @needs_base
-def test_no_volume_of_the_autoscaler_stays_behind() -> None:
+def test_kueue_run_has_no_volume_of_the_autoscaler() -> None:
     for pod in pods():
         mounted = {mount["name"] for container in pod["containers"] for mount in container.get("volumeMounts", [])}
         assert {volume["name"] for volume in pod["volumes"]} == mounted
 
 
-def test_serving_goes_before_training_for_both_who_decide() -> None:
+def test_serving_has_priority_over_training_in_kueue_and_scheduler() -> None:
     for kind in ("WorkloadPriorityClass", "PriorityClass"):
         value = {each["metadata"]["name"]: each["value"] for each in of("kueue", kind)}
         assert value["tidegate-serving"] > value["tidegate-training"]
@@ -120,7 +120,7 @@ def test_serving_goes_before_training_for_both_who_decide() -> None:
 
 
 @needs_base
-def test_the_serving_cluster_trains_no_more_and_its_pods_go_first() -> None:
+def test_serving_cluster_has_no_training_group_and_higher_priority() -> None:
     platform = rendered("kueue")
     cluster = platform["RayService tidegate"]["spec"]["rayClusterConfig"]
     groups = {group["groupName"]: group for group in cluster["workerGroupSpecs"]}
@@ -145,7 +145,7 @@ def test_no_group_trains_past_the_queue_and_each_has_its_class(name: str) -> Non
 
 
 @needs_base
-def test_the_platform_itself_is_in_no_queue() -> None:
+def test_platform_objects_have_no_queue_label() -> None:
     """Kueue suspends what is; and refuses in-tree autoscaling, which the RayService lives by."""
     assert not any(
         "kueue.x-k8s.io/queue-name" in obj["metadata"].get("labels", {}) for obj in rendered("kueue").values()

@@ -23,7 +23,7 @@ from app.monitoring.samples.sample_writer import SampleStats
 from app.releases.model.release import Phase
 from tests.support.components import CLUSTER, of
 from tests.support.metric_names import OF_RAY, in_prometheus
-from tests.support.promql import reads, wanted
+from tests.support.promql import matches, reads
 
 DASHBOARDS = {
     path.stem: json.loads(path.read_text()) for path in CLUSTER.glob("components/monitoring/dashboards/*.json")
@@ -73,7 +73,7 @@ def values_of(metric: str, label: str) -> set[str] | None:
 
 
 @pytest.mark.parametrize("where", EXPRESSIONS)
-def test_an_expression_reads_what_is_there(where: str) -> None:
+def test_metrics_of_each_expression_exist(where: str) -> None:
     found, known = reads(EXPRESSIONS[where]), in_prometheus() | {name: frozenset(by) for name, by in RECORDED.items()}
     assert found.metrics <= known.keys(), f"no such metric: {found.metrics - known.keys()}"
     for metric, matchers in found.matchers:
@@ -83,14 +83,14 @@ def test_an_expression_reads_what_is_there(where: str) -> None:
             if values is not None and not text.startswith("$"):
                 parts = text.split("|") if is_regex else [text]
                 for part in parts:
-                    assert wanted(is_regex, part, values), (
+                    assert matches(is_regex, part, values), (
                         f"{label} of {metric} is never {part}: it is one of {values}"
                     )
     for label in found.grouping:
         assert any(label in known[metric] for metric in found.metrics), f"nothing of {where} has the label {label}"
 
 
-def test_nothing_is_read_that_the_monitors_drop() -> None:
+def test_expressions_read_no_dropped_metric() -> None:
     read = {
         metric for each in EXPRESSIONS.values() for metric in reads(each).metrics if metric.startswith("haproxy_")
     }
@@ -107,7 +107,7 @@ def test_nothing_is_read_that_the_monitors_drop() -> None:
 
 
 @pytest.mark.parametrize("name", OF_RAY)
-def test_what_is_taken_for_ray_s_is_in_the_installed_ray(name: str) -> None:
+def test_metrics_of_ray_are_in_the_installed_ray(name: str) -> None:
     known = OF_RAY[name]
     assert (known.words or name).encode() in (Path(ray.__file__).parent / known.where).read_bytes()
 
@@ -121,10 +121,10 @@ def test_what_is_taken_for_ray_s_is_in_the_installed_ray(name: str) -> None:
         ("sum by (model) (ray_tidegate_events_total)", "has the label model"),
     ],
 )
-def test_a_wrong_expression_is_noticed(expression: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_metric_is_reported(expression: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(EXPRESSIONS, "made up", expression)
     with pytest.raises(AssertionError, match=reason):
-        test_an_expression_reads_what_is_there("made up")
+        test_metrics_of_each_expression_exist("made up")
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
@@ -154,7 +154,7 @@ def _cells(place: dict[str, int]) -> set[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_an_alert_says_how_bad_what_and_what_then(name: str) -> None:
+def test_alert_has_severity_summary_and_runbook(name: str) -> None:
     alert: dict[str, Any] = ALERTS[name]
     assert alert["labels"]["severity"] in {"critical", "warning", "info"}
     assert set(alert["annotations"]) == {"summary", "description", "runbook"}
@@ -170,6 +170,6 @@ def test_an_alert_says_how_bad_what_and_what_then(name: str) -> None:
     assert promql_parser.parse_duration(alert.get("for", "1s"))
 
 
-def test_no_name_is_given_twice() -> None:
+def test_names_of_alerts_are_unique() -> None:
     names = [rule.get("alert") or rule["record"] for rule in RULES]
     assert len(set(names)) == len(names)

@@ -7,73 +7,49 @@ from typing import Any
 
 import pytest
 
+from app.gateway.fronts import DOCUMENT_PATHS, FRONTS
 from app.gateway.grpc.messages import SERVICE
+from app.releases.model.names import PREFIX
 from app.routing.route_table import Route, RouteTable
-from app.settings import RoutingSettings, Settings
+from app.settings import Settings
 from tests.gateway.echo import Echo
 from tests.gateway.support import api_over
 from tests.releases.api.test_openapi import API as RELEASES
 from tests.support.components import CLUSTER, of
+from tests.support.edge import EDGE_ROUTE, edge_paths, edge_rule, mesh_rule
 
 Rule = dict[str, Any]
 GATEWAY = of("gateway-api", "Gateway")[0]
-HTTP, HTTPS = "tidegate-redirect", "tidegate"
-"""The routes on the listeners without and with TLS."""
+HTTP = "tidegate-redirect"
+"""The HTTPRoute of the listener without TLS."""
 
 
-def matched(route: str, path: str) -> Rule | None:
-    """The rule that takes a path: an exact match before the longest prefix (Gateway API, HTTPRouteRule)."""
-    best: tuple[tuple[bool, int], Rule] | None = None
-    for rule in of("gateway-api", "HTTPRoute", route)[0]["spec"]["rules"]:
-        for match in rule.get("matches", [{"path": {"type": "PathPrefix", "value": "/"}}]):
-            kind, value = match["path"]["type"], match["path"]["value"]
-            exact = kind == "Exact"
-            holds = path == value if exact else (path + "/").startswith(value.rstrip("/") + "/")
-            rank = (exact, len(value))
-            if holds and (best is None or rank > best[0]):
-                best = rank, rule
-    return best[1] if best else None
+def test_the_edge_routes_what_the_fronts_and_the_releases_declare_and_nothing_else() -> None:
+    declared = {public.path for front in FRONTS for public in front.public_paths}
+    assert edge_paths() == {*declared, *(public.path for public in DOCUMENT_PATHS), PREFIX}
+    for path in edge_paths():
+        rule = edge_rule(EDGE_ROUTE, path)
+        assert rule is not None
+        assert rule["backendRefs"] == [{"name": "tidegate-serve-svc", "port": 8000}]
 
 
 @pytest.mark.parametrize(
-    ("path", "rule"),
-    [
-        ("/", "predictions"),
-        ("/v1/models/flights:predict", "predictions"),
-        ("/v2", "predictions"),
-        ("/v2/models/flights/infer", "predictions"),
-        ("/models/flights/invocations", "predictions"),
-        ("/feedback", "predictions"),
-        ("/releases", "releases"),
-        ("/releases/x/events", "releases"),
-        ("/routes/flights", "releases"),
-        ("/-/healthz", "health"),
-        ("/-/routes", None),
-        ("/-/healthz/x", None),
-        ("/-", None),
-        ("/v3", None),
-        ("/modelsx", None),
-        ("/api/serve/applications/", None),
-        ("/metrics", None),
-    ],
+    "path", ["/-/routes", "/-/healthz/x", "/-", "/v3", "/modelsx", "/api/serve/applications/", "/metrics"]
 )
-def test_a_path_is_routed_or_not(path: str, rule: str | None) -> None:
-    found = matched(HTTPS, path)
-    assert (found and found["name"]) == rule
-    if found is not None:
-        assert found["backendRefs"] == [{"name": "tidegate-serve-svc", "port": 8000}]
+def test_what_no_front_declares_is_not_routed(path: str) -> None:
+    assert edge_rule(EDGE_ROUTE, path) is None
 
 
 @pytest.mark.parametrize("path", ["/", "/v2/models/flights/infer", "/-/routes", "/releases"])
 def test_without_tls_there_is_a_redirect(path: str) -> None:
-    rule = matched(HTTP, path)
+    rule = edge_rule(HTTP, path)
     assert rule is not None
     assert "backendRefs" not in rule
     assert rule["filters"][0]["requestRedirect"]["scheme"] == "https"
 
 
 def test_without_tls_health_is_answered() -> None:
-    rule = matched(HTTP, "/-/healthz")
+    rule = edge_rule(HTTP, "/-/healthz")
     assert rule is not None
     assert rule["backendRefs"] == [{"name": "tidegate-serve-svc", "port": 8000}]
 
@@ -83,21 +59,18 @@ def test_the_whole_api_is_routed() -> None:
     paths = {*gateway.openapi()["paths"], *RELEASES.openapi()["paths"], "/docs", "/openapi.json"}
     assert len(paths) > 20
     filled = {re.sub(r"{\w+}", "x", path) for path in paths}
-    assert {path for path in filled if matched(HTTPS, path) is None} == set()
+    assert {path for path in filled if edge_rule(EDGE_ROUTE, path) is None} == set()
 
 
-def test_an_answer_that_is_late_is_told_by_the_gateway_and_not_by_the_edge() -> None:
-    """Its own deadline is the shorter one; and what may last is not cut off."""
-    limits = {
-        rule["name"]: rule["timeouts"]["request"]
-        for rule in of("gateway-api", "HTTPRoute", HTTPS)[0]["spec"]["rules"]
-    }
-    assert float(limits["predictions"].removesuffix("s")) > RoutingSettings().deadline_s
-    assert limits["releases"] == "0s"
-    mesh = {rule["name"]: rule for rule in of("mesh", "VirtualService")[0]["spec"]["http"]}
-    assert mesh["predictions"]["timeout"] == limits["predictions"]
-    assert "timeout" not in mesh["rest"]
-    assert "timeout" not in mesh["grpc"]
+def test_a_release_is_followed_without_a_time_limit() -> None:
+    rule, mesh = edge_rule(EDGE_ROUTE, f"{PREFIX}/x/events"), mesh_rule(f"{PREFIX}/x/events")
+    assert rule is not None
+    assert rule["timeouts"]["request"] == "0s"
+    assert mesh is not None
+    assert "timeout" not in mesh
+    assert "timeout" not in next(
+        rule for rule in of("mesh", "VirtualService")[0]["spec"]["http"] if rule["name"] == "grpc"
+    )
 
 
 def test_each_listener_has_the_routes_that_it_is_for() -> None:
@@ -118,7 +91,7 @@ def test_grpc_reaches_inference_and_nothing_of_serve_s_own() -> None:
     assert all(rule["backendRefs"] == [{"name": "tidegate-serve-svc", "port": 8081}] for rule in rules)
 
 
-def test_nothing_that_may_have_been_done_is_done_again() -> None:
+def test_edge_does_not_retry_requests_that_may_have_run() -> None:
     """Only what no replica has seen is repeated: the gateway has a retry budget of its own."""
     untouched = {"connect-failure", "refused-stream", "reset-before-request"}
     for rule in of("mesh", "VirtualService")[0]["spec"]["http"]:
@@ -130,24 +103,14 @@ def test_nothing_that_may_have_been_done_is_done_again() -> None:
 
 
 def test_in_the_mesh_serve_s_own_pages_are_closed_too() -> None:
-    rules = of("mesh", "VirtualService")[0]["spec"]["http"]
-    assert [first(rules, path)["name"] for path in ("/-/healthz", "/-/routes", "/v2/x", "/releases")] == [
+    rules = [mesh_rule(path) or {} for path in ("/-/healthz", "/-/routes", "/v2/x", "/releases")]
+    assert [rule["name"] for rule in rules] == [
         "health",
         "internals",
         "predictions",
         "rest",
     ]
-    assert first(rules, "/-/routes")["directResponse"] == {"status": 404}
-
-
-def first(rules: list[Rule], path: str) -> Rule:
-    """The first rule that takes a path on port 8000: a VirtualService goes by order."""
-    for rule in rules:
-        for match in rule["match"]:
-            uri = match.get("uri", {"prefix": "/"})
-            if match["port"] == 8000 and (path == uri.get("exact") or path.startswith(uri.get("prefix", "\0"))):
-                return rule
-    raise AssertionError(f"nothing takes {path}")
+    assert rules[1]["directResponse"] == {"status": 404}
 
 
 def test_the_edge_scales_what_istio_makes_for_the_gateway() -> None:
@@ -156,11 +119,11 @@ def test_the_edge_scales_what_istio_makes_for_the_gateway() -> None:
     assert scaler["minReplicas"] >= 2
 
 
-def test_our_retries_are_for_callers_in_the_mesh_and_nothing_else_is_said() -> None:
+def test_retries_are_only_for_callers_in_the_mesh() -> None:
     """A route of the Gateway API has no retries outside the experimental channel."""
     assert of("mesh", "VirtualService")[0]["spec"]["gateways"] == ["mesh"]
     routes = of("gateway-api", "HTTPRoute") + of("gateway-api", "GRPCRoute")
     assert not any("retry" in rule for route in routes for rule in route["spec"]["rules"])
-    text = (CLUSTER.parent / "README.md").read_text()
+    text = (CLUSTER / "README.md").read_text()
     row = next(line for line in text.splitlines() if line.startswith("| `mesh` |"))
     assert "retries for callers in the mesh" in row

@@ -14,7 +14,7 @@ TEXT = (CLUSTER / "runbook.md").read_text()
 CHAPTERS = dict(re.findall(r"^### (\w+)\n(.*?)(?=^### |\Z)", TEXT.partition("## Alerts\n")[2], re.M | re.S))
 
 
-def test_every_alert_has_a_chapter_and_every_chapter_an_alert() -> None:
+def test_alerts_and_chapters_of_the_runbook_match() -> None:
     assert CHAPTERS.keys() == ALERTS.keys()
 
 
@@ -24,14 +24,14 @@ def test_the_alert_leads_to_its_chapter(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_a_chapter_says_where_to_look_and_what_to_do_in_few_words(name: str) -> None:
+def test_chapter_has_where_to_look_and_what_to_do(name: str) -> None:
     lines = CHAPTERS[name].strip().splitlines()
     assert 4 <= len(lines) <= 12
     assert "\nSee " in CHAPTERS[name] or name in ("TidegateEventsDropped",)
     assert any(line.startswith("- ") for line in lines)
 
 
-def test_what_it_refers_to_is_there() -> None:
+def test_references_of_the_runbook_exist() -> None:
     titles = {panel["title"] for dashboard in DASHBOARDS.values() for panel in dashboard["panels"]}
     named = set(re.findall(r'"([A-Z][^"\n]+)"', TEXT)) - {"Recent failures"}  # of `ray status`
     assert named <= titles, f"no such panels: {named - titles}"

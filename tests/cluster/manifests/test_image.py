@@ -30,14 +30,14 @@ def of(name: str) -> list[str]:
     return [rest for instruction, rest in instructions() if instruction == name]
 
 
-def test_its_stages_are_built_on_one_base_that_the_builder_names() -> None:
+def test_image_stages_share_one_base() -> None:
     known = {"ARG", "FROM", "RUN", "COPY", "ENV", "WORKDIR", "USER", "CMD"}
     assert {name for name, _ in instructions()} == known
     assert instructions()[0] == ("ARG", "BASE_IMAGE=python:3.11-slim")
     assert of("FROM") == ["${BASE_IMAGE} AS build", "${BASE_IMAGE}"]
 
 
-def test_every_source_of_a_copy_is_there_and_reaches_the_builder() -> None:
+def test_sources_of_copies_exist_and_are_not_ignored() -> None:
     rules = (ROOT / ".dockerignore").read_text().split()
     assert rules[0] == "*"
     for copied in of("COPY"):
@@ -51,7 +51,7 @@ def test_every_source_of_a_copy_is_there_and_reaches_the_builder() -> None:
     assert any(fnmatch.fnmatch("app/__pycache__", rule) for rule in rules if rule != "*")
 
 
-def test_its_user_is_the_one_of_the_pods() -> None:
+def test_image_user_equals_that_of_the_pods() -> None:
     user = of("USER")[-1]
     found = {
         f"{context['runAsUser']}:{context['runAsGroup']}"
@@ -65,7 +65,7 @@ def test_its_user_is_the_one_of_the_pods() -> None:
     assert f"--uid {uid} --gid {gid}" in made
 
 
-def test_home_is_where_the_pods_mount_a_volume() -> None:
+def test_home_of_the_image_is_a_mounted_volume() -> None:
     environment = dict(each.split("=", 1) for each in shlex.split(" ".join(of("ENV"))))
     ray = [each for each in containers(render("gpu+ha")) if each.name in ("ray-head", "ray-worker")]
     for container in ray:
@@ -73,7 +73,7 @@ def test_home_is_where_the_pods_mount_a_volume() -> None:
     assert environment["PATH"].startswith("/opt/tidegate/bin:")
 
 
-def test_what_containers_call_by_name_is_put_there() -> None:
+def test_commands_of_containers_are_in_the_image() -> None:
     made = " ".join(of("RUN"))
     assert re.search(r"install -m 0755 .*get_binary_path.* /usr/local/bin/valkey-server", made)
     for script in ("mlflow", "ray"):
@@ -81,7 +81,7 @@ def test_what_containers_call_by_name_is_put_there() -> None:
         assert entries, f"no installed package brings {script}"
 
 
-def test_the_lock_pins_all_that_is_installed() -> None:
+def test_lock_file_pins_every_requirement() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pinned = {
         canonicalize_name(line.partition("==")[0])
@@ -112,5 +112,5 @@ def test_the_lock_pins_all_that_is_installed() -> None:
 
 
 @pytest.mark.parametrize("word", [":latest", ".io/", "ghcr", "quay"])
-def test_no_registry_and_no_moving_tag(word: str) -> None:
+def test_images_have_no_moving_tag(word: str) -> None:
     assert word not in (CLUSTER / "Dockerfile").read_text()

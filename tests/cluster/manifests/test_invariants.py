@@ -23,7 +23,7 @@ def objects_of(name: str) -> list[Object]:
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("invariant", invariants.ALL, ids=lambda each: each.__name__)
-def test_holds(invariant: Callable[[list[Object]], Any], name: str) -> None:
+def test_invariant_holds(invariant: Callable[[list[Object]], Any], name: str) -> None:
     assert list(invariant(objects_of(name))) == []
 
 
@@ -59,6 +59,20 @@ BREAKS: list[tuple[str, str, Change]] = [
         "resources_are_bounded",
         "more than its limit",
         lambda o: pod(o, REDIS)["containers"][0]["resources"]["requests"].update(cpu="2100m"),
+    ),
+    ("the_operator_accepts_rays_objects", "more than maxReplicas 0", lambda o: group(o, 0).update(maxReplicas=0)),
+    (
+        "the_operator_accepts_rays_objects",
+        "restartPolicy Always",
+        lambda o: group(o, 0)["template"]["spec"].update(restartPolicy="Always"),
+    ),
+    (
+        "the_operator_accepts_rays_objects",
+        "resources beside rayStartParams num-cpus",
+        lambda o: (
+            group(o, 0)["rayStartParams"].update({"num-cpus": "1"}),
+            group(o, 0).update(resources={"CPU": "1"}),
+        ),
     ),
     ("nothing_is_privileged", "runAsNonRoot", lambda o: head(o)["securityContext"].pop("runAsNonRoot")),
     ("nothing_is_privileged", "user and groups", lambda o: head(o)["securityContext"].update(runAsUser=0)),
@@ -246,14 +260,14 @@ BREAKS: list[tuple[str, str, Change]] = [
 
 
 @pytest.mark.parametrize(("name", "sign", "change"), BREAKS, ids=[f"{name}: {sign}" for name, sign, _ in BREAKS])
-def test_is_noticed_when_broken(name: str, sign: str, change: Change) -> None:
+def test_broken_manifest_violates_its_invariant(name: str, sign: str, change: Change) -> None:
     objects = {f"{obj['kind']} {obj['metadata']['name']}": obj for obj in render("gpu+ha")}
     change(objects)
     found = list(getattr(invariants, name)(list(objects.values())))
     assert any(sign in each for each in found), found
 
 
-def test_a_gateways_pods_are_thought_of() -> None:
+def test_invariants_cover_the_pods_of_a_gateway() -> None:
     listener = {"name": "http", "protocol": "HTTP", "port": 80}
     edge = {"gateway.networking.k8s.io/gateway-name": "edge"}
     worker = {"ray.io/is-ray-node": "yes", "ray.io/node-type": "worker"}
@@ -279,18 +293,24 @@ def test_a_gateways_pods_are_thought_of() -> None:
     assert any("does not take 8000" in each for each in invariants.what_speaks_is_let_through(objects))
 
 
-def test_every_invariant_was_broken_once() -> None:
+def test_every_invariant_has_a_manifest_that_breaks_it() -> None:
     assert {name for name, _, _ in BREAKS} == {each.__name__ for each in invariants.ALL}
 
 
-def test_an_image_given_once_replaces_all() -> None:
+def test_dev_and_ha_do_not_go_together_and_the_documents_say_so() -> None:
+    (found,) = invariants.the_operator_accepts_rays_objects(compose(["dev", "ha"]))
+    assert "minReplicas 2 is more than maxReplicas 1" in found
+    assert "They go together, except `dev` with `ha`:" in (CLUSTER / "README.md").read_text()
+
+
+def test_image_replaces_every_container_image() -> None:
     objects = compose(["gpu", "ha"], images=[{"name": "tidegate", "newName": "ours", "digest": "sha256:" + "0" * 64}])
     found = {each.rsplit("image ", 1)[1] for each in invariants.one_image_runs_everything(objects)}
     assert found == {f"ours@sha256:{'0' * 64}, not tidegate:0.1.0"}
     assert len(list(invariants.one_image_runs_everything(objects))) == len(list(containers(objects)))
 
 
-def test_the_file_that_people_read_names_every_secret_to_make() -> None:
+def test_secrets_file_names_every_secret() -> None:
     text = (CLUSTER / "base" / "kustomization.yaml").read_text().partition("apiVersion")[0]
     for (kind, name), keys in invariants.BROUGHT.items():
         if kind == "Secret":

@@ -29,12 +29,12 @@ def data(name: str) -> dict[str, str]:
         ("tidegate-mlflow.example.org:5000", False),
     ],
 )
-def test_it_answers_to_its_services_names_only(host: str, answered: bool) -> None:
+def test_mlflow_answers_to_the_names_of_its_service_only(host: str, answered: bool) -> None:
     allowed = data("tidegate-mlflow")["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
     assert is_allowed_host_header(allowed, host) is answered
 
 
-def test_the_schema_is_made_and_then_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_schema_is_created_once_and_then_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "mlflow.db"
     monkeypatch.setenv(mlflow_schema.VARIABLE, f"sqlite:///{file}")
     versions = []
@@ -45,7 +45,7 @@ def test_the_schema_is_made_and_then_left_alone(tmp_path: Path, monkeypatch: pyt
     assert versions[0] == versions[1] != []
 
 
-def test_a_driver_that_is_not_there_is_named_without_the_password(
+def test_missing_driver_is_named_without_the_password(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(mlflow_schema.VARIABLE, "postgresql://user:hunter2@localhost/mlflow")
@@ -55,7 +55,7 @@ def test_a_driver_that_is_not_there_is_named_without_the_password(
     assert "hunter2" not in said
 
 
-def test_without_an_address_it_says_which_variable(
+def test_missing_address_names_its_variable(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv(mlflow_schema.VARIABLE, raising=False)

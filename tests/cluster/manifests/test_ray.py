@@ -53,7 +53,7 @@ def spec(objects: list[Object]) -> dict[str, Any]:
     return found
 
 
-def test_the_tuning_is_the_one_of_the_local_stack(data: dict[str, str]) -> None:
+def test_ray_tuning_equals_that_of_the_local_stack(data: dict[str, str]) -> None:
     tuning = {name: value for name, value in _tuning().items() if name not in DIFFERENT}
     assert {name: data.get(name) for name in tuning} == tuning
     others = {name for name in data if name.startswith(("RAY_", "OMP_", "MLFLOW_"))} - tuning.keys()
@@ -61,12 +61,12 @@ def test_the_tuning_is_the_one_of_the_local_stack(data: dict[str, str]) -> None:
     assert _tuning().keys() >= DIFFERENT.keys()
 
 
-def test_mlflow_runs_no_jobs_here_either(base: list[Object]) -> None:
+def test_mlflow_job_execution_is_off(base: list[Object]) -> None:
     name = "MLFLOW_SERVER_ENABLE_JOB_EXECUTION"
     assert one(base, "ConfigMap", "tidegate-mlflow")["data"][name] == _tuning()[name]
 
 
-def test_the_settings_can_be_read_and_ask_for_keys(data: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_valid_and_require_keys(data: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in data.items():
         monkeypatch.setenv(name, value)
     read = Settings.load()
@@ -75,7 +75,7 @@ def test_the_settings_can_be_read_and_ask_for_keys(data: dict[str, str], monkeyp
     assert read.gateway.anonymous == ()
 
 
-def test_the_addresses_are_those_of_services(base: list[Object], data: dict[str, str]) -> None:
+def test_addresses_in_settings_are_those_of_services(base: list[Object], data: dict[str, str]) -> None:
     ports = {
         obj["metadata"]["name"]: {port["port"] for port in obj["spec"]["ports"]}
         for obj in base
@@ -90,7 +90,7 @@ def test_the_addresses_are_those_of_services(base: list[Object], data: dict[str,
         assert int(port) in ports[host], value
 
 
-def test_the_declaration_is_the_one_of_the_local_stack(base: list[Object]) -> None:
+def test_serve_config_equals_that_of_the_local_stack(base: list[Object]) -> None:
     declared = yaml.safe_load(spec(base)["serveConfigV2"])
     ServeDeploySchema.model_validate(declared)
     gateway = LocalConfig().gateway_import_path
@@ -107,7 +107,7 @@ def test_the_declaration_is_the_one_of_the_local_stack(base: list[Object]) -> No
     }
 
 
-def test_its_ports_are_those_of_the_containers_and_of_the_service(base: list[Object]) -> None:
+def test_serve_ports_equal_those_of_containers_and_service(base: list[Object]) -> None:
     declared = yaml.safe_load(spec(base)["serveConfigV2"])
     wanted = {"serve": declared["http_options"]["port"], "serve-grpc": declared["grpc_options"]["port"]}
     assert {port["name"]: port["port"] for port in spec(base)["serveService"]["spec"]["ports"]} == wanted
@@ -117,14 +117,14 @@ def test_its_ports_are_those_of_the_containers_and_of_the_service(base: list[Obj
         assert {port["name"]: port["containerPort"] for port in ports if port["name"] in wanted} == wanted
 
 
-def test_no_second_cluster_is_made_and_the_head_serves_nothing(base: list[Object]) -> None:
+def test_upgrade_makes_no_second_cluster_and_head_has_no_replicas(base: list[Object]) -> None:
     assert spec(base)["upgradeStrategy"] == {"type": "None"}
     assert spec(base)["excludeHeadPodFromServeSvc"] is True
     assert spec(base)["rayClusterConfig"]["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
 
 
 @pytest.mark.parametrize("name", ["base", *PLATFORMS, *COMBINATIONS])
-def test_replicas_and_training_find_nodes_of_their_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serving_and_training_have_node_labels_of_their_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     objects = render(name)
     for variable, value in one(objects, "ConfigMap", "tidegate-settings")["data"].items():
         monkeypatch.setenv(variable, value)
@@ -140,7 +140,7 @@ def test_replicas_and_training_find_nodes_of_their_own(name: str, monkeypatch: p
         assert parse_node_labels_string(",".join(f"{key}={value}" for key, value in labels.items())) == labels
 
 
-def test_an_empty_group_says_which_gpu_it_would_have() -> None:
+def test_empty_gpu_group_names_its_accelerator() -> None:
     """To the autoscaler, for label selectors and for ``accelerator_type=``; the one that its nodes have."""
     known = {value for name, value in vars(accelerators).items() if name.startswith("NVIDIA_")}
     groups = spec(render("gpu"))["rayClusterConfig"]["workerGroupSpecs"][2:]
@@ -158,7 +158,7 @@ def test_an_empty_group_says_which_gpu_it_would_have() -> None:
 
 
 @pytest.mark.parametrize("name", ["base", *PLATFORMS, *COMBINATIONS])
-def test_a_worker_is_ready_while_its_proxy_answers_whatever_the_head_does(name: str) -> None:
+def test_worker_readiness_asks_its_own_proxy(name: str) -> None:
     """The operator's probe of a worker calls wget, which the image has not, and asks the head through Ray's agent."""
     cluster = spec(render(name))["rayClusterConfig"]
     for group in cluster["workerGroupSpecs"]:
@@ -170,20 +170,20 @@ def test_a_worker_is_ready_while_its_proxy_answers_whatever_the_head_does(name: 
     assert tuple(map(int, cluster["rayVersion"].split("."))) >= (2, 53)
 
 
-def test_a_training_cluster_of_its_own_serves_nothing_so_no_proxy_is_asked_for() -> None:
+def test_training_cluster_has_no_proxy_probe() -> None:
     job = one(render("kueue-training-job"), "RayJob", "train-flights-online")["spec"]["rayClusterSpec"]
     for group in [job["headGroupSpec"], *job["workerGroupSpecs"]]:
         assert "readinessProbe" not in group["template"]["spec"]["containers"][0]
 
 
 @pytest.mark.parametrize("name", [*PLATFORMS, *COMBINATIONS])
-def test_further_groups_are_at_the_end(name: str, base: list[Object]) -> None:
+def test_components_append_their_worker_groups(name: str, base: list[Object]) -> None:
     groups = [group["groupName"] for group in spec(render(name))["rayClusterConfig"]["workerGroupSpecs"]]
     assert groups[:2] == [group["groupName"] for group in spec(base)["rayClusterConfig"]["workerGroupSpecs"]]
     assert len(groups) == (4 if "gpu" in name.split("+") else 2)
 
 
-def test_only_the_autoscaler_reaches_the_api_server(base: list[Object]) -> None:
+def test_only_the_autoscaler_mounts_the_service_account(base: list[Object]) -> None:
     cluster = spec(base)["rayClusterConfig"]
     account = "/var/run/secrets/kubernetes.io/serviceaccount"
     assert account in {each["mountPath"] for each in cluster["autoscalerOptions"]["volumeMounts"]}
@@ -192,27 +192,27 @@ def test_only_the_autoscaler_reaches_the_api_server(base: list[Object]) -> None:
         assert account not in {each["mountPath"] for each in mounts}
 
 
-def test_the_autoscaler_is_let_out_to_the_ports_that_api_servers_listen_on(base: list[Object]) -> None:
+def test_network_policy_opens_the_ports_of_api_servers(base: list[Object]) -> None:
     policy = one(base, "NetworkPolicy", "tidegate-ray-autoscaler")["spec"]
     assert [port["port"] for port in policy["egress"][0]["ports"]] == [443, 6443, 8443, 16443]
     assert (len(policy["egress"]), policy["podSelector"]["matchLabels"]["ray.io/node-type"]) == (1, "head")
 
 
-def test_a_cluster_that_outlives_its_head_keeps_no_other_clusters_state() -> None:
+def test_operator_chooses_the_storage_namespace() -> None:
     options = spec(render("ha"))["rayClusterConfig"]["gcsFaultToleranceOptions"]
     assert options["redisAddress"] == "tidegate-redis:6379"
     assert options["redisPassword"] == {"valueFrom": {"secretKeyRef": {"name": "tidegate-redis", "key": "password"}}}
     assert "externalStorageNamespace" not in options
 
 
-def test_two_proxies_are_on_two_nodes() -> None:
+def test_serving_pods_are_spread_over_nodes() -> None:
     serving = spec(render("ha"))["rayClusterConfig"]["workerGroupSpecs"][0]
     assert serving["minReplicas"] >= 2
     spread = serving["template"]["spec"]["topologySpreadConstraints"][0]
     assert (spread["topologyKey"], spread["whenUnsatisfiable"]) == ("kubernetes.io/hostname", "DoNotSchedule")
 
 
-def test_no_drain_leaves_a_serving_pod_without_a_gateway_replica(
+def test_drain_leaves_a_gateway_replica_on_each_serving_pod(
     base: list[Object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More replicas than one node takes are on two nodes; a pod without one has no proxy and is never Ready."""
@@ -232,14 +232,14 @@ def test_no_drain_leaves_a_serving_pod_without_a_gateway_replica(
     assert gateway.max_replicas <= room
 
 
-def test_whatever_pod_serves_counts_for_the_budget_of_those_that_serve() -> None:
+def test_disruption_budget_selects_every_serving_pod() -> None:
     objects = render("gpu+ha")
     selector = one(objects, "PodDisruptionBudget", "tidegate-serving")["spec"]["selector"]
     counted = {pod.where for pod in pods(objects) if selects(selector, pod.labels)}
     assert counted == {"group serving", "group serving-gpu"}
 
 
-def test_a_gpu_is_a_limit_and_a_node_that_has_it() -> None:
+def test_gpu_group_has_limit_and_node_selector() -> None:
     groups = spec(render("gpu"))["rayClusterConfig"]["workerGroupSpecs"]
     for group in groups:
         pod = group["template"]["spec"]
@@ -249,7 +249,7 @@ def test_a_gpu_is_a_limit_and_a_node_that_has_it() -> None:
         assert any(each["key"] == "nvidia.com/gpu" for each in pod.get("tolerations", [])) is wanted
 
 
-def test_dev_fits_a_laptop() -> None:
+def test_dev_requests_fit_a_laptop() -> None:
     objects = render("dev")
     groups = spec(objects)["rayClusterConfig"]["workerGroupSpecs"]
     assert sum(group["maxReplicas"] for group in groups) == 2
@@ -275,7 +275,7 @@ def test_dev_is_scheduled_on_four_cpus_and_twelve_gib() -> None:
     assert wanted["memory"] <= quantity("12Gi")
 
 
-def test_the_job_is_a_command_of_ours_on_the_cluster_that_is_there() -> None:
+def test_training_job_runs_a_command_on_the_active_cluster() -> None:
     job = one(render("training-job"), "RayJob", "train-flights-online")["spec"]
     assert job["clusterSelector"] == {"ray.io/cluster": "tidegate"}
     assert "rayClusterSpec" not in job
@@ -294,9 +294,7 @@ def test_the_job_is_a_command_of_ours_on_the_cluster_that_is_there() -> None:
         ("kueue-training-job", "RayJob", "train-flights-online"),
     ],
 )
-def test_a_jobs_driver_is_where_nothing_is_served_and_leaves_the_cpus_to_its_workers(
-    overlay: str, kind: str, name: str
-) -> None:
+def test_driver_runs_outside_serving_and_takes_no_cpu(overlay: str, kind: str, name: str) -> None:
     job = one(render("training-job"), "RayJob", "train-flights-online")["spec"]
     ((asked, units),) = json.loads(job["entrypointResources"]).items()
     assert "entrypointNumCpus" not in job

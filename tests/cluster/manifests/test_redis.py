@@ -23,7 +23,7 @@ PASSWORD = 'quote " back\\slash ünd $HOME'
 
 @pytest.fixture(scope="module")
 def mounted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the pod mounts, with data and port of this machine."""
+    """Returns the files that the pod mounts, with data and port of this machine."""
     folder = tmp_path_factory.mktemp("redis")
     data = next(
         obj["data"]
@@ -73,13 +73,13 @@ def ping(mounted: Path, environment: dict[str, str]) -> subprocess.CompletedProc
     )
 
 
-def test_it_is_the_process_that_gets_the_signals(server: subprocess.Popen[bytes]) -> None:
+def test_redis_is_the_process_that_gets_the_signals(server: subprocess.Popen[bytes]) -> None:
     shown = Path(f"/proc/{server.pid}/cmdline").read_bytes()
     assert b"valkey-server" in shown.split(b"\0")[0]
     assert PASSWORD.encode() not in shown + Path(f"/proc/{server.pid}/environ").read_bytes()
 
 
-def test_the_password_is_wanted_whatever_is_in_it(server: subprocess.Popen[bytes]) -> None:
+def test_password_with_special_characters_is_required(server: subprocess.Popen[bytes]) -> None:
     with Redis(port=PORT, password=PASSWORD) as client:
         assert client.ping() is True
     with (
@@ -89,7 +89,7 @@ def test_the_password_is_wanted_whatever_is_in_it(server: subprocess.Popen[bytes
         client.ping()
 
 
-def test_it_logs_each_second_and_throws_nothing_away(server: subprocess.Popen[bytes]) -> None:
+def test_redis_fsyncs_each_second_and_evicts_nothing(server: subprocess.Popen[bytes]) -> None:
     with Redis(port=PORT, password=PASSWORD, decode_responses=True) as client:
         config = client.config_get("append*", "maxmemory*")
     assert config["appendonly"] == "yes"

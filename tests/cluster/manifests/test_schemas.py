@@ -28,7 +28,7 @@ def builtin(obj: Object) -> bool:
 
 
 def refused(obj: Object) -> list[str]:
-    """What the server would say; an object that several overlays have is looked at once."""
+    """Returns what the server would say; an object that several overlays have is looked at once."""
     return _refused(json.dumps(obj, sort_keys=True))
 
 
@@ -45,7 +45,7 @@ def _refused(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_the_server_would_take_all_of_it(name: str) -> None:
+def test_api_server_accepts_every_object(name: str) -> None:
     assert {str(key_of(obj)): errors for obj in render(name) if (errors := refused(obj))} == {}
 
 

@@ -1,4 +1,4 @@
-"""What Feast 0.67.0 writes to Redis for the rows of ``views``: its hashes, all in hexadecimal."""
+"""Hashes that Feast 0.67.0 writes to Redis for the rows of ``views``, all in hexadecimal."""
 
 from __future__ import annotations
 

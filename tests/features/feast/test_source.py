@@ -34,7 +34,7 @@ def test_a_view_that_does_not_fit_is_refused(change: dict[str, Any], said: str) 
 @pytest.mark.parametrize(
     ("name", "type_", "said"), [("", "int64", "name ''"), ("x", "float", "type 'float' is none")]
 )
-def test_a_join_key_that_cannot_be_is_refused(name: str, type_: Any, said: str) -> None:
+def test_join_key_without_name_or_of_an_unsupported_type_is_refused(name: str, type_: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         JoinKey(name, type_)
 
@@ -77,7 +77,7 @@ def test_the_same_number_of_another_type_has_another_key() -> None:
     ],
     ids=repr,
 )
-def test_an_entity_that_cannot_be_is_refused(entity: Entity) -> None:
+def test_entity_that_does_not_fit_its_join_key_is_refused(entity: Entity) -> None:
     with pytest.raises(EntityError, match="feature view routes"):
         EntityKeys(FEAST_ROUTES).key_of(entity)
 

@@ -19,10 +19,10 @@ import pytest
 import redis as sync_redis
 from redis.asyncio import Redis
 
-from app.features import Feature, FeatureStoreError, Found, OnlineStore, Row, Status, ViewRequest, resolve
+from app.features import Feature, FeatureStoreError, OnlineRow, OnlineStore, Row, RowStatus, ViewRequest, resolve
 from app.features.feast import FeastStore, FeastView
 from app.features.feast.keys import EntityKeys, hash_fields
-from app.features.online import MISSING
+from app.features.view_rows import MISSING
 from app.routing.route_store import connect
 from app.settings import RedisSettings
 from tests.features.feast.recorded import FEAST_0_67_0
@@ -98,7 +98,7 @@ async def test_reads_what_feast_wrote(held: Redis) -> None:
         assert (answer.read_at, answer.corrupt, answer.other_schema) == (LATER, 0, 0)
 
 
-async def test_answers_as_our_own_store_does(held: Redis) -> None:
+async def test_same_rows_give_the_same_answers_as_the_own_store(held: Redis) -> None:
     for source, rows in ROWS.items():
         for entity, row in rows.items():
             as_known_then = OnlineStore(held, 5, clock=partial(int, row.event_time))
@@ -111,19 +111,19 @@ async def test_answers_as_our_own_store_does(held: Redis) -> None:
 
 async def test_freshness_is_by_event_time_and_the_views_ttl(held: Redis) -> None:
     row = ROWS[FEAST_WEATHER][(-5,)]
-    for now, status in ((NOW + TTL * SECOND, Status.FRESH), (NOW + TTL * SECOND + 1, Status.STALE)):
+    for now, status in ((NOW + TTL * SECOND, RowStatus.FRESH), (NOW + TTL * SECOND + 1, RowStatus.STALE)):
         (answer,) = await store(held, now=now).read([ViewRequest(WEATHER, [(-5,)])])
-        assert answer.rows == (Found(status, row),)
+        assert answer.rows == (OnlineRow(status, row),)
 
 
 async def test_an_entity_that_one_view_of_a_hash_lacks_is_missing(held: Redis) -> None:
     routes, delays = await store(held).read([ViewRequest(ROUTES, [("UA", 7)]), ViewRequest(DELAYS, [(7, "UA")])])
     assert routes.rows == (MISSING,)
     assert (routes.corrupt, routes.other_schema) == (0, 0)
-    assert delays.rows == (Found(Status.FRESH, Row(NOW, (0.0,))),)
+    assert delays.rows == (OnlineRow(RowStatus.FRESH, Row(NOW, (0.0,))),)
 
 
-async def test_what_was_read_resolves(held: Redis) -> None:
+async def test_rows_of_feast_resolve_to_columns(held: Redis) -> None:
     answers = await store(held).read([ViewRequest(DELAYS, [(7, "UA"), (7, "AA"), (8, "AA")])])
     found = resolve(answers, ["delays_mean", "delays_age"])
     assert found.columns["delays_mean"].tolist() == [0.0, 0.0, 0.0]
@@ -143,7 +143,7 @@ async def test_reads_by_hmget_alone_one_for_each_entity(held: Redis) -> None:
     }
 
 
-async def test_a_read_that_names_nobody_asks_nobody(redis: Redis) -> None:
+async def test_read_without_entities_sends_nothing(redis: Redis) -> None:
     assert await store(redis).read([]) == ()
     (answer,) = await store(redis).read([ViewRequest(WEATHER, [None])])
     assert answer.rows == (MISSING,)
@@ -162,12 +162,12 @@ async def test_a_row_of_other_types_or_without_a_feature_is_counted(held: Redis)
         assert (answer.corrupt, answer.other_schema) == (0, 1)
 
 
-async def test_what_is_no_row_is_counted_and_costs_no_other(held: Redis) -> None:
+async def test_unreadable_row_is_counted_and_the_others_are_read(held: Redis) -> None:
     keys = EntityKeys(FEAST_WEATHER)
     await held.set(keys.key_of((1,)), "no hash")
     await held.hset(keys.key_of((2,)), mapping=dict.fromkeys(hash_fields(FEAST_WEATHER), b"\xff"))
     (answer,) = await store(held).read([ViewRequest(WEATHER, [(1,), (-5,), (2,)])])
-    assert answer.rows == (MISSING, Found(Status.FRESH, ROWS[FEAST_WEATHER][(-5,)]), MISSING)
+    assert answer.rows == (MISSING, OnlineRow(RowStatus.FRESH, ROWS[FEAST_WEATHER][(-5,)]), MISSING)
     assert (answer.corrupt, answer.other_schema) == (2, 0)
 
 
@@ -199,7 +199,7 @@ async def test_a_server_that_hangs_costs_the_deadline_and_no_answer_is_mixed_up(
     finally:
         os.kill(pid, signal.SIGCONT)
     (answer,) = await store(held).read([ViewRequest(WEATHER, [(-5,)])])
-    assert answer.rows == (Found(Status.FRESH, ROWS[FEAST_WEATHER][(-5,)]),)
+    assert answer.rows == (OnlineRow(RowStatus.FRESH, ROWS[FEAST_WEATHER][(-5,)]),)
 
 
 async def test_a_server_that_is_away_is_an_error() -> None:

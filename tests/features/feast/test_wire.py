@@ -11,7 +11,7 @@ from google.protobuf.wrappers_pb2 import BoolValue, DoubleValue, FloatValue, Int
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.features import REFUSE, Dtype, Feature, FeatureView, Row, Value
+from app.features import REJECT, Dtype, Feature, FeatureView, Row, Value
 from app.features.feast.wire import RowDecoder
 from app.features.feature_row import Unreadable
 
@@ -21,7 +21,7 @@ DTYPES = list(TAGS)
 
 
 def decoder(dtype: Dtype) -> RowDecoder:
-    return RowDecoder(FeatureView("view", ("entity",), (Feature("value", dtype, REFUSE),), 60, "at", "feast"))
+    return RowDecoder(FeatureView("view", ("entity",), (Feature("value", dtype, REJECT),), 60, "at", "feast"))
 
 
 def read(dtype: Dtype, data: bytes | None) -> Value | Unreadable | None:
@@ -56,7 +56,7 @@ def test_reads_what_the_protobuf_library_writes(dtype: Dtype, data: st.DataObjec
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(st.binary(max_size=24))
-def test_no_bytes_raise(dtype: Dtype, data: bytes) -> None:
+def test_any_bytes_are_decoded_without_raising(dtype: Dtype, data: bytes) -> None:
     read(dtype, data)
     decoder(dtype).row([b"", data])
 
@@ -79,7 +79,7 @@ def test_event_times_are_cut_to_the_microsecond(seconds: int, nanos: int) -> Non
     ],
     ids=bytes.hex,
 )
-def test_an_event_time_that_is_none_is_corrupt(time: bytes) -> None:
+def test_unreadable_event_time_makes_the_row_corrupt(time: bytes) -> None:
     assert decoder("bool").row([b"", time]) is Unreadable.CORRUPT
 
 
@@ -89,7 +89,7 @@ def test_without_an_event_time_there_is_no_row() -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("null", [b"", b"\x98\x01\x00"], ids=["empty", "null_val"])
-def test_null(dtype: Dtype, null: bytes) -> None:
+def test_null_value_is_read_as_missing(dtype: Dtype, null: bytes) -> None:
     assert read(dtype, null) is None
 
 
@@ -106,13 +106,13 @@ def test_null(dtype: Dtype, null: bytes) -> None:
         ("string", b"\x12\x00", ""),
     ],
 )
-def test_values_at_the_edge(dtype: Dtype, data: bytes, value: Value | None) -> None:
+def test_extreme_values_are_read(dtype: Dtype, data: bytes, value: Value | None) -> None:
     found = read(dtype, data)
     assert found == value
     assert type(found) is type(value)
 
 
-def test_nan_is_a_value() -> None:
+def test_nan_is_read_as_a_value() -> None:
     found = read("float64", b"\x29\x00\x00\x00\x00\x00\x00\xf8\x7f")
     assert isinstance(found, float)
     assert math.isnan(found)

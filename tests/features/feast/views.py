@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.features import REFUSE, Entity, Feature, FeatureView, Row
+from app.features import REJECT, Entity, Feature, FeatureView, Row
 from app.features.feast import FeastView, JoinKey
 
 SECOND = 1_000_000
@@ -18,13 +18,13 @@ ROUTES = FeatureView(
     name="routes",
     entity=("carrier", "airport"),
     features=(
-        Feature("ratio", "float64", REFUSE),
-        Feature("score", "float32", REFUSE),
-        Feature("trips", "int64", REFUSE),
-        Feature("gates", "int64", REFUSE),
-        Feature("hub", "bool", REFUSE),
-        Feature("city", "string", REFUSE),
-        Feature("opened", "int64", REFUSE),
+        Feature("ratio", "float64", REJECT),
+        Feature("score", "float32", REJECT),
+        Feature("trips", "int64", REJECT),
+        Feature("gates", "int64", REJECT),
+        Feature("hub", "bool", REJECT),
+        Feature("city", "string", REJECT),
+        Feature("opened", "int64", REJECT),
     ),
     ttl=TTL,
     event_time="event_timestamp",
@@ -77,7 +77,7 @@ ROWS: dict[FeastView, dict[Entity, Row]] = {
 
 
 def asked_of_feast() -> dict[str, Any]:
-    """What ``repository.py`` is told to write."""
+    """The rows that ``repository.py`` is told to write."""
     return {"project": PROJECT, "views": [_told(source) for source in ROWS]}
 
 

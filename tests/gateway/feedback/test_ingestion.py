@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from app.errors import InvalidArgumentError, OverloadedError, TooLargeError
-from app.events import Entry, EventLogError, Label, hash_sticky_key
+from app.events import EventLogError, Label, LogEntry, hash_sticky_key
 from app.gateway.feedback.ingestion import Feedback, decode
 from app.gateway.inference.dataplane import DataPlane
 from app.settings import EventSettings, LabelSettings, Settings
@@ -49,7 +49,7 @@ def test_one_label_and_a_list_of_them() -> None:
         (0, 0),
     ],
 )
-def test_instants(value: Any, us: int) -> None:
+def test_instants_are_seconds_or_rfc_3339_with_an_offset(value: Any, us: int) -> None:
     [label] = decoded({**BY_ENTITY, "at": value, "event_time": value})
     assert (label.predicted_at, label.at) == (us, us)
 
@@ -84,7 +84,7 @@ def test_a_whole_number_is_an_entity_as_the_gateway_writes_it() -> None:
         ({**BY_ENTITY, "event_time": "0001-01-01T00:00:00+23:59"}, "event_time '0001-01-01T00:00:00.*: accepted"),
     ],
 )
-def test_refuses_with_a_sentence(body: Any, sentence: str) -> None:
+def test_labels_that_are_wrong_are_refused_with_a_sentence(body: Any, sentence: str) -> None:
     with pytest.raises(InvalidArgumentError, match=sentence):
         decoded(body)
 
@@ -108,7 +108,7 @@ class Log:
         self.taken += records
         return 0
 
-    async def read(self, model: str, after: str, count: int, wait_s: float) -> list[Entry[Label]]:
+    async def read(self, model: str, after: str, count: int, wait_s: float) -> list[LogEntry[Label]]:
         raise NotImplementedError
 
 
@@ -157,7 +157,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield found
 
 
-async def test_the_route(client: httpx.AsyncClient) -> None:
+async def test_the_route_accepts_labels_and_counts_them(client: httpx.AsyncClient) -> None:
     response = await client.post("/feedback", json=[BY_REQUEST, {**BY_ENTITY, "model": "tensors"}])
     assert (response.status_code, response.json()) == (202, {"accepted": 2})
     packed = gzip.compress(json.dumps(BY_REQUEST).encode())
@@ -165,7 +165,7 @@ async def test_the_route(client: httpx.AsyncClient) -> None:
     assert (response.status_code, response.json()) == (202, {"accepted": 1})
 
 
-async def test_the_routes_errors(client: httpx.AsyncClient) -> None:
+async def test_the_route_answers_errors_as_json(client: httpx.AsyncClient) -> None:
     response = await client.post("/feedback", json=[BY_REQUEST, {**BY_REQUEST, "model": "nothing"}])
     assert response.status_code == 404
     assert response.json() == {"error": "model 'nothing' is not served here; served: table, tensors"}

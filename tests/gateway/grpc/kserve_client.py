@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from kserve import InferenceGRPCClient, InferInput, InferRequest
+from kserve import DecodedRequest, InferenceGRPCClient, InferInput
 
 TENSORS = {"bool": ("BOOL", [True, False]), "int64": ("INT64", [-(2**63), 7]), "fp64": ("FP64", [1.5, -2.0])}
 
@@ -21,7 +21,7 @@ def request(model: str, *, raw: bool, version: str | None = None) -> Any:
         tensor = InferInput(name, [2, 1], datatype)
         tensor.set_data_from_numpy(np.array(values).reshape(2, 1), binary_data=raw)
         inputs.append(tensor)
-    return InferRequest(model, inputs, request_id="k1", model_version=version)
+    return DecodedRequest(model, inputs, request_id="k1", model_version=version)
 
 
 async def main(url: str, model: str) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def test_a_key_sticks_and_a_named_version_answers(client: InferenceServerClient)
 @pytest.mark.parametrize(
     ("call", "code", "sentence"),
     [
-        ({"model_name": "nobody"}, "NOT_FOUND", "model 'nobody' is not served here"),
+        ({"model_name": "absent"}, "NOT_FOUND", "model 'absent' is not served here"),
         ({"model_version": "9"}, "NOT_FOUND", "version '9' of grpc-echo is not deployed; deployed: 1, 2"),
         ({"parameters": {"fail": True}}, "INTERNAL", "told to fail"),
         ({"parameters": {"wait_s": "long"}}, "INVALID_ARGUMENT", "parameter wait_s takes float64; got 'long'"),
@@ -141,7 +141,9 @@ def test_a_key_sticks_and_a_named_version_answers(client: InferenceServerClient)
         ({"parameters": {"wait_s": 1.0}, "client_timeout": 0.3}, "DEADLINE_EXCEEDED", ""),
     ],
 )
-async def test_errors(deployed: Settings, call: dict[str, Any], code: str, sentence: str) -> None:
+async def test_errors_reach_a_client_through_serve(
+    deployed: Settings, call: dict[str, Any], code: str, sentence: str
+) -> None:
     async with AioClient(deployed.gateway.grpc_url) as client:
         with pytest.raises(InferenceServerException) as refused:
             await client.infer(**{"model_name": MODEL, "inputs": inputs(), **call})
@@ -149,7 +151,7 @@ async def test_errors(deployed: Settings, call: dict[str, Any], code: str, sente
     assert sentence in refused.value.message()
 
 
-def test_what_trails_the_answer(deployed: Settings) -> None:
+def test_trailing_metadata_name_version_and_trace(deployed: Settings) -> None:
     with grpc.insecure_channel(deployed.gateway.grpc_url) as channel:
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         request = service_pb2.ModelInferRequest(model_name=MODEL)
@@ -180,7 +182,7 @@ def test_reflection_describes_the_service(driver: Settings) -> None:
 
 
 @pytest.mark.skipif(KSERVE not in os.environ, reason=f"{KSERVE} names no Python that has KServe's package")
-def test_kserves_client(driver: Settings, registry: MlflowClient) -> None:
+def test_kserves_grpc_client_is_answered(driver: Settings, registry: MlflowClient) -> None:
     model = "grpc-kserve"
     serve(driver, registry, model, [log_echo(model, "bool", "int64", "fp64")])
     script = Path(__file__).parent / "kserve_client.py"

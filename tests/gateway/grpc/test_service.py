@@ -24,13 +24,13 @@ from app.gateway.grpc.servicer import add_inference_service
 from app.gateway.inference.call import InferCall
 from app.gateway.inference.dataplane import DataPlane
 from app.gateway.inference.feature_lookup import FeatureLookup
-from app.gateway.inference.version_backends import Versions
+from app.gateway.inference.version_backends import VersionBackends
 from app.gateway.prediction_cache import PredictionCache
 from app.model_spec import FieldSpec, ModelSpec
 from app.routing.route_table import Route, RouteTable
-from app.serving.batch import Batch, BatchReply, ModelFailure, VersionCard
+from app.serving.batch import Batch, BatchReply, ModelFailure, VersionMetadata
 from app.settings import Settings
-from app.web.keys import Door, Scope
+from app.web.keys import Authenticator, Scope
 from app.web.keys.api_key import hash_key
 
 SPEC = ModelSpec(
@@ -48,8 +48,8 @@ class Echo:
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
 
-    async def card(self) -> VersionCard:
-        return VersionCard(SPEC, batch_rows=1, cache_ttl_s=0)
+    async def metadata(self) -> VersionMetadata:
+        return VersionMetadata(SPEC, batch_rows=1, cache_ttl_s=0)
 
     async def send(self, batch: Batch) -> BatchReply:
         x = float(batch.inputs["x"][0])
@@ -76,7 +76,7 @@ KEY = "a key"
 
 def admission(anonymous: frozenset[Scope]) -> Admission:
     """Admission of ``KEY`` and, for these scopes, of everybody."""
-    return Admission(Door({}, lambda: True, hash_key(KEY), anonymous), cast(RateLimiter, None))
+    return Admission(Authenticator({}, lambda: True, hash_key(KEY), anonymous), cast(RateLimiter, None))
 
 
 class Replica:
@@ -88,7 +88,7 @@ class Replica:
         self.held, self.release = asyncio.Event(), asyncio.Event()
         settings = Settings()
         table = RouteTable("echo", 1, "salt", routes=(Route("1", "echo-v1", 1.0), Route("2", "echo-v2", 0.0)))
-        versions = Versions(settings, "g1", dedicated=lambda app: Echo(self))
+        versions = VersionBackends(settings, "g1", dedicated=lambda app: Echo(self))
         self.plane = DataPlane(
             settings,
             {"echo": table},
@@ -103,7 +103,7 @@ class Replica:
         )
 
     def handler(self, service_method: str, streaming_type: Any) -> Callable[..., Any]:
-        """As a replica of Serve calls a deployment's method."""
+        """Calls a deployment's method as a replica of Serve does."""
         method = getattr(self.service, service_method.rpartition("/")[2], None)
 
         async def unary(request: bytes, context: Any) -> bytes:
@@ -171,7 +171,7 @@ async def test_health_follows_the_tables(client: InferenceServerClient, replica:
     assert not await client.is_model_ready("echo")
 
 
-async def test_metadata(client: InferenceServerClient) -> None:
+async def test_model_metadata_names_inputs_outputs_and_versions(client: InferenceServerClient) -> None:
     server = await client.get_server_metadata()
     assert (server.name, server.version) == ("tidegate", "1.2.3")
     model = await client.get_model_metadata("echo")
@@ -181,7 +181,7 @@ async def test_metadata(client: InferenceServerClient) -> None:
     assert list((await client.get_model_metadata("echo", "2")).versions) == ["2"]
 
 
-async def test_inference(client: InferenceServerClient) -> None:
+async def test_inference_returns_the_outputs_and_the_version(client: InferenceServerClient) -> None:
     result = await client.infer("echo", inputs(1.5), request_id="7", outputs=[InferRequestedOutput("name")])
     reply = result.get_response()
     assert (reply.model_name, reply.model_version, reply.id) == ("echo", "1", "7")
@@ -214,12 +214,12 @@ async def test_metadata_reaches_the_call(stub: Any, replica: Replica, monkeypatc
     assert (trailers["x-model-version"], trailers["traceparent"][3:35]) == ("1", trace)
     assert (await stub.ModelInfer(request(1, id="r2"), metadata=sent)).id == "r2"
     assert len((await stub.ModelInfer(request(1))).id) == 32
-    assert [call.key for call in calls] == ["u1", "u1", None]
+    assert [call.attributes.sticky_key for call in calls] == ["u1", "u1", None]
     assert [call.identity.request_id for call in calls[:2]] == ["r1", "r2"]
     assert [call.identity.tracestate for call in calls] == ["a=1", "a=1", None]
 
 
-async def test_metadata_choose_the_version_for_those_allowed(stub: Any) -> None:
+async def test_metadata_pin_a_version_for_callers_that_may(stub: Any) -> None:
     chosen = ("x-model-version", "2")
     with pytest.raises(grpc.RpcError) as refused:
         await stub.ModelInfer(request(1), metadata=[chosen])
@@ -233,7 +233,7 @@ async def test_metadata_choose_the_version_for_those_allowed(stub: Any) -> None:
     assert contradicted.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_a_prediction_needs_a_key_where_nobody_may_ask_without(
+async def test_a_prediction_needs_a_key_where_anonymous_callers_have_no_scope(
     stub: Any, client: InferenceServerClient, replica: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replica.service, "_admission", admission(frozenset()))
@@ -256,7 +256,7 @@ async def test_a_prediction_needs_a_key_where_nobody_may_ask_without(
         (service_pb2.ModelInferRequest(model_name="echo"), "INVALID_ARGUMENT", "needs at least one tensor"),
     ],
 )
-async def test_errors(stub: Any, given: Any, code: str, sentence: str) -> None:
+async def test_each_error_has_its_grpc_code_and_sentence(stub: Any, given: Any, code: str, sentence: str) -> None:
     with pytest.raises(grpc.RpcError) as refused:
         await stub.ModelInfer(given)
     assert refused.value.code() == grpc.StatusCode[code]
@@ -270,7 +270,7 @@ async def test_the_sentence_reaches_tritonclient(client: InferenceServerClient) 
         await client.is_model_ready("other")
 
 
-async def test_what_is_no_message(address: str) -> None:
+async def test_bytes_that_are_no_message_are_an_invalid_argument(address: str) -> None:
     async with grpc.aio.insecure_channel(address) as channel:
         with pytest.raises(grpc.RpcError) as refused:
             await channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(b"\xff\xff\xff")
@@ -278,7 +278,9 @@ async def test_what_is_no_message(address: str) -> None:
     assert "not a ModelInferRequest" in refused.value.details()
 
 
-async def test_an_error_says_when_to_come_back(stub: Any, replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_exhausted_rate_has_retry_after_in_its_trailers(
+    stub: Any, replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def limited(call: InferCall) -> Any:
         raise ResourceExhaustedError("the key's rate is used up", retry_after_s=7)
 
@@ -289,7 +291,7 @@ async def test_an_error_says_when_to_come_back(stub: Any, replica: Replica, monk
     assert dict(refused.value.trailing_metadata())["retry-after"] == "7"
 
 
-async def test_a_defect_tells_no_more_than_its_kind(
+async def test_a_defect_shows_the_caller_its_class_alone(
     stub: Any, replica: Replica, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(replica.plane, "infer", Mock(side_effect=KeyError("secret")))

@@ -17,13 +17,13 @@ from app.errors import InvalidArgumentError, ModelError
 from app.gateway.grpc.messages import CLASSES
 from app.gateway.grpc.tensors import CONTENTS, decode, encode
 from app.gateway.protocols.v2.datatypes import NUMPY, datatype_of
-from app.gateway.protocols.v2.request import InferRequest
+from app.gateway.protocols.v2.request import DecodedRequest
 
 TWO = struct.pack("<2d", 1.5, -2.0)
 
 
-def read(request: service_pb2.ModelInferRequest) -> InferRequest:
-    """What we read of a client's message, over the wire."""
+def read(request: service_pb2.ModelInferRequest) -> DecodedRequest:
+    """A client's message as we read it, over the wire."""
     return decode(CLASSES["ModelInferRequest"].FromString(request.SerializeToString()))
 
 
@@ -179,13 +179,13 @@ def with_parameter_without_value() -> Any:
         (typed("UINT16", [2**16]), "input 'a': a value is out of the range of datatype UINT16"),
     ],
 )
-def test_what_is_refused(request_: Any, sentence: str) -> None:
+def test_tensors_that_do_not_fit_are_refused_with_a_sentence(request_: Any, sentence: str) -> None:
     with pytest.raises(InvalidArgumentError) as refused:
         read(request_)
     assert sentence in str(refused.value)
 
 
-def test_an_input_twice() -> None:
+def test_an_input_given_twice_is_refused() -> None:
     request = raw(TWO, TWO)
     request.inputs.append(request.inputs[0])
     with pytest.raises(InvalidArgumentError, match="input 'a' is given twice"):
@@ -198,6 +198,6 @@ def test_a_reply_with_a_half_float_is_raw() -> None:
 
 
 @pytest.mark.parametrize("as_raw", [True, False])
-def test_an_output_that_is_no_text(as_raw: bool) -> None:
+def test_an_output_of_bytes_that_are_no_text_is_sent(as_raw: bool) -> None:
     with pytest.raises(ModelError, match="output 'a' holds a float"):
         encode("m", "1", "i", {"a": text(1.5)}, raw=as_raw)

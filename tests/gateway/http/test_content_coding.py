@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import InvalidArgumentError, TooLargeError, UnsupportedMediaError
-from app.gateway.http.content_coding import compress, decompress, sent, wanted
+from app.gateway.http.content_coding import coding_of, compress, decompress, requested_coding
 
 BODY = b'{"inputs": []}'
 
@@ -51,7 +51,9 @@ def test_reads_one_stream_up_to_the_limit(coding: str, body: bytes) -> None:
         ("deflate", zlib.compress(b"\0" * 10_000_000), TooLargeError, "a body may have 100 bytes"),
     ],
 )
-def test_refuses_with_a_sentence(coding: str, body: bytes, error: type[InvalidArgumentError], sentence: str) -> None:
+def test_bodies_that_are_no_whole_stream_are_refused_with_a_sentence(
+    coding: str, body: bytes, error: type[InvalidArgumentError], sentence: str
+) -> None:
     with pytest.raises(error, match=sentence):
         decompress(coding, body, 100)
 
@@ -61,13 +63,13 @@ def test_refuses_with_a_sentence(coding: str, body: bytes, error: type[InvalidAr
     [("", None), ("identity", None), ("gzip", "gzip"), ("GZIP ", "gzip"), ("deflate", "deflate")],
 )
 def test_codings_of_a_request(header: str, coding: str | None) -> None:
-    assert sent(header) == coding
+    assert coding_of(header) == coding
 
 
 @pytest.mark.parametrize("header", ["br", "gzip, gzip", "zstd", "deflate, gzip"])
 def test_other_codings_are_refused(header: str) -> None:
     with pytest.raises(UnsupportedMediaError, match=f"'{header}'; accepted are gzip, deflate or none") as caught:
-        sent(header)
+        coding_of(header)
     assert caught.value.status == 415
 
 
@@ -84,8 +86,8 @@ def test_other_codings_are_refused(header: str) -> None:
         ("gzip, deflate, br", None),
     ],
 )
-def test_a_single_coding_is_a_wish_and_a_list_is_not(header: str, coding: str | None) -> None:
-    assert wanted(header) == coding
+def test_a_single_accepted_coding_is_used_and_a_list_is_not(header: str, coding: str | None) -> None:
+    assert requested_coding(header) == coding
 
 
 @given(st.sampled_from(["gzip", "deflate"]), st.binary(max_size=300))

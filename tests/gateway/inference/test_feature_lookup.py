@@ -69,7 +69,7 @@ async def test_absent_columns_are_filled_and_sent_ones_kept(lookup: FeatureLooku
     assert found.inputs["tail_age"].tolist() == [0]
 
 
-async def test_only_views_with_an_absent_column_are_asked(lookup: FeatureLookup, redis: Redis) -> None:
+async def test_only_views_with_an_absent_column_are_read(lookup: FeatureLookup, redis: Redis) -> None:
     sent = {"base_mean": np.zeros(1)}
     assert set((await lookup.complete(REFUSING, inputs("N1", **sent))).report.views) == {"tail"}
     before = (await redis.info("commandstats"))["cmdstat_mget"]["calls"]
@@ -96,7 +96,7 @@ async def test_a_missing_feature_without_default_is_refused(lookup: FeatureLooku
         ({"tailnum": np.array(["x" * 2000], dtype=object)}, "makes a key of"),
     ],
 )
-async def test_what_names_no_entity_is_the_callers_mistake(
+async def test_a_value_that_names_no_entity_is_an_invalid_argument(
     lookup: FeatureLookup, change: dict[str, NDArray[Any]], message: str
 ) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
@@ -105,7 +105,7 @@ async def test_what_names_no_entity_is_the_callers_mistake(
         await lookup.complete(DEFAULTED, {})
 
 
-async def test_columns_of_two_dimensions_and_of_unequal_lengths(lookup: FeatureLookup) -> None:
+async def test_columns_of_unequal_lengths_are_refused_and_two_dimensions_are_read(lookup: FeatureLookup) -> None:
     two = {"tailnum": np.array([["N1"], ["N2"]], dtype=object)}
     assert (await lookup.complete(DEFAULTED, two)).inputs["tail_last"].tolist() == [1.5, 2.5]
     uneven = {**inputs("N1", "N2"), "origin": np.array(["JFK"], dtype=object)}
@@ -113,13 +113,13 @@ async def test_columns_of_two_dimensions_and_of_unequal_lengths(lookup: FeatureL
         await lookup.complete(REFUSING, uneven)
 
 
-async def test_declarations_that_cannot_be_read_are_the_versions_fault(lookup: FeatureLookup) -> None:
+async def test_view_declarations_that_cannot_be_read_are_a_model_error(lookup: FeatureLookup) -> None:
     broken = ModelSpec("m", "4", (), (), columns=True, features=("x",), feature_views=({"name": "x"},))
     with pytest.raises(ModelError, match="version 4 travels with feature views that cannot be read"):
         await lookup.complete(broken, inputs("N1"))
 
 
-async def test_another_version_of_the_same_name_is_planned_anew(lookup: FeatureLookup) -> None:
+async def test_a_changed_version_of_the_same_name_is_planned_anew(lookup: FeatureLookup) -> None:
     assert "tail_last" in (await lookup.complete(DEFAULTED, inputs("N1"))).inputs
     again = spec("tail_count")
     found = await lookup.complete(again, inputs("N1"))
@@ -127,7 +127,7 @@ async def test_another_version_of_the_same_name_is_planned_anew(lookup: FeatureL
     assert "tail_last" not in found.inputs
 
 
-async def test_redis_away_and_back(
+async def test_defaults_stand_in_while_redis_is_away_and_rows_are_read_after_it(
     redis: Redis, lookup: FeatureLookup, store: OnlineStore, valkey_pid: Callable[[], int]
 ) -> None:
     quick = FeatureLookup(OnlineStore(redis, timeout_s=0.1, clock=lambda: NOW))

@@ -33,7 +33,7 @@ ROW: dict[str, NDArray[Any]] = {
 KNOWN = {"carrier", "distance", "hour", "delay", "rolling"}
 
 
-def test_types_are_the_versions_own() -> None:
+def test_inputs_are_converted_to_the_versions_types() -> None:
     found = fit(COLUMNS, {**ROW, "distance": np.array([1, 2]), "delay": np.array([0.5, 1.5])}, KNOWN, 10)
     assert {name: array.dtype.name for name, array in found.items()} == {
         "carrier": "object",
@@ -60,12 +60,12 @@ def test_an_input_of_another_version_is_left_out_and_an_optional_one_may_be_abse
         ({"hour": np.array([[1, 2]])}, r"column hour takes the shape \[rows\] or \[rows, 1\]; got \[1, 2\]"),
     ],
 )
-def test_refuses_columns(change: dict[str, NDArray[Any]], sentence: str) -> None:
+def test_columns_that_do_not_fit_are_refused(change: dict[str, NDArray[Any]], sentence: str) -> None:
     with pytest.raises(InvalidArgumentError, match=sentence):
         fit(COLUMNS, {**ROW, **change}, KNOWN, 10)
 
 
-def test_names_what_is_missing() -> None:
+def test_a_missing_input_is_named() -> None:
     with pytest.raises(InvalidArgumentError, match="needs the inputs distance, hour"):
         fit(COLUMNS, {"carrier": ROW["carrier"]}, KNOWN, 10)
 
@@ -80,12 +80,12 @@ def test_rows_are_limited() -> None:
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 4), (2, 3, 1)])
-def test_refuses_shapes(shape: tuple[int, ...]) -> None:
+def test_shapes_that_do_not_fit_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(InvalidArgumentError, match=r"input x takes the shape \[-1, 3\]; got"):
         fit(TENSOR, {"x": np.zeros(shape)}, {"x"}, 10)
 
 
-def test_a_tensor_that_fits() -> None:
+def test_a_tensor_of_a_free_dimension_is_accepted() -> None:
     assert fit(TENSOR, {"x": np.zeros((5, 3))}, {"x"}, 10)["x"].dtype == np.float32
 
 
@@ -93,7 +93,9 @@ def test_a_tensor_that_fits() -> None:
     ("dtype", "sent", "expected"),
     [("bytes", "é", b"\xc3\xa9"), ("bytes", b"\xff", b"\xff"), ("str", "é", "é")],
 )
-def test_text_and_bytes_are_the_fields_own(dtype: str, sent: str | bytes, expected: str | bytes) -> None:
+def test_text_and_bytes_are_converted_to_the_fields_type(
+    dtype: str, sent: str | bytes, expected: str | bytes
+) -> None:
     spec = ModelSpec("net", "2", (FieldSpec("x", dtype, (-1, 1)),), (), columns=False)
     found = fit(spec, {"x": np.array([[sent], [sent]], dtype=object)}, {"x"}, 10)["x"]
     assert found.tolist() == [[expected], [expected]]

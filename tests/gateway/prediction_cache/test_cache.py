@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from redis.asyncio import Redis
 
-from app.gateway.prediction_cache import Answer, PredictionCache
+from app.gateway.prediction_cache import CachedOutputs, PredictionCache
 from app.gateway.prediction_cache.codec import Outputs
 from app.gateway.prediction_cache.shared_entries import AWAY_S, PREFIX
 from app.routing.route_store import connect
@@ -55,7 +55,7 @@ class Clock:
         return int(self.now * 1000)
 
 
-def score(answer: Answer) -> tuple[float, str]:
+def score(answer: CachedOutputs) -> tuple[float, str]:
     assert answer.outputs["label"].tolist() == ["late"]
     return float(answer.outputs["score"][0]), answer.source
 
@@ -172,7 +172,7 @@ async def test_an_error_reaches_all_who_wait_and_is_not_kept(cache: PredictionCa
     assert score(await cache.get_or_compute(KEY, TTL_S, model)) == (2, "computed")
 
 
-async def test_a_leader_that_is_cancelled_hands_on(cache: PredictionCache) -> None:
+async def test_a_cancelled_leader_hands_the_computation_on(cache: PredictionCache) -> None:
     model = Model(held=True)
     calls = [asyncio.create_task(cache.get_or_compute(KEY, TTL_S, model)) for _ in range(10)]
     await waiting(cache, 9)
@@ -185,7 +185,7 @@ async def test_a_leader_that_is_cancelled_hands_on(cache: PredictionCache) -> No
     assert (model.calls, cache.stats.coalesced) == (2, 9)
 
 
-async def test_a_deadline_is_the_callers_own(cache: PredictionCache) -> None:
+async def test_a_waiter_ends_at_its_own_deadline(cache: PredictionCache) -> None:
     model = Model(held=True)
     leader = asyncio.create_task(cache.get_or_compute(KEY, TTL_S, model))
     await eventually(lambda: model.calls == 1)
@@ -198,10 +198,10 @@ async def test_a_deadline_is_the_callers_own(cache: PredictionCache) -> None:
     assert score(await leader) == score(await patient) == (1, "computed")
 
 
-async def test_a_leader_without_time_fails_nobody_else(cache: PredictionCache) -> None:
+async def test_a_leader_that_times_out_fails_no_waiter(cache: PredictionCache) -> None:
     model = Model(held=True)
 
-    async def hasty() -> Answer:
+    async def hasty() -> CachedOutputs:
         async with asyncio.timeout(0.05):
             return await cache.get_or_compute(KEY, TTL_S, model)
 
@@ -237,7 +237,7 @@ async def test_a_shorter_ttl_holds_for_entries_that_are_in_redis(valkey: RedisSe
         assert score(await other.get_or_compute(KEY, 10, model)) == (2, "computed")
 
 
-async def test_redis_forgets_after_the_ttl(redis: Redis, cache: PredictionCache) -> None:
+async def test_an_entry_in_redis_expires_after_its_ttl(redis: Redis, cache: PredictionCache) -> None:
     await cache.get_or_compute(KEY, 0.3, Model())
     await eventually(lambda: cache.stats.stored == 1)
     async with asyncio.timeout(10):
@@ -248,7 +248,7 @@ async def test_redis_forgets_after_the_ttl(redis: Redis, cache: PredictionCache)
 
 
 @pytest.mark.parametrize("ttl_s", [0, -1, float("nan")])
-async def test_a_ttl_that_is_none_is_refused(cache: PredictionCache, ttl_s: float) -> None:
+async def test_a_ttl_of_zero_is_refused(cache: PredictionCache, ttl_s: float) -> None:
     with pytest.raises(ValueError, match="more than 0 seconds"):
         await cache.get_or_compute(KEY, ttl_s, Model())
 
@@ -261,7 +261,7 @@ async def test_a_ttl_that_is_none_is_refused(cache: PredictionCache, ttl_s: floa
         ({"a": np.array([1j])}, "unfit"),
     ],
 )
-async def test_what_cannot_be_kept_is_answered_and_counted(
+async def test_outputs_that_cannot_be_cached_are_returned_and_counted(
     valkey: RedisSettings, redis: Redis, outputs: Outputs, counter: str
 ) -> None:
     async def compute() -> Outputs:
@@ -278,7 +278,7 @@ async def test_what_cannot_be_kept_is_answered_and_counted(
     assert await redis.dbsize() == 1
 
 
-async def test_bytes_that_are_no_answer_are_counted_and_replaced(redis: Redis, cache: PredictionCache) -> None:
+async def test_an_unreadable_entry_is_counted_and_replaced(redis: Redis, cache: PredictionCache) -> None:
     await redis.set(PREFIX + KEY, b"what is this")
     assert score(await cache.get_or_compute(KEY, TTL_S, Model())) == (1, "computed")
     assert (cache.stats.corrupt, cache.stats.misses) == (1, 1)
@@ -310,7 +310,7 @@ async def test_a_server_without_memory_refuses_writes_and_reads_go_on(redis: Red
         await redis.config_set("maxmemory", 0)
 
 
-async def test_a_server_that_hangs_costs_its_deadline_once_a_while(
+async def test_a_redis_that_hangs_costs_one_deadline_per_pause(
     valkey: RedisSettings, redis: Redis, valkey_pid: Callable[[], int]
 ) -> None:
     clock = Clock()
@@ -337,38 +337,38 @@ async def test_a_server_that_hangs_costs_its_deadline_once_a_while(
         await eventually(lambda: cache.stats.stored >= 2)
 
 
-async def test_a_killed_server_fails_nobody_and_is_used_again(
+async def test_a_killed_redis_fails_no_request_and_is_used_again(
     valkey: RedisSettings, redis: Redis, valkey_pid: Callable[[], int]
 ) -> None:
     async with replica(valkey, LIMITS.model_copy(update={"redis_timeout_s": 0.5})) as one, replica(valkey) as other:
         number = 0
 
-        async def ask() -> bytes:
+        async def look_up() -> bytes:
             nonlocal number
             number += 1
             key = number.to_bytes(16, "big")
             assert score(await one.get_or_compute(key, TTL_S, Model())) == (1, "computed")
             return key
 
-        await ask()
+        await look_up()
         await eventually(lambda: one.stats.stored == 1)
         os.kill(valkey_pid(), signal.SIGKILL)  # the supervisor starts another
         async with asyncio.timeout(20):
             while not one.stats.redis_errors:
-                await ask()
+                await look_up()
                 await asyncio.sleep(0.001)
             while one.stats.stored < 2:
-                await ask()
+                await look_up()
                 await asyncio.sleep(0.02)
         stored = one.stats.stored
-        last = await ask()
+        last = await look_up()
         await eventually(lambda: one.stats.stored == stored + 1)
         assert score(await other.get_or_compute(last, TTL_S, Model())) == (1, "shared")
         assert one.stats.misses == number
         assert one.stats.stored + one.stats.dropped == number
 
 
-async def test_without_redis_each_replica_has_its_own(valkey: RedisSettings) -> None:
+async def test_without_redis_each_replica_caches_by_itself(valkey: RedisSettings) -> None:
     nowhere = valkey.model_copy(update={"url": "redis://127.0.0.1:1/0"})
     async with replica(nowhere) as cache:
         model = Model()
@@ -377,7 +377,7 @@ async def test_without_redis_each_replica_has_its_own(valkey: RedisSettings) -> 
         assert (cache.stats.redis_errors, cache.stats.dropped, cache.stats.stored) == (1, 1, 0)
 
 
-async def test_what_waits_to_be_written_is_counted_when_the_replica_ends(valkey: RedisSettings, redis: Redis) -> None:
+async def test_entries_waiting_at_the_end_are_counted(valkey: RedisSettings, redis: Redis) -> None:
     async with replica(valkey) as cache:
         await asyncio.gather(*(cache.get_or_compute(bytes([n]) * 16, TTL_S, Model()) for n in range(200)))
     assert cache.stats.stored + cache.stats.dropped == 200

@@ -38,7 +38,7 @@ def text(*values: str | bytes) -> NDArray[Any]:
 
 
 def content(array: NDArray[Any]) -> tuple[Any, ...]:
-    """What tells arrays apart: every bit, but for NaN, of which there is one."""
+    """The difference between arrays: every bit, but for NaN, of which there is one."""
     if array.dtype.kind == "O":
         values: Any = tuple((type(value), value) for value in array.flat)
     else:
@@ -95,13 +95,13 @@ def test_one_changed_input_changes_the_key(
         ({"a": np.array([1.0], dtype=">f8")}, {"a": np.array([1.0], dtype="<f8").view(">f8")}),
     ],
 )
-def test_what_looks_alike_is_not_alike(one: Inputs, other: Inputs) -> None:
+def test_values_of_different_types_have_different_keys(one: Inputs, other: Inputs) -> None:
     assert of(one) != of(other)
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("dtype", "bits"), [("<f2", "<H"), ("<f4", "<I"), ("<f8", "<Q")])
-def test_there_is_one_nan(dtype: str, bits: str) -> None:
+def test_all_nans_have_one_key(dtype: str, bits: str) -> None:
     quiet = np.array([np.inf, np.nan, -np.inf], dtype=dtype)
     payload = quiet.copy()
     size = payload.itemsize
@@ -115,7 +115,7 @@ def test_there_is_one_nan(dtype: str, bits: str) -> None:
     assert of({"a": odd}) != of({"a": odd[[1, 0, 2]]})
 
 
-def test_a_view_and_its_copy_are_alike() -> None:
+def test_a_view_and_its_copy_have_one_key() -> None:
     table = np.arange(12.0).reshape(3, 4)
     assert of({"a": table[:, 1]}) == of({"a": table[:, 1].copy()})
     assert of({"a": np.asfortranarray(table)}) == of({"a": table})
@@ -141,7 +141,7 @@ def test_a_view_and_its_copy_are_alike() -> None:
         lambda inputs: of(inputs, y=1),
     ],
 )
-def test_version_application_times_and_parameters_count(other: Callable[[Inputs], bytes]) -> None:
+def test_version_application_times_and_parameters_change_the_key(other: Callable[[Inputs], bytes]) -> None:
     inputs = {"a": np.array([1.0])}
     keys = [of(inputs), of(inputs, 2, None), of(inputs, 2, 1), of(inputs, x=2)]
     assert other(inputs) not in keys
@@ -160,6 +160,6 @@ def test_the_order_of_the_parameters_does_not_matter() -> None:
         (np.array(["2013-10-01"], dtype="M8[s]"), "inputs a are datetime64"),
     ],
 )
-def test_what_is_neither_number_nor_text_is_refused(array: NDArray[Any], said: str) -> None:
+def test_values_that_are_neither_number_nor_text_are_refused(array: NDArray[Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         of({"a": array})

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.gateway.prediction_cache.codec import UnfitError, decode, encode, frozen
+from app.gateway.prediction_cache.codec import NotCacheableError, decode, encode, frozen
 from tests.gateway.prediction_cache.test_cache_key import COLUMNS, content
 
 
 @settings(max_examples=50)
 @given(COLUMNS, st.integers(0, 2**53))
-def test_what_goes_in_comes_out_read_only(outputs: dict[str, NDArray[Any]], at: int) -> None:
+def test_outputs_come_back_read_only(outputs: dict[str, NDArray[Any]], at: int) -> None:
     computed_at, found = decode(encode(outputs, at))
     assert computed_at == at
     assert list(found) == list(outputs)
@@ -32,8 +32,8 @@ def test_numbers_cannot_be_made_writeable() -> None:
 
 
 @pytest.mark.parametrize("array", [np.array([1j]), np.array([1, "a"], dtype=object)])
-def test_what_is_neither_number_nor_text_is_refused(array: NDArray[Any]) -> None:
-    with pytest.raises(UnfitError, match="output a"):
+def test_values_that_are_neither_number_nor_text_are_refused(array: NDArray[Any]) -> None:
+    with pytest.raises(NotCacheableError, match="output a"):
         encode({"a": array}, 0)
 
 

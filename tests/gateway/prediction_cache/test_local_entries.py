@@ -38,7 +38,7 @@ def test_the_least_recently_used_leave_first() -> None:
     assert [entries.get(key) for key in (b"a", b"c", b"d")] == [None, 3, 4]
 
 
-def test_what_is_larger_than_all_the_room_takes_nobodys_place() -> None:
+def test_an_entry_larger_than_the_bound_evicts_none() -> None:
     entries = LocalEntries[int](10, 10)
     entries.put(b"a", 1, 5, 60)
     entries.put(b"b", 2, 11, 60)

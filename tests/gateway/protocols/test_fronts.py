@@ -38,13 +38,15 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         (gzip.compress(json.dumps(ROWS).encode(), mtime=0), {**JSON, "content-encoding": "gzip"}),
     ],
 )
-async def test_mlflows_formats(client: httpx.AsyncClient, body: str | bytes, headers: dict[str, str]) -> None:
+async def test_every_scoring_format_is_answered(
+    client: httpx.AsyncClient, body: str | bytes, headers: dict[str, str]
+) -> None:
     response = await client.post(INVOCATIONS, content=body, headers=headers)
     assert (response.status_code, response.json()) == (200, {"predictions": ROWS["instances"]})
     assert response.headers["x-model-version"] == "1"
 
 
-async def test_v1(client: httpx.AsyncClient) -> None:
+async def test_v1_predicts_from_rows_and_columns(client: httpx.AsyncClient) -> None:
     response = await client.post(PREDICT, json=ROWS, headers={"x-sticky-key": "k"})
     assert (response.status_code, response.json()) == (200, {"predictions": ROWS["instances"]})
     assert response.headers["x-model-version"] == "1"
@@ -53,13 +55,13 @@ async def test_v1(client: httpx.AsyncClient) -> None:
     assert (await client.get("/")).json() == {"status": "alive"}
 
 
-async def test_a_compressed_reply(client: httpx.AsyncClient) -> None:
+async def test_a_reply_is_compressed_on_request(client: httpx.AsyncClient) -> None:
     for url in (INVOCATIONS, PREDICT):
         response = await client.post(url, json=ROWS, headers={"accept-encoding": "gzip"})
         assert (response.headers["content-encoding"], response.json()) == ("gzip", {"predictions": ROWS["instances"]})
 
 
-async def test_what_mlflows_client_asks_first(client: httpx.AsyncClient) -> None:
+async def test_ping_health_and_version_are_answered(client: httpx.AsyncClient) -> None:
     for path in ("ping", "health", "version"):
         assert (await client.get(f"/models/table/{path}")).status_code == 200
     assert (await client.get("/models/nothing/ping")).status_code == 404
@@ -79,13 +81,15 @@ async def test_what_mlflows_client_asks_first(client: httpx.AsyncClient) -> None
         ({"content": b" " * 2001, "headers": JSON}, 413, "BAD_REQUEST"),
     ],
 )
-async def test_mlflows_errors(client: httpx.AsyncClient, request_: dict[str, Any], status: int, code: str) -> None:
+async def test_errors_have_mlflows_form(
+    client: httpx.AsyncClient, request_: dict[str, Any], status: int, code: str
+) -> None:
     response = await client.post(INVOCATIONS, **request_)
     assert (response.status_code, response.json()["error_code"]) == (status, code)
     assert list(response.json()) == ["error_code", "message"]
 
 
-async def test_an_unknown_model_in_each_protocols_words(client: httpx.AsyncClient) -> None:
+async def test_an_unknown_model_is_404_in_each_protocols_form(client: httpx.AsyncClient) -> None:
     sentence = "model 'nothing' is not served here; served: table, tensors"
     mlflows = await client.post("/models/nothing/invocations", json=ROWS)
     assert (mlflows.status_code, mlflows.json()) == (
@@ -96,6 +100,6 @@ async def test_an_unknown_model_in_each_protocols_words(client: httpx.AsyncClien
     assert (kserves.status_code, kserves.json()) == (404, {"error": sentence})
 
 
-async def test_a_method_that_is_not_there_names_all_that_are(client: httpx.AsyncClient) -> None:
+async def test_allow_names_every_method_of_a_path(client: httpx.AsyncClient) -> None:
     response = await client.delete("/routes/table")
     assert (response.status_code, response.headers["allow"]) == (405, "GET, PUT")

@@ -41,7 +41,7 @@ ROWS = {
 @pytest.mark.parametrize(
     "names", [["x", "n", "who", "raw"], None, [0, 1, 2, 3]], ids=["names", "positions", "pandas' own"]
 )
-def test_a_table(names: list[str | int] | None) -> None:
+def test_a_table_is_read_by_column_names_or_positions(names: list[str | int] | None) -> None:
     rows = [[1.5, 1, "a", "aGk="], [2, 2.0, "b", "/w=="]]
     assert shown(json_arrays.from_table(TABLE, names, rows)) == ROWS
 
@@ -57,7 +57,7 @@ def test_positions_leave_out_what_is_looked_up() -> None:
         json_arrays.from_instances(model, [[1]])
 
 
-def test_rows_that_are_objects() -> None:
+def test_rows_that_are_objects_are_read() -> None:
     rows = [
         {"x": 1.5, "n": 1, "who": "a", "raw": {"b64": "aGk="}},
         {"n": 2, "x": 2, "who": "b", "raw": {"b64": "/w=="}},
@@ -66,7 +66,7 @@ def test_rows_that_are_objects() -> None:
     assert shown(json_arrays.from_inputs(TABLE, rows)) == ROWS
 
 
-def test_an_object_of_columns() -> None:
+def test_an_object_of_columns_is_read() -> None:
     columns = {"x": [1.5, 2], "n": [1, 2], "who": ["a", "b"], "raw": [{"b64": "aGk="}, {"b64": "/w=="}]}
     assert shown(json_arrays.from_inputs(TABLE, columns)) == ROWS
     assert shown(json_arrays.from_inputs(TABLE, {"x": 1.5, "other": "t"})) == {
@@ -98,7 +98,7 @@ def test_an_object_of_columns() -> None:
         (json_arrays.from_inputs(TWO, {"b": []}), {"b": ("int64", [])}),
     ],
 )
-def test_tensors_and_kinds(given: json_arrays.Arrays, expected: dict[str, Any]) -> None:
+def test_nested_lists_become_tensors_of_their_kind(given: json_arrays.Arrays, expected: dict[str, Any]) -> None:
     assert shown(given) == expected
 
 
@@ -132,12 +132,12 @@ def test_null_is_a_missing_number() -> None:
         (lambda: json_arrays.from_inputs(TENSOR, [10**400]), "more than 64 bits"),
     ],
 )
-def test_refuses_with_a_sentence(call: Any, sentence: str) -> None:
+def test_values_that_do_not_fit_are_refused_with_a_sentence(call: Any, sentence: str) -> None:
     with pytest.raises(InvalidArgumentError, match=sentence):
         call()
 
 
-def test_lists_that_are_too_deep() -> None:
+def test_lists_that_are_too_deep_are_refused() -> None:
     deep: Any = 1
     for _ in range(5000):
         deep = [deep]

@@ -1,4 +1,4 @@
-"""Who may choose a version by header: with which key, during which release, by every HTTP protocol."""
+"""The choice of a version by header: with which key, during which release, by every HTTP protocol."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from msgspec import structs
 
 from app.errors import InvalidArgumentError, PermissionDeniedError
 from app.gateway.access.admission import Admission
 from app.gateway.access.rate_limit import RateLimiter
 from app.gateway.inference.dataplane import DataPlane
 from app.gateway.protocols.pinning import Pinning
-from app.routing.release_context import Trial
+from app.gateway.request_attributes import RequestAttributes
+from app.routing.release_context import ReleaseContext
 from app.routing.route_table import Route, RouteTable
 from app.settings import Settings
-from app.web.keys import Door, Scope, hash_key, mint
+from app.web.keys import Authenticator, Scope, hash_key, mint
 from app.web.keys.authenticator import ANONYMOUS
 from tests.gateway.echo import TABLE, Echo
 from tests.gateway.support import api_over
@@ -27,7 +29,7 @@ ADMIN = "the admin key"
 SHOP, SHOP_KEY = mint("shop", [Scope.PREDICT], 0)
 OPS, OPS_KEY = mint("ops", [Scope.PREDICT, Scope.RELEASE], 0)
 ROUTES = RouteTable(TABLE.model, 1, "salt", routes=(Route("1", "table-v1", 1.0), Route("2", "table-v1", 0.0)))
-TRIAL = Trial("r-7", "1", "2")
+TRIAL = ReleaseContext("r-7", "1", "2")
 ONLY_SHOP = replace(TRIAL, pinned=(SHOP_KEY.id,))
 ALL = replace(TRIAL, pinned=("*",))
 
@@ -44,7 +46,7 @@ def bearer(key: str | None) -> str | None:
 
 
 @pytest.mark.parametrize(
-    ("trial", "key", "may"),
+    ("release_context", "key", "may"),
     [
         (None, None, False),
         (None, SHOP, False),
@@ -59,45 +61,50 @@ def bearer(key: str | None) -> str | None:
     ],
     ids=range(10),  # keys are random: names must be the same in every process
 )
-def test_who_may_choose(trial: Trial | None, key: str | None, may: bool) -> None:
+def test_callers_that_may_pin_and_callers_that_may_not(
+    release_context: ReleaseContext | None, key: str | None, may: bool
+) -> None:
     keys = {held.id: held for held in (SHOP_KEY, OPS_KEY)}
-    door = Door(keys, lambda: True, hash_key(ADMIN), frozenset({Scope.PREDICT}))
-    plane = SimpleNamespace(table=lambda model: replace(ROUTES, trial=trial))
-    pinning = Pinning(cast(DataPlane, plane), Admission(door, cast(RateLimiter, None)))
-    caller = door.enter(bearer(key), Scope.PREDICT)
-    assert pinning.version("table", caller, bearer(key), None) is None
-    assert pinning.version("table", caller, bearer(key), "", "2") == "2"
+    authenticator = Authenticator(keys, lambda: True, hash_key(ADMIN), frozenset({Scope.PREDICT}))
+    plane = SimpleNamespace(table=lambda model: structs.replace(ROUTES, release_context=release_context))
+    pinning = Pinning(cast(DataPlane, plane), Admission(authenticator, cast(RateLimiter, None)))
+    caller = authenticator.authenticate(bearer(key), Scope.PREDICT)
+    unpinned = RequestAttributes(authorization=bearer(key))
+    assert pinning.version("table", caller, unpinned) is None
+    assert pinning.version("table", caller, structs.replace(unpinned, version=""), "2") == "2"
+    pinned = structs.replace(unpinned, version="2")
     if may:
-        assert pinning.version("table", caller, bearer(key), "2") == "2"
+        assert pinning.version("table", caller, pinned) == "2"
         return
     with pytest.raises(PermissionDeniedError) as refused:
-        pinning.version("table", caller, bearer(key), "2")
+        pinning.version("table", caller, pinned)
     assert refused.value.scope == "release"
-    assert f"is for keys with the scope release{', or one that release r-7 names' if trial else ''};" in str(
-        refused.value
+    assert (
+        f"is for keys with the scope release{', or one that release r-7 names' if release_context else ''};"
+        in str(refused.value)
     )
 
 
-def test_what_everybody_may_name_cannot_be_contradicted() -> None:
+def test_a_header_that_contradicts_the_path_is_refused() -> None:
     pinning = Pinning(cast(DataPlane, None), cast(Admission, None))
-    assert pinning.version("table", ANONYMOUS, None, "1", "1") == "1"
+    assert pinning.version("table", ANONYMOUS, RequestAttributes(version="1"), "1") == "1"
     with pytest.raises(
         InvalidArgumentError, match=r"is for version '1', its x-model-version says '2': leave one out"
     ):
-        pinning.version("table", ANONYMOUS, None, "2", "1")
+        pinning.version("table", ANONYMOUS, RequestAttributes(version="2"), "1")
 
 
 @pytest.fixture
 async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
-    table = replace(ROUTES, trial=request.param)
+    table = structs.replace(ROUTES, release_context=request.param)
     api = api_over(Settings(), table, lambda app: Echo("table-v1"), admin_key_hash=hash_key(ADMIN))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://gateway") as found:
         yield found
 
 
 @pytest.mark.parametrize(("url", "body"), REQUESTS)
-@pytest.mark.parametrize("client", [ALL, TRIAL], indirect=True, ids=["all", "nobody"])
-async def test_by_every_protocol(
+@pytest.mark.parametrize("client", [ALL, TRIAL], indirect=True, ids=["all", "none"])
+async def test_a_header_pins_by_every_protocol(
     client: httpx.AsyncClient, url: str, body: Any, request: pytest.FixtureRequest
 ) -> None:
     open_to_all = request.node.callspec.params["client"] is ALL

@@ -11,21 +11,22 @@ from typing import Any, cast
 import numpy as np
 
 from app.errors import TidegateError
-from app.gateway.inference.call import InferCall, Reply
+from app.gateway.inference.call import InferCall, InferReply
 from app.gateway.inference.dataplane import DataPlane
 from app.gateway.inference.feature_lookup import Completed, FeatureLookup, FeatureReport
 from app.gateway.inference.inputs import Arrays
-from app.gateway.inference.request_record import Served
-from app.gateway.inference.version_backends import Versions
+from app.gateway.inference.request_record import RequestRecord
+from app.gateway.inference.version_backends import VersionBackends
 from app.gateway.prediction_cache import PredictionCache
+from app.gateway.request_attributes import RequestAttributes
 from app.gateway.shadow import Mirror, Observer
 from app.gateway.trace_context import identify
 from app.model_spec import FieldSpec, ModelSpec
-from app.monitoring.samples import SampleBook
+from app.monitoring.samples import LossBuffer
 from app.monitoring.sums import Sums
-from app.routing.release_context import Trial
+from app.routing.release_context import ReleaseContext
 from app.routing.route_table import Route, RouteTable
-from app.serving.batch import Batch, BatchReply, ModelFailure, VersionCard
+from app.serving.batch import Batch, BatchReply, ModelFailure, VersionMetadata
 from app.settings import Settings
 from app.web.keys.authenticator import ANONYMOUS
 
@@ -50,8 +51,8 @@ class Version:
         self.answers = asyncio.Event()
         self.answers.set()
 
-    async def card(self) -> VersionCard:
-        return VersionCard(self.spec, batch_rows=1, cache_ttl_s=0)
+    async def metadata(self) -> VersionMetadata:
+        return VersionMetadata(self.spec, batch_rows=1, cache_ttl_s=0)
 
     async def send(self, batch: Batch) -> BatchReply:
         self.asked.append(batch.inputs)
@@ -86,7 +87,12 @@ class Replica:
     """The parts, put together as ``app.gateway.replica`` does."""
 
     def __init__(
-        self, trial: Trial, champion: Version, challenger: Version, weight: float = 0.0, **settings: Mapping[str, Any]
+        self,
+        release_context: ReleaseContext,
+        champion: Version,
+        challenger: Version,
+        weight: float = 0.0,
+        **settings: Mapping[str, Any],
     ) -> None:
         """``weight`` is the challenger's; ``settings`` by group."""
         found = Settings()
@@ -94,14 +100,14 @@ class Replica:
             update={name: getattr(found, name).model_copy(update=values) for name, values in settings.items()}
         )
         routes = (Route("1", "m-v1", 1 - weight), Route("2", "m-v2", weight))
-        self.tables = {MODEL: RouteTable(MODEL, 1, "salt", routes=routes, trial=trial)}
-        self.book = SampleBook(600)
-        self.mirrored: list[Served] = []
+        self.tables = {MODEL: RouteTable(MODEL, 1, "salt", routes=routes, release_context=release_context)}
+        self.losses = LossBuffer(600)
+        self.mirrored: list[RequestRecord] = []
         self.features = FakeFeatures()
         lookup = cast(FeatureLookup, self.features)
-        versions = Versions(found, "g1", dedicated={"m-v1": champion, "m-v2": challenger}.__getitem__)
+        versions = VersionBackends(found, "g1", dedicated={"m-v1": champion, "m-v2": challenger}.__getitem__)
         self.mirror = Mirror(
-            found, self.tables, versions, lookup, self.book, self.mirrored.append, draw=lambda: next(self.draws)
+            found, self.tables, versions, lookup, self.losses, self.mirrored.append, draw=lambda: next(self.draws)
         )
         self.draws: Iterator[float] = repeat(0.0)
         self.plane = DataPlane(
@@ -111,23 +117,27 @@ class Replica:
             lambda: True,
             lookup,
             cast(PredictionCache, None),
-            Observer(self.book, self.mirror).observe,
+            Observer(self.losses, self.mirror).observe,
         )
 
-    async def ask(
+    async def infer(
         self, x: float = 1.0, key: str | None = None, pinned: str | None = None, inputs: Arrays | None = None
-    ) -> Reply | TidegateError:
+    ) -> InferReply | TidegateError:
         """One request; ``inputs`` instead of ``x``."""
         given = inputs or {"x": np.array([x])}
         try:
-            return await self.plane.infer(InferCall(MODEL, given, ANONYMOUS, identify(), pinned=pinned, key=key))
+            return await self.plane.infer(
+                InferCall(
+                    MODEL, given, ANONYMOUS, identify(), pinned=pinned, attributes=RequestAttributes(sticky_key=key)
+                )
+            )
         except TidegateError as error:
             return error
 
     def sums(self) -> dict[str, dict[str, Sums]]:
         """All samples so far, whatever their second."""
         found: dict[str, dict[str, Sums]] = {}
-        for due in self.book.due(everything=True):
+        for due in self.losses.due(everything=True):
             for metric, arms in due.sums.items():
                 for arm, sums in arms.items():
                     held = found.setdefault(metric, {})

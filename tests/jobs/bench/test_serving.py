@@ -34,12 +34,12 @@ def test_a_reply_is_complete_when_its_declared_bytes_are_there() -> None:
     ("data", "sentence"),
     [(REPLY + b"more", "more than the 5 bytes"), (b"HTTP/1.1 200 OK\r\n\r\n", "without Content-Length")],
 )
-def test_a_reply_that_cannot_be_counted_is_refused(data: bytes, sentence: str) -> None:
+def test_reply_without_its_declared_length_is_refused(data: bytes, sentence: str) -> None:
     with pytest.raises(ReplyError, match=sentence):
         parse(data)
 
 
-def test_requests_carry_keys_and_the_answer_that_they_should_get() -> None:
+def test_requests_carry_keys_and_their_expected_answer() -> None:
     found = encode(Target("127.0.0.1", 80, "/path", "secret"))
     assert len({request.raw for request in found}) == DISTINCT
     assert all(b"Authorization: Bearer secret\r\nx-sticky-key: key-" in request.raw for request in found)
@@ -98,7 +98,7 @@ def test_rows_are_medians_over_the_rounds() -> None:
 )
 def test_targets_count_at_64_connections(cells: dict[str, float], reached: list[bool]) -> None:
     found = rows([_cell(arm, ms) for arm, ms in cells.items()] + [_cell("tidegate inline", 9.0, connections=1)])
-    assert [verdict.holds for verdict in verdicts(found, [])] == reached
+    assert [verdict.is_met for verdict in verdicts(found, [])] == reached
 
 
 @pytest.mark.parametrize(("last", "grown"), [(102, 2), (99, -1)])
@@ -107,8 +107,8 @@ def test_growth_is_that_of_the_last_quarter(last: int, grown: int) -> None:
     samples = [Sample(index * 10, {1: size * MIB, 2: 10 * MIB}) for index, size in enumerate(sizes)]
     assert growth(samples) == max(grown, 0) * MIB
     small, quarter = list(verdicts([], samples))
-    assert (small.found, small.holds) == (max(sizes), True)
-    assert quarter.holds
+    assert (small.found, small.is_met) == (max(sizes), True)
+    assert quarter.is_met
     assert growth([*samples[:4], Sample(40, {1: last * MIB, 3: 500 * MIB})]) == grown * MIB
 
 

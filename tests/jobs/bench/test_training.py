@@ -16,8 +16,8 @@ from jobs.bench.training.steps import ratio
 @pytest.mark.parametrize(
     ("found", "at_most", "holds"), [(1.0, 1.02, True), (1.02, 1.02, True), (1.03, 1.02, False), (9.0, None, True)]
 )
-def test_verdict(found: float, at_most: float | None, holds: bool) -> None:
-    assert Finding("name", found, at_most, "").holds is holds
+def test_ratio_above_its_bound_is_not_met(found: float, at_most: float | None, holds: bool) -> None:
+    assert Finding("name", found, at_most, "").is_met is holds
 
 
 def test_ratio_is_of_medians() -> None:

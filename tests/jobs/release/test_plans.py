@@ -10,13 +10,13 @@ from app.releases.model.plan import PlanError, parse
 from jobs.release.plans import SHIPPED, find, names, read
 
 
-def test_every_shipped_plan_is_one_and_has_its_strategys_name() -> None:
+def test_shipped_plan_is_valid_and_named_after_its_strategy() -> None:
     assert names() == ["ab", "blue-green", "canary", "shadow"]
     for name in names():
         assert parse(read(name)).strategy == name.replace("-", "_")
 
 
-def test_a_shipped_plan_by_name_or_file_and_another_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plan_is_found_by_name_and_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find("canary") == find("canary.yaml") == SHIPPED / "canary.yaml"
     (tmp_path / "canary.yaml").write_text("strategy: [")
     monkeypatch.chdir(tmp_path)

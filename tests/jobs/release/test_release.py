@@ -1,4 +1,4 @@
-"""``python -m jobs.release`` against scripted answers of the gateway."""
+"""``tidegate release`` against scripted answers of the gateway."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from app.releases.control.release_store import AuditEntry
 from app.releases.lifecycle.phases import with_history
 from app.releases.model.release import Release
 from app.settings import GatewaySettings
-from jobs.release import __main__ as job
+from jobs.cli import main
+from jobs.cli import release as job
 from jobs.release.client import ReleaseError, Releases
-from jobs.release.stream import Event, followed, parsed
+from jobs.release.states import release_states
 from tests.releases.documents import release
 
+SSE = {"content-type": "text/event-stream"}
 SETTINGS = GatewaySettings(admin_key=SecretStr("key"))
 GUARD = {
     "name": "errors",
@@ -78,7 +80,14 @@ class Script:
 
 AT_FIRST = with_history(release(), 0.0, "ci", "begun")
 AT_WORK = with_history(
-    AT_FIRST.model_copy(update={"phase": "step", "report": {"guards": (GUARD,)}, "waiting_for": "10 s more"}),
+    AT_FIRST.model_copy(
+        update={
+            "phase": "step",
+            "report": {"guards": (GUARD,)},
+            "waiting_for": "2 replicas",
+            "waiting_because": "0 of 2 run",
+        }
+    ),
     1.0,
     "controller",
     "step 0: version 2 at 10%",
@@ -94,12 +103,12 @@ def ended(phase: str, reason: str = "") -> Release:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, Script]]:
     """Run the command against answers; its exit code."""
-    monkeypatch.setattr("jobs.release.follow.followed", partial(followed, retry_s=0.0))
+    monkeypatch.setattr("jobs.release.follow.release_states", partial(release_states, retry_s=0.0))
 
     def call(arguments: str, *answers: httpx.Response | Exception) -> tuple[int, Script]:
         script = Script(*answers)
         monkeypatch.setattr(job, "Releases", lambda _: script.releases())
-        code = job.main(arguments.split())
+        code = main(["release", *arguments.split()])
         assert not script.left
         return code, script
 
@@ -113,19 +122,19 @@ Run = Callable[..., tuple[int, Script]]
     ("phase", "reason", "code"),
     [("promoted", "", 0), ("rolled_back", "errors: too many", 3), ("cancelled", "ordered", 4)],
 )
-def test_a_release_is_begun_and_followed_to_its_end_through_lost_connections(
+def test_release_is_followed_to_its_end_through_lost_connections(
     run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path, phase: str, reason: str, code: int
 ) -> None:
     last = ended(phase, reason)
     found, script = run(
         f"--model flights --version 2 --plan canary --follow --json {tmp_path / 'end.json'}",
         httpx.Response(201, json=body(AT_FIRST)),
-        httpx.Response(200, stream=Breaks(b"retry: 1000\n\n", event(AT_FIRST, "a"))),
+        httpx.Response(200, headers=SSE, stream=Breaks(b"retry: 1000\n\n", event(AT_FIRST, "a"))),
         httpx.ConnectError("refused"),
         httpx.Response(404, text="Path '/releases/r1/events' not found. Ping http://.../-/routes"),
         httpx.Response(503, json={"error": "64 callers follow releases here already"}),
-        httpx.Response(200, stream=Breaks(event(AT_WORK, "b"), b": still there\n\n")),
-        httpx.Response(200, content=event(last, "c")),
+        httpx.Response(200, headers=SSE, stream=Breaks(event(AT_WORK, "b"), b": still there\n\n")),
+        httpx.Response(200, headers=SSE, content=event(last, "c")),
     )
     assert found == code
     begun = json.loads(script.requests[0].content)
@@ -138,16 +147,16 @@ def test_a_release_is_begun_and_followed_to_its_end_through_lost_connections(
     assert json.loads((tmp_path / "end.json").read_text())["state"] == phase
 
 
-def test_where_it_is_in_words(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_prints_weights_judge_and_what_is_waited_for(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     code, _ = run("show r1", httpx.Response(200, json=body(AT_WORK)))
     assert code == 0
     out = capsys.readouterr().out
     assert "release r1: version 2 of flights against version 1, canary" in out
-    assert "step 1 of 2 | v1 90% v2 10% | errors undecided, e 1.2 of 20" in out
-    assert "(challenger 2.50% of 120, champion - of 1080) | waits for 10 s more" in out
+    assert "\nstep 1 of 2 | v1 90% v2 10% | waits for 2 replicas (0 of 2 run)\n" in out
+    assert "\nerrors undecided, e 1.2 of 20 (challenger 2.50% of 120, champion - of 1080)\n" in out
 
 
-def test_a_list_and_the_audit_log(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_and_audit_print_tables(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     code, script = run("list --model flights --count 5", httpx.Response(200, json=[body(ended("promoted"))]))
     assert code == 0
     assert dict(script.requests[0].url.params) == {"model": "flights", "count": "5"}
@@ -158,7 +167,7 @@ def test_a_list_and_the_audit_log(run: Run, capsys: pytest.CaptureFixture[str]) 
     assert "1970-01-01 00:01:01  ci   flights  r1       step 0  step 1  gate [0] opened" in capsys.readouterr().out
 
 
-def test_an_order_is_given_once_a_controller_leads(run: Run) -> None:
+def test_order_is_repeated_until_a_controller_leads(run: Run) -> None:
     busy = httpx.Response(503, json={"error": "this controller does not decide now"}, headers={"retry-after": "0"})
     code, script = run("promote r1 --full", busy, httpx.Response(200, json=body(AT_WORK)))
     assert code == 0
@@ -180,7 +189,7 @@ def test_an_order_is_given_once_a_controller_leads(run: Run) -> None:
         ("audit", httpx.Response(500, text="Internal Server Error"), "500 Internal Server Error"),
     ],
 )
-def test_what_is_refused_is_said_with_exit_code_1(
+def test_refusal_ends_with_1(
     run: Run,
     capsys: pytest.CaptureFixture[str],
     arguments: str,
@@ -191,22 +200,22 @@ def test_what_is_refused_is_said_with_exit_code_1(
     assert sentence in capsys.readouterr().err
 
 
-def test_an_unknown_release_is_not_followed(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_release_is_not_followed(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     unknown = httpx.Response(404, json={"error": "there is no release 'r1'"})
     code, _ = run("show r1 --follow", httpx.Response(200, json=body(AT_FIRST)), unknown)
     assert code == 1
     assert "release r1 cannot be followed: 404 there is no release 'r1'" in capsys.readouterr().err
 
 
-def test_following_is_given_up_after_a_while_without_a_word() -> None:
+def test_following_is_given_up_without_a_sign_of_life() -> None:
     script = Script(*[httpx.ConnectError("refused")] * 3)
     lost: list[str] = []
-    with pytest.raises(ReleaseError, match=r"not a word for 0 s \(refused\); it goes on by itself"):
-        list(followed(script.releases(), "r1", lost.append, reconnect_s=0.0, retry_s=0.0))
+    with pytest.raises(ReleaseError, match=r"no sign of life for 0 s \(refused\); it goes on by itself"):
+        list(release_states(script.releases(), "r1", lost.append, reconnect_s=0.0, retry_s=0.0))
     assert len(script.left) == 2
 
 
-def test_an_end_that_was_told_before_ends_the_following(run: Run) -> None:
+def test_ended_release_ends_the_following(run: Run) -> None:
     end = ended("promoted")
     code, _ = run("show r1 --follow", *[httpx.Response(200, json=body(end))], httpx.Response(204), _read(end))
     assert code == 0
@@ -216,35 +225,30 @@ def _read(held: Release) -> httpx.Response:
     return httpx.Response(200, json=body(held))
 
 
-def test_ctrl_c_ends_the_following_only(
+def test_ctrl_c_leaves_the_release_alone(
     run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object, **__: object) -> Iterator[None]:
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr("jobs.release.follow.followed", interrupted)
+    monkeypatch.setattr("jobs.release.follow.release_states", interrupted)
     code, script = run("show r1 --follow", httpx.Response(200, json=body(AT_FIRST)))
     assert code == 130
     assert [request.method for request in script.requests] == ["GET"]
-    assert "release r1 goes on: python -m jobs.release show r1 --follow" in capsys.readouterr().err
-
-
-def test_events_as_the_standard_has_them() -> None:
-    lines = ["retry: 1000", "", ": still there", "", "id: 7", "data: a", "data:b", "other", "", "data", ""]
-    assert list(parsed(lines)) == [None, Event("7", "a\nb"), Event("7", "")]
+    assert "release r1 goes on: tidegate release show r1 --follow" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "required: verb"),
-        (["begin", "--model", "flights"], "required: --version, --plan"),
-        (["list", "--count", "0"], "'0': accepted is a whole number from 1 to 1000"),
+        ([], "Missing command"),
+        (["begin", "--model", "flights"], "Missing option '--version'"),
+        (["list", "--count", "0"], "greater than or equal to 1"),
         (["--model", "m", "--version", "1", "--plan", "absent"], "--plan absent: no such file; shipped are ab, "),
     ],
 )
-def test_what_is_not_understood_has_exit_code_2(arguments: list[str], sentence: str) -> None:
+def test_wrong_command_line_ends_with_2(arguments: list[str], sentence: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "jobs.release", *arguments], capture_output=True, text=True, timeout=60
     )

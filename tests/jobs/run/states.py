@@ -29,6 +29,8 @@ def state(phase: str, second: int, weight: float | None = 0.0, **more: Any) -> d
         "step": 0 if phase == "step" else None,
         "steps": 3,
         "weight": weight,
+        "weights": None,
+        "paused": False,
         "ended": phase in ("promoted", "rolled_back", "cancelled"),
         "reason": "",
         "since": f"2026-11-23T12:00:{second:02}Z",

@@ -54,7 +54,7 @@ async def until(held: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_flight_in_the_air_has_no_label(feedback: Feedback) -> None:
+async def test_label_is_posted_once_the_flight_has_landed(feedback: Feedback) -> None:
     feed = LabelFeed(feedback.url, "flights")
     running = asyncio.create_task(feed.run())
     for request_id, known in (("late", 300), ("first", 100), ("second", 200)):
@@ -71,7 +71,7 @@ async def test_a_flight_in_the_air_has_no_label(feedback: Feedback) -> None:
     running.cancel()
 
 
-async def test_a_gateway_that_is_away_for_a_moment_is_asked_again(feedback: Feedback) -> None:
+async def test_post_is_repeated_until_the_gateway_takes_it(feedback: Feedback) -> None:
     feedback.statuses = [503, 404]
     feed = LabelFeed(feedback.url, "flights")
     running = asyncio.create_task(feed.run())
@@ -83,9 +83,9 @@ async def test_a_gateway_that_is_away_for_a_moment_is_asked_again(feedback: Feed
     running.cancel()
 
 
-async def test_what_is_refused_and_what_finds_no_room_is_counted(feedback: Feedback) -> None:
+async def test_refused_and_dropped_labels_are_counted(feedback: Feedback) -> None:
     feedback.statuses = [400]
-    feed = LabelFeed(feedback.url, "flights", held=1)
+    feed = LabelFeed(feedback.url, "flights", max_waiting=1)
     running = asyncio.create_task(feed.run())
     feed.answered("a", 100, 1)
     feed.answered("b", 100, 1)

@@ -1,4 +1,4 @@
-"""What is said of a release that was seen."""
+"""Times and broken promises of a release that was seen."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def rolled_back() -> Record:
     return record
 
 
-def test_times_are_the_controllers() -> None:
+def test_times_are_those_of_the_controller() -> None:
     record = rolled_back()
     assert record.seconds_to_decision == 35
     assert record.seconds_to_followed == 1
@@ -31,7 +31,7 @@ def test_times_are_the_controllers() -> None:
     assert record.broken() == []
 
 
-def test_a_promotion_at_once_has_no_first_weight() -> None:
+def test_promotion_at_once_has_no_first_weight() -> None:
     record = Record("static", "1", "promoted")
     for seen in (state("preparing", 0), state("switching", 4, 1.0), state("settling", 5, 1.0)):
         record.see(seen)
@@ -45,16 +45,16 @@ def test_a_promotion_at_once_has_no_first_weight() -> None:
     [
         (
             state("rolled_back", 50, reason="undecided after 180 s at 50%", judge=judge("undecided")),
-            "version 3 (shuffled) was not taken back by the judge: undecided after 180 s at 50%",
+            "version 3 (shuffled) was not rolled back by the judge: undecided after 180 s at 50%",
         ),
-        (state("promoted", 50, 1.0), "version 3 (shuffled) should be taken back, it is promoted: no reason given"),
+        (state("promoted", 50, 1.0), "version 3 (shuffled) should be rolled back, it is promoted: no reason given"),
         (
             state("cancelled", 50, reason="ordered"),
-            "version 3 (shuffled) should be taken back, it is cancelled: ordered",
+            "version 3 (shuffled) should be rolled back, it is cancelled: ordered",
         ),
     ],
 )
-def test_ends_that_break_a_promise(last: dict[str, object], broken: str) -> None:
+def test_unexpected_end_breaks_a_promise(last: dict[str, object], broken: str) -> None:
     record = Record("shuffled", "3", "rolled_back")
     record.see(last)
     assert record.broken() == [broken]

@@ -75,7 +75,7 @@ def packaged(folder: Path) -> ModelPackage:
     )
 
 
-def test_it_answers_as_the_original_but_refuses_what_has_no_code(tmp_path: Path) -> None:
+def test_strict_copy_refuses_uncoded_text_and_else_answers_the_same(tmp_path: Path) -> None:
     original = saved(packaged(tmp_path / "parts"), tmp_path / "original")
     model = mlflow.pyfunc.load_model(str(original))
     example = pd.DataFrame(model.input_example)

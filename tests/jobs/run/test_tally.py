@@ -1,4 +1,4 @@
-"""What the replayed traffic is said to have shown."""
+"""Counts of the replayed traffic."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def tallied(*outcomes: Outcome, rise: Rise | None = None) -> Tally:
     return tally
 
 
-def test_wilson_by_hand() -> None:
+def test_wilson_interval_is_that_of_the_paper() -> None:
     # Wilson 1927; 10 of 100: 0.0552 to 0.1744 (Brown, Cai and DasGupta 2001 give the formula's values).
     share, low, high = wilson(10, 100)
     assert share == 0.1
@@ -44,7 +44,7 @@ def test_wilson_by_hand() -> None:
         (replace(outcome("a", "1", 2, 3), fell_over=("2",)), 0),  # picked for version 2, which did not answer
     ],
 )
-def test_keys_that_moved_back(second: Outcome, moved: int) -> None:
+def test_key_that_returns_to_the_champion_is_counted(second: Outcome, moved: int) -> None:
     first = outcome("a", "1", -1, 0), outcome("a", "2", 0, 1)
     assert tallied(*first, second, rise=Rise("1", "2", until=8)).moved_back == 0  # sent after the rise had an end
     tally = tallied(*first, second, rise=Rise("1", "2"))
@@ -52,7 +52,7 @@ def test_keys_that_moved_back(second: Outcome, moved: int) -> None:
     assert tally.moved_back == moved
 
 
-def test_what_came_after_the_decision_counts_in_no_share() -> None:
+def test_answer_after_the_decision_counts_in_no_share() -> None:
     tally = Tally()
     tally.begin({"1": 1.0, "2": 0.0}, 0.01)
     first = tally.phase
@@ -68,7 +68,7 @@ def test_what_came_after_the_decision_counts_in_no_share() -> None:
     assert tally.requests == 4
 
 
-def test_a_request_counts_for_the_version_that_was_picked() -> None:
+def test_request_counts_for_the_version_that_was_picked() -> None:
     found = replace(outcome("a", "1", 0, 1), fell_over=("2",))
     tally = tallied(found)
     assert tally.phases[0].share("2").share == 1.0
@@ -77,7 +77,7 @@ def test_a_request_counts_for_the_version_that_was_picked() -> None:
     assert tally.fell_over == 1
 
 
-def test_shares_are_of_keys_and_must_fit_the_weights() -> None:
+def test_share_of_keys_must_fit_the_weight() -> None:
     tally = Tally()
     tally.begin({"1": 0.9, "2": 0.1}, 0.01)
     for number in range(1000):
@@ -89,7 +89,7 @@ def test_shares_are_of_keys_and_must_fit_the_weights() -> None:
     assert not tally.phases[0].as_set()
 
 
-def test_all_or_nothing_admits_no_exception() -> None:
+def test_weight_of_all_or_nothing_allows_no_exception() -> None:
     tally = Tally()
     tally.begin({"1": 0.0, "2": 1.0}, 0.01)
     for number in range(1000):
@@ -99,7 +99,7 @@ def test_all_or_nothing_admits_no_exception() -> None:
     assert not tally.phases[0].as_set()
 
 
-def test_quality_and_failures() -> None:
+def test_quality_is_that_of_the_answered_requests() -> None:
     tally = Tally()
     tally.begin({"1": 1.0}, 0.01)
     for score, label in ((0.1, 0), (0.9, 1), (0.8, 0), (0.7, 1)):

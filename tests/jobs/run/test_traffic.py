@@ -10,7 +10,7 @@ from aiohttp import web
 
 from app.features import FeatureStoreError
 from jobs.run.tally import Tally
-from jobs.run.traffic import Replay, Request
+from jobs.run.traffic import Replay, ReplayRequest
 
 INSTANTS = [10, 10, 10, 20, 30, 30]
 
@@ -48,19 +48,19 @@ async def gateway() -> AsyncIterator[Gateway]:
     await runner.cleanup()
 
 
-def requests() -> list[Request]:
+def requests() -> list[ReplayRequest]:
     return [
-        Request(str(instant).encode(), f"k{place}", place % 2, instant, known=instant + 60)
+        ReplayRequest(str(instant).encode(), f"k{place}", place % 2, instant, known=instant + 60)
         for place, instant in enumerate(INSTANTS)
     ]
 
 
-async def test_each_instant_is_answered_before_the_next(gateway: Gateway) -> None:
+async def test_next_instant_waits_for_the_answers_of_the_last(gateway: Gateway) -> None:
     tally = Tally()
     tally.begin({"2": 1.0}, 0.0)
     labelled: list[tuple[str, int]] = []
 
-    def answered(request_id: str, request: Request) -> None:
+    def answered(request_id: str, request: ReplayRequest) -> None:
         labelled.append((request_id, request.known))
 
     replay = Replay(gateway.url, "score", iter(requests()), 1000, tally, gateway.advance, answered, views=3)
@@ -75,10 +75,10 @@ async def test_each_instant_is_answered_before_the_next(gateway: Gateway) -> Non
     assert sorted(labelled) == sorted((str(instant), instant + 60) for instant in INSTANTS)
     found = tally.versions["2"]
     assert found.requests == len(INSTANTS)
-    assert (found.features.fresh, found.features.stale) == (2 * len(INSTANTS), len(INSTANTS))
+    assert (found.features["fresh"], found.features["stale"]) == (2 * len(INSTANTS), len(INSTANTS))
 
 
-async def test_features_that_cannot_move_on_end_the_traffic(gateway: Gateway) -> None:
+async def test_feature_store_that_does_not_answer_ends_the_traffic(gateway: Gateway) -> None:
     async def away(instant: int) -> None:
         if instant == 20:
             raise FeatureStoreError("Redis is away")

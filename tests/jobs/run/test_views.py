@@ -1,4 +1,4 @@
-"""What the main job shows while it runs, on a terminal and elsewhere."""
+"""The view of the demo while it runs, on a terminal and in a log."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from io import StringIO
 import pytest
 from rich.console import Console, RenderableType
 
-from jobs.run.progress import PLAIN_EVERY_S, Progress, weights_table
+from app.terminal import LOG_EVERY_S, Progress
+from jobs.run.progress import DemoProgress
 from jobs.run.record import Record
-from jobs.run.release_view import bar, live, plain
 from jobs.run.tally import Outcome, Tally
-from jobs.run.timeline import Timeline, level
+from jobs.run.view import Timeline, bar, level, release_view, weights_table
 from tests.jobs.run.states import judge, state
 
 ENTRY = {"at": "2026-11-23T12:00:05Z", "who": "controller", "what": "step 0: version 3 at 10%"}
@@ -36,18 +36,18 @@ def shown(what: RenderableType) -> str:
         (1e300, 100.0, "████"),
     ],
 )
-def test_bars_are_logarithmic(e: float, bound: float, drawn: str) -> None:
+def test_bar_is_logarithmic(e: float, bound: float, drawn: str) -> None:
     assert bar(e, bound, width=4) == drawn
 
 
 @pytest.mark.parametrize(
     ("share", "drawn"), [(0, "·"), (0.001, "▁"), (0.25, "▃"), (0.5, "▅"), (0.999, "█"), (1, "█")]
 )
-def test_levels(share: float, drawn: str) -> None:
+def test_share_is_one_character(share: float, drawn: str) -> None:
     assert level(share) == drawn
 
 
-def test_weights_over_time() -> None:
+def test_weights_are_drawn_over_time() -> None:
     timeline = Timeline()
     timeline.add(100.0, {"1": 1.0})
     timeline.add(104.0, {"1": 0.5, "2": 0.5})
@@ -64,10 +64,10 @@ def test_weights_over_time() -> None:
     assert "100%" in table
 
 
-def test_a_release_in_words_and_bars() -> None:
+def test_release_is_drawn_in_words_and_bars() -> None:
     record = Record("shuffled", "3", "rolled_back")
     record.see(state("step", 5, 0.1, judge=judge(), waiting_for="3 s more", history=[ENTRY]))
-    text = shown(live(record))
+    text = shown(release_view(record))
     for part in (
         "release of version 3 (shuffled): step 1 of 3, waits for 3 s more",
         "quality undecided",
@@ -78,49 +78,63 @@ def test_a_release_in_words_and_bars() -> None:
         "12:00:05  step 0: version 3 at 10%",
     ):
         assert part in text
-    assert plain(record.state) == (
-        "step 1 of 3 | quality undecided: 12.00% of 120 against 10.00% of 1080, e fail 6.3 of 40, pass 0.5 of 20"
-    )
 
 
-def test_numbers_that_json_cannot_say_are_drawn_as_nothing() -> None:
+def test_null_is_drawn_as_no_evidence() -> None:
     record = Record("shuffled", "3", "rolled_back")
     record.see(state("step", 5, 0.1, judge=judge(fail_e=None, rate_champion=None, n_champion=0)))
-    assert "- of 40" in shown(live(record))
+    assert "- of 40" in shown(release_view(record))
 
 
-def test_plain_lines_when_something_happens_and_each_few_seconds_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_gets_events_at_once_and_the_rest_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr("jobs.run.progress.time.monotonic", lambda: now)
-    console = Console(file=StringIO(), width=200)
-    progress, tally, timeline = Progress(console), Tally(), Timeline()
-    assert isinstance(console.file, StringIO)
+    monkeypatch.setattr("app.terminal.time.monotonic", lambda: now)
+    log = StringIO()
+    progress, tally, timeline = DemoProgress(Progress(Console(file=log, width=120))), Tally(), Timeline()
     tally.begin({"2": 0.9, "3": 0.1}, 0.1)
     tally.add(Outcome("a", 0, 0.01, "2", 0.5, 0, ("3",)), tally.phase, None)
     progress.watch(tally, timeline, {"2": "online", "3": "strict"})
     record = Record("strict", "3", "rolled_back")
     record.see(state("step", 5, 0.1, judge=judge(), history=[ENTRY]))
-    for _ in range(3):  # the same state again says nothing new
+    for _ in range(3):  # the same state again has nothing new
         progress.release(record)
-    lines = console.file.getvalue().splitlines()
-    assert len(lines) == 3
-    assert lines[0] == "    12:00:05  step 0: version 3 at 10%"
-    assert lines[1].startswith("    step 1 of 3 | quality undecided: 12.00% of 120 against")
-    assert lines[2].endswith("| fell over 1, failed 0")
-    now += PLAIN_EVERY_S
-    progress.traffic_moved()
-    assert len(console.file.getvalue().splitlines()) == 5
+        progress.draw()
+    lines = log.getvalue().splitlines()
+    assert lines == [
+        "    12:00:05  step 0: version 3 at 10%",
+        "    step 1 of 3",
+        "    quality undecided, e 6.3 of 40 (challenger 12.00% of 120, champion 10.00% of 1080)",
+        "    v2 online: set 90% observed 0.0% requests 1 p50 10 ms AUC nan",
+        "    v3 strict: set 10% observed 100.0% requests 0 p50 nan ms AUC nan",
+        "    fell over 1, failed 0",
+    ]
+    now += LOG_EVERY_S
+    tally.failures.append("503: gone")
+    progress.draw()
+    assert log.getvalue().splitlines()[6:] == [*lines[1:5], "    fell over 1, failed 1"]
     record.see(state("rolled_back", 9, history=[ENTRY, ENTRY | {"what": "rolled back"}]))
     progress.release(record)
-    assert console.file.getvalue().splitlines()[5:] == ["    12:00:05  rolled back"]
+    assert log.getvalue().splitlines()[11:] == ["    12:00:05  rolled back"]
 
 
-async def test_a_terminal_keeps_the_steps_and_draws_the_rest_below() -> None:
-    console = Console(file=StringIO(), width=120, force_terminal=True)
-    progress = Progress(console)
-    assert isinstance(console.file, StringIO)
-    async with progress.shown():
+async def test_terminal_keeps_the_steps() -> None:
+    screen = StringIO()
+    progress = DemoProgress(Progress(Console(file=screen, width=120, force_terminal=True)))
+    async with progress.drawn():
         with progress.step("POST /releases") as step:
             progress.say(step, "rolled back")
-    assert "POST /releases" in console.file.getvalue()
-    assert "rolled back" in console.file.getvalue()
+            progress.draw()
+    assert "POST /releases" in screen.getvalue()
+    assert "rolled back" in screen.getvalue()
+
+
+async def test_lines_of_a_step_fit_a_log() -> None:
+    log = StringIO()
+    progress = DemoProgress(Progress(Console(file=log, width=120)))
+    async with progress.drawn():
+        with progress.step("POST /releases") as step:
+            progress.say(step, "word " * 50)
+    lines = log.getvalue().splitlines()
+    assert max(map(len, lines)) <= 120
+    assert log.getvalue().count("word") == 50
+    assert lines[-1].startswith("✓ POST /releases  ")

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,12 +14,13 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as LostError
 
-from app.events import LABELS, PREDICTIONS, Label, Prediction, RedisEventLog
-from app.monitoring.labels import JoinStats, LabelJoin, follower
-from app.monitoring.labels.answer import Answer
-from app.monitoring.labels.index import Index
+from app.events import LABELS, PREDICTIONS, EventLogError, Label, Prediction, RedisEventLog, connect_sink
+from app.events.redis_consumer import RedisConsumer
+from app.monitoring.labels import JoinStats, LabelJoin, release_join
+from app.monitoring.labels.index import LabelIndex
+from app.monitoring.labels.judged_prediction import JudgedPrediction
 from app.redis_client import connect
-from app.routing.release_context import OutputLoss, Trial
+from app.routing.release_context import OutputLoss, ReleaseContext
 from app.settings import LabelSettings, RedisSettings, Settings
 from tests.events.support import label, prediction
 from tests.support.eventually import eventually
@@ -27,7 +28,7 @@ from tests.support.eventually import eventually
 START_US = 1_760_000_000_000_000
 """The instant of ``prediction(0)``."""
 S = 1_000_000
-TRIAL = Trial("r1", champion="7", challenger="8", quality=OutputLoss("late", "brier", 0.5))
+TRIAL = ReleaseContext("r1", champion="7", challenger="8", quality=OutputLoss("late", "brier", 0.5))
 
 Loss = tuple[str, int, str, str, float]
 CHAMPION = ("r1", START_US // S, "quality/0.1", "champion", 0.5625)
@@ -39,7 +40,7 @@ def challenged(number: int) -> Prediction:
     return prediction(number, version="8", weight=0.1)
 
 
-class World:
+class LabelWorld:
     """Streams, a clock that stands still until it is moved, and what the joins have handed on."""
 
     def __init__(self, valkey: RedisSettings, redis: Redis) -> None:
@@ -53,9 +54,11 @@ class World:
     def join(self, **settings: Any) -> LabelJoin:
         """Another process' join, begun."""
         labels = LabelSettings.model_validate({"claim_after_s": 0.05} | settings)
+        known = Settings(redis=self.valkey, labels=labels)
         found = LabelJoin(
+            connect_sink(known),
             connect(self.valkey),
-            Settings(redis=self.valkey, labels=labels),
+            known,
             lambda *loss: self.losses.append(loss),
             lambda: self.now_us,
         )
@@ -66,7 +69,7 @@ class World:
     async def following(self, **settings: Any) -> LabelJoin:
         """The same, once it reads the streams."""
         join = self.join(**settings)
-        join.follow("flights", TRIAL)
+        join.join_release("flights", TRIAL)
         await eventually_true(lambda: self.has_group("r1"))
         return join
 
@@ -88,10 +91,10 @@ class World:
 
 
 @pytest.fixture
-async def world(valkey: RedisSettings, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setattr(follower, "WAIT_S", 0.02)
-    monkeypatch.setattr(follower, "SWEEP_S", 0.05)
-    found = World(valkey, redis)
+async def world(valkey: RedisSettings, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LabelWorld]:
+    monkeypatch.setattr(release_join, "WAIT_S", 0.02)
+    monkeypatch.setattr(release_join, "SWEEP_S", 0.05)
+    found = LabelWorld(valkey, redis)
     yield found
     await found.close()
 
@@ -110,7 +113,7 @@ async def counted(join: LabelJoin, **counts: int) -> None:
         assert join.stats() == JoinStats(**counts)
 
 
-async def test_a_label_joins_its_prediction_once_and_each_arm_gets_its_own(world: World) -> None:
+async def test_a_label_joins_its_prediction_once_and_each_arm_gets_its_own(world: LabelWorld) -> None:
     join = await world.following()
     await world.predict(prediction(0), challenged(1), prediction(2, weight=0.75), prediction(3))
     await counted(join, indexed=4)
@@ -125,7 +128,7 @@ async def test_a_label_joins_its_prediction_once_and_each_arm_gets_its_own(world
     ]
 
 
-async def test_a_label_before_its_prediction_waits_for_it(world: World) -> None:
+async def test_a_label_before_its_prediction_waits_for_it(world: LabelWorld) -> None:
     join = await world.following()
     await world.say(label(0))
     await counted(join, early=1)
@@ -134,7 +137,7 @@ async def test_a_label_before_its_prediction_waits_for_it(world: World) -> None:
     assert world.losses == [CHAMPION]
 
 
-async def test_the_first_label_counts_and_every_later_one_is_a_duplicate(world: World) -> None:
+async def test_the_first_label_counts_and_every_later_one_is_a_duplicate(world: LabelWorld) -> None:
     join = await world.following()
     first, other = label(0), label(0, label=0.0)
     await world.predict(prediction(0))
@@ -145,7 +148,7 @@ async def test_the_first_label_counts_and_every_later_one_is_a_duplicate(world: 
     assert world.losses == [CHAMPION]
 
 
-async def test_a_prediction_that_is_published_twice_is_one(world: World) -> None:
+async def test_a_prediction_that_is_published_twice_is_one(world: LabelWorld) -> None:
     join = await world.following()
     record = prediction(0)
     await world.predict(record, record, prediction(1, request_id="r-0", version="8", weight=0.1))
@@ -156,7 +159,7 @@ async def test_a_prediction_that_is_published_twice_is_one(world: World) -> None
     assert world.losses == [CHAMPION]
 
 
-async def test_a_label_by_entity_finds_the_nearest_prediction(world: World) -> None:
+async def test_a_label_by_entity_finds_the_nearest_prediction(world: LabelWorld) -> None:
     join = await world.following(tolerance_s=10)
     await world.predict(
         prediction(0, version="8", weight=0.1),  # 1 s before the time in the label
@@ -175,7 +178,7 @@ async def test_a_label_by_entity_finds_the_nearest_prediction(world: World) -> N
     await counted(join, indexed=4, joined=2, early=1, duplicates=1)
 
 
-async def test_a_label_by_entity_before_its_prediction_waits_for_it(world: World) -> None:
+async def test_a_label_by_entity_before_its_prediction_waits_for_it(world: LabelWorld) -> None:
     join = await world.following(tolerance_s=10)
     by_entity: dict[str, Any] = {"request_id": None, "sticky": "00f067aa0ba902b7"}
     near, far, old = (START_US + offset for offset in (5 * S, 60 * S, -60 * S))
@@ -187,7 +190,7 @@ async def test_a_label_by_entity_before_its_prediction_waits_for_it(world: World
     await counted(join, early=2, before=1, indexed=2, joined=1, duplicates=1)
 
 
-async def test_labels_that_wait_in_vain_are_counted(world: World) -> None:
+async def test_labels_whose_prediction_never_comes_are_counted(world: LabelWorld) -> None:
     join = await world.following(wait_s=300, max_waiting=2)
     by_entity = label(1, request_id=None, sticky="00f067aa0ba902b7", predicted_at=START_US)
     await world.say(label(0), by_entity, label(2))
@@ -200,7 +203,7 @@ async def test_labels_that_wait_in_vain_are_counted(world: World) -> None:
     assert world.losses == []
 
 
-async def test_a_late_label_counts_as_late_and_its_prediction_goes(world: World) -> None:
+async def test_a_late_label_counts_as_late_and_its_prediction_goes(world: LabelWorld) -> None:
     join = await world.following(ttl_s=100, wait_s=10)
     await world.predict(prediction(0))
     await counted(join, indexed=1)
@@ -214,7 +217,7 @@ async def test_a_late_label_counts_as_late_and_its_prediction_goes(world: World)
     assert world.losses == []
 
 
-async def test_predictions_that_no_label_judges_are_counted_and_so_are_their_labels(world: World) -> None:
+async def test_predictions_that_no_label_judges_are_counted_and_so_are_their_labels(world: LabelWorld) -> None:
     join = await world.following()
     await world.predict(
         prediction(0, version="9"),
@@ -230,7 +233,7 @@ async def test_predictions_that_no_label_judges_are_counted_and_so_are_their_lab
     assert world.losses == []
 
 
-async def test_without_room_predictions_are_left_out_until_others_have_their_labels(world: World) -> None:
+async def test_without_room_predictions_are_left_out_until_others_have_their_labels(world: LabelWorld) -> None:
     join = await world.following(max_predictions=4, ttl_s=100)
     await world.predict(*(prediction(number) for number in range(6)))
     await counted(join, indexed=4, full=2)
@@ -246,9 +249,9 @@ async def test_without_room_predictions_are_left_out_until_others_have_their_lab
     await counted(join, indexed=6, full=3, joined=1)
 
 
-async def test_a_mirrored_answer_has_its_own_loss_by_the_same_label_whichever_comes_first(world: World) -> None:
-    index = Index(world.redis, LabelSettings(), "flights", "r1", "join:r1", "c", 2.0)
-    answers = {False: Answer("champion", 0.25, 0.1), True: Answer("challenger", 0.5, 0.1)}
+async def test_a_mirrored_answer_has_its_own_loss_by_the_same_label_whichever_comes_first(world: LabelWorld) -> None:
+    index = LabelIndex(world.redis, LabelSettings(), "flights", "r1", "c", 2.0)
+    answers = {False: JudgedPrediction("champion", 0.25, 0.1), True: JudgedPrediction("challenger", 0.5, 0.1)}
 
     async def arms(*what: bool | None) -> list[Any]:
         await world.redis.flushdb()
@@ -259,10 +262,10 @@ async def test_a_mirrored_answer_has_its_own_loss_by_the_same_label_whichever_co
             else:
                 record = prediction(0, version="8" if mirrored else "7")
                 call = index.prediction(f"{position}-0", record, answers[mirrored], "indexed", START_US, mirrored)
-            [landed] = await index.take_in([call])
-            assert landed is not None
-            assert not isinstance(landed, Exception)
-            found += [answer.arm for answer in landed.answers if answer is not None]
+            [outcome] = await index.take_in([call])
+            assert outcome is not None
+            assert not isinstance(outcome, Exception)
+            found += [answer.arm for answer in outcome.answers if answer is not None]
         return found
 
     assert await arms(False, True, None) == ["champion", "challenger"]
@@ -273,7 +276,7 @@ async def test_a_mirrored_answer_has_its_own_loss_by_the_same_label_whichever_co
     assert await arms(None, False, True, None, False, True) == ["champion", "challenger"]
 
 
-async def test_what_a_lost_process_had_read_is_taken_over_and_joined_once(world: World) -> None:
+async def test_records_read_by_a_lost_process_are_taken_over_and_joined_once(world: LabelWorld) -> None:
     first = await world.following()
     await world.predict(prediction(0), prediction(1))
     await counted(first, indexed=2)
@@ -293,38 +296,38 @@ async def test_what_a_lost_process_had_read_is_taken_over_and_joined_once(world:
 
 
 async def test_a_process_lost_between_the_join_and_its_answer_makes_no_second_loss(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: LabelWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await world.following()
     await world.predict(prediction(0))
     await counted(first, indexed=1)
-    take_in = Index.take_in
+    take_in = LabelIndex.take_in
     asked = asyncio.Event()
 
-    async def lost(self: Index, calls: Any) -> Any:
+    async def lost(self: LabelIndex, calls: Any) -> Any:
         await take_in(self, calls)
         asked.set()
         raise LostError("the reply was lost")
 
-    monkeypatch.setattr(Index, "take_in", lost)
-    monkeypatch.setattr(follower, "FIRST_PAUSE_S", 5.0)
+    monkeypatch.setattr(LabelIndex, "take_in", lost)
+    monkeypatch.setattr(release_join, "FIRST_PAUSE_S", 5.0)
     await world.say(label(0))
     await asyncio.wait_for(asked.wait(), 10)
     await first.stop()  # as good as killed: it has not heard of the join, and asks no more
     monkeypatch.undo()
     second = await world.following()
     await world.say(label(0), label(1))
-    await counted(second, duplicates=1, early=1)
+    await counted(second, duplicates=2, early=1)  # the first label, which the lost process had not acknowledged, too
     assert world.losses == []
 
 
 async def test_a_lost_reply_is_asked_for_again_and_the_loss_handed_on_once(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: LabelWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take_in = Index.take_in
+    take_in = LabelIndex.take_in
     lost: list[Any] = []
 
-    async def unlucky(self: Index, calls: Any) -> Any:
+    async def unlucky(self: LabelIndex, calls: Any) -> Any:
         answers = await take_in(self, calls)
         if len(lost) % 2 == 0:  # every other reply
             lost.append(answers)
@@ -332,8 +335,8 @@ async def test_a_lost_reply_is_asked_for_again_and_the_loss_handed_on_once(
         lost.append(answers)
         return answers
 
-    monkeypatch.setattr(Index, "take_in", unlucky)
-    monkeypatch.setattr(follower, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(LabelIndex, "take_in", unlucky)
+    monkeypatch.setattr(release_join, "FIRST_PAUSE_S", 0.01)
     join = await world.following()
     await world.predict(prediction(0), prediction(1, version="8", weight=0.1))
     await world.say(label(0), label(1), label(2))
@@ -346,7 +349,40 @@ async def test_a_lost_reply_is_asked_for_again_and_the_loss_handed_on_once(
     assert join.stats().failures >= 2
 
 
-async def test_two_processes_share_the_streams_without_a_loss_too_many(world: World) -> None:
+async def test_failed_acknowledgement_is_repeated_and_delivers_no_loss_twice(
+    world: LabelWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acknowledge = RedisConsumer.acknowledge
+    failed: list[Any] = []
+
+    async def unlucky(self: RedisConsumer, predictions: Sequence[str], labels: Sequence[str]) -> None:
+        if len(failed) < 4:
+            failed.append((predictions, labels))
+            raise EventLogError("no answer")
+        await acknowledge(self, predictions, labels)
+
+    monkeypatch.setattr(RedisConsumer, "acknowledge", unlucky)
+    monkeypatch.setattr(release_join, "FIRST_PAUSE_S", 0.03)  # so that entries can be claimed meanwhile
+    join = await world.following(claim_after_s=0.01)
+    await world.predict(prediction(0))
+    await world.say(label(0))
+    await eventually_true(lambda: all_acknowledged(world))
+    assert len(failed) == 4
+    await eventually(lambda: join.stats().joined == 1)
+    assert replace(join.stats(), failures=0) == JoinStats(indexed=1, joined=1)
+    assert world.losses == [CHAMPION]
+
+
+async def all_acknowledged(world: LabelWorld) -> bool:
+    """True once both records were read and acknowledged."""
+    for stream in (PREDICTIONS.stream("flights"), LABELS.stream("flights")):
+        [group] = await world.redis.xinfo_groups(stream)
+        if not group["entries-read"] or group["pending"]:
+            return False
+    return True
+
+
+async def test_two_processes_share_the_streams_without_a_loss_too_many(world: LabelWorld) -> None:
     joins = [await world.following(), await world.following()]
     await world.predict(*(prediction(number) for number in range(300)))
     for start in range(0, 300, 50):
@@ -355,7 +391,7 @@ async def test_two_processes_share_the_streams_without_a_loss_too_many(world: Wo
     assert world.losses == [CHAMPION] * 300
 
 
-async def test_it_goes_on_when_the_server_was_killed(world: World, valkey_pid: Callable[[], int]) -> None:
+async def test_join_continues_after_the_server_was_killed(world: LabelWorld, valkey_pid: Callable[[], int]) -> None:
     join = await world.following()
     await world.predict(prediction(0), prediction(1))
     await world.say(label(0))
@@ -378,7 +414,7 @@ async def answers(redis: Redis) -> bool:
         return False
 
 
-async def test_a_server_that_lost_all_begins_anew(world: World) -> None:
+async def test_a_server_that_lost_all_begins_anew(world: LabelWorld) -> None:
     join = await world.following()
     await world.predict(prediction(0))
     await counted(join, indexed=1)
@@ -390,7 +426,7 @@ async def test_a_server_that_lost_all_begins_anew(world: World) -> None:
     assert join.stats().failures > 0
 
 
-async def test_a_full_server_is_asked_again_and_nothing_is_lost(world: World) -> None:
+async def test_a_full_server_is_asked_again_and_nothing_is_lost(world: LabelWorld) -> None:
     join = await world.following()
     await world.predict(prediction(0))
     await counted(join, indexed=1)
@@ -410,7 +446,7 @@ async def test_a_full_server_is_asked_again_and_nothing_is_lost(world: World) ->
     assert world.losses == [CHAMPION] * 2
 
 
-async def test_what_is_no_record_or_cannot_be_joined_holds_up_nothing(world: World) -> None:
+async def test_unreadable_and_refused_records_do_not_hold_up_the_others(world: LabelWorld) -> None:
     await world.redis.rpush("tidegate:join:{flights}:r1:rows", "not a hash")
     join = await world.following()
     await world.redis.xadd(PREDICTIONS.stream("flights"), {"r": b"\xff"})
@@ -424,28 +460,28 @@ async def test_what_is_no_record_or_cannot_be_joined_holds_up_nothing(world: Wor
     assert (await world.redis.xpending(PREDICTIONS.stream("flights"), "join:r1"))["pending"] == 0
 
 
-async def test_the_end_of_a_release_leaves_nothing_and_the_next_one_has_its_own(world: World) -> None:
+async def test_the_end_of_a_release_leaves_nothing_and_the_next_one_has_its_own(world: LabelWorld) -> None:
     join = await world.following()
     await world.predict(prediction(0))
     await counted(join, indexed=1)
-    join.follow("flights", TRIAL)
+    join.join_release("flights", TRIAL)
     world.now_us = time.time_ns() // 1000  # what was published until now is of the release before
-    join.follow("flights", replace(TRIAL, release="r2"))
+    join.join_release("flights", replace(TRIAL, release="r2"))
     await eventually_true(lambda: world.has_group("r2"))
     await eventually_true(lambda: gone(world, "r1"))
     await world.say(label(0))
     await counted(join, indexed=1, early=1)
-    join.follow("flights", None)
+    join.join_release("flights", None)
     await eventually_true(lambda: gone(world, "r2"))
-    join.follow("flights", replace(TRIAL, quality=None))
+    join.join_release("flights", replace(TRIAL, quality=None))
     assert world.losses == []
 
 
-async def gone(world: World, release: str) -> bool:
+async def gone(world: LabelWorld, release: str) -> bool:
     return not await world.has_group(release) and not await world.redis.keys(f"tidegate:join:*:{release}:*")
 
 
-async def test_groups_of_earlier_releases_are_taken_away_and_those_of_later_ones_stay(world: World) -> None:
+async def test_groups_of_earlier_releases_are_taken_away_and_those_of_later_ones_stay(world: LabelWorld) -> None:
     for release in ("r0", "r2"):
         await world.redis.xgroup_create(LABELS.stream("flights"), f"join:{release}", mkstream=True)
     await world.redis.xgroup_create(LABELS.stream("flights"), "another")
@@ -455,17 +491,17 @@ async def test_groups_of_earlier_releases_are_taken_away_and_those_of_later_ones
     assert names == {b"another", b"join:r1", b"join:r2"}
 
 
-async def not_there(world: World) -> bool:
+async def not_there(world: LabelWorld) -> bool:
     return not await world.has_group("r0")
 
 
-async def test_another_process_goes_on_where_one_stopped(world: World) -> None:
+async def test_another_process_goes_on_where_one_stopped(world: LabelWorld) -> None:
     first = await world.following()
     await world.predict(prediction(0))
     await counted(first, indexed=1)
     await first.stop()
     world.now_us += 60 * S
     await world.say(label(0))
-    await world.predict(prediction(30 * S))  # of the trial's time, though nobody was there
+    await world.predict(prediction(30 * S))  # of the release's time, though no process was there
     second = await world.following()
     await counted(second, indexed=1, joined=1)

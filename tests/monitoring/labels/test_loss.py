@@ -1,4 +1,4 @@
-"""What an answer costs."""
+"""The loss of an answer."""
 
 from __future__ import annotations
 
@@ -31,5 +31,7 @@ from app.routing.release_context import OutputLoss
         ("brier", math.inf, 1.0, 1.0),
     ],
 )
-def test_the_loss(loss: Literal["error", "brier"], value: float, label: float, costs: float) -> None:
+def test_loss_by_kind_value_and_label(
+    loss: Literal["error", "brier"], value: float, label: float, costs: float
+) -> None:
     assert loss_of(OutputLoss("late", loss, 0.3), value, label) == costs

@@ -1,8 +1,8 @@
-"""A clock that a test moves, and a book by it."""
+"""A clock that a test moves, and a loss_buffer by it."""
 
 from __future__ import annotations
 
-from app.monitoring.samples import SampleBook
+from app.monitoring.samples import LossBuffer
 
 START = 1_760_000_000
 
@@ -17,5 +17,5 @@ class Clock:
         return self.now
 
 
-def book(clock: Clock, held_ticks: int = 60) -> SampleBook:
-    return SampleBook(held_ticks, clock)
+def loss_buffer(clock: Clock, held_ticks: int = 60) -> LossBuffer:
+    return LossBuffer(held_ticks, clock)

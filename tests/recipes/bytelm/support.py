@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from app.recipes.bytelm import ByteLMRecipe
 from app.recipes.bytelm.windows import windows
 from app.training.recipe import Data
 
@@ -15,3 +16,11 @@ def prose(sequence: int, words: int = 4000) -> Data:
     text = " ".join(choose.choices(vocabulary, k=words)).encode()
     columns = windows(text, sequence)
     return Data(columns, columns, "prose")
+
+
+class ProseRecipe(ByteLMRecipe):
+    """The decoder over a little prose: a whole run takes seconds."""
+
+    def prepare(self) -> Data:
+        """Rows of prose for training and for evaluation."""
+        return prose(self.config.sequence)

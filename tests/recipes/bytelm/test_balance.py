@@ -1,4 +1,4 @@
-"""What balancing is for: without it a few experts do all the work. By a plain loop, without the engine."""
+"""The purpose of balancing: without it a few experts do all the work. By a plain loop, without the engine."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from tests.recipes.bytelm.support import prose
 
 
 @pytest.mark.parametrize("size", ["1m", "3m-a1m"])
-def test_it_answers_as_the_decoder_did(tmp_path: Path, size: str) -> None:
+def test_packaged_model_answers_as_the_decoder(tmp_path: Path, size: str) -> None:
     recipe = ByteLMRecipe(ByteLMConfig(size=size, sequence=16))
     data = prose(sequence=16, words=100)
     torch.manual_seed(0)

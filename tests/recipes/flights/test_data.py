@@ -52,7 +52,7 @@ def utc(text: str) -> int:
         ("11-3 AA2243 JFK-MIA", "11-03 10:45", "11-03 10:38", "11-03 13:55", "11-03 13:24"),
     ],
 )
-def test_instants_by_hand(
+def test_instants_equal_those_worked_out_by_hand(
     flights: pd.DataFrame, flight: str, scheduled_departure: str, departure: str, scheduled_arrival: str, arrival: str
 ) -> None:
     day, number, airports = flight.split()

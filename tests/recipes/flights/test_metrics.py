@@ -14,7 +14,7 @@ LATE = np.array([0, 0, 1, 1])
 PROBABILITY = np.array([0.1, 0.4, 0.35, 0.8])
 
 
-def test_values_by_hand() -> None:
+def test_metrics_equal_those_worked_out_by_hand() -> None:
     metrics = assess(LATE, PROBABILITY).metrics
     assert metrics["auc"] == pytest.approx(3 / 4)  # of four pairs, 0.4 stands above 0.35
     assert metrics["average_precision"] == pytest.approx(1 / 2 * 1 + 1 / 2 * 2 / 3)

@@ -61,7 +61,7 @@ def answered(model: PyFuncModel, request: pd.DataFrame) -> pd.DataFrame:
     return answer
 
 
-def test_it_answers_as_the_network_did(saved: Saved, loaded: PyFuncModel) -> None:
+def test_packaged_model_answers_as_the_network(saved: Saved, loaded: PyFuncModel) -> None:
     answer = answered(loaded, saved.package.example)
     assert list(answer.columns) == ["late_probability"]
     assert answer["late_probability"].dtype == np.float64
@@ -85,7 +85,7 @@ def test_no_pickle_is_among_the_files(saved: Saved) -> None:
         assert not content.startswith((b"\x80\x04", b"\x80\x05", b"PK"))
 
 
-def test_it_serves_without_the_application(saved: Saved, tmp_path: Path) -> None:
+def test_packaged_model_loads_without_the_application(saved: Saved, tmp_path: Path) -> None:
     """A process that cannot import ``app`` reads the model and answers."""
     program = (
         "import sys; sys.modules['app'] = None\n"

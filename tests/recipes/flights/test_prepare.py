@@ -15,7 +15,7 @@ from app.recipes.flights.table import Table, select
 
 
 @pytest.mark.parametrize("features", ["static", "online"])
-def test_arrays(features: str, request: pytest.FixtureRequest) -> None:
+def test_arrays_have_the_shapes_and_types_of_the_columns(features: str, request: pytest.FixtureRequest) -> None:
     data = request.getfixturevalue(features).data
     for columns, rows in ((data.train, 244_737), (data.test, 82_609)):
         assert {name: (array.dtype.name, len(array)) for name, array in columns.items()} == {
@@ -29,7 +29,7 @@ def test_arrays(features: str, request: pytest.FixtureRequest) -> None:
     assert data.facts["test_first"] == "2013-10-01T09:00:00+00:00"
 
 
-def test_the_same_fingerprint_each_time(online: Prepared, static: Prepared) -> None:
+def test_fingerprint_is_the_same_each_time(online: Prepared, static: Prepared) -> None:
     assert prepare("online").data.fingerprint == online.data.fingerprint
     assert static.data.fingerprint != online.data.fingerprint
     assert FlightsRecipe(FlightsConfig(features="static")).prepare().fingerprint == static.data.fingerprint

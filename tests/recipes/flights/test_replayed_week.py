@@ -1,4 +1,4 @@
-"""What a request reads online, after a replay of the events, is what training joined for the same instant."""
+"""Rows that a request reads online after a replay equal those that training joined for the same instant."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from redis.asyncio import Redis
 
-from app.features import DecayedMean, EventStore, Ledger, OnlineStore, Replayer, materialize, to_document
+from app.features import DecayedMean, EventStore, FeatureCheckpoint, OnlineStore, Replayer, materialize, to_document
 from app.gateway.inference.feature_lookup import FeatureLookup
 from app.model_spec import FieldSpec, ModelSpec
 from app.recipes.flights.columns import FEATURES, PLAIN
@@ -48,10 +48,10 @@ async def test_a_replayed_week_is_read_as_it_was_joined(
     for source, stream in events(flights, weather).items():
         offline.write(source, stream[stream["instant"] <= START + WEEK])
     store = OnlineStore(redis, timeout_s=10)
-    ledger = Ledger(redis, store, lease_s=600)
-    done = await materialize(VIEWS, offline, START, store, ledger, replayed=True, report=lambda progress: None)
+    checkpoint = FeatureCheckpoint(redis, store, lease_s=600)
+    done = await materialize(VIEWS, offline, START, store, checkpoint, replayed=True, report=lambda progress: None)
     assert done.views["origin_arrivals"].written == 3
-    replayer = Replayer(VIEWS, offline, START, store, ledger)
+    replayer = Replayer(VIEWS, offline, START, store, checkpoint)
     await replayer.begin()
 
     departure = table["scheduled_departure"]

@@ -1,4 +1,4 @@
-"""Nothing of the future enters a request: every feature is worked out again, slowly, from what was known."""
+"""No feature of a request holds anything of the future: each is computed again, slowly, from what was known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from app.features import State, update
+from app.features import EntityState, update
 from app.features.rolling import INSTANT
 from app.recipes.flights.columns import FEATURES, PLAIN, column_types
 from app.recipes.flights.recipe import FlightsConfig, FlightsRecipe
@@ -37,7 +37,7 @@ def known(flights: pd.DataFrame, weather: pd.DataFrame) -> dict[str, pd.DataFram
     return events(flights, weather)
 
 
-def test_features_are_those_that_were_known(
+def test_features_equal_those_known_at_the_request(
     flights: pd.DataFrame, known: dict[str, pd.DataFrame], table: Table, requests: NDArray[np.int64]
 ) -> None:
     arrived = np.flatnonzero(flights["arrival"].notna())
@@ -60,7 +60,7 @@ def test_features_are_those_that_were_known(
             recent = int((at[past] > instant - FORGOTTEN_AFTER).sum())
             past = past[-max(recent, 40) :]
             assert flight not in stream.index[past]
-            state: State | None = None
+            state: EntityState | None = None
             expected = dict.fromkeys(view.features, math.nan)
             values = stream.iloc[past].select_dtypes("float").to_dict("records")
             for event, values_of in zip(past, values, strict=True):

@@ -23,12 +23,12 @@ from app.releases.api.ingress import ControllerReplica, build_api
 from app.releases.api.routes import EventStream, stream
 from app.releases.control.controller import AdmissionError, NotLeadingError, UnknownReleaseError
 from app.releases.control.release_store import FencedError, LiveReleaseError, ReleaseStore
-from app.releases.lifecycle.commands import OrderRefusedError, order
+from app.releases.lifecycle.orders import Order, OrderRefusedError
 from app.releases.lifecycle.phases import with_history
 from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import Release
 from app.settings import RedisSettings
-from app.web.keys import Door, Scope, hash_key, mint
+from app.web.keys import Authenticator, Scope, hash_key, mint
 from tests.releases.documents import release
 from tests.support.eventually import eventually
 from tests.support.valkey import redis, valkey, valkey_stack
@@ -50,35 +50,35 @@ BEGIN: dict[str, Any] = {
 
 @dataclass
 class Controls:
-    """Keeps what it is asked, and answers with a release or raises."""
+    """Keeps what it is calls, and answers with a release or raises."""
 
     store: ReleaseStore
     token: int
     error: Exception | None = None
-    asked: list[tuple[Any, ...]] = field(default_factory=list)
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
 
     async def begin(self, model: str, version: str, plan: ReleasePlan, who: str) -> Release:
-        self.asked.append((model, version, plan.strategy, who))
+        self.calls.append((model, version, plan.strategy, who))
         if self.error is not None:
             raise self.error
         begun = with_history(release(plan=plan, created=time.time(), since=time.time()), time.time(), who, "begun")
         await self.store.create(begun, self.token)
         return begun
 
-    async def order(self, release: str, verb: str, who: str, full: bool = False, step: int | None = None) -> Release:
-        self.asked.append((release, verb, who, full))
+    async def order(self, release: str, order: Order, who: str) -> Release:
+        self.calls.append((release, order, who))
         if self.error is not None:
             raise self.error
         held = await self.store.read(release)
         if held is None:
             raise UnknownReleaseError(f"there is no release {release!r}")
-        after = order(held, verb, who, time.time(), full, step)
+        after = order.apply(held, who, time.time())
         await self.store.save(held, after, self.token)
         return after
 
 
 @dataclass
-class World:
+class Stage:
     """The API and what is behind it."""
 
     api: FastAPI
@@ -94,7 +94,7 @@ class World:
 
 
 @pytest.fixture
-async def world(redis: Redis, valkey: RedisSettings) -> AsyncIterator[World]:
+async def stage(redis: Redis, valkey: RedisSettings) -> AsyncIterator[Stage]:
     store = ReleaseStore(redis)
     token = await store.acquire("test", 60, 0.0)
     assert token is not None
@@ -102,9 +102,9 @@ async def world(redis: Redis, valkey: RedisSettings) -> AsyncIterator[World]:
     feed = ReleaseFeed(connect(valkey), 0.1, max_subscribers=2)
     feed.start()
     await feed.first_read()
-    door = Door({KEY.id: KEY, PREDICTING.id: PREDICTING}, lambda: True, hash_key("admin key"))
+    authenticator = Authenticator({KEY.id: KEY, PREDICTING.id: PREDICTING}, lambda: True, hash_key("admin key"))
     replica = SimpleNamespace(
-        store=store, controller=controls, feed=feed, door=door, registry=None, webhook_secret=None
+        store=store, controller=controls, feed=feed, authenticator=authenticator, registry=None, webhook_secret=None
     )
     api = build_api(cast(ControllerReplica, replica))
     async with httpx.AsyncClient(
@@ -112,55 +112,55 @@ async def world(redis: Redis, valkey: RedisSettings) -> AsyncIterator[World]:
         base_url="http://test",
         headers={"authorization": f"Bearer {TEXT}"},
     ) as http:
-        yield World(api, http, controls, store, feed)
+        yield Stage(api, http, controls, store, feed)
     await feed.stop()
 
 
-def said(answer: httpx.Response) -> str:
+def error_sentence(answer: httpx.Response) -> str:
     """The sentence of an error."""
     assert answer.json().keys() == {"error"}, answer.text
     return str(answer.json()["error"])
 
 
-async def test_a_release_is_begun_shown_listed_and_steered(world: World) -> None:
-    begun = await world.http.post("/releases", json=BEGIN)
+async def test_a_release_is_begun_shown_listed_and_steered(stage: Stage) -> None:
+    begun = await stage.http.post("/releases", json=BEGIN)
     assert begun.status_code == 201, begun.text
     assert begun.headers["location"] == "/releases/r1"
-    assert world.controls.asked == [("flights", "2", "canary", KEY.id)]
-    shown = (await world.http.get("/releases/r1")).json()
+    assert stage.controls.calls == [("flights", "2", "canary", KEY.id)]
+    shown = (await stage.http.get("/releases/r1")).json()
     assert shown == begun.json()
     assert (shown["state"], shown["step"], shown["weight"], shown["weights"]) == ("preparing", None, 0.0, {"1": 1.0})
     assert shown["plan"]["steps"][0]["min_duration"] == 60
     assert [(entry["who"], entry["what"]) for entry in shown["history"]] == [(KEY.id, "begun")]
-    paused = await world.http.post("/releases/r1/pause")
+    paused = await stage.http.post("/releases/r1/pause")
     assert (paused.status_code, paused.json()["paused"]) == (200, True)
-    leaving = await world.http.post("/releases/r1/rollback")
+    leaving = await stage.http.post("/releases/r1/rollback")
     assert (leaving.json()["state"], leaving.json()["weight"]) == ("restoring", None)
-    assert [each["state"] for each in (await world.http.get("/releases?model=flights")).json()] == ["restoring"]
-    assert (await world.http.get("/releases?model=other")).json() == []
-    entries = (await world.http.get("/releases/audit?model=flights&count=2")).json()
+    assert [each["state"] for each in (await stage.http.get("/releases?model=flights")).json()] == ["restoring"]
+    assert (await stage.http.get("/releases?model=other")).json() == []
+    entries = (await stage.http.get("/releases/audit?model=flights&count=2")).json()
     assert [(entry["before"], entry["after"]) for entry in entries] == [
         ("preparing", "restoring"),
         ("preparing", "preparing"),
     ]
 
 
-async def test_the_newest_of_one_model_are_found_behind_those_of_others(world: World) -> None:
+async def test_the_newest_of_one_model_are_found_behind_those_of_others(stage: Stage) -> None:
     for number in range(12):
         one = release(id=f"r{number}", model="rare" if number < 2 else "often", created=number, phase="promoted")
-        await world.store.create(one, world.controls.token)
-        await world.store.save(one, one, world.controls.token)
-    found = await world.http.get("/releases?model=rare&count=2")
+        await stage.store.create(one, stage.controls.token)
+        await stage.store.save(one, one, stage.controls.token)
+    found = await stage.http.get("/releases?model=rare&count=2")
     assert [each["id"] for each in found.json()] == ["r1", "r0"]
-    assert [each["id"] for each in (await world.http.get("/releases?count=2")).json()] == ["r11", "r10"]
+    assert [each["id"] for each in (await stage.http.get("/releases?count=2")).json()] == ["r11", "r10"]
 
 
-async def test_the_judges_report_is_passed_on_and_what_json_cannot_say_is_null(world: World) -> None:
+async def test_the_judges_report_is_passed_on_and_what_json_cannot_say_is_null(stage: Stage) -> None:
     guard = {"name": "errors", "fail_e": float("inf"), "rate_champion": float("nan"), "n_challenger": 7}
     report = {"verdict": "fail", "fail_e": 21.0, "guards": (guard,)}
     begun = release(report=report)
-    world.controls.store = cast(ReleaseStore, SimpleNamespace(read=lambda _: _later(begun), save=_ignore))
-    answer = await world.http.post("/releases/r1/pause")  # what the controller holds, not yet read from JSON
+    stage.controls.store = cast(ReleaseStore, SimpleNamespace(read=lambda _: _later(begun), save=_ignore))
+    answer = await stage.http.post("/releases/r1/pause")  # what the controller holds, not yet read from JSON
     assert answer.json()["judge"] == {
         "verdict": "fail",
         "fail_e": 21.0,
@@ -191,12 +191,12 @@ async def _ignore(*_: object) -> None:
     ],
 )
 async def test_every_error_has_its_status_and_a_sentence(
-    world: World, error: Exception, status: int, sentence: str
+    stage: Stage, error: Exception, status: int, sentence: str
 ) -> None:
-    world.controls.error = error
-    for answer in (await world.http.post("/releases", json=BEGIN), await world.http.post("/releases/r1/promote")):
+    stage.controls.error = error
+    for answer in (await stage.http.post("/releases", json=BEGIN), await stage.http.post("/releases/r1/promote")):
         assert answer.status_code == status
-        assert said(answer).startswith(sentence)
+        assert error_sentence(answer).startswith(sentence)
         assert ("retry-after" in answer.headers) is (status == 503)
 
 
@@ -213,16 +213,16 @@ async def test_every_error_has_its_status_and_a_sentence(
     ],
 )
 async def test_a_body_that_cannot_be_honoured_names_the_field(
-    world: World, change: dict[str, Any], sentence: str
+    stage: Stage, change: dict[str, Any], sentence: str
 ) -> None:
-    answer = await world.http.post("/releases", json={**BEGIN, **change})
+    answer = await stage.http.post("/releases", json={**BEGIN, **change})
     assert answer.status_code == 400
-    assert sentence in said(answer)
-    assert world.controls.asked == []
+    assert sentence in error_sentence(answer)
+    assert stage.controls.calls == []
 
 
 @pytest.mark.parametrize("length", [{"content-length": str(10**7)}, {}], ids=["by its length", "by what comes"])
-async def test_a_body_without_end_is_not_read_whoever_sends_it(world: World, length: dict[str, str]) -> None:
+async def test_a_body_without_end_is_not_read_whoever_sends_it(stage: Stage, length: dict[str, str]) -> None:
     sent = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -231,8 +231,8 @@ async def test_a_body_without_end_is_not_read_whoever_sends_it(world: World, len
             sent += 2**16
             yield b" " * 2**16
 
-    headers = {"authorization": "Bearer nobody", "content-type": "application/json", **length}
-    answer = await world.http.post("/releases", content=endless(), headers=headers)
+    headers = {"authorization": "Bearer unknown", "content-type": "application/json", **length}
+    answer = await stage.http.post("/releases", content=endless(), headers=headers)
     assert (answer.status_code, list(answer.json())) == (413, ["error"])
     assert sent < 10**6
 
@@ -247,23 +247,23 @@ async def test_a_body_without_end_is_not_read_whoever_sends_it(world: World, len
         ("/releases/r1/explode", "path.verb"),
     ],
 )
-async def test_an_order_that_cannot_be_honoured_is_not_passed_on(world: World, path: str, sentence: str) -> None:
-    answer = await world.http.post(path)
+async def test_an_order_that_cannot_be_honoured_is_not_passed_on(stage: Stage, path: str, sentence: str) -> None:
+    answer = await stage.http.post(path)
     assert answer.status_code == 400
-    assert sentence in said(answer)
-    assert world.controls.asked == []
+    assert sentence in error_sentence(answer)
+    assert stage.controls.calls == []
 
 
 @pytest.mark.parametrize(
     ("authorization", "status"),
-    [(None, 401), ("Bearer nobody", 401), (f"Bearer {PREDICTS}", 403), ("Bearer admin key", 200)],
-    ids=["nobody", "unknown", "predict only", "admin"],
+    [(None, 401), ("Bearer unknown", 401), (f"Bearer {PREDICTS}", 403), ("Bearer admin key", 200)],
+    ids=["no key", "unknown", "predict only", "admin"],
 )
-async def test_every_route_wants_the_scope_release(world: World, authorization: str | None, status: int) -> None:
-    await world.store.create(release(phase="promoted"), world.controls.token)
+async def test_every_route_wants_the_scope_release(stage: Stage, authorization: str | None, status: int) -> None:
+    await stage.store.create(release(phase="promoted"), stage.controls.token)
     headers = {} if authorization is None else {"authorization": authorization}
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(world.api), base_url="http://test", headers=headers
+        transport=httpx.ASGITransport(stage.api), base_url="http://test", headers=headers
     ) as http:
         for path in ("/releases", "/releases/audit", "/releases/r1", "/releases/r1/events"):
             assert (await http.get(path)).status_code == status, path
@@ -273,8 +273,8 @@ async def test_every_route_wants_the_scope_release(world: World, authorization: 
         assert (await http.get("/releases/health")).json() == {"ready": True}
 
 
-async def test_paths_are_whole_where_serve_mounts_the_application_at_its_prefix(world: World) -> None:
-    transport = httpx.ASGITransport(world.api, root_path="/releases")
+async def test_paths_are_whole_where_serve_mounts_the_application_at_its_prefix(stage: Stage) -> None:
+    transport = httpx.ASGITransport(stage.api, root_path="/releases")
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
         assert (await http.get("/releases/health")).status_code == 200
         assert (await http.get("/releases/docs")).status_code == 200
@@ -292,9 +292,9 @@ def events(text: str) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-async def test_a_follower_hears_the_present_every_change_and_the_end(world: World) -> None:
+async def test_a_subscriber_receives_the_present_state_every_change_and_the_end(stage: Stage) -> None:
     held = release()
-    await world.store.create(held, world.controls.token)
+    await stage.store.create(held, stage.controls.token)
     sent = ""
 
     async def send(message: MutableMapping[str, Any]) -> None:
@@ -302,14 +302,14 @@ async def test_a_follower_hears_the_present_every_change_and_the_end(world: Worl
         sent += message.get("body", b"").decode()
 
     scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
-    stream = asyncio.create_task(EventStream(world.feed, held, None, 60)(scope, _no_message, send))
+    stream = asyncio.create_task(EventStream(stage.feed, held, None, 60)(scope, _no_message, send))
     await eventually(lambda: len(events(sent)) == 1)
-    held = await world.change(held, waiting_for="2 replicas")
+    held = await stage.change(held, waiting_for="2 replicas")
     await eventually(lambda: len(events(sent)) == 2)
-    held = await world.change(held, judge={"seen": 1})  # which nobody sees
-    held = await world.change(held, phase="step")
+    held = await stage.change(held, judge={"seen": 1})  # which is not shown
+    held = await stage.change(held, phase="step")
     await eventually(lambda: len(events(sent)) == 3)
-    await world.change(held, phase="promoted")
+    await stage.change(held, phase="promoted")
     await asyncio.wait_for(stream, 5)
     heard = events(sent)
     assert [(body["state"], body["waiting_for"]) for _, body in heard] == [
@@ -318,9 +318,9 @@ async def test_a_follower_hears_the_present_every_change_and_the_end(world: Worl
         ("step", "2 replicas"),
         ("promoted", ""),
     ]
-    assert world.feed.count == 0
-    assert (await world.http.get("/releases/r1/events", headers={"last-event-id": heard[-1][0]})).status_code == 204
-    again = await world.http.get("/releases/r1/events", headers={"last-event-id": heard[-2][0]})
+    assert stage.feed.count == 0
+    assert (await stage.http.get("/releases/r1/events", headers={"last-event-id": heard[-1][0]})).status_code == 204
+    again = await stage.http.get("/releases/r1/events", headers={"last-event-id": heard[-2][0]})
     assert again.headers["content-type"].startswith("text/event-stream")
     assert events(again.text) == heard[-1:]
 
@@ -329,28 +329,28 @@ async def _no_message() -> MutableMapping[str, Any]:
     raise AssertionError("a stream reads nothing")
 
 
-async def test_a_change_is_heard_also_when_its_announcement_is_lost(world: World, redis: Redis) -> None:
+async def test_a_change_is_sent_though_its_announcement_was_lost(stage: Stage, redis: Redis) -> None:
     held = release()
-    await world.store.create(held, world.controls.token)
-    streamed = asyncio.create_task(world.http.get("/releases/r1/events"))
-    await eventually(lambda: world.feed.count == 1)
+    await stage.store.create(held, stage.controls.token)
+    streamed = asyncio.create_task(stage.http.get("/releases/r1/events"))
+    await eventually(lambda: stage.feed.count == 1)
     ended = held.model_copy(update={"phase": "cancelled"})
     await redis.set("tidegate:{releases}:doc:r1", ended.model_dump_json())
     assert events((await asyncio.wait_for(streamed, 5)).text)[-1][1]["state"] == "cancelled"
 
 
-async def test_followers_are_bounded_and_end_with_the_replica(world: World) -> None:
-    await world.store.create(release(), world.controls.token)
-    streams = [asyncio.create_task(world.http.get("/releases/r1/events")) for _ in range(2)]
-    await eventually(lambda: world.feed.count == 2)
-    refused = await world.http.get("/releases/r1/events")
+async def test_subscribers_are_bounded_and_end_with_the_replica(stage: Stage) -> None:
+    await stage.store.create(release(), stage.controls.token)
+    streams = [asyncio.create_task(stage.http.get("/releases/r1/events")) for _ in range(2)]
+    await eventually(lambda: stage.feed.count == 2)
+    refused = await stage.http.get("/releases/r1/events")
     assert refused.status_code == 503
-    assert "2 callers follow releases here already" in said(refused)
+    assert "2 callers follow releases here already" in error_sentence(refused)
     streams[0].cancel()
-    await eventually(lambda: world.feed.count == 1)
-    await world.feed.stop()
+    await eventually(lambda: stage.feed.count == 1)
+    await stage.feed.stop()
     assert (await asyncio.wait_for(streams[1], 5)).status_code == 200
-    assert world.feed.count == 0
+    assert stage.feed.count == 0
 
 
 async def test_a_quiet_stream_is_kept_alive() -> None:
@@ -362,8 +362,8 @@ async def test_a_quiet_stream_is_kept_alive() -> None:
     assert heard[2:] == [": still there\n\n"] * 2
 
 
-async def test_the_document_describes_every_route_and_error(world: World) -> None:
-    document = (await world.http.get("/releases/openapi.json")).json()
+async def test_the_document_describes_every_route_and_error(stage: Stage) -> None:
+    document = (await stage.http.get("/releases/openapi.json")).json()
     assert set(document["paths"]) == {
         "/releases",
         "/releases/health",

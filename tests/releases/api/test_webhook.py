@@ -19,7 +19,7 @@ from mlflow.webhooks.types import ModelVersionAliasCreatedPayload, ModelVersionT
 from app.errors import UnauthenticatedError
 from app.releases.api.ingress import ControllerReplica, build_api
 from app.releases.api.webhook import check
-from app.web.keys import Door, hash_key
+from app.web.keys import Authenticator, hash_key
 
 SECRET = "what MLflow and Tidegate share"
 PATH = "/releases/registry-events"
@@ -47,7 +47,7 @@ def api(watch: Watch, secret: str | None) -> Any:
         store=None,
         controller=None,
         feed=None,
-        door=Door({}, lambda: True, hash_key("admin key")),
+        authenticator=Authenticator({}, lambda: True, hash_key("admin key")),
         registry=watch,
         webhook_secret=secret,
     )
@@ -139,7 +139,7 @@ def test_a_signature_is_of_one_body_one_time_and_one_secret() -> None:
 
 @pytest.fixture
 def url(watch: Watch) -> Iterator[str]:
-    """Where the API with the secret listens."""
+    """A client of the API with the secret."""
     config = uvicorn.Config(api(watch, SECRET), port=0, log_level="warning", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

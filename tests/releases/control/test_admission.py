@@ -11,7 +11,7 @@ from app.releases.control import admission
 from app.releases.control.admission import AdmissionError, Candidate, admit
 from app.releases.control.release_store import LiveReleaseError
 from app.releases.model.release_context import context_of
-from app.routing.release_context import OutputLoss, OutputRange, Trial
+from app.routing.release_context import OutputLoss, OutputRange, ReleaseContext
 from app.routing.route_table import Route, RouteTable
 from tests.releases.documents import plan
 
@@ -21,10 +21,10 @@ def candidate(version: str = "2", side_effects: bool = False) -> Candidate:
     return Candidate(version, ModelSpec("flights", version, (), (score,), columns=True), side_effects)
 
 
-def table(*routes: tuple[str, float], trial: Trial | None = None) -> RouteTable:
+def table(*routes: tuple[str, float], release_context: ReleaseContext | None = None) -> RouteTable:
     return RouteTable(
         "flights", 7, "salt", routes=tuple(Route(version, f"app-{version}", weight) for version, weight in routes),
-        trial=trial,
+        release_context=release_context,
     )  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def test_a_release_begins_with_what_is_there() -> None:
 
 
 @pytest.mark.parametrize("held", [None, table(), table(("9", 0.0))])
-def test_a_model_that_nobody_answers_for_has_no_champion(held: RouteTable | None) -> None:
+def test_a_model_without_weights_has_no_champion(held: RouteTable | None) -> None:
     release = admit(candidate(), held, "flights", plan(), 1, "ab12")
     assert release.champion is None
     assert context_of(release).champion is None
@@ -61,29 +61,38 @@ def test_a_model_that_nobody_answers_for_has_no_champion(held: RouteTable | None
         ),
     ],
 )
-def test_refusals(changes: dict[str, Any], held: RouteTable, side_effects: bool, sentence: str) -> None:
+def test_a_release_that_cannot_be_honoured_is_refused(
+    changes: dict[str, Any], held: RouteTable, side_effects: bool, sentence: str
+) -> None:
     with pytest.raises(AdmissionError, match=sentence):
         admit(candidate(side_effects=side_effects), held, "flights", plan(**changes), 1, "ab12")
 
 
 def test_one_release_of_a_model_at_a_time() -> None:
     with pytest.raises(LiveReleaseError, match="has a release under way: r0"):
-        admit(candidate(), table(("1", 1.0), trial=Trial("r0", "1", "3")), "flights", plan(), 1, "ab12")
+        admit(
+            candidate(),
+            table(("1", 1.0), release_context=ReleaseContext("r0", "1", "3")),
+            "flights",
+            plan(),
+            1,
+            "ab12",
+        )
 
 
-def test_the_gateway_is_told_what_the_guards_need() -> None:
+def test_the_route_table_carries_what_the_guards_measure() -> None:
     guards = [
         {"metric": "latency", "objective": "250ms"},
         {"metric": "quality", "output": "late_probability", "loss": "error", "tolerance": 1.5, "threshold": 0.4},
         {"metric": "drift", "output": "late_probability", "high": 2.0},
     ]
     of = plan(guards=guards, mirror=0.2, pinned=["ab12"])
-    trial = context_of(admit(candidate(), table(("1", 1.0)), "flights", of, 1, "ab12"))
-    assert trial.slow_over_s == 0.25
-    assert trial.quality == OutputLoss("late_probability", "error", 0.4)
-    assert trial.drift == OutputRange("late_probability", 0.0, 2.0)
-    assert trial.agreement is None
-    assert (trial.mirror, trial.pinned) == (0.2, ("ab12",))
+    release_context = context_of(admit(candidate(), table(("1", 1.0)), "flights", of, 1, "ab12"))
+    assert release_context.slow_over_s == 0.25
+    assert release_context.quality == OutputLoss("late_probability", "error", 0.4)
+    assert release_context.drift == OutputRange("late_probability", 0.0, 2.0)
+    assert release_context.agreement is None
+    assert (release_context.mirror, release_context.pinned) == (0.2, ("ab12",))
 
 
 def test_inputs_that_callers_do_not_send_are_refused() -> None:
@@ -117,7 +126,7 @@ def test_what_a_challenger_needs_beside_what_callers_send(
     assert admission._new_inputs(challenger, None) == ()
 
 
-def test_a_champion_that_cannot_be_read_stands_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_champion_that_cannot_be_read_does_not_refuse_the_challenger(monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(model: str, version: str) -> ModelSpec:
         raise UnservableError("its files are gone")
 

@@ -8,7 +8,7 @@ from app.releases.control import background_tasks as module
 from app.releases.control.background_tasks import BackgroundTasks
 
 
-async def test_one_of_a_name_at_a_time_and_the_owner_is_told() -> None:
+async def test_one_task_of_a_name_runs_at_a_time_and_done_is_called() -> None:
     woken = asyncio.Event()
     tasks = BackgroundTasks(woken.set)
     gate, begun = asyncio.Event(), []
@@ -29,7 +29,7 @@ async def test_one_of_a_name_at_a_time_and_the_owner_is_told() -> None:
             await asyncio.sleep(0)
 
 
-async def test_what_failed_is_tried_again_after_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failed_task_is_tried_again_after_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.05)
     tried: list[float] = []
     loop = asyncio.get_running_loop()
@@ -48,7 +48,7 @@ async def test_what_failed_is_tried_again_after_a_pause(monkeypatch: pytest.Monk
     assert tried[2] - tried[1] >= 0.1
 
 
-async def test_stop_cancels() -> None:
+async def test_stop_cancels_tasks_under_way() -> None:
     tasks = BackgroundTasks(lambda: None)
     tasks.run("a", asyncio.Event().wait)
     await asyncio.sleep(0)

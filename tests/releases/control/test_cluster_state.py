@@ -1,4 +1,4 @@
-"""What the controller knows of Serve's applications, and for how long."""
+"""The age of what the controller knows of Serve's applications."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class NoTables:
 
 
 class Asked:
-    """Serve, as it is asked: how often; and what happens meanwhile."""
+    """Serve, as it is queries: how often; and what happens meanwhile."""
 
     def __init__(self) -> None:
         self.times = 0
@@ -32,55 +32,55 @@ class Asked:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
-    asked = Asked()
-    monkeypatch.setattr(world, "applications_now", asked)
-    return asked
+def queries(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    queries = Asked()
+    monkeypatch.setattr(world, "applications_now", queries)
+    return queries
 
 
 def seen(query_s: float = 5.0) -> ClusterState:
     def no_gateway() -> None:
-        raise AssertionError("nobody is to be asked")
+        raise AssertionError("Serve must not be asked")
 
     return ClusterState(NoTables(), no_gateway, BackgroundTasks(lambda: None), query_s)  # type: ignore[arg-type]
 
 
-async def test_it_is_asked_for_when_it_is_too_old_or_something_was_done(asked: Asked) -> None:
+async def test_serve_is_asked_again_when_the_answer_is_old_or_something_changed(queries: Asked) -> None:
     looked = seen()
     assert (await looked.observe(60)).apps("m") == {"1"}
     assert (await looked.observe(60)).apps("m") == {"1"}
     assert (await looked.observe()).apps("m") == {"2"}, "no age is accepted"
     looked.changed()
     assert (await looked.observe(60)).apps("m") == {"3"}
-    assert asked.times == 3
+    assert queries.times == 3
 
 
-async def test_an_answer_that_a_change_overtook_is_not_kept(asked: Asked) -> None:
+async def test_an_answer_that_a_change_overtook_is_not_kept(queries: Asked) -> None:
     looked = seen()
-    asked.meanwhile = looked.changed
+    queries.meanwhile = looked.changed
     assert (await looked.observe(60)).apps("m") == {"1"}
-    asked.meanwhile = lambda: None
+    queries.meanwhile = lambda: None
     assert (await looked.observe(60)).apps("m") == {"2"}
     assert (await looked.observe(60)).apps("m") == {"2"}
 
 
-async def test_a_serve_that_hangs_holds_nobody_up(asked: Asked) -> None:
+async def test_a_serve_that_hangs_does_not_hold_up_observation(queries: Asked) -> None:
     looked = seen(query_s=0.05)
     assert (await looked.observe()).apps("m") == {"1"}
     hangs = threading.Event()
-    asked.meanwhile = lambda: assert_set(hangs)
+    queries.meanwhile = lambda: assert_set(hangs)
     assert (await looked.observe()).apps("m") == {"1"}, "what was seen last"
     assert (await looked.observe()).apps("m") == {"1"}
-    assert asked.times == 2, "nobody asks again while it hangs"
+    assert queries.times == 2, "it is not asked again while it hangs"
     hangs.set()
     await eventually(lambda: looked._query is not None and looked._query.done())
     assert (await looked.observe()).apps("m") == {"3"}
 
 
-async def test_a_serve_that_never_answered_is_no_empty_one(asked: Asked) -> None:
+async def test_without_an_answer_of_serve_observation_raises(queries: Asked) -> None:
     looked = seen(query_s=0.05)
     hangs = threading.Event()
-    asked.meanwhile = lambda: assert_set(hangs)
+    queries.meanwhile = lambda: assert_set(hangs)
     with pytest.raises(ServeUnavailableError, match=r"within 0\.05 s"):
         await looked.observe()
     hangs.set()

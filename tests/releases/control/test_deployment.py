@@ -50,9 +50,7 @@ def table(settings: Settings, model: str) -> RouteTable | None:
     return found
 
 
-def test_up_again_is_left_as_it_is_lost_is_replaced_and_down_is_gone(
-    driver: Settings, registry: MlflowClient
-) -> None:
+def test_bring_up_is_idempotent_and_take_down_deletes(driver: Settings, registry: MlflowClient) -> None:
     version = log_scorer("life")
     first = up(driver, registry, "life", version)
     assert running()[first.app] == "RUNNING"
@@ -123,11 +121,12 @@ def test_a_serving_entry_that_cannot_be_honoured(
         deploy(registry, "entry", version, driver.serving)
 
 
-def test_the_models_own_entry_wins_over_the_defaults(driver: Settings, registry: MlflowClient) -> None:
+def test_entry_of_a_version_wins_over_its_models_entry(driver: Settings, registry: MlflowClient) -> None:
     from ray import serve
 
     version = log_scorer("sized")
-    registry.set_registered_model_tag("sized", SERVING_TAG, json.dumps({"min_replicas": 2, "max_replicas": 3}))
+    registry.set_registered_model_tag("sized", SERVING_TAG, json.dumps({"min_replicas": 1, "max_replicas": 3}))
+    registry.set_model_version_tag("sized", version, SERVING_TAG, json.dumps({"min_replicas": 2}))
     deployed = deploy(registry, "sized", version, driver.serving)
     states = serve.status().applications[deployed.app].deployments["Version"].replica_states
     assert sum(states.values()) == 2

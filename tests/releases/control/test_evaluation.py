@@ -29,14 +29,14 @@ def test_ticks_are_folded_once_whatever_is_read_again() -> None:
     assert evaluation_of(stored, {10: tick(1, 1)}, now=11) == evaluation_of(once.release, {10: tick(1, 1)}, now=11)
 
 
-def test_a_fail_says_who_and_how_much() -> None:
+def test_a_fail_names_the_guard_and_both_rates() -> None:
     failed = evaluation_of(GUARDED, {number: tick(30, 1) for number in range(3)}, now=3)
     assert failed.verdict == "fail"
     assert failed.why.startswith("errors 30.00% of 300 against 1.00% of 300; e over all guards ")
     assert failed.release.report is not None
 
 
-def test_too_little_is_undecided_and_says_so() -> None:
+def test_too_little_traffic_is_undecided_with_a_reason() -> None:
     assert evaluation_of(GUARDED, {}, now=3).why == "no request has been judged yet"
     few = evaluation_of(GUARDED, {0: tick(0, 0, n=1)}, now=1)
     assert few.verdict == "undecided"
@@ -91,3 +91,18 @@ async def test_samples_that_come_behind_their_tick_are_counted_as_dropped() -> N
     await evaluator.after_save(again.release)
     assert (await evaluator.evaluate(again.release)).counted == 100
     assert evaluator.late == 80
+
+
+def test_evidence_of_a_newer_judge_is_put_aside_and_kept() -> None:
+    newer = {"format": 3, "grid": [1, 2]}
+    held = GUARDED.model_copy(
+        update={"judge": {"schema": 2, "tick": 4, "counts": [7, 9], "heard": {}, "state": newer, "later": 1}}
+    )
+    found = evaluation_of(held, {5: tick(1, 1)}, now=6).release
+    assert found.judge is not None
+    assert (found.judge["schema"], found.judge["later"], found.judge["tick"]) == (2, 1, 5)
+    assert found.judge["state_3"] == newer
+    assert found.judge["state"]["format"] == 2
+    again = evaluation_of(found, {6: tick(1, 1)}, now=7).release
+    assert again.judge is not None
+    assert again.judge["state_3"] == newer

@@ -33,7 +33,7 @@ class Aliases(dict[str, str]):
         pass
 
 
-def told(held: Release, aliases: Aliases) -> Aliases:
+def delivered(held: Release, aliases: Aliases) -> Aliases:
     """After all of its notes, each of them twice."""
     for note in held.outbox:
         for _ in range(2):
@@ -62,13 +62,13 @@ FIRST_TAKEN_BACK = decide(
         (FIRST_TAKEN_BACK, {"champion": "3"}, {"champion": "3"}),
     ],
 )
-def test_a_release_takes_away_no_alias_but_its_own(
+def test_a_release_deletes_only_an_alias_that_points_to_its_version(
     held: Release, before: dict[str, str], after: dict[str, str]
 ) -> None:
-    assert told(held, Aliases(before)) == after
+    assert delivered(held, Aliases(before)) == after
 
 
-def test_an_alias_of_nothing_stays_so() -> None:
+def test_an_alias_that_points_to_nothing_stays_without_a_version() -> None:
     deliver(
         cast(MlflowClient, aliases := Aliases()), "flights", Note(kind="alias", name="a", version=None, value="2")
     )

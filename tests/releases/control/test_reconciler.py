@@ -24,7 +24,7 @@ def snapshot(**status: str) -> Snapshot:
     return Snapshot(TABLES, Applications(apps, dict.fromkeys(apps, 2)))
 
 
-def test_what_has_weight_and_no_application_is_missing() -> None:
+def test_a_version_with_weight_and_no_application_is_deployed_again() -> None:
     assert missing(snapshot(), ()) == [("flights", "1"), ("flights", "2")]
     assert missing(Snapshot(TABLES, Applications({"flights-v1-aaaaaa": "UNHEALTHY"}, {})), ()) == [("flights", "2")]
     assert missing(snapshot(), ("flights",)) == []

@@ -31,7 +31,7 @@ class Recorded:
         self.values[key] = self.values.get(key, 0.0) + value
 
 
-def test_what_is_shown_of_releases(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_of_releases_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: dict[tuple[Any, ...], float] = {}
     monkeypatch.setattr(Recorded, "values", shown)
     monkeypatch.setattr(monitoring, "Gauge", Recorded)

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 from redis.asyncio import Redis
 
-from app.releases.control.release_store import FencedError, LiveReleaseError, ReleaseStore
-from app.releases.lifecycle.commands import order
-from tests.releases.documents import release
+from app.releases.control.release_store import AUDIT, ROOT, FencedError, LiveReleaseError, ReleaseStore
+from app.releases.model.document import encode
+from tests.releases.documents import ordered, release
 from tests.support.valkey import redis, valkey, valkey_stack
 
 __all__ = ["redis", "valkey", "valkey_stack"]
@@ -44,7 +45,7 @@ async def test_who_was_started_to_replace_the_holder_need_not_wait_for_its_lease
     assert await store.acquire("new", 60, later) == new
     assert await store.acquire("old", 60, BORN) is None
     with pytest.raises(FencedError):
-        await store.save(release(), order(release(), "cancel", "key", 1.0), old)
+        await store.save(release(), ordered(release(), "cancel", "key", 1.0), old)
 
 
 async def test_a_fenced_writer_changes_nothing(redis: Redis) -> None:
@@ -55,10 +56,10 @@ async def test_a_fenced_writer_changes_nothing(redis: Redis) -> None:
     await store.give_up("a")
     new = await store.acquire("b", 5, BORN)
     with pytest.raises(FencedError):
-        await store.save(release(), order(release(), "cancel", "key", 1.0), old)
+        await store.save(release(), ordered(release(), "cancel", "key", 1.0), old)
     assert await store.read("r1") == release()
-    await store.save(release(), order(release(), "cancel", "key", 1.0), new or 0)
-    assert (await store.read("r1")) == order(release(), "cancel", "key", 1.0)
+    await store.save(release(), ordered(release(), "cancel", "key", 1.0), new or 0)
+    assert (await store.read("r1")) == ordered(release(), "cancel", "key", 1.0)
 
 
 async def test_one_release_of_a_model_at_a_time(redis: Redis) -> None:
@@ -89,7 +90,7 @@ async def test_the_audit_log_says_who_did_what_from_where_to_where(redis: Redis)
     store = ReleaseStore(redis)
     token = await store.acquire("a", 5, BORN) or 0
     await store.create(release(), token)
-    back = order(release(), "rollback", "ab12", 7.0)
+    back = ordered(release(), "rollback", "ab12", 7.0)
     await store.save(release(), back, token)
     await store.save(back, back, token)
     entries = await store.audit(10, "flights")
@@ -99,10 +100,34 @@ async def test_the_audit_log_says_who_did_what_from_where_to_where(redis: Redis)
     assert await store.audit(10, "other") == []
 
 
-async def test_a_document_of_another_time_does_not_hide_the_others(redis: Redis) -> None:
+async def test_an_unreadable_release_does_not_hide_the_others(redis: Redis) -> None:
     store = ReleaseStore(redis)
     token = await store.acquire("a", 5, BORN) or 0
     await store.create(release(), token)
     await store.create(release(id="r2", model="other"), token)
     await redis.set("tidegate:{releases}:doc:r1", b"{}")
     assert [found.id for found in await store.live()] == ["r2"]
+
+
+async def test_audit_entries_of_other_versions_are_read(redis: Redis) -> None:
+    newer = {"schema": 2, "at": 2.0, "who": "ci", "model": "flights", "what": "newer", "reason": "x"}
+    for document in (json.dumps(newer), '{"at": 1.0, "who": "ci", "model": "flights"}', "not an entry"):
+        await redis.xadd(AUDIT, {"entry": document})
+    found = await ReleaseStore(redis).audit(10)
+    assert [(entry.what, entry.after) for entry in found] == [("", ""), ("newer", "")]
+
+
+async def test_a_release_of_a_newer_version_keeps_its_fields_in_redis(redis: Redis) -> None:
+    store = ReleaseStore(redis)
+    token = await store.acquire("first", 60, 0.0)
+    assert token is not None
+    await store.create(release(), token)
+    document = json.loads(encode(release())) | {"schema": 2, "budget": 7}
+    await redis.set(f"{ROOT}:doc:r1", json.dumps(document))
+    held = await store.read("r1")
+    assert held is not None
+    await store.save(held, ordered(held, "pause", "key", 1.0), token)
+    written = await redis.get(f"{ROOT}:doc:r1")
+    assert written is not None
+    stored = json.loads(written)
+    assert (stored["paused"], stored["schema"], stored["budget"]) == (True, 2, 7)

@@ -69,7 +69,7 @@ def test_pairs_may_depend_on_each_other(centres: tuple[float, float], side: int)
     assert (worth <= 1 + 1e-12).all()
 
 
-def test_a_difference_is_found() -> None:
+def test_a_difference_of_means_fails_the_challenger() -> None:
     random = np.random.default_rng(1)
     ours, theirs = random.beta(2, 6, 200), random.beta(1.4, 6, 2000)
     stratum = Stratum(sums(tuple(ours.tolist())), sums(tuple(theirs.tolist())))

@@ -1,4 +1,4 @@
-"""What the judge says: examples, and its guarantee by simulation."""
+"""The judge's verdicts: examples, and its guarantee by simulation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DRIFT = BoundedGuard("drift", difference=0.05, two_sided=True)
 
 
 def ones(n_challenger: int, bad_challenger: int, n_champion: int, bad_champion: int) -> Stratum:
-    """Of a metric that is 0 or 1, so that it serves both kinds of guards."""
+    """Ticks of a metric that is 0 or 1, so that it serves both kinds of guards."""
     return Stratum(Sums(n_challenger, bad_challenger, bad_challenger), Sums(n_champion, bad_champion, bad_champion))
 
 
@@ -115,14 +115,14 @@ def test_a_fail_is_final() -> None:
     assert report.guards[0].pass_e > 20
 
 
-def test_a_pass_is_not() -> None:
+def test_a_pass_is_withdrawn_by_later_evidence() -> None:
     state = after([LENIENT], 60, {"errors": ones(500, 5, 500, 5)})
     assert judge([LENIENT], state, 0.05, 0.05).verdict == "pass"
     state = after([LENIENT], 25, {"errors": ones(500, 11, 500, 5)}, state)
     assert judge([LENIENT], state, 0.05, 0.05).verdict == "undecided"
 
 
-def test_a_margin_passes_what_odds_could_not_tell_and_fails_nobody_more() -> None:
+def test_a_margin_passes_what_odds_could_not_tell_and_fails_no_more_challengers() -> None:
     state, near = (after([guard], 60, {"errors": ones(20, 0, 180, 0)}) for guard in (LENIENT, NEAR))
     without, found = judge([LENIENT], state, 0.05, 0.05), judge([NEAR], near, 0.05, 0.05)
     assert (without.guards[0].pass_e, without.fail_e, found.fail_e) == (1, 1, 1)
@@ -158,9 +158,9 @@ def test_levels_are_the_bounds() -> None:
     assert judge([ERRORS], state, 0.999 / e, 0.05).verdict == "undecided"
 
 
-@pytest.mark.parametrize(("alpha", "beta", "said"), [(0, 0.05, "alpha 0:"), (0.05, 1, "beta 1:")])
-def test_levels_that_are_none_are_refused(alpha: float, beta: float, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+@pytest.mark.parametrize(("alpha", "beta", "verdict_counts"), [(0, 0.05, "alpha 0:"), (0.05, 1, "beta 1:")])
+def test_levels_that_are_none_are_refused(alpha: float, beta: float, verdict_counts: str) -> None:
+    with pytest.raises(ValueError, match=verdict_counts):
         judge([ERRORS], new_state([ERRORS]), alpha, beta)
 
 
@@ -172,7 +172,7 @@ def test_overwhelming_evidence_is_shown_as_a_number() -> None:
 
 ALPHA = 0.2
 RELEASES, TICKS = 200, 40
-MOST = RELEASES * ALPHA + 3 * math.sqrt(RELEASES * ALPHA * (1 - ALPHA))
+MAX_WRONG = RELEASES * ALPHA + 3 * math.sqrt(RELEASES * ALPHA * (1 - ALPHA))
 """Releases that a probability of alpha explains."""
 
 
@@ -193,8 +193,8 @@ def tick_of_both(random: np.random.Generator, tick: int, odds_ratio: float, diff
     }
 
 
-def said(guards: Sequence[Guard], odds_ratio: float, difference: float) -> dict[str, int]:
-    """How many releases were called ``fail`` or ``pass`` at any look, and how many each guard alone would have."""
+def verdict_counts(guards: Sequence[Guard], odds_ratio: float, difference: float) -> dict[str, int]:
+    """Number of releases called ``fail`` or ``pass`` at any look, and number that each guard alone would call so."""
     random = np.random.default_rng(1)
     counts = Counter[str]()
     for _ in range(RELEASES):
@@ -211,17 +211,17 @@ def said(guards: Sequence[Guard], odds_ratio: float, difference: float) -> dict[
 
 
 def test_one_that_is_no_worse_fails_with_probability_alpha_at_most() -> None:
-    found = said([ERRORS, BoundedGuard("brier")], odds_ratio=1, difference=0)
+    found = verdict_counts([ERRORS, BoundedGuard("brier")], odds_ratio=1, difference=0)
     assert found["errors fail"] > 0  # the bound is not kept by never failing anybody
     for name in ("fail", "errors fail", "brier fail", "pass", "errors pass", "brier pass"):
-        assert found[name] < MOST, name
+        assert found[name] < MAX_WRONG, name
 
 
 def test_one_at_the_tolerance_fails_and_passes_with_its_level_at_most() -> None:
-    found = said([LENIENT, BRIER], odds_ratio=LENIENT.odds_ratio, difference=BRIER.difference)
-    assert 0 < found["errors pass"] < MOST
+    found = verdict_counts([LENIENT, BRIER], odds_ratio=LENIENT.odds_ratio, difference=BRIER.difference)
+    assert 0 < found["errors pass"] < MAX_WRONG
     for name in ("fail", "pass", "errors fail", "brier fail", "brier pass"):
-        assert found[name] < MOST, name
+        assert found[name] < MAX_WRONG, name
 
 
 def test_one_that_is_worse_by_the_margin_passes_with_its_level_at_most() -> None:
@@ -238,4 +238,4 @@ def test_one_that_is_worse_by_the_margin_passes_with_its_level_at_most() -> None
             state = fold([NEAR], state, tick, {"errors": ones(n_c, bad[0], n_s, bad[1])})
             found = found or judge([NEAR], state, ALPHA, ALPHA).guards[0].pass_e >= 1 / ALPHA
         passed += found
-    assert 0 < passed < MOST
+    assert 0 < passed < MAX_WRONG

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.releases.lifecycle.commands import OrderRefusedError, order
+from app.errors import InvalidArgumentError
 from app.releases.lifecycle.machine import decide
 from app.releases.lifecycle.observation import (
     Deliver,
@@ -15,9 +15,11 @@ from app.releases.lifecycle.observation import (
     ReserveCapacity,
     SetWeights,
     TakeDown,
+    Work,
 )
+from app.releases.lifecycle.orders import OrderRefusedError
 from app.releases.model.release import Note, Release
-from tests.releases.documents import plan, release
+from tests.releases.documents import ordered, plan, release
 
 READY = Observation(
     now=100.0, weights={"1": 1.0, "2": 0.0}, announced=True, followed=True, running={"1": 2, "2": 2}, delivered=99
@@ -103,14 +105,14 @@ BACK = {"ending": "rolled_back", "reason": "errors", "since": 99.0}
         (at("restoring", **BACK), seen(), "removing", 0),
         (at("removing", **BACK), seen(announced=False), "removing", 0),
         (at("removing", **BACK), seen(weights={"1": 1.0}, announced=False), "rolled_back", 0),
-        # of a first version that never came up: no table, so nobody has one to follow
+        # of a first version that never came up: no table, so no replica has one to follow
         (at("restoring", **BACK, champion=None, before={}), seen(weights={}, announced=False, running={}),
          "removing", 0),
         (at("removing", **{**BACK, "ending": "cancelled"}), seen(weights={"1": 1.0}, announced=False),
          "cancelled", 0),
     ],
 )  # fmt: skip
-def test_next_phase(held: Release, observed: Observation, phase: str, step: int) -> None:
+def test_each_phase_ends_by_its_condition_alone(held: Release, observed: Observation, phase: str, step: int) -> None:
     decided = decide(held, observed).release
     assert (decided.phase, decided.step) == (phase, step)
     assert decided.is_final or decided.waiting_for
@@ -135,14 +137,14 @@ def test_a_challenger_is_deployed_before_anything_else() -> None:
     ]
 
 
-def test_capacity_comes_before_traffic() -> None:
+def test_weight_is_given_only_once_the_replicas_run() -> None:
     held = at("switching")
     assert actions(held, seen(**AT_HALF, running={"1": 2, "2": 1})) == []
     assert actions(held, seen(**AT_HALF, running={"1": 2, "2": 2})) == [SetWeights({"2": 1.0}, True)]
     assert ReserveCapacity("2", 2) in decide(held, seen(**AT_HALF)).actions
 
 
-def test_the_way_back_restores_capacity_first_but_not_for_ever() -> None:
+def test_the_way_back_restores_capacity_first_within_a_limit() -> None:
     held = at("restoring", **BACK)
     lost = {"1": 1, "2": 2}
     assert actions(held, seen(**AT_ALL, running=lost)) == []
@@ -186,7 +188,7 @@ def test_an_inline_champion_takes_all_the_traffic_back_at_once() -> None:
     ]
 
 
-def test_what_a_deployment_left_is_deleted_though_the_table_does_not_name_it() -> None:
+def test_an_application_that_the_table_does_not_name_is_deleted() -> None:
     held = at("removing", **BACK)
     observed = seen(weights={"1": 1.0}, announced=False, apps=frozenset({"1", "2"}))
     assert actions(held, observed) == [TakeDown("2")]
@@ -223,7 +225,7 @@ def test_the_registry_is_told_one_note_at_a_time_and_the_alias_last() -> None:
 
 def test_a_way_back_from_a_moving_alias_withdraws_it_and_gives_it_back() -> None:
     committing = decide(at("settling", since=0.0), seen(**AT_ALL, delivered=0)).release
-    back = order(committing, "rollback", "key", 101.0)
+    back = ordered(committing, "rollback", "key", 101.0)
     assert "champion" not in [note.name for note in back.outbox]
     removing = decide(back, seen(delivered=0)).release
     assert removing.phase == "removing"
@@ -239,50 +241,94 @@ def test_a_way_back_before_that_leaves_the_alias_alone() -> None:
 @pytest.mark.parametrize("verb", ["rollback", "cancel"])
 @pytest.mark.parametrize("phase", ["preparing", "step", "confirming", "switching", "settling", "committing"])
 def test_every_forward_phase_knows_the_way_back(phase: str, verb: str) -> None:
-    back = order(at(phase), verb, "key", 5.0)
+    back = ordered(at(phase), verb, "key", 5.0)
     assert back.phase == "restoring"
-    assert order(back, verb, "key", 6.0) == back
+    assert ordered(back, verb, "key", 6.0) == back
     assert back.history[-1].who == "key"
 
 
 def test_orders_that_come_too_late_are_refused() -> None:
     with pytest.raises(OrderRefusedError, match="release version 1 to go back"):
-        order(at("retiring"), "rollback", "key", 5.0)
+        ordered(at("retiring"), "rollback", "key", 5.0)
     with pytest.raises(OrderRefusedError, match="is rolled back; it takes no pause"):
-        order(at("rolled_back"), "pause", "key", 5.0)
+        ordered(at("rolled_back"), "pause", "key", 5.0)
     with pytest.raises(OrderRefusedError, match="promote opens the gate of a step"):
-        order(at("preparing"), "promote", "key", 5.0)
-    with pytest.raises(OrderRefusedError, match="accepted are pause, resume, promote"):
-        order(at("step"), "explode", "key", 5.0)
+        ordered(at("preparing"), "promote", "key", 5.0)
+    with pytest.raises(InvalidArgumentError, match="accepted are pause, resume, promote"):
+        ordered(at("step"), "explode", "key", 5.0)
 
 
 def test_promote_opens_a_gate_or_all_of_them() -> None:
     held = at("step", **STEP_0)
-    assert decide(order(held, "promote", "key", 51.0), seen(**AT_TENTH, now=51.0)).release.step == 1
-    assert order(held, "promote", "key", 51.0, full=True).phase == "switching"
-    assert order(at("confirming"), "promote", "key", 51.0).phase == "switching"
-    assert not order(held.model_copy(update={"paused": True}), "promote", "key", 51.0, full=True).paused
+    assert decide(ordered(held, "promote", "key", 51.0), seen(**AT_TENTH, now=51.0)).release.step == 1
+    assert ordered(held, "promote", "key", 51.0, full=True).phase == "switching"
+    assert ordered(at("confirming"), "promote", "key", 51.0).phase == "switching"
+    assert not ordered(held.model_copy(update={"paused": True}), "promote", "key", 51.0, full=True).paused
 
 
 def test_promote_of_a_step_opens_its_gate_and_no_later_one() -> None:
     held = at("step", **STEP_0)
-    opened = order(held, "promote", "key", 51.0, step=0)
+    opened = ordered(held, "promote", "key", 51.0, step=0)
     assert opened.approved
-    assert order(opened, "promote", "key", 52.0, step=0) == opened
+    assert ordered(opened, "promote", "key", 52.0, step=0) == opened
     for later in (decide(opened, seen(**AT_TENTH, now=52.0)).release, at("confirming"), at("settling")):
-        assert order(later, "promote", "key", 53.0, step=0) == later
+        assert ordered(later, "promote", "key", 53.0, step=0) == later
     with pytest.raises(OrderRefusedError, match="the gate of step 1 comes later"):
-        order(held, "promote", "key", 51.0, step=1)
+        ordered(held, "promote", "key", 51.0, step=1)
     with pytest.raises(OrderRefusedError, match="promote opens the gate of a step"):
-        order(at("preparing"), "promote", "key", 51.0, step=0)
+        ordered(at("preparing"), "promote", "key", 51.0, step=0)
 
 
 def test_a_paused_release_goes_on_where_it_was() -> None:
-    paused = order(at("step", **STEP_0), "pause", "key", 55.0)
+    paused = ordered(at("step", **STEP_0), "pause", "key", 55.0)
     assert decide(paused, seen(**AT_TENTH)).release.phase == "step"
-    assert decide(order(paused, "resume", "key", 56.0), seen(**AT_TENTH)).release.step == 1
+    assert decide(ordered(paused, "resume", "key", 56.0), seen(**AT_TENTH)).release.step == 1
 
 
 def test_a_document_comes_back_from_json_as_it_was() -> None:
     held = decide(at("settling", since=0.0), seen(**AT_ALL)).release
     assert Release.model_validate_json(held.model_dump_json()) == held
+
+
+@pytest.mark.parametrize(
+    ("held", "observed", "what", "work", "why"),
+    [
+        (at("preparing"), seen(running={"1": 2}), "1 replicas of version 2", ("deploy", "2"),
+         "version 2 could not be deployed: it broke"),
+        (at("step", step=1), seen(running={"1": 2}), "1 replicas of version 2", ("replicas", "2"),
+         "version 2 has too few replicas: it broke"),
+        (at("preparing"), seen(announced=False), "every gateway replica to know of it", ("weights", ""),
+         "the weights could not be written: it broke"),
+        (at("step"), seen(**AT_TENTH, followed=False), "every gateway replica to follow 10%", ("follow", ""),
+         "a gateway replica is behind: it broke"),
+        (at("switching"), seen(**AT_ALL, followed=False), "every gateway replica to follow 100%", ("follow", ""),
+         "a gateway replica is behind: it broke"),
+        (at("committing", outbox=(Note(kind="alias", name="champion", version="2", number=100),)), seen(**AT_ALL),
+         "the registry to take 1 notes", ("registry", ""), "the registry did not take a note: it broke"),
+        (at("retiring"), seen(weights={"2": 1.0, "1": 0.0}, announced=False),
+         "version 1 to be drained and deleted", ("take_down", "1"), "version 1 could not be deleted: it broke"),
+        (at("retiring", **INLINE), seen(**LEFT, apps=frozenset({"2"})), "every gateway replica to load version 2",
+         ("move_inline", "2"), "version 2 could not be moved into the gateway replicas: it broke"),
+        (at("restoring", **BACK), seen(**AT_HALF, running={"2": 2}), "replicas of version 1", ("deploy", "1"),
+         "version 1 could not be deployed: it broke"),
+        (at("restoring", **BACK), seen(**AT_HALF), "the gateway replicas", ("weights", ""),
+         "the weights could not be written: it broke"),
+        (at("removing", **BACK), seen(weights={"1": 1.0}, announced=False, apps=frozenset({"2"})),
+         "version 2 to be drained and deleted", ("take_down", "2"), "version 2 could not be deleted: it broke"),
+    ],
+)  # fmt: skip
+def test_a_wait_carries_the_error_of_the_work_it_waits_for(
+    held: Release, observed: Observation, what: str, work: tuple[Work, str], why: str
+) -> None:
+    quiet = decide(held, observed).release
+    assert quiet.waiting_for == what
+    assert "it broke" not in quiet.waiting_because
+    waits = decide(held, replace(observed, errors={work: "it broke"})).release
+    assert (waits.waiting_for, waits.waiting_because) == (what, why)
+    other = replace(observed, errors={("take_down", "9"): "another version's error"})
+    assert decide(held, other).release.waiting_because == quiet.waiting_because
+
+
+def test_the_cause_of_a_wait_ends_with_it() -> None:
+    waits = decide(at("preparing"), seen(announced=False, errors={("weights", ""): "no"})).release
+    assert decide(waits, seen()).release.waiting_because == ""

@@ -1,4 +1,4 @@
-"""A release in a world where anything may fail at any time: what must hold meanwhile, and where it ends."""
+"""A release in a cluster where anything may fail at any time: what must hold meanwhile, and where it ends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import pytest
 
 from app.releases.control.cluster_state import UNLIMITED_REPLICAS
-from app.releases.lifecycle.commands import OrderRefusedError, order
 from app.releases.lifecycle.machine import decide
 from app.releases.lifecycle.observation import (
     Action,
@@ -21,9 +20,10 @@ from app.releases.lifecycle.observation import (
     TakeDown,
     Verdict,
 )
+from app.releases.lifecycle.orders import OrderRefusedError
 from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import LEAVING, Release
-from tests.releases.documents import plan, release
+from tests.releases.documents import ordered, plan, release
 
 PLANS = {
     "canary": plan(),
@@ -35,7 +35,7 @@ PLANS = {
 
 
 @dataclass
-class World:
+class SimulatedCluster:
     """The route table, the versions' replicas, the gateway replicas' view and the registry; who acts may crash."""
 
     dice: random.Random
@@ -179,7 +179,8 @@ class World:
                 if verb in ("rollback", "cancel") and self.stored.phase != "committing" and self.dice.random() < 0.8:
                     return
                 try:
-                    self.stored = order(self.stored, verb, "key", self.now, full=self.dice.random() < 0.2)
+                    full = {"full": self.dice.random() < 0.2} if verb == "promote" else {}
+                    self.stored = ordered(self.stored, verb, "key", self.now, **full)
                 except OrderRefusedError:
                     return
 
@@ -209,8 +210,8 @@ class World:
             self.verdict = "pass"
         for _ in range(40):
             try:
-                self.stored = order(self.stored, "resume", "key", self.now)
-                self.stored = order(self.stored, "promote", "key", self.now)
+                self.stored = ordered(self.stored, "resume", "key", self.now)
+                self.stored = ordered(self.stored, "promote", "key", self.now)
             except OrderRefusedError:
                 pass
             self.live(10)
@@ -244,10 +245,11 @@ def _lived(
 ) -> str:
     dice = random.Random(seed)
     if champion is None:
-        world = World(dice, release(plan=of, champion=None, before={}), weights={}, running={}, aliases={})
+        first = release(plan=of, champion=None, before={})
+        cluster = SimulatedCluster(dice, first, weights={}, running={}, aliases={})
     elif inline is not None:
         replicas = 1 if inline else 2
-        world = World(
+        cluster = SimulatedCluster(
             dice,
             release(plan=of, inline=True, replicas=replicas),
             running={} if inline else {"1": 2},
@@ -255,24 +257,24 @@ def _lived(
             unloadable=unloadable,
         )
     else:
-        world = World(dice, release(plan=of))
-    start = dict(world.weights)
-    world.live(dice.randrange(10, 120))
-    world.settle()
-    ended = world.stored
+        cluster = SimulatedCluster(dice, release(plan=of))
+    start = dict(cluster.weights)
+    cluster.live(dice.randrange(10, 120))
+    cluster.settle()
+    ended = cluster.stored
     assert ended.is_final, f"seed {seed}: {ended.phase} waits for {ended.waiting_for}"
-    assert world.announced is None
+    assert cluster.announced is None
     assert not ended.outbox
-    assert not world.starting, "what is deployed after the end belongs to nobody"
-    assert set(world.running) <= set(world.weights)
+    assert not cluster.starting, "what is deployed after the end belongs to no release"
+    assert set(cluster.running) <= set(cluster.weights)
     if inline is not None:
         promoted = ended.phase == "promoted"
         if not (promoted and unloadable):
-            assert world.inline == ({"2"} if promoted else inline), f"seed {seed}"
-            assert not world.inline & set(world.running), f"seed {seed}: half moved"
+            assert cluster.inline == ({"2"} if promoted else inline), f"seed {seed}"
+            assert not cluster.inline & set(cluster.running), f"seed {seed}: half moved"
     if ended.phase == "promoted":
-        assert (world.weights, world.aliases["champion"]) == ({"2": 1.0}, "2"), f"seed {seed}"
+        assert (cluster.weights, cluster.aliases["champion"]) == ({"2": 1.0}, "2"), f"seed {seed}"
     else:
-        assert (world.weights, world.aliases.get("champion")) == (start, champion), f"seed {seed}"
+        assert (cluster.weights, cluster.aliases.get("champion")) == (start, champion), f"seed {seed}"
         assert ended.reason
     return ended.phase

@@ -20,7 +20,7 @@ def test_a_plan_says_its_durations_in_units() -> None:
     assert [step.min_duration for step in plan.steps] == [60.0, 0.0]
     assert plan.steps[1].max_duration == 3600.0
     assert plan.scale_down_delay == 5.0
-    assert plan.guards[1].objective == 0.25  # type: ignore[union-attr]
+    assert plan.guards[1].objective == 0.25  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_plan_says_its_durations_in_units() -> None:
         ({"weights": [1]}, "weights"),
     ],
 )
-def test_what_cannot_be_honoured_is_refused_with_a_sentence(change: dict[str, Any], sentence: str) -> None:
+def test_a_plan_that_cannot_be_honoured_is_refused_with_a_sentence(change: dict[str, Any], sentence: str) -> None:
     with pytest.raises(PlanError) as refused:
         parse(CANARY | change)
     assert sentence in str(refused.value)

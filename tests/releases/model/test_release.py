@@ -24,7 +24,7 @@ def api(driver: Settings) -> Api:
 
 @pytest.fixture(scope="module")
 def champion(api: Api, registry: MlflowClient, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The model's first version, released: it has nobody to be compared with."""
+    """The model's first version, released: it has no champion to be compared with."""
     version = first_version(api, tmp_path_factory.mktemp("flaw"))
     assert alias(registry, MODEL, "champion") == version
     return version
@@ -33,7 +33,7 @@ def champion(api: Api, registry: MlflowClient, tmp_path_factory: pytest.TempPath
 def test_a_first_version_that_cannot_be_loaded_ends_its_release(
     registry: MlflowClient, driver: Settings, tmp_path: Path
 ) -> None:
-    """Of such a model there is no route table, and never was."""
+    """A model that never had a route table."""
     api = Api(driver, "stillborn")
     version = log_flawed(api.model, tmp_path, unloadable=1.0)
     ended = api.ended(api.begin(version, QUICK))

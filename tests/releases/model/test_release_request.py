@@ -20,8 +20,8 @@ YAML = "strategy: canary\nsteps: [{weight: 0.1, gate: person}]"
 JSON = '{"strategy": "canary", "steps": [{"weight": 0.2, "gate": "person"}]}'
 
 
-def asked(tags: Mapping[str, str], challenger: str | None = None) -> list[str]:
-    """What asks, of version 2 with these tags."""
+def requests_of_tags(tags: Mapping[str, str], challenger: str | None = None) -> list[str]:
+    """The requests of version 2 with these tags."""
     models = [RegisteredModel("flights", {PLAN: YAML}, challenger), RegisteredModel("other", {})]
     return [each.by for each in requests_of(models, [RegisteredVersion("flights", "2", tags)])]
 
@@ -44,8 +44,8 @@ BY_TAG, BY_ALIAS = [f"tag {PLAN} of version 2"], ["alias challenger of version 2
         ({"tidegate.release.asked.challenger": "refused: it has no signature"}, "2", []),
     ],
 )
-def test_what_asks_for_a_release(tags: dict[str, str], challenger: str | None, by: list[str]) -> None:
-    assert asked(tags, challenger) == by
+def test_tags_and_aliases_that_ask_for_a_release(tags: dict[str, str], challenger: str | None, by: list[str]) -> None:
+    assert requests_of_tags(tags, challenger) == by
 
 
 def test_the_lowest_version_goes_first() -> None:

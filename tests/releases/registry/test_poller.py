@@ -25,10 +25,10 @@ ASKED = ReleaseRequest("flights", "2", "tag tidegate.release.plan of version 2",
 
 
 @dataclass
-class World:
+class Stage:
     """Registry, controller, audit log and route tables."""
 
-    asked: list[ReleaseRequest] = field(default_factory=list)
+    requested: list[ReleaseRequest] = field(default_factory=list)
     marks: dict[str, str] = field(default_factory=dict)
     looks: int = 0
     away: bool = False
@@ -37,7 +37,7 @@ class World:
     live: set[str] = field(default_factory=set)
     error: Exception | None = None
     begun: list[tuple[Any, ...]] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    reported: list[str] = field(default_factory=list)
 
     def requests(self, served: Collection[str]) -> list[ReleaseRequest]:
         self.looks += 1
@@ -46,7 +46,7 @@ class World:
         if self.away:
             raise RegistryError("MLflow is away")
         assert list(served) == ["flights"]
-        return [request for request in self.asked if request.mark not in self.marks]
+        return [request for request in self.requested if request.mark not in self.marks]
 
     def mark(self, request: ReleaseRequest, said: str) -> None:
         self.marks[request.mark] = said
@@ -67,46 +67,46 @@ class World:
 
     async def append_audit(self, entry: AuditEntry, token: int) -> None:
         assert (entry.who, entry.release, token) == ("registry", "", self.token)
-        self.said.append(entry.what)
+        self.reported.append(entry.what)
 
     async def read_all(self) -> Collection[str]:
         return {"flights": None}
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def stage() -> Stage:
+    return Stage()
 
 
 @pytest.fixture
-async def watch(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RegistryPoller]:
+async def watch(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RegistryPoller]:
     monkeypatch.setattr("app.releases.registry.poller.GAP_S", 0.01)
-    watch = RegistryPoller(0.02, world, world, world, world, lookup_s=0.1)
+    watch = RegistryPoller(0.02, stage, stage, stage, stage, lookup_s=0.1)
     yield watch
     await watch.stop()
 
 
-async def looked(world: World, times: int = 2) -> None:
-    """Until so many more looks have begun."""
-    wanted = world.looks + times
-    await eventually(lambda: world.looks >= wanted)
+async def looked(stage: Stage, times: int = 2) -> None:
+    """Waits until `times` more looks have begun."""
+    wanted = stage.looks + times
+    await eventually(lambda: stage.looks >= wanted)
 
 
-async def test_what_is_asked_for_is_begun_once_and_in_turn(world: World, watch: RegistryPoller) -> None:
+async def test_requests_are_begun_once_and_in_turn(stage: Stage, watch: RegistryPoller) -> None:
     later = ReleaseRequest(
         "flights", "3", "alias challenger of version 3", None, {"tidegate.release.plan": YAML}, "mark-3"
     )
-    world.asked = [ASKED, later]
+    stage.requested = [ASKED, later]
     watch.start()
-    await eventually(lambda: bool(world.begun))
-    await looked(world)
-    assert world.begun == [("flights", "2", "canary", "registry", 7)]
-    world.live.clear()
-    await eventually(lambda: len(world.begun) == 2)
-    world.live.clear()
-    await looked(world)
-    assert [version for _, version, *_ in world.begun] == ["2", "3"]
-    assert world.said == []
+    await eventually(lambda: bool(stage.begun))
+    await looked(stage)
+    assert stage.begun == [("flights", "2", "canary", "registry", 7)]
+    stage.live.clear()
+    await eventually(lambda: len(stage.begun) == 2)
+    stage.live.clear()
+    await looked(stage)
+    assert [version for _, version, *_ in stage.begun] == ["2", "3"]
+    assert stage.reported == []
 
 
 @pytest.mark.parametrize(
@@ -121,20 +121,20 @@ async def test_what_is_asked_for_is_begun_once_and_in_turn(world: World, watch: 
     ],
 )
 async def test_a_refusal_is_written_on_the_version_and_in_the_audit_log(
-    world: World, watch: RegistryPoller, request_: ReleaseRequest, error: Exception | None, why: str
+    stage: Stage, watch: RegistryPoller, request_: ReleaseRequest, error: Exception | None, why: str
 ) -> None:
-    world.asked, world.error = [request_], error
+    stage.requested, stage.error = [request_], error
     watch.start()
-    await eventually(lambda: bool(world.said))
-    await looked(world)
-    assert world.marks["mark-2"].startswith(f"refused: {why}")
-    assert len(world.said) == 1
-    assert f"refused: {why}" in world.said[0]
-    assert world.begun == []
+    await eventually(lambda: bool(stage.reported))
+    await looked(stage)
+    assert stage.marks["mark-2"].startswith(f"refused: {why}")
+    assert len(stage.reported) == 1
+    assert f"refused: {why}" in stage.reported[0]
+    assert stage.begun == []
 
 
 async def test_a_request_at_which_the_controller_fails_keeps_no_other_waiting(
-    world: World, watch: RegistryPoller, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, watch: RegistryPoller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read(request: ReleaseRequest) -> ReleasePlan:
         if request.version == "1":
@@ -142,87 +142,95 @@ async def test_a_request_at_which_the_controller_fails_keeps_no_other_waiting(
         return plan_of(request)
 
     monkeypatch.setattr("app.releases.registry.poller.plan_of", read)
-    world.asked = [ReleaseRequest("flights", "1", "tag of version 1", YAML, {}, "mark-1"), ASKED]
+    stage.requested = [ReleaseRequest("flights", "1", "tag of version 1", YAML, {}, "mark-1"), ASKED]
     watch.start()
-    await eventually(lambda: bool(world.begun))
-    assert [version for _, version, *_ in world.begun] == ["2"]
+    await eventually(lambda: bool(stage.begun))
+    assert [version for _, version, *_ in stage.begun] == ["2"]
 
 
-async def test_an_alias_without_a_plan_is_reported_once(world: World, watch: RegistryPoller) -> None:
+async def test_an_alias_without_a_plan_is_reported_once(stage: Stage, watch: RegistryPoller) -> None:
     alone = ReleaseRequest("flights", "2", "alias challenger of version 2", None, {}, "mark-2")
-    world.asked = [alone]
+    stage.requested = [alone]
     watch.start()
-    await eventually(lambda: bool(world.said))
-    await looked(world)
-    (said,) = world.said
+    await eventually(lambda: bool(stage.reported))
+    await looked(stage)
+    (said,) = stage.reported
     assert said.startswith("alias challenger of version 2: no plan: the registered model flights has no tag")
-    assert world.marks == {}
-    world.asked = [ReleaseRequest("flights", "2", alone.by, None, {"tidegate.release.plan": YAML}, "mark-2")]
-    await eventually(lambda: bool(world.begun))  # once it has one
+    assert stage.marks == {}
+    stage.requested = [ReleaseRequest("flights", "2", alone.by, None, {"tidegate.release.plan": YAML}, "mark-2")]
+    await eventually(lambda: bool(stage.begun))  # once it has one
 
 
 async def test_a_release_that_somebody_else_began_meanwhile_is_waited_for(
-    world: World, watch: RegistryPoller, caplog: pytest.LogCaptureFixture
+    stage: Stage, watch: RegistryPoller, caplog: pytest.LogCaptureFixture
 ) -> None:
-    world.asked, world.error = [ASKED], LiveReleaseError("model flights has a release under way")
+    stage.requested, stage.error = [ASKED], LiveReleaseError("model flights has a release under way")
     watch.start()
-    await looked(world)
-    assert (world.marks, world.said) == ({}, [])
-    world.error = None
-    await eventually(lambda: bool(world.begun))
+    await looked(stage)
+    assert (stage.marks, stage.reported) == ({}, [])
+    stage.error = None
+    await eventually(lambda: bool(stage.begun))
 
 
-async def test_a_registry_that_is_away_is_waited_for_and_said_once(
-    world: World, watch: RegistryPoller, caplog: pytest.LogCaptureFixture
+async def test_an_unreachable_registry_is_retried_and_logged_once(
+    stage: Stage, watch: RegistryPoller, caplog: pytest.LogCaptureFixture
 ) -> None:
-    world.asked, world.away = [ASKED], True
+    stage.requested, stage.away = [ASKED], True
     watch.start()
-    await looked(world, 3)
-    world.away = False
-    await eventually(lambda: bool(world.begun))
-    said = [record.message for record in caplog.records if record.name == "app.releases.registry.poller"]
-    assert [line.split(":")[0] for line in said if "MLflow" in line] == [
-        "what the registry asks for has to wait",
-        "MLflow answers again; what the registry asks for is released again",
-    ]
+    await looked(stage, 3)
+    stage.away = False
+    await eventually(lambda: bool(stage.begun))
+    await eventually(lambda: len(lines(caplog)) == 2)
+    failed, works = lines(caplog)
+    assert failed == (
+        "looking at what the registry asks for failed (MLflow is away); the releases that it asks for have to wait"
+    )
+    assert works.startswith("looking at what the registry asks for works again")
 
 
-async def test_a_question_without_an_answer_is_given_up_and_not_piled_up(world: World, watch: RegistryPoller) -> None:
-    world.held_up, world.asked = threading.Event(), [ASKED]
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Lines of the periodic task in the log."""
+    return [record.message for record in caplog.records if record.name == "app.periodic"]
+
+
+async def test_a_question_without_an_answer_is_given_up_and_not_piled_up(stage: Stage, watch: RegistryPoller) -> None:
+    stage.held_up, stage.requested = threading.Event(), [ASKED]
     watch.start()
-    await eventually(lambda: world.looks == 1)
+    await eventually(lambda: stage.looks == 1)
     await asyncio.sleep(0.3)  # three deadlines
-    assert world.looks == 1
-    held, world.held_up = world.held_up, None
+    assert stage.looks == 1
+    held, stage.held_up = stage.held_up, None
     held.set()
-    await eventually(lambda: bool(world.begun))  # by a new question: the old answer is of long ago
-    assert world.looks == 2
+    await eventually(lambda: bool(stage.begun))  # by a new question: the old answer is of long ago
+    assert stage.looks == 2
 
 
-async def test_who_does_not_lead_looks_at_nothing(world: World, watch: RegistryPoller) -> None:
-    world.token, world.asked = None, [ASKED]
+async def test_a_controller_without_the_lease_does_not_look_at_the_registry(
+    stage: Stage, watch: RegistryPoller
+) -> None:
+    stage.token, stage.requested = None, [ASKED]
     watch.start()
     await asyncio.sleep(0.1)
-    assert world.looks == 0
-    world.token = 8
-    await eventually(lambda: bool(world.begun))
-    assert world.begun[0][-1] == 8
+    assert stage.looks == 0
+    stage.token = 8
+    await eventually(lambda: bool(stage.begun))
+    assert stage.begun[0][-1] == 8
 
 
-async def test_a_hint_makes_a_look_before_its_time(world: World) -> None:
-    watch = RegistryPoller(3600, world, world, world, world)
+async def test_a_hint_makes_a_look_before_its_time(stage: Stage) -> None:
+    watch = RegistryPoller(3600, stage, stage, stage, stage)
     watch.start()
-    await eventually(lambda: world.looks == 1)
-    world.asked = [ASKED]
+    await eventually(lambda: stage.looks == 1)
+    stage.requested = [ASKED]
     watch.hint()
-    await eventually(lambda: bool(world.begun))
+    await eventually(lambda: bool(stage.begun))
     await watch.stop()
 
 
-async def test_an_interval_of_0_looks_at_nothing(world: World) -> None:
-    watch = RegistryPoller(0, world, world, world, world)
+async def test_an_interval_of_0_looks_at_nothing(stage: Stage) -> None:
+    watch = RegistryPoller(0, stage, stage, stage, stage)
     watch.start()
     watch.hint()
     await asyncio.sleep(0.05)
-    assert (watch.is_on, world.looks) == (False, 0)
+    assert (watch.is_on, stage.looks) == (False, 0)
     await watch.stop()

@@ -1,4 +1,4 @@
-"""What is read of a real registry, and written to it. It is its own: a running controller would answer too."""
+"""Reading a real registry, and writing to it. It is its own: a running controller would answer too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a configuration says of the layout: degrees that follow from the number of workers, or a sentence."""
+"""Layouts of a configuration: degrees that follow from the number of workers, or a sentence."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def configs(draw: st.DrawFn) -> TrainConfig:
 
 @given(configs())
 @settings(max_examples=200, deadline=None)
-def test_what_is_accepted_can_be_and_what_is_refused_says_why(config: TrainConfig) -> None:
+def test_accepted_workers_have_a_layout_and_refused_ones_a_sentence(config: TrainConfig) -> None:
     found, refused = _layouts(config)
     if refused:
         assert all(" = " in line and ":" in line for line in refused.splitlines())

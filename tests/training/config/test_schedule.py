@@ -1,4 +1,4 @@
-"""Which rows a rank sees, and when: the same samples in the same order, however many ranks share them."""
+"""Rows of a rank at each step: the same samples in the same order, however many ranks share them."""
 
 from __future__ import annotations
 

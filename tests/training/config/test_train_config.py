@@ -48,14 +48,14 @@ def test_refused_by_field_and_value(path: Path, override: str, sentence: str) ->
 
 
 @pytest.mark.parametrize(("text", "sentence"), [("- a", "must hold a mapping"), ("a: [", "is not YAML")])
-def test_not_a_configuration(tmp_path: Path, text: str, sentence: str) -> None:
+def test_file_that_is_no_configuration_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
     file = tmp_path / "broken.yaml"
     file.write_text(text)
     with pytest.raises(ConfigError, match=sentence):
         read_config(file)
 
 
-def test_no_such_file(tmp_path: Path) -> None:
+def test_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         read_config(tmp_path / "absent.yaml")
 
@@ -70,7 +70,9 @@ def test_no_such_file(tmp_path: Path) -> None:
         (["parameter_server.mode=fast"], "parameter_server.mode = 'fast': "),
     ],
 )
-def test_what_parameter_servers_do_not_take(path: Path, overrides: list[str], sentence: str) -> None:
+def test_field_without_effect_on_parameter_servers_is_refused(
+    path: Path, overrides: list[str], sentence: str
+) -> None:
     with pytest.raises(ConfigError) as refused:
         read_config(path, ["strategy=parameter_server", *overrides])
     assert sentence in str(refused.value)

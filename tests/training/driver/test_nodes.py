@@ -1,4 +1,4 @@
-"""How many workers there is room for."""
+"""Number of workers that there is room for."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from app.training.driver.nodes import count, matches
         ({}, {"CPU": 1}, (), 0),
     ],
 )
-def test_count(
+def test_count_of_workers_that_fit(
     free: dict[str, dict[str, float]], per_worker: dict[str, float], without: tuple[str, ...], workers: int
 ) -> None:
     assert count(free, per_worker, without) == workers
 
 
 @pytest.mark.parametrize(("room", "chosen"), [(9, 8), (8, 8), (5, 4), (2, 2), (1, None)])
-def test_largest(room: int, chosen: int | None) -> None:
+def test_largest_size_that_fits(room: int, chosen: int | None) -> None:
     assert largest([2, 4, 8], room) == chosen
 
 
@@ -42,5 +42,5 @@ def test_largest(room: int, chosen: int | None) -> None:
         ({"role": "training", "zone": "a"}, {"role": "training", "zone": "b"}, False),
     ],
 )
-def test_matches(labels: dict[str, str], wanted: dict[str, str], answer: bool) -> None:
+def test_node_labels_match(labels: dict[str, str], wanted: dict[str, str], answer: bool) -> None:
     assert matches(labels, wanted) is answer

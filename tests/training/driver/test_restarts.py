@@ -1,4 +1,4 @@
-"""Whether a run whose worker group was lost starts again."""
+"""Restart decision of a run whose worker group was lost."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ DIED, RAISED = True, False
         ([(RAISED, 7), (DIED, 7), (RAISED, 7)], 3, None),
     ],
 )
-def test_gives_up(losses: list[tuple[bool, int]], max_failures: int, says: str | None) -> None:
+def test_restart_decision(losses: list[tuple[bool, int]], max_failures: int, says: str | None) -> None:
     found = gives_up([Loss(died, step, "reason") for died, step in losses], max_failures)
     assert (found is None) if says is None else (found is not None and says in found), found

@@ -26,12 +26,13 @@ from torch import Tensor, nn
 from app.settings import Settings
 from app.training.config.schedule import BatchPlan, dropout_seed, learning_rate
 from app.training.config.train_config import ConfigError, TrainConfig
-from app.training.driver import run_lock as identity
+from app.training.driver import run_lock
 from app.training.driver.run import Trained, train
-from app.training.driver.run_lock import RunTakenError, acquire_run, digest, folder_of
+from app.training.driver.run_lock import RunTakenError, acquire_run
 from app.training.driver.supervisor import StoppedError, TrainingError
 from app.training.recipe import Columns, Evaluation
 from app.training.storage.run_folder import RunFolder
+from app.training.storage.run_identity import digest, folder_of
 from cluster.local.programs import NODE_LABEL
 from tests.support.tiny import TinyConfig, TinyRecipe
 
@@ -51,7 +52,7 @@ KILLED = re.compile(r"^training with 2 workers on cpu \(.*; pids (\d+), (\d+)\)$
 
 @pytest.fixture(scope="module")
 def whole_said() -> list[str]:
-    """What the undisturbed run said."""
+    """Lines that the undisturbed run printed."""
     return []
 
 
@@ -92,7 +93,7 @@ def steps_exposed() -> list[float]:
     return [float(step) for step in re.findall(r'^ray_tidegate_train_step{[^}]*model="tiny"[^}]*} (\S+)', text, re.M)]
 
 
-def test_a_killed_worker_changes_nothing_but_the_time(
+def test_killed_worker_leaves_the_weights_bit_equal(
     whole: Trained, driver: Settings, registry: MlflowClient, tmp_path: Path
 ) -> None:
     """Tolerance: none. The replayed steps see the same rows and the same dropout, so the weights are bit-equal."""
@@ -133,7 +134,7 @@ def test_a_killed_worker_changes_nothing_but_the_time(
     assert weights(registry, killed, tmp_path / "killed") == weights(registry, whole, tmp_path / "whole")
 
 
-def test_workers_are_where_the_labels_say(whole: Trained, whole_said: list[str]) -> None:
+def test_workers_run_on_nodes_with_the_labels(whole: Trained, whole_said: list[str]) -> None:
     assert nodes_of_workers(whole_said) == [None, None]
 
 
@@ -163,7 +164,9 @@ def test_two_workers_follow_a_plain_loop(whole: Trained, registry: MlflowClient,
     np.testing.assert_allclose(logged, losses, rtol=1e-4)
 
 
-def test_what_a_run_leaves_in_the_registry(whole: Trained, registry: MlflowClient, tmp_path: Path) -> None:
+def test_mlflow_run_has_parameters_metrics_plots_and_profile(
+    whole: Trained, registry: MlflowClient, tmp_path: Path
+) -> None:
     run = registry.get_run(whole.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.params["workers"] == "2"
@@ -198,12 +201,14 @@ def test_a_recipe_that_raises_ends_the_run_with_its_reason(driver: Settings, reg
     assert registry.search_runs([experiment.experiment_id])[0].info.status == "FAILED"
 
 
-def test_more_rows_per_step_than_there_are(driver: Settings, registry: MlflowClient) -> None:
+def test_batch_larger_than_the_data_is_refused(driver: Settings, registry: MlflowClient) -> None:
     with pytest.raises(ConfigError, match="batch_size = 512: accepted is at most 256"):
         train(CONFIG.model_copy(update={"batch_size": 512}), TinyRecipe(TinyConfig()), driver, registry)
 
 
-def test_parameter_servers_by_configuration(driver: Settings, registry: MlflowClient) -> None:
+def test_run_with_parameter_servers_is_registered_with_its_staleness(
+    driver: Settings, registry: MlflowClient
+) -> None:
     """Two servers, stale-synchronous: registered like any other run, with the histogram of the staleness."""
     config = TrainConfig.model_validate(
         CONFIG.model_dump()
@@ -230,7 +235,7 @@ def test_parameter_servers_by_configuration(driver: Settings, registry: MlflowCl
     assert any(line.startswith("32 updates in 16 steps; staleness at most ") for line in lines), lines
 
 
-def test_a_profile_of_steps_that_there_are_not(driver: Settings, registry: MlflowClient) -> None:
+def test_profile_beyond_the_last_step_is_refused(driver: Settings, registry: MlflowClient) -> None:
     with pytest.raises(ConfigError, match="profile = '79:81': accepted is up to 80, the number of steps"):
         train(CONFIG.model_copy(update={"profile": "79:81"}), TinyRecipe(TinyConfig()), driver, registry)
 
@@ -247,7 +252,7 @@ class FailingAtTheEnd(TinyRecipe):
         return super().evaluate(model, test)
 
 
-def test_what_was_trained_is_registered_by_the_next_submission(driver: Settings, registry: MlflowClient) -> None:
+def test_trained_model_is_registered_by_the_next_submission(driver: Settings, registry: MlflowClient) -> None:
     """After the driver was lost between the last step and the version; then MLflow's run was deleted as well, and the
     folder's record was lost."""
     config = CONFIG.model_copy(update={"model": "tiny-again", "epochs": 2})
@@ -274,8 +279,8 @@ def test_what_was_trained_is_registered_by_the_next_submission(driver: Settings,
     assert (again.version, again.run_id) == (trained.version, trained.run_id)
 
 
-def test_stopped_while_there_is_no_room(driver: Settings, registry: MlflowClient) -> None:
-    """Nobody could write a checkpoint yet, and nobody needs to."""
+def test_run_that_waits_for_room_stops_at_once(driver: Settings, registry: MlflowClient) -> None:
+    """No worker could write a checkpoint yet, and none is needed."""
     config = CONFIG.model_copy(update={"model": "tiny-waits", "workers": "32", "batch_size": 64})
     stop = threading.Event()
     threading.Timer(3, stop.set).start()
@@ -283,12 +288,12 @@ def test_stopped_while_there_is_no_room(driver: Settings, registry: MlflowClient
         train(config, TinyRecipe(TinyConfig()), driver, registry, say=lambda line: None, stop=stop)
 
 
-def test_one_driver_has_a_run(driver: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(identity, "TAKEN_TIMEOUT_S", 0.5)
+def test_second_driver_of_a_run_is_refused(driver: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(run_lock, "TAKEN_TIMEOUT_S", 0.5)
     folder = RunFolder(str(tmp_path / "tiny-0123456789ab"))
     monitor = acquire_run(folder)
     with pytest.raises(RunTakenError, match="the run tiny-0123456789ab is going on already on this cluster"):
         acquire_run(folder)
     ray.kill(monitor)
-    monkeypatch.setattr(identity, "TAKEN_TIMEOUT_S", 30)
+    monkeypatch.setattr(run_lock, "TAKEN_TIMEOUT_S", 30)
     acquire_run(folder)

@@ -1,4 +1,4 @@
-"""What a rank holds beyond its own weights and gradients, in elements of a model that is easy to count."""
+"""Bytes of a rank beyond its own weights and gradients, in elements of a model that is easy to count."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FSDP = ParallelDims(dp_shard=4)
         ),
     ],
 )
-def test_gathered(layout: ParallelDims, elements: int) -> None:
+def test_gathered_bytes(layout: ParallelDims, elements: int) -> None:
     assert gathered([STAGE], layout) == elements
 
 

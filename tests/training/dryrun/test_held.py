@@ -1,4 +1,4 @@
-"""What a rank would hold is what it does hold, and a pipeline holds as many microbatches as its schedule says."""
+"""The estimated share of a rank is its real one, and a pipeline holds as many microbatches as its schedule says."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
 from app.training.config.parallel_dims import ParallelDims, PipelineSchedule
 from app.training.dryrun.flight import most_in_flight, order_of
 from app.training.dryrun.held import Cut, Held, held
-from jobs.bench.processes import fork_server
+from tests.support.process_group import fork_server
 from tests.training.parallel.test_initialization import DATA, RECIPE, alone
 
 pytestmark = pytest.mark.usefixtures("warm_dry_run")

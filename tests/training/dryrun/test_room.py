@@ -1,4 +1,4 @@
-"""What does not fit is refused with a sentence that says what needs most and what would need less."""
+"""A run that does not fit is refused with a sentence that says what needs most and what would need less."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def with_memory(
     return Estimate(layout, 1, rows, (first, second))
 
 
-def test_what_fits_is_not_refused() -> None:
+def test_estimate_that_fits_is_accepted() -> None:
     assert not list(memory_errors(with_memory(ParallelDims()), 6.1))
 
 
@@ -59,7 +59,7 @@ def test_what_fits_is_not_refused() -> None:
         ),
     ],
 )
-def test_refused(estimate: Estimate, sentence: str) -> None:
+def test_estimate_that_does_not_fit_is_refused(estimate: Estimate, sentence: str) -> None:
     (line,) = memory_errors(estimate, 80)
     assert line.startswith("device_memory_gib = 80: ")
     assert re.search(sentence, line), line

@@ -15,9 +15,9 @@ from app.training.parallel.distributed_model import distribute_model
 from app.training.parallel.mesh import build_mesh
 from app.training.recipe import Data, ParallelPlan
 from app.training.worker.loader import Loader
-from jobs.bench.layouts.run import CPU, Run
-from jobs.bench.processes import in_processes
 from tests.recipes.bytelm.support import prose
+from tests.support.process_group import in_processes
+from tests.training.layouts.run import CPU, Run
 
 Loads = dict[str, list[int]]
 """Tokens by expert of one step after the other, by mixture."""
@@ -44,7 +44,7 @@ def run() -> Run:
 
 
 def loads(run: Run, layout: ParallelDims) -> Loads:
-    """As one rank. Weights and biases stay; a look at the output comes between the steps."""
+    """Loads that one rank counts. Weights and biases stay; a look at the output comes between the steps."""
     assert isinstance(run.recipe, Listening)
     mesh = build_mesh(layout, "cpu")
     model = distribute_model(run.recipe, run.data, layout, mesh, CPU, run.seed)

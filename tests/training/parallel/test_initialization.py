@@ -19,8 +19,8 @@ from app.training.config.parallel_dims import ParallelDims
 from app.training.parallel.distributed_model import distribute_model
 from app.training.parallel.initialization import generator
 from app.training.parallel.mesh import build_mesh
-from jobs.bench.processes import fork_server
 from tests.recipes.bytelm.support import prose
+from tests.support.process_group import fork_server
 
 RECIPE = ByteLMRecipe(ByteLMConfig(sequence=16))
 DATA = prose(sequence=16, words=100)
@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 
 
 def alone(layout: ParallelDims, recipe: ByteLMRecipe, rank: int) -> dict[str, NDArray[np.float32]]:
-    """What one rank holds, by name, made in a group whose others do not exist: nothing can come from them."""
+    """Tensors of one rank, by name, made in a group whose others do not exist: nothing can come from them."""
     dist.init_process_group("fake", store=FakeStore(), rank=rank, world_size=layout.workers)
     model = distribute_model(recipe, DATA, layout, build_mesh(layout, "cpu"), CPU, seed=5)
     return {
@@ -39,7 +39,7 @@ def alone(layout: ParallelDims, recipe: ByteLMRecipe, rank: int) -> dict[str, ND
 
 
 def shares(layout: ParallelDims, recipe: ByteLMRecipe = RECIPE) -> list[dict[str, Tensor]]:
-    """What each rank holds. A process for each: torch remembers of a mesh which rank it first was."""
+    """Tensors of each rank. A process for each: torch remembers of a mesh which rank it first was."""
     with ProcessPoolExecutor(1, mp_context=fork_server(), max_tasks_per_child=1) as pool:
         ranks = pool.map(partial(alone, layout, recipe), range(layout.workers))
         return [{name: torch.from_numpy(value) for name, value in held.items()} for held in ranks]

@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from."""
+"""The checkpoint that a run goes on from."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def test_only_whole_checkpoints_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("step", "left"), [(-1, set()), (8, {8}), (16, {8, 16}), (99, {8, 16, 24})])
-def test_what_came_after_is_forgotten(tmp_path: Path, step: int, left: set[int]) -> None:
+def test_checkpoints_after_the_resumed_step_are_removed(tmp_path: Path, step: int, left: set[int]) -> None:
     for each in (8, 16, 24):
         write(tmp_path, each, 0, 1)
     checkpoints.remove_after(tmp_path, step)
     assert set(checkpoints.complete(tmp_path)) == left
 
 
-def test_old_ones_go_when_two_newer_are_whole(tmp_path: Path) -> None:
+def test_old_checkpoints_are_removed_when_two_newer_are_complete(tmp_path: Path) -> None:
     for each in (8, 16):
         write(tmp_path, each, 0, 1)
     write(tmp_path, 24, 0)
@@ -43,7 +43,7 @@ def test_old_ones_go_when_two_newer_are_whole(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"step-00000016", "step-00000024"}
 
 
-def test_two_lives_that_write_one_part_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_that_write_one_part_do_not_collide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that hung writes when its successor does."""
     save, waiting = torch.save, [True]
 

@@ -1,4 +1,4 @@
-"""Who may go on."""
+"""The bound on the distance between clocks."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from app.training.parameter_server.clocks import Clocks
         ((5, 5, 4), 1, 4, 0, True),
     ],
 )
-def test_bound(done: tuple[int, ...], bound: int | None, step: int, lead: int, may: bool) -> None:
+def test_bound_on_the_lead(done: tuple[int, ...], bound: int | None, step: int, lead: int, may: bool) -> None:
     clocks = Clocks(done, bound)
     assert (clocks.lead(step), clocks.may_begin(step)) == (lead, may)
 
 
-def test_advance() -> None:
+def test_clocks_advance() -> None:
     clocks = Clocks((2, 1, 1), 1)
     assert (clocks.slowest, clocks.laggards) == (1, (1, 2))
     assert clocks.advance(1).done == (2, 2, 1)

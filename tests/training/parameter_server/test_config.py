@@ -1,4 +1,4 @@
-"""What a configuration may say."""
+"""Configurations of parameter servers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from app.training.parameter_server.config import ParameterServerConfig
         ({"mode": "stale_synchronous", "staleness": 7}, 7),
     ],
 )
-def test_bound(values: dict[str, Any], bound: int | None) -> None:
+def test_bound_of_each_mode(values: dict[str, Any], bound: int | None) -> None:
     config = ParameterServerConfig.model_validate(values)
     assert config.bound == bound
     assert ParameterServerConfig.model_validate(config.model_dump()) == config
@@ -38,6 +38,6 @@ def test_bound(values: dict[str, Any], bound: int | None) -> None:
         ({"shards": 2}, "shards\n.*not permitted"),
     ],
 )
-def test_refusals(values: dict[str, Any], message: str) -> None:
+def test_staleness_without_a_bound_is_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         ParameterServerConfig.model_validate(values)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
-from app.training.parameter_server.errors import ParameterServerError
+from app.training.parameter_server.failures import ParameterServerError
 from app.training.parameter_server.flat import FlatModel, build
 from app.training.recipe import Data
 from tests.recipes.bytelm.support import prose
@@ -54,7 +54,7 @@ def test_a_buffer_that_training_changes_is_refused() -> None:
     ("module", "message"),
     [(nn.ReLU(), "no parameters to train"), (nn.Linear(1, 1).double(), "parameter weight is torch.float64")],
 )
-def test_refusals(module: nn.Module, message: str) -> None:
+def test_model_without_float32_parameters_is_refused(module: nn.Module, message: str) -> None:
     with pytest.raises(ParameterServerError, match=message):
         FlatModel(module)
 

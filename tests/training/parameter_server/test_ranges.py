@@ -1,10 +1,10 @@
-"""Where the flat parameters are cut."""
+"""Cuts of the flat parameters."""
 
 from __future__ import annotations
 
 import pytest
 
-from app.training.parameter_server.errors import ParameterServerError
+from app.training.parameter_server.failures import ParameterServerError
 from app.training.parameter_server.ranges import cut
 
 
@@ -21,6 +21,6 @@ def test_even_ranges(total: int, servers: int, ranges: tuple[tuple[int, int], ..
     assert cut(total, servers) == ranges
 
 
-def test_more_servers_than_parameters() -> None:
+def test_more_servers_than_parameters_are_refused() -> None:
     with pytest.raises(ParameterServerError, match="servers = 4: accepted is at most 3"):
         cut(3, 4)

@@ -1,4 +1,4 @@
-"""What a server refuses, in this process."""
+"""Calls that a server refuses, in this process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from app.training.config.schedule import BatchPlan
-from app.training.parameter_server.errors import ParameterServerError
+from app.training.parameter_server.failures import ParameterServerError
 from app.training.parameter_server.job import Optimization, Terms
 from app.training.parameter_server.ranges import Range
 from app.training.parameter_server.server import _Handout
@@ -53,7 +53,7 @@ async def test_the_slowest_is_named_at_the_deadline(terms: Terms) -> None:
         await server.pull(0, 3)
 
 
-async def test_who_ignores_the_bound_is_refused(terms: Terms) -> None:
+async def test_gradient_beyond_the_bound_is_refused(terms: Terms) -> None:
     loose = StaleServer(0, replace(terms, mode="stale_synchronous", bound=1))
     await loose.start(INITIAL, None)
     loose._clocks = loose._clocks.advance(0).advance(0)
@@ -61,7 +61,7 @@ async def test_who_ignores_the_bound_is_refused(terms: Terms) -> None:
         await loose.push_pull(0, 2, np.ones(3, np.float32), 0.0, 1.0)
 
 
-async def test_what_a_worker_sent_before_its_end_comes_too_late(terms: Terms) -> None:
+async def test_gradient_after_close_changes_nothing(terms: Terms) -> None:
     """One server has made the update when the run is stopped, the other gets its order afterwards."""
     servers = [SynchronousServer(index, replace(terms, deadline_s=5)) for index in range(2)]
     for server in servers:

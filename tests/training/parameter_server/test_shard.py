@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW
 
+from app.training.optimizer import ADAMW
 from app.training.parameter_server.ranges import cut
 from app.training.parameter_server.shard import Shard
 
@@ -19,7 +20,7 @@ def test_two_shards_follow_adamw_over_the_tensors() -> None:
     tensors = [nn.Parameter(torch.randn(shape, generator=random)) for shape in ((3, 4), (5,))]
     values = torch.cat([tensor.detach().flatten() for tensor in tensors]).numpy().copy()
     ranges = cut(len(values), 2)
-    shards = [Shard(values[place.positions], weight_decay=0.1) for place in ranges]
+    shards = [Shard(values[place.positions], ADAMW, weight_decay=0.1) for place in ranges]
     plain = AdamW(tensors, weight_decay=0.1)
     for step in range(5):
         rate = 0.1 / (step + 1)
@@ -43,14 +44,14 @@ def test_two_shards_follow_adamw_over_the_tensors() -> None:
 
 
 def test_a_restored_shard_goes_on_bit_equal() -> None:
-    first = Shard(np.ones(4, np.float32), weight_decay=0.1)
-    second = Shard(np.zeros(4, np.float32), weight_decay=0.1)
+    first = Shard(np.ones(4, np.float32), ADAMW, weight_decay=0.1)
+    second = Shard(np.zeros(4, np.float32), ADAMW, weight_decay=0.1)
     gradient = np.arange(4, dtype=np.float32)
     for shard, copy in ((first, True), (second, False)):
         if not copy:
             shard.restore(first.state())
         shard.average([gradient])
         shard.step(1.0, 1.0, 0.1)
-    third = Shard(np.zeros(4, np.float32), weight_decay=0.1)
+    third = Shard(np.zeros(4, np.float32), ADAMW, weight_decay=0.1)
     third.restore(second.state())
     assert np.array_equal(third.values, second.values)

@@ -16,9 +16,10 @@ from torch.optim import AdamW
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
 from app.training.config.schedule import BatchPlan, dropout_seed, learning_rate
+from app.training.optimizer import ADAMW
 from app.training.parameter_server.actors import ServerGroup
 from app.training.parameter_server.config import ParameterServerConfig
-from app.training.parameter_server.errors import ParameterServerError
+from app.training.parameter_server.failures import ParameterServerError
 from app.training.parameter_server.flat import build
 from app.training.parameter_server.job import Optimization, ServerJob
 from app.training.parameter_server.ranges import cut
@@ -27,9 +28,9 @@ from app.training.parameter_server.train import ServerResult, train_with_servers
 from app.training.recipe import Recipe
 from app.training.worker.loader import Loader
 from app.training.worker.protocol import Report, Started, StepReport
-from jobs.bench.layouts.curve import Curve, compare
 from tests.recipes.bytelm.support import prose
 from tests.support.tiny import TinyConfig, TinyRecipe
+from tests.training.layouts.curve import Curve, compare
 
 pytestmark = pytest.mark.usefixtures("driver")
 
@@ -80,10 +81,10 @@ class Stop:
 
 
 def alone(job: ServerJob, servers: int) -> Tensor:
-    """What synchronous servers compute, in this process and without any of their messages: flat parameters."""
+    """The computation of synchronous servers, in this process and without any of their messages: flat parameters."""
     model = build(job.recipe, job.data, job.plan.seed)
     ranges = cut(model.parameters.numel(), servers)
-    shards = [Shard(model.parameters[place.positions].numpy(), OPTIMIZATION.weight_decay) for place in ranges]
+    shards = [Shard(model.parameters[place.positions].numpy(), ADAMW, OPTIMIZATION.weight_decay) for place in ranges]
     loaders = [Loader(job.data.train, job.plan, rank, 2, torch.device("cpu")) for rank in range(2)]
     model.module.train()
     for step in range(job.plan.steps):
@@ -144,7 +145,7 @@ def test_synchronous_follows_one_process(tmp_path: Path) -> None:
     result = train_with_servers(job, TWO, tmp_path, watch, never)
     curve = Curve(tuple(report.loss for report in watch.steps), tuple(report.gradient_norm for report in watch.steps))
     comparison = compare(curve, plain(job))
-    assert comparison.holds, comparison
+    assert comparison.agrees, comparison
     assert result.summary.updates == result.summary.steps == 8
     assert result.summary.staleness == result.summary.lead == {0: 8 * 2 * 2}
 
@@ -185,7 +186,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 class UnevenRecipe(TinyRecipe):
-    """Whoever comes first is the slow one."""
+    """A recipe whose first process is the slow one."""
 
     def __init__(self, config: TinyConfig, marker: Path) -> None:
         super().__init__(config)

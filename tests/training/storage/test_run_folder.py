@@ -32,7 +32,7 @@ def written(folder: RunFolder, *steps: int) -> None:
         ([], 1, 1, set()),
     ],
 )
-def test_retained(losses: list[float], keep: int, keep_best: int, kept: set[int]) -> None:
+def test_retained_checkpoints(losses: list[float], keep: int, keep_best: int, kept: set[int]) -> None:
     marks = [CheckpointMetadata(10 * (index + 1), loss, "") for index, loss in enumerate(losses)]
     assert retained(marks, keep, keep_best) == kept
 
@@ -67,9 +67,7 @@ def test_record_survives_and_clear_removes(folder: RunFolder) -> None:
     assert folder.record() is None
 
 
-def test_a_clearing_that_is_cut_off_leaves_nothing_to_go_on_from(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_clearing_leaves_no_run_to_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = RunFolder(str(tmp_path / "one"))
     folder.write_record(RunRecord("code", "run"))
     written(folder, 10)
@@ -89,7 +87,7 @@ def test_a_clearing_that_is_cut_off_leaves_nothing_to_go_on_from(
     assert not (tmp_path / "one").exists()
 
 
-def test_a_folder_in_which_somebody_still_writes_ends_nothing(
+def test_removal_of_a_folder_that_is_still_written_is_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = RunFolder(str(tmp_path))

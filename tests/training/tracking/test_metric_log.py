@@ -31,7 +31,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
     return FakeClient()
 
 
-def test_what_was_not_taken_is_sent_again(client: FakeClient) -> None:
+def test_metrics_that_mlflow_did_not_take_are_sent_again(client: FakeClient) -> None:
     said: list[str] = []
     log = MetricLog(client, "run", said.append)  # type: ignore[arg-type]
     values = [("loss", float(step), step) for step in range(2500)]

@@ -11,22 +11,22 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-from torch.optim import AdamW
 
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
 from app.recipes.bytelm.named_sizes import SIZES
 from app.training.config.parallel_dims import ParallelDims
+from app.training.optimizer import ADAMW, RankOptimizer
 from app.training.parallel.distributed_model import distribute_model
 from app.training.parallel.mesh import build_mesh
 from app.training.storage.run_folder import CheckpointMetadata, RunFolder
-from app.training.worker.checkpoint import Checkpointer, CheckpointError, Retention, load_whole, prepare
+from app.training.worker.checkpoint import Checkpointer, CheckpointError, Retention, load_whole
 from app.training.worker.loader import Loader
 from app.training.worker.probe import ExportError, check_probe, save_probe_batch
 from app.training.worker.protocol import Saved
-from jobs.bench.layouts.curve import Curve, compare
-from jobs.bench.layouts.run import Run, reference
-from jobs.bench.processes import GroupError, in_processes
 from tests.recipes.bytelm.support import prose
+from tests.support.process_group import GroupError, in_processes
+from tests.training.layouts.curve import Curve, compare
+from tests.training.layouts.run import Run, reference
 
 CPU = torch.device("cpu")
 STEPS, SAVED_AT = 6, 3
@@ -60,17 +60,16 @@ def run() -> Run:
 
 
 @pytest.fixture(scope="module")
-def wanted(run: Run) -> Curve:
+def expected(run: Run) -> Curve:
     """The undisturbed run, by a plain loop."""
     return reference(run)
 
 
 def part_of_a_run(run: Run, layout: ParallelDims, folder: RunFolder, first: int, end: int) -> Curve:
-    """As one rank: go on from the newest checkpoint, which must be at ``first``, and save at ``end``."""
+    """Goes on, as one rank, from the newest checkpoint, which must be at ``first``, and saves at ``end``."""
     mesh = build_mesh(layout, "cpu")
     model = distribute_model(run.recipe, run.data, layout, mesh, CPU, run.seed)
-    optimizer = AdamW(model.parameter_groups(), lr=run.learning_rate)
-    prepare(optimizer, 0)
+    optimizer = RankOptimizer(ADAMW, model.parameter_groups(), run.learning_rate, 0.01)
     said: list[Saved] = []
     group = dist.new_group(backend="gloo")
     checkpoints = Checkpointer(folder, model, optimizer, group, Retention(2, 0), said.append)
@@ -98,7 +97,7 @@ def mixture() -> Run:
 
 
 @pytest.fixture(scope="module")
-def wanted_of_mixture(mixture: Run) -> Curve:
+def expected_of_mixture(mixture: Run) -> Curve:
     return reference(mixture)
 
 
@@ -107,15 +106,17 @@ def named(pairs: list[tuple[str, str]]) -> list[str]:
 
 
 @pytest.mark.parametrize(("saving", "loading"), PAIRS, ids=named(PAIRS))
-def test_goes_on_in_another_layout(run: Run, wanted: Curve, saving: str, loading: str, tmp_path: Path) -> None:
-    goes_on(run, wanted, saving, loading, tmp_path)
+def test_checkpoint_is_resumed_in_another_layout(
+    run: Run, expected: Curve, saving: str, loading: str, tmp_path: Path
+) -> None:
+    goes_on(run, expected, saving, loading, tmp_path)
 
 
 @pytest.mark.parametrize(("saving", "loading"), PAIRS_OF_MIXTURE, ids=named(PAIRS_OF_MIXTURE))
-def test_experts_go_on_on_other_ranks(
-    mixture: Run, wanted_of_mixture: Curve, saving: str, loading: str, tmp_path: Path
+def test_experts_are_resumed_on_other_ranks(
+    mixture: Run, expected_of_mixture: Curve, saving: str, loading: str, tmp_path: Path
 ) -> None:
-    goes_on(mixture, wanted_of_mixture, saving, loading, tmp_path)
+    goes_on(mixture, expected_of_mixture, saving, loading, tmp_path)
     model = mixture.recipe.build(mixture.data)
     load_whole(RunFolder(str(tmp_path / "run")), STEPS, model)
     biases = torch.cat([bias for _, bias in model.named_buffers()])
@@ -123,7 +124,7 @@ def test_experts_go_on_on_other_ranks(
     assert float(biases.abs().max()) == pytest.approx(STEPS * SIZES["3m-a1m"].balance_rate)
 
 
-def goes_on(run: Run, wanted: Curve, saving: str, loading: str, tmp_path: Path) -> None:
+def goes_on(run: Run, expected: Curve, saving: str, loading: str, tmp_path: Path) -> None:
     """Half of the run in one layout, half in the other, together the undisturbed run."""
     folder = RunFolder(str(tmp_path / "run"))
     parts = []
@@ -132,8 +133,8 @@ def goes_on(run: Run, wanted: Curve, saving: str, loading: str, tmp_path: Path) 
         work = partial(part_of_a_run, run, layout, folder, first, end)
         parts.append(in_processes(layout.workers, work)[0])
     found = Curve(parts[0].losses + parts[1].losses, parts[0].norms + parts[1].norms)
-    comparison = compare(found, wanted)
-    assert comparison.holds, comparison
+    comparison = compare(found, expected)
+    assert comparison.agrees, comparison
     assert [metadata.step for metadata in folder.complete()] == [SAVED_AT, STEPS]
     model = run.recipe.build(run.data)
     load_whole(folder, STEPS, model)
@@ -144,11 +145,10 @@ def goes_on(run: Run, wanted: Curve, saving: str, loading: str, tmp_path: Path) 
 
 
 def save_while(run: Run, folder: RunFolder, spoil: Callable[[Path], None], root: Path) -> str:
-    """As one rank: save, and see what the next save says when the folder was spoilt meanwhile."""
+    """Saves as one rank; returns what the next save says when the folder was spoilt meanwhile."""
     mesh = build_mesh(ParallelDims(), "cpu")
     model = distribute_model(run.recipe, run.data, ParallelDims(), mesh, CPU, run.seed)
-    optimizer = AdamW(model.parameter_groups())
-    prepare(optimizer, 0)
+    optimizer = RankOptimizer(ADAMW, model.parameter_groups(), 1e-3, 0.01)
     checkpoints = Checkpointer(folder, model, optimizer, dist.new_group(backend="gloo"), Retention(1, 0), print)
     spoil(root)
     checkpoints.save(1, 1.0)
@@ -171,12 +171,11 @@ def test_a_checkpoint_that_cannot_be_written_is_an_error(run: Run, tmp_path: Pat
 
 
 def die_while_saving(run: Run, folder: RunFolder) -> None:
-    """As one of two ranks: the second one is gone before its shard is written."""
+    """Saves as one of two ranks: the second one is gone before its shard is written."""
     layout = ParallelDims(dp_shard=2)
     mesh = build_mesh(layout, "cpu")
     model = distribute_model(run.recipe, run.data, layout, mesh, CPU, run.seed)
-    optimizer = AdamW(model.parameter_groups())
-    prepare(optimizer, 0)
+    optimizer = RankOptimizer(ADAMW, model.parameter_groups(), 1e-3, 0.01)
     checkpoints = Checkpointer(folder, model, optimizer, dist.new_group(backend="gloo"), Retention(2, 0), print)
     checkpoints.save(1, 1.0)
     checkpoints.finish()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -61,14 +62,37 @@ def test_a_key_is_in_force_until_it_expires_or_is_revoked() -> None:
         (lambda: decode(b'{"id": "1"}'), "missing required field"),
     ],
 )
-def test_what_is_refused(make: object, sentence: str) -> None:
+def test_keys_that_cannot_be_made_are_refused(make: object, sentence: str) -> None:
     assert callable(make)
     with pytest.raises(BadKeyError, match=sentence):
         make()
 
 
-def test_a_document_with_a_limit_that_cannot_be_is_refused() -> None:
+def test_a_document_with_an_impossible_limit_is_refused() -> None:
     document = mint("x", [Scope.PREDICT], 0, Limit(5, 7))[1].encode()
     with pytest.raises(BadKeyError, match="burst 0"):
         decode(document.replace(b'"burst":7', b'"burst":0'))
     assert isinstance(decode(document), ApiKey)
+
+
+STORED = (
+    b'{"created":7,"expires":null,"hash":"ab","id":"i","limit":null,"name":"shop","revoked":null,'
+    b'"scopes":["predict"]}'
+)
+
+
+def test_a_document_of_an_earlier_version_is_read_and_written_as_it_was() -> None:
+    assert decode(STORED).encode() == STORED
+    assert decode(b'{"id":"i","name":"shop","hash":"ab","scopes":["predict"],"created":7}') == decode(STORED)
+
+
+def test_fields_of_a_newer_version_outlive_a_revocation() -> None:
+    newer = json.loads(STORED) | {"owner": {"team": "web"}}
+    stored = json.loads(revoked(decode(json.dumps(newer).encode()), 9).encode())
+    assert stored == newer | {"revoked": 9}
+
+
+@pytest.mark.parametrize("change", [{"schema": 2}, {"scopes": ["later"]}], ids=["schema", "scope"])
+def test_a_key_that_a_newer_version_restricts_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(BadKeyError):
+        decode(json.dumps(json.loads(STORED) | change).encode())

@@ -1,4 +1,4 @@
-"""Who may come in, and what the others are told."""
+"""Callers that are authenticated, and the refusals that the others get."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.errors import PermissionDeniedError, TidegateError, UnauthenticatedError, UnavailableError
-from app.web.keys import ApiKey, Caller, Door, Limit, Scope, hash_key, mint
+from app.web.keys import ApiKey, Authenticator, Caller, Limit, Scope, hash_key, mint
 from app.web.keys.api_key import revoked
 from app.web.keys.authenticator import ADMIN, ANONYMOUS
 
@@ -21,8 +21,10 @@ ALL_TEXT, ALL = mint("ops", [Scope.ADMIN], NOW)
 KEYS = {key.id: key for key in (KEY, OLD, revoked(GONE, NOW), ALL)}
 
 
-def door(keys: dict[str, ApiKey] = KEYS, *, read: bool = True, anonymous: tuple[Scope, ...] = ()) -> Door:
-    return Door(keys, lambda: read, hash_key(BOOTSTRAP), frozenset(anonymous), clock=lambda: NOW)
+def authenticator(
+    keys: dict[str, ApiKey] = KEYS, *, read: bool = True, anonymous: tuple[Scope, ...] = ()
+) -> Authenticator:
+    return Authenticator(keys, lambda: read, hash_key(BOOTSTRAP), frozenset(anonymous), clock=lambda: NOW)
 
 
 def _no_key(value: object) -> str | None:
@@ -41,8 +43,8 @@ def _no_key(value: object) -> str | None:
     ],
     ids=_no_key,
 )
-def test_who_comes_in(authorization: str, scope: Scope, caller: Caller) -> None:
-    assert door().enter(authorization, scope) == caller
+def test_a_key_in_force_with_the_scope_is_authenticated(authorization: str, scope: Scope, caller: Caller) -> None:
+    assert authenticator().authenticate(authorization, scope) == caller
 
 
 @pytest.mark.parametrize(
@@ -64,19 +66,21 @@ def test_who_comes_in(authorization: str, scope: Scope, caller: Caller) -> None:
     ],
     ids=_no_key,
 )
-def test_who_does_not(authorization: str | None, scope: Scope, status: int, sentence: str) -> None:
+def test_callers_without_a_valid_key_are_refused_with_a_sentence(
+    authorization: str | None, scope: Scope, status: int, sentence: str
+) -> None:
     with pytest.raises(TidegateError, match=sentence) as refused:
-        door().enter(authorization, scope)
+        authenticator().authenticate(authorization, scope)
     assert refused.value.status == status
     challenge = refused.value.headers["www-authenticate"]
     assert challenge.startswith('Bearer realm="tidegate"')
     assert ('error="insufficient_scope", scope="release"' in challenge) is (status == 403)
 
 
-def test_a_hash_opens_nothing() -> None:
+def test_a_stored_hash_is_no_key() -> None:
     for text in (KEY.hash, "0" * 64, f"tg_{KEY.id}_{KEY.hash}"):
         with pytest.raises(UnauthenticatedError):
-            door().enter(f"Bearer {text}", Scope.PREDICT)
+            authenticator().authenticate(f"Bearer {text}", Scope.PREDICT)
 
 
 def test_an_unknown_id_is_as_much_work_as_a_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,44 +94,44 @@ def test_an_unknown_id_is_as_much_work_as_a_known_one(monkeypatch: pytest.Monkey
     monkeypatch.setattr(hmac, "compare_digest", compare)
     for id_ in (KEY.id, "f" * 12):
         with pytest.raises(UnauthenticatedError):
-            door().enter(f"Bearer tg_{id_}_{'x' * 43}", Scope.PREDICT)
+            authenticator().authenticate(f"Bearer tg_{id_}_{'x' * 43}", Scope.PREDICT)
     assert [len(b) for _, b in compared] == [64] * 4
 
 
 def test_anonymous_callers_have_their_scopes_and_a_sent_key_is_checked_all_the_same() -> None:
-    open_door = door(anonymous=(Scope.PREDICT,))
-    assert open_door.enter(None, Scope.PREDICT) == ANONYMOUS
+    open_door = authenticator(anonymous=(Scope.PREDICT,))
+    assert open_door.authenticate(None, Scope.PREDICT) == ANONYMOUS
     for authorization, scope in ((None, Scope.RELEASE), ("Bearer wrong", Scope.PREDICT)):
         with pytest.raises(UnauthenticatedError):
-            open_door.enter(authorization, scope)
-    assert open_door.enter(f"Bearer {TEXT}", Scope.PREDICT).key_id == KEY.id
+            open_door.authenticate(authorization, scope)
+    assert open_door.authenticate(f"Bearer {TEXT}", Scope.PREDICT).key_id == KEY.id
 
 
-def test_before_keys_are_read_nobody_is_told_that_a_key_is_wrong() -> None:
-    blind = door({}, read=False)
+def test_before_keys_are_read_an_unknown_key_is_unavailable() -> None:
+    blind = authenticator({}, read=False)
     with pytest.raises(UnavailableError, match="keys have not been read yet"):
-        blind.enter(f"Bearer {TEXT}", Scope.PREDICT)
-    assert blind.enter(f"Bearer {BOOTSTRAP}", Scope.ADMIN) == ADMIN
+        blind.authenticate(f"Bearer {TEXT}", Scope.PREDICT)
+    assert blind.authenticate(f"Bearer {BOOTSTRAP}", Scope.ADMIN) == ADMIN
     with pytest.raises(UnauthenticatedError):
-        blind.enter(None, Scope.PREDICT)
+        blind.authenticate(None, Scope.PREDICT)
 
 
-def test_without_an_admin_key_there_is_none() -> None:
-    closed = Door({}, lambda: True, None)
+def test_without_an_admin_key_hash_no_key_is_admin() -> None:
+    closed = Authenticator({}, lambda: True, None)
     with pytest.raises(UnauthenticatedError):
-        closed.enter("Bearer " + "0" * 64, Scope.ADMIN)
+        closed.authenticate("Bearer " + "0" * 64, Scope.ADMIN)
 
 
 def test_a_revoked_key_is_refused_at_once() -> None:
     keys = {KEY.id: KEY}
-    watched = door(keys)
-    assert watched.enter(f"Bearer {TEXT}", Scope.PREDICT).name == "mobile"
+    watched = authenticator(keys)
+    assert watched.authenticate(f"Bearer {TEXT}", Scope.PREDICT).name == "mobile"
     keys[KEY.id] = revoked(KEY, NOW)
     with pytest.raises(UnauthenticatedError, match="was revoked"):
-        watched.enter(f"Bearer {TEXT}", Scope.PREDICT)
+        watched.authenticate(f"Bearer {TEXT}", Scope.PREDICT)
 
 
-def test_a_missing_scope_is_an_error_of_its_own() -> None:
+def test_a_missing_scope_is_permission_denied() -> None:
     with pytest.raises(PermissionDeniedError) as refused:
-        door().enter(f"Bearer {TEXT}", Scope.ADMIN)
+        authenticator().authenticate(f"Bearer {TEXT}", Scope.ADMIN)
     assert refused.value.scope == "admin"

@@ -16,9 +16,9 @@ from redis.exceptions import RedisError
 
 from app.redis_client import connect
 from app.settings import RedisSettings, get_settings
-from app.web.keys import Door, KeyStore, KeyWatch, Limit, Scope, mint
-from app.web.keys.__main__ import main
+from app.web.keys import Authenticator, KeyStore, KeyWatch, Limit, Scope, mint
 from app.web.keys.key_store import KEYS
+from jobs.cli import main
 from tests.support.eventually import eventually
 
 QUICK = 0.1
@@ -33,28 +33,26 @@ async def watch(valkey: RedisSettings, redis: Redis) -> AsyncIterator[KeyWatch]:
     await found.stop()
 
 
-async def test_a_new_key_opens_the_door_and_a_revoked_one_closes_it(redis: Redis, watch: KeyWatch) -> None:
+async def test_a_new_key_is_accepted_and_a_revoked_one_refused(redis: Redis, watch: KeyWatch) -> None:
     store = KeyStore(redis)
-    door = Door(watch.keys, lambda: watch.age_s is not None, None)
+    authenticator = Authenticator(watch.keys, lambda: watch.age_s is not None, None)
     text, key = mint("mobile", [Scope.PREDICT], 1000, Limit(10, 20))
     await store.add(key)
     await eventually(lambda: watch.keys.get(key.id) == key)
-    assert door.enter(f"Bearer {text}", Scope.PREDICT).limit == Limit(10, 20)
+    assert authenticator.authenticate(f"Bearer {text}", Scope.PREDICT).limit == Limit(10, 20)
     gone = await store.revoke(key, 2000)
     assert await store.revoke(gone, 3000) == gone
     await eventually(lambda: watch.keys[key.id].revoked == 2000)
     assert await store.read_all() == [gone]
 
 
-async def test_what_nobody_announced_is_found_too(redis: Redis, watch: KeyWatch) -> None:
+async def test_an_unpublished_key_is_found_too(redis: Redis, watch: KeyWatch) -> None:
     key = mint("silent", [Scope.PREDICT], 1000)[1]
     await redis.hset(KEYS, key.id, key.encode())
     await eventually(lambda: watch.keys.get(key.id) == key)
 
 
-async def test_a_document_that_is_no_key_opens_nothing_and_leaves_the_others_alone(
-    redis: Redis, watch: KeyWatch
-) -> None:
+async def test_an_unreadable_document_is_left_out_and_the_other_keys_are_kept(redis: Redis, watch: KeyWatch) -> None:
     good, other = mint("good", [Scope.PREDICT], 1000)[1], mint("other", [Scope.ADMIN], 1000)[1]
     await redis.hset(KEYS, mapping={"broken": b"{not a key", "000000000000": other.encode()})
     await KeyStore(redis).add(good)
@@ -62,7 +60,7 @@ async def test_a_document_that_is_no_key_opens_nothing_and_leaves_the_others_alo
     assert set(watch.keys) == {good.id}
 
 
-async def test_the_keys_outlive_a_server_that_is_away_and_one_that_forgot_them(
+async def test_known_keys_stay_while_redis_is_away_or_empty(
     redis: Redis, watch: KeyWatch, valkey_pid: Callable[[], int]
 ) -> None:
     store = KeyStore(redis)
@@ -107,10 +105,12 @@ def beside(valkey: RedisSettings, redis: Redis, monkeypatch: pytest.MonkeyPatch)
 
 
 async def run(*arguments: str) -> int:
-    return await asyncio.to_thread(main, list(arguments))
+    return await asyncio.to_thread(main, ["keys", *arguments])
 
 
-async def test_the_command(beside: None, redis: Redis, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_key_is_created_listed_shown_and_revoked(
+    beside: None, redis: Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
     create = ["create", "--name", "mobile", "--scope", "predict", "--scope", "release", "--rate", "2.5"]
     assert await run(*create, "--expires", "30d") == 0
     printed = capsys.readouterr()
@@ -119,7 +119,10 @@ async def test_the_command(beside: None, redis: Redis, capsys: pytest.CaptureFix
     [key] = await KeyStore(redis).read_all()
     assert (key.scopes, key.limit) == (frozenset({Scope.PREDICT, Scope.RELEASE}), Limit(2.5, 3))
     assert key.expires == key.created + 30 * 86_400
-    assert Door({key.id: key}, lambda: True, None).enter(f"Bearer {text}", Scope.RELEASE).name == "mobile"
+    assert (
+        Authenticator({key.id: key}, lambda: True, None).authenticate(f"Bearer {text}", Scope.RELEASE).name
+        == "mobile"
+    )
 
     assert await run("list") == 0
     row = capsys.readouterr().out.splitlines()[-1]
@@ -137,7 +140,7 @@ async def test_the_command(beside: None, redis: Redis, capsys: pytest.CaptureFix
     assert "was revoked already" in capsys.readouterr().out
 
 
-async def test_a_name_of_two_keys_is_that_of_the_one_in_force(
+async def test_name_of_two_keys_means_the_one_in_force(
     beside: None, redis: Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = KeyStore(redis)
@@ -151,9 +154,9 @@ async def test_a_name_of_two_keys_is_that_of_the_one_in_force(
     assert all(key.revoked for key in await store.read_all())
 
 
-async def test_what_is_refused(beside: None, capsys: pytest.CaptureFixture[str]) -> None:
-    assert await run("revoke", "nobody") == 1
-    assert "no key has the id or name 'nobody'" in capsys.readouterr().err
+async def test_unknown_key_and_empty_name_are_refused(beside: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await run("revoke", "stranger") == 1
+    assert "no key has the id or name 'stranger'" in capsys.readouterr().err
     assert await run("create", "--name", " ", "--scope", "predict") == 1
     assert "name ' '" in capsys.readouterr().err
 
@@ -161,26 +164,26 @@ async def test_what_is_refused(beside: None, capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["create", "--name", "x"], "required: --scope"),
+        (["create", "--name", "x"], "Missing option '--scope'"),
         (["create", "--name", "x", "--scope", "root"], "root"),
         (["create", "--name", "x", "--scope", "predict", "--burst", "2"], "--burst needs --rate"),
         (["create", "--name", "x", "--scope", "predict", "--rate", "0"], "'0': accepted is a number of requests"),
         (["create", "--name", "x", "--scope", "predict", "--rate", "1", "--burst", "0"], "whole number of requests"),
         (["create", "--name", "x", "--scope", "predict", "--expires", "soon"], "such as 30d"),
-        ([], "required: verb"),
+        ([], "Missing command"),
     ],
 )
-def test_what_is_not_understood(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert ended.value.code == 2
+def test_wrong_command_line_ends_with_2(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["keys", *arguments]) == 2
     assert sentence in capsys.readouterr().err
 
 
-def test_a_server_that_is_away_is_said_to_be() -> None:
+def test_redis_that_does_not_answer_is_a_sentence() -> None:
     environ = {**os.environ, "TIDEGATE_REDIS_URL": "redis://127.0.0.1:1/0"}
     done = subprocess.run(
-        [sys.executable, "-m", "app.web.keys", "list"], env=environ, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "jobs.cli", "keys", "list"], env=environ, capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Redis at TIDEGATE_REDIS_URL does not answer: ")

@@ -1,4 +1,4 @@
-"""How many requests a key may make: a token bucket in Redis that all replicas share, taken from in lots ahead.
+"""Rate limits of keys: a token bucket in Redis that all replicas share, taken from in lots ahead.
 
 A request is decided by a counter of its own replica; :class:`RateLimiter` says when Redis is asked.
 """

@@ -1,4 +1,4 @@
-"""Lets a key's requests through, or not: a count per request, Redis once a lot, a bucket of its own without it."""
+"""The rate limiter: counts each request, calls Redis once per lot of tokens, has its own bucket without Redis."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from redis.exceptions import RedisError
 from app.errors import ResourceExhaustedError
 from app.gateway.access.rate_limit.bucket import LEASE_S, Bucket, lot_of, pause_s, retry_after_s, share_of
 from app.gateway.access.rate_limit.shared_buckets import SharedBuckets, Taken
+from app.gateway.time_limits import RATE_LIMITER_DEADLINE_S
 from app.web.keys import Caller, Limit
 
 log = logging.getLogger(__name__)
 
-DEADLINE_S = 0.25
-"""Time a request may wait for Redis before its replica's own bucket decides, seconds."""
 PROBE_S = 1.0
 """While Redis is away one call tries it again at this interval, beside the requests; seconds."""
 
@@ -46,7 +45,7 @@ class LimiterStats:
 
 @dataclass(slots=True)
 class _Account:
-    """What this replica holds for one key. One each for keys that have been used: as many as there are keys."""
+    """Tokens that this replica holds for one key; made when the key is first used."""
 
     key_id: str
     limit: Limit
@@ -60,7 +59,7 @@ class _Account:
 
 
 class RateLimiter:
-    """One replica's limiter.
+    """The rate limiter of one replica.
 
     All replicas together let no more than ``rate * t + burst`` requests through in any time ``t`` from the bucket's
     first use, and in a later one at most ``replicas`` lots (a tenth of a second of the rate each, a quarter of the
@@ -84,7 +83,7 @@ class RateLimiter:
         self._refused = self._calls = self._failed_calls = self._decided_locally = 0
 
     async def stop(self) -> None:
-        """End the calls in flight and close the connection."""
+        """Ends the calls in flight and closes the connection."""
         calls = [
             call for account in self._accounts.values() if (call := account.call) is not None and not call.done()
         ]
@@ -100,7 +99,7 @@ class RateLimiter:
         return LimiterStats(self._refused, self._calls, self._failed_calls, self._decided_locally, self._local)
 
     async def admit(self, caller: Caller) -> None:
-        """Count one request of the caller; waits only when a lot is used up.
+        """Counts one request of the caller; waits only when a lot is used up.
 
         Raises:
             ResourceExhaustedError: the key's rate is used up.
@@ -124,20 +123,20 @@ class RateLimiter:
             self._refuse(caller, limit, retry_after_s(limit, account.left))
 
     async def _from_shared(self, account: _Account, now: float) -> bool:
-        """Wait until there is a lot, or the shared bucket is known to be empty. False: Redis does not say."""
+        """Waits for a lot of tokens, or until the shared bucket is known to be empty. False: Redis does not say."""
         if self._local:
             if now >= self._probe_from:
                 self._probe_from = now + PROBE_S
-                self._ask(account)  # and do not wait: the answer ends the local mode
+                self._take_from_redis(account)  # and do not wait: the answer ends the local mode
             return False
         account.waiting += 1
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(RATE_LIMITER_DEADLINE_S):
                 while not (account.lot and now < account.lease_ends):
                     if now < account.ask_from:
                         account.lot = 0
                         return True
-                    await asyncio.shield(self._ask(account))
+                    await asyncio.shield(self._take_from_redis(account))
                     if self._local:
                         return False
                     now = self._clock()
@@ -147,9 +146,9 @@ class RateLimiter:
             account.waiting -= 1
         return True
 
-    def _ask(self, account: _Account) -> asyncio.Task[None]:
+    def _take_from_redis(self, account: _Account) -> asyncio.Task[None]:
         """The one call in flight for this key; begins one where there is none. Never one that is over: to wait for
-        that gives the loop no turn, and who asks again and again would keep it for ever."""
+        that gives the loop no turn, and who asks again and again would keep it without end."""
         if account.call is None or account.call.done():
             account.call = asyncio.create_task(self._call(account))
         return account.call
@@ -158,7 +157,7 @@ class RateLimiter:
         self._calls += 1
         wanted = max(lot_of(account.limit), account.waiting)
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(RATE_LIMITER_DEADLINE_S):
                 taken = await self._shared.take(account.key_id, account.limit, wanted)
         except (RedisError, OSError) as error:  # a passed deadline is a TimeoutError, which is an OSError
             self._failed_calls += 1

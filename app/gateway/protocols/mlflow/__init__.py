@@ -1,1 +1,1 @@
-"""app/gateway/protocols/mlflow."""
+"""MLflow's scoring protocol over HTTP."""

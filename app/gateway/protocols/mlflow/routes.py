@@ -17,7 +17,7 @@ import json
 from collections.abc import Mapping
 from importlib.metadata import version as installed
 from io import StringIO
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pandas as pd
@@ -26,13 +26,13 @@ from fastapi.responses import PlainTextResponse
 from starlette.routing import Route
 
 from app.errors import InvalidArgumentError, ModelError, TidegateError, UnsupportedMediaError
-from app.gateway.access.admission import Admission
 from app.gateway.errors import OF_A_MODEL
-from app.gateway.http.endpoint import JSON, Answer, Endpoint, Exchange, compressed
+from app.gateway.front import FrontContext
+from app.gateway.http.endpoint import JSON, Endpoint, Exchange, HttpReply, compressed
 from app.gateway.inference.call import InferCall
-from app.gateway.inference.dataplane import DataPlane
 from app.gateway.protocols import json_tensors as json_arrays
-from app.gateway.protocols.headers import PIN_HEADER, STICKY_HEADER, identity_of, reply_headers
+from app.gateway.protocols.body_fields import COLUMNS, MODEL_PARAMETERS, ROWS, schema
+from app.gateway.protocols.headers import reply_headers
 from app.gateway.protocols.json_tensors import Arrays
 from app.gateway.protocols.pinning import Pinning
 from app.model_spec import ModelSpec
@@ -63,21 +63,28 @@ CODES: Mapping[int, str] = {
 """MLflow's error code of each status."""
 
 
-class _Split(msgspec.Struct, forbid_unknown_fields=True):
-    data: list[Any]
+class DataframeSplit(msgspec.Struct, forbid_unknown_fields=True):
+    """A table as ``DataFrame.to_dict(orient="split")`` makes it."""
+
+    data: Annotated[list[Any], schema(minItems=1, items={"type": "array"})]
     columns: list[str | int] | None = None
     index: list[Any] | None = None  # a server has no use for it, but pandas and MLflow's client send it
 
 
-class _Request(msgspec.Struct, forbid_unknown_fields=True):
-    dataframe_split: _Split | msgspec.UnsetType = msgspec.UNSET
-    dataframe_records: list[Any] | msgspec.UnsetType = msgspec.UNSET
-    instances: list[Any] | msgspec.UnsetType = msgspec.UNSET
-    inputs: Any = msgspec.UNSET
-    params: dict[str, Any] | None = None
+class ScoringRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A request of MLflow's scoring protocol."""
+
+    dataframe_split: DataframeSplit | msgspec.UnsetType = msgspec.UNSET
+    dataframe_records: Annotated[
+        list[Any] | msgspec.UnsetType,
+        schema(minItems=1, items={"type": "object"}, description="DataFrame.to_dict(orient='records')"),
+    ] = msgspec.UNSET
+    instances: Annotated[list[Any] | msgspec.UnsetType, ROWS] = msgspec.UNSET
+    inputs: Annotated[Any, COLUMNS] = msgspec.UNSET
+    params: Annotated[dict[str, Any] | None, MODEL_PARAMETERS] = None
 
 
-_decoder = msgspec.json.Decoder(_Request)
+_decoder = msgspec.json.Decoder(ScoringRequest)
 
 
 def media_type(content_type: str | None) -> str:
@@ -108,7 +115,7 @@ def decode(spec: ModelSpec, body: bytes) -> tuple[Arrays, dict[str, Any]]:
     parameters = request.params or {}
     match given[0]:
         case "dataframe_split":
-            assert isinstance(request.dataframe_split, _Split)
+            assert isinstance(request.dataframe_split, DataframeSplit)
             split = request.dataframe_split
             return json_arrays.from_table(spec, split.columns, split.data), parameters
         case "dataframe_records":
@@ -148,38 +155,43 @@ def encode(spec: ModelSpec, outputs: Outputs) -> bytes:
     return msgspec.json.encode({"predictions": predictions})
 
 
-def failed(error: TidegateError) -> Answer:
+def failed(error: TidegateError) -> HttpReply:
     """An error as ``MlflowException`` writes it."""
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), error.status)
-    return Answer(json.dumps({"error_code": CODES[status], "message": str(error)}).encode(), status)
+    return HttpReply(json.dumps({"error_code": CODES[status], "message": str(error)}).encode(), status)
 
 
-def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[Route]:
+def raw_routes(context: FrontContext) -> list[Route]:
     """The scoring route."""
-    pinning = Pinning(plane, admission)
+    plane, admission, table = context.plane, context.admission, context.attributes
+    pinning, max_body_bytes = Pinning(plane, admission), context.settings.gateway.max_body_bytes
 
-    async def invocations(exchange: Exchange) -> Answer:
-        authorization = exchange.header(b"authorization")
-        caller = await admission.enter(authorization)
+    async def invocations(exchange: Exchange) -> HttpReply:
+        attributes = table.from_headers(exchange.headers)
+        caller = await admission.admit(attributes.authorization)
         kind = media_type(exchange.header(b"content-type"))
         body = await exchange.body(max_body_bytes)
         model = exchange.path["model"]
-        pinned = pinning.version(model, caller, authorization, exchange.header(PIN_HEADER))
+        pinned = pinning.version(model, caller, attributes)
         spec = await plane.spec(model, pinned)
         if kind == CSV:
             inputs, parameters = await asyncio.to_thread(decode_csv, spec, body), dict[str, Any]()
         else:
             inputs, parameters = decode(spec, body)
-        identity = identity_of(exchange)
-        key = exchange.header(STICKY_HEADER)
-        reply = await plane.infer(InferCall(model, inputs, caller, identity, pinned, key, parameters=parameters))
-        return await compressed(exchange, Answer(encode(spec, reply.outputs), headers=reply_headers(reply, identity)))
+        identity = attributes.identity()
+        reply = await plane.infer(
+            InferCall(model, inputs, caller, identity, pinned, attributes, parameters=parameters)
+        )
+        return await compressed(
+            exchange, HttpReply(encode(spec, reply.outputs), headers=reply_headers(reply, identity))
+        )
 
     return [Route("/models/{model}/invocations", Endpoint(invocations, failed), methods=["POST"])]
 
 
-def router(plane: DataPlane) -> APIRouter:
-    """What MLflow's clients ask before they send anything."""
+def router(context: FrontContext) -> APIRouter:
+    """The routes that MLflow's clients ask before they send anything."""
+    plane = context.plane
     routes = APIRouter(
         prefix="/models/{model}", tags=["MLflow scoring protocol"], default_response_class=PlainTextResponse
     )
@@ -187,7 +199,7 @@ def router(plane: DataPlane) -> APIRouter:
     @routes.get("/ping", responses=responses(OF_A_MODEL))
     @routes.get("/health", responses=responses(OF_A_MODEL))
     async def ping(model: str) -> str:
-        """Whether the model is served here."""
+        """Reports if the model is served here."""
         await plane.spec(model)
         return "\n"
 
@@ -199,7 +211,7 @@ def router(plane: DataPlane) -> APIRouter:
     return routes
 
 
-def _parsed(body: bytes) -> _Request:
+def _parsed(body: bytes) -> ScoringRequest:
     try:
         try:
             return _decoder.decode(body)
@@ -209,7 +221,7 @@ def _parsed(body: bytes) -> _Request:
             # NaN and Infinity, say: Python's own reader takes them, and MLflow's client writes them.
             found = json.loads(body)
             json.dumps(found, ensure_ascii=False).encode()  # refuses half a surrogate pair, which is no text
-            return msgspec.convert(found, _Request)
+            return msgspec.convert(found, ScoringRequest)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise InvalidArgumentError(
             f"not a scoring request: {error}; accepted is an object with one of {_formats()}"

@@ -1,1 +1,1 @@
-"""app/gateway/protocols/v1."""
+"""KServe's V1 protocol over HTTP."""

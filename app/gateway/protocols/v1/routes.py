@@ -8,7 +8,7 @@ explainers.
 from __future__ import annotations
 
 import base64
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter
@@ -16,13 +16,13 @@ from pydantic import BaseModel
 from starlette.routing import Route
 
 from app.errors import InvalidArgumentError
-from app.gateway.access.admission import Admission
 from app.gateway.errors import OF_A_MODEL
-from app.gateway.http.endpoint import Answer, Endpoint, Exchange, compressed, failed
+from app.gateway.front import FrontContext
+from app.gateway.http.endpoint import Endpoint, Exchange, HttpReply, compressed, failed
 from app.gateway.inference.call import InferCall
-from app.gateway.inference.dataplane import DataPlane
 from app.gateway.protocols import json_tensors as json_arrays
-from app.gateway.protocols.headers import PIN_HEADER, STICKY_HEADER, identity_of, reply_headers
+from app.gateway.protocols.body_fields import COLUMNS, MODEL_PARAMETERS, ROWS
+from app.gateway.protocols.headers import reply_headers
 from app.gateway.protocols.json_tensors import Arrays
 from app.gateway.protocols.pinning import Pinning
 from app.model_spec import ModelSpec
@@ -30,17 +30,19 @@ from app.serving.batch import Outputs
 from app.web.openapi_parts import responses
 
 
-class _Request(msgspec.Struct, forbid_unknown_fields=True):
-    instances: list[Any] | msgspec.UnsetType = msgspec.UNSET
-    inputs: Any = msgspec.UNSET
-    parameters: dict[str, Any] = {}
+class V1Request(msgspec.Struct, forbid_unknown_fields=True):
+    """A request of KServe's V1 protocol."""
+
+    instances: Annotated[list[Any] | msgspec.UnsetType, ROWS] = msgspec.UNSET
+    inputs: Annotated[Any, COLUMNS] = msgspec.UNSET
+    parameters: Annotated[dict[str, Any], MODEL_PARAMETERS] = {}
 
 
-_decoder = msgspec.json.Decoder(_Request)
+_decoder = msgspec.json.Decoder(V1Request)
 
 
 class LiveBody(BaseModel):
-    """What KServe's client asks for."""
+    """The reply that KServe's client expects."""
 
     status: Literal["alive"] = "alive"
 
@@ -93,32 +95,35 @@ def encode(outputs: Outputs) -> bytes:
     return msgspec.json.encode({"predictions": predictions})
 
 
-def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[Route]:
+def raw_routes(context: FrontContext) -> list[Route]:
     """The inference route."""
-    pinning = Pinning(plane, admission)
+    plane, admission, table = context.plane, context.admission, context.attributes
+    pinning, max_body_bytes = Pinning(plane, admission), context.settings.gateway.max_body_bytes
 
-    async def predict(exchange: Exchange) -> Answer:
-        authorization = exchange.header(b"authorization")
-        caller = await admission.enter(authorization)
+    async def predict(exchange: Exchange) -> HttpReply:
+        attributes = table.from_headers(exchange.headers)
+        caller = await admission.admit(attributes.authorization)
         body = await exchange.body(max_body_bytes)
         model = exchange.path["model"]
-        pinned = pinning.version(model, caller, authorization, exchange.header(PIN_HEADER))
+        pinned = pinning.version(model, caller, attributes)
         inputs, parameters = decode(await plane.spec(model, pinned), body)
-        identity = identity_of(exchange)
-        key = exchange.header(STICKY_HEADER)
-        reply = await plane.infer(InferCall(model, inputs, caller, identity, pinned, key, parameters=parameters))
-        return await compressed(exchange, Answer(encode(reply.outputs), headers=reply_headers(reply, identity)))
+        identity = attributes.identity()
+        reply = await plane.infer(
+            InferCall(model, inputs, caller, identity, pinned, attributes, parameters=parameters)
+        )
+        return await compressed(exchange, HttpReply(encode(reply.outputs), headers=reply_headers(reply, identity)))
 
     return [Route("/v1/models/{model}:predict", Endpoint(predict, failed), methods=["POST"])]
 
 
-def router(plane: DataPlane) -> APIRouter:
-    """Which models there are, and whether one is ready."""
+def router(context: FrontContext) -> APIRouter:
+    """The list of models, and their readiness."""
+    plane = context.plane
     routes = APIRouter(tags=["KServe V1"])
 
     @routes.get("/")
     async def live() -> LiveBody:
-        """That the server lives."""
+        """Reports that the server lives."""
         return LiveBody()
 
     @routes.get("/v1/models")
@@ -128,7 +133,7 @@ def router(plane: DataPlane) -> APIRouter:
 
     @routes.get("/v1/models/{model}", responses=responses(OF_A_MODEL))
     async def ready(model: str) -> ReadyBody:
-        """Whether a version of the model answers."""
+        """Reports if a version of the model answers."""
         await plane.spec(model)
         return ReadyBody(name=model, ready=True)
 

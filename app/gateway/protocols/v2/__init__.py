@@ -1,1 +1,1 @@
-"""app/gateway/protocols/v2."""
+"""The Open Inference Protocol (V2) over HTTP. The front over gRPC shares ``binary``, ``datatypes`` and bodies."""

@@ -72,7 +72,7 @@ class Reader:
         return unpack(where, datatype, count, raw)
 
     def close(self) -> None:
-        """Nothing more is taken.
+        """Refuses bytes that are left over.
 
         Raises:
             InvalidArgumentError: bytes are left that no tensor asked for.

@@ -62,7 +62,7 @@ def dtype_of(where: str, datatype: str) -> np.dtype[Any]:
 
 
 def count_of(where: str, shape: list[int]) -> int:
-    """How many values a tensor of this shape has.
+    """Returns the number of values of a tensor of this shape.
 
     Raises:
         InvalidArgumentError: too many dimensions, or a negative one.

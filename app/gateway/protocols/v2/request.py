@@ -9,50 +9,61 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import InvalidArgumentError
+from app.gateway.protocols.body_fields import schema
 from app.gateway.protocols.v2.binary import LENGTH_HEADER, Reader, split
-from app.gateway.protocols.v2.datatypes import count_of, dtype_of, shaped, shown
+from app.gateway.protocols.v2.datatypes import MAX_DIMENSIONS, NUMPY, count_of, dtype_of, shaped, shown
 
 
-class _TensorParameters(msgspec.Struct):
-    binary_data_size: int | None = None
-    shared_memory_region: str | None = None
+class V2TensorParameters(msgspec.Struct):
+    """Parameters of an input."""
+
+    binary_data_size: Annotated[int | None, schema(minimum=0)] = None
+    shared_memory_region: Annotated[str | None, schema(description="Refused: it is not offered here")] = None
 
 
-class _Tensor(msgspec.Struct):
+class V2Tensor(msgspec.Struct):
+    """An input."""
+
     name: str
-    shape: list[int]
-    datatype: str
+    shape: Annotated[list[Annotated[int, schema(minimum=0)]], schema(maxItems=MAX_DIMENSIONS)]
+    datatype: Annotated[str, schema(enum=list(NUMPY))]
     data: list[Any] | None = None
-    parameters: _TensorParameters | None = None
+    parameters: V2TensorParameters | None = None
 
 
-class _OutputParameters(msgspec.Struct):
+class V2OutputParameters(msgspec.Struct):
+    """Parameters of a requested output."""
+
     binary_data: bool | None = None
-    shared_memory_region: str | None = None
-    classification: int | None = None
+    shared_memory_region: Annotated[str | None, schema(description="Refused: it is not offered here")] = None
+    classification: Annotated[int | None, schema(description="Refused: it is not offered here")] = None
 
 
-class _Output(msgspec.Struct):
+class V2Output(msgspec.Struct):
+    """A requested output."""
+
     name: str
-    parameters: _OutputParameters | None = None
+    parameters: V2OutputParameters | None = None
 
 
-class _Request(msgspec.Struct):
-    inputs: list[_Tensor]
+class V2Request(msgspec.Struct):
+    """An inference request of the Open Inference Protocol."""
+
+    inputs: Annotated[list[V2Tensor], schema(minItems=1)]
     id: str | None = None
-    outputs: list[_Output] = []
-    parameters: dict[str, Any] = {}
+    outputs: list[V2Output] = []
+    parameters: Annotated[dict[str, Any], schema(properties={"binary_data_output": {"type": "boolean"}})] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class InferRequest:
+class DecodedRequest:
     """A decoded request.
 
     Attributes:
@@ -70,16 +81,16 @@ class InferRequest:
     parameters: dict[str, Any]
 
     def binary_among(self, outputs: Collection[str]) -> Collection[str]:
-        """Those of a reply's outputs that go as binary data."""
+        """Returns the outputs of a reply that go as binary data."""
         return outputs if self.binary is None else self.binary
 
 
-_decoder = msgspec.json.Decoder(_Request)
+_decoder = msgspec.json.Decoder(V2Request)
 _NONE: frozenset[str] = frozenset()
 _BINARY_OUTPUT = "binary_data_output"
 
 
-def decode(body: bytes, header_length: str | None = None) -> InferRequest:
+def decode(body: bytes, header_length: str | None = None) -> DecodedRequest:
     """Arrays from a request's body.
 
     Args:
@@ -108,16 +119,16 @@ def decode(body: bytes, header_length: str | None = None) -> InferRequest:
     if not isinstance(by_default, bool):
         raise InvalidArgumentError(f"parameter {_BINARY_OUTPUT} is {by_default!r}; accepted are true and false")
     outputs = tuple([output.name for output in request.outputs])
-    return InferRequest(inputs, outputs, request.id, _binary(request, by_default), request.parameters)
+    return DecodedRequest(inputs, outputs, request.id, _binary(request, by_default), request.parameters)
 
 
-def _binary(request: _Request, by_default: bool) -> frozenset[str] | None:
+def _binary(request: V2Request, by_default: bool) -> frozenset[str] | None:
     if not request.outputs:
         return None if by_default else _NONE
     return frozenset(output.name for output in request.outputs if _wants_binary(output, by_default))
 
 
-def _wants_binary(output: _Output, by_default: bool) -> bool:
+def _wants_binary(output: V2Output, by_default: bool) -> bool:
     wish = output.parameters
     if wish is None:
         return by_default
@@ -135,7 +146,7 @@ def _refuse_elsewhere(where: str, region: str | None) -> None:
         )
 
 
-def _array(tensor: _Tensor, reader: Reader | None) -> NDArray[Any]:
+def _array(tensor: V2Tensor, reader: Reader | None) -> NDArray[Any]:
     where = f"input {tensor.name!r}"
     dtype = dtype_of(where, tensor.datatype)
     count = count_of(where, tensor.shape)

@@ -8,19 +8,18 @@ that answered stands in the body and in the reply's ``x-model-version``, version
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.routing import Route
 
 from app.errors import UnavailableError
-from app.gateway.access.admission import Admission
 from app.gateway.errors import OF_A_MODEL
-from app.gateway.http.endpoint import Answer, Endpoint, Exchange, compressed, failed
+from app.gateway.front import FrontContext
+from app.gateway.http.endpoint import Endpoint, Exchange, HttpReply, compressed, failed
 from app.gateway.inference.call import InferCall
-from app.gateway.inference.dataplane import DataPlane
-from app.gateway.protocols.headers import PIN_HEADER, STICKY_HEADER, identity_of, reply_headers
+from app.gateway.protocols.headers import reply_headers
 from app.gateway.protocols.pinning import Pinning
 from app.gateway.protocols.v2 import request as v2_request
 from app.gateway.protocols.v2 import response as v2_reply
@@ -34,20 +33,19 @@ EXTENSIONS = ["binary_tensor_data"]
 _LENGTH = LENGTH_HEADER.lower().encode()
 
 
-def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> list[Route]:
+def raw_routes(context: FrontContext) -> list[Route]:
     """The inference routes."""
-    pinning = Pinning(plane, admission)
+    plane, admission, table = context.plane, context.admission, context.attributes
+    pinning, max_body_bytes = Pinning(plane, admission), context.settings.gateway.max_body_bytes
 
-    async def infer(exchange: Exchange) -> Answer:
-        authorization = exchange.header(b"authorization")
-        caller = await admission.enter(authorization)
+    async def infer(exchange: Exchange) -> HttpReply:
+        attributes = table.from_headers(exchange.headers)
+        caller = await admission.admit(attributes.authorization)
         body = await exchange.body(max_body_bytes)
         asked = v2_request.decode(body, exchange.header(_LENGTH))
-        identity = identity_of(exchange, asked.id)
+        identity = attributes.identity(asked.id)
         model = exchange.path["model"]
-        pinned = pinning.version(
-            model, caller, authorization, exchange.header(PIN_HEADER), exchange.path.get("version")
-        )
+        pinned = pinning.version(model, caller, attributes, exchange.path.get("version"))
         reply = await plane.infer(
             InferCall(
                 model,
@@ -55,7 +53,7 @@ def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> l
                 caller,
                 identity,
                 pinned=pinned,
-                key=exchange.header(STICKY_HEADER),
+                attributes=attributes,
                 outputs=asked.outputs,
                 parameters=asked.parameters,
             )
@@ -65,9 +63,9 @@ def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> l
         if binary := asked.binary_among(reply.outputs):
             body, length = v2_reply.encode_binary(model, reply.version, reply_id, reply.outputs, binary)
             headers[LENGTH_HEADER] = str(length)
-            answer = Answer(body, media_type="application/octet-stream", headers=headers)
+            answer = HttpReply(body, media_type="application/octet-stream", headers=headers)
         else:
-            answer = Answer(v2_reply.encode(model, reply.version, reply_id, reply.outputs), headers=headers)
+            answer = HttpReply(v2_reply.encode(model, reply.version, reply_id, reply.outputs), headers=headers)
         return await compressed(exchange, answer)
 
     endpoint = Endpoint(infer, failed)
@@ -77,8 +75,9 @@ def hot_routes(plane: DataPlane, admission: Admission, max_body_bytes: int) -> l
     ]
 
 
-def router(plane: DataPlane, ready: Callable[[], bool], version: str) -> APIRouter:
-    """Health and metadata; ``ready()`` says whether this replica may take traffic."""
+def router(context: FrontContext) -> APIRouter:
+    """Health and metadata."""
+    plane, release = context.plane, version("tidegate")
     routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
     @routes.get("")
@@ -86,7 +85,7 @@ def router(plane: DataPlane, ready: Callable[[], bool], version: str) -> APIRout
         "/", include_in_schema=False
     )  # the protocol's REST description has it so, its text and Triton without
     async def server_metadata() -> dict[str, Any]:
-        return {"name": "tidegate", "version": version, "extensions": EXTENSIONS}
+        return {"name": "tidegate", "version": release, "extensions": EXTENSIONS}
 
     @routes.get("/health/live")
     async def server_live() -> dict[str, bool]:
@@ -94,7 +93,7 @@ def router(plane: DataPlane, ready: Callable[[], bool], version: str) -> APIRout
 
     @routes.get("/health/ready", responses=responses((UnavailableError,)))
     async def server_ready() -> dict[str, bool]:
-        if not ready():
+        if not context.ready():
             raise UnavailableError("route tables have not been read yet")
         return {"ready": True}
 

@@ -12,7 +12,7 @@ class Dot(MLModel):  # type: ignore[misc]
     """The dot product."""
 
     async def load(self) -> bool:
-        """Nothing to load."""
+        """Ready at once: there is no artifact to load."""
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cluster.kube.errors import ApiError, MissingKindError, PermissionDeniedError
+from cluster.kube.errors import KubeError, MissingKindError, PermissionDeniedError
 from cluster.kube.manifest import Key, Object, key_of
-from cluster.kube.rules.reading import at
+from cluster.kube.reading import at
 
 
 @dataclass
 class FakeServer:
-    """``forbidden`` names kinds; ``denied`` are resources that a review answers with no; ``refusals`` are by name."""
+    """``forbidden`` names kinds, ``denied`` resources that a review denies; ``errors`` are by object's name."""
 
     objects: list[Object] = field(default_factory=list)
     unknown_kinds: set[str] = field(default_factory=set)
     forbidden: set[str] = field(default_factory=set)
     denied: set[str] = field(default_factory=set)
-    refusals: dict[str, ApiError] = field(default_factory=dict)
+    errors: dict[str, KubeError] = field(default_factory=dict)
     version: str = "v1.36.2"
     server: str = "https://fake.example:6443"
+    field_manager: str = "tidegate"
     sent: list[tuple[str, Key]] = field(default_factory=list)
     reviews: list[Object] = field(default_factory=list)
 
@@ -51,7 +52,7 @@ class FakeServer:
 
     def apply(self, obj: Object, *, force: bool = False, dry_run: bool = False) -> Object:
         self.sent.append(("dry run" if dry_run else "apply", key_of(obj)))
-        if refusal := self.refusals.get(obj["metadata"]["name"]):
+        if refusal := self.errors.get(obj["metadata"]["name"]):
             raise refusal
         return obj
 
@@ -60,8 +61,8 @@ class FakeServer:
         return kind not in ("Namespace", "Node")
 
     def server_version(self) -> str:
-        if self.version == "":
-            raise self.refusals["version"]
+        if error := self.errors.get("version"):
+            raise error
         return self.version
 
     def _look(self, kind: str) -> None:

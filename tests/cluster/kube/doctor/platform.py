@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import replace
 from typing import Any
 
-from cluster.kube.doctor.facts import DryRun, Facts
-from cluster.kube.doctor.needs import kinds_of, rights_of, secrets_of
-from cluster.kube.manifest import Object, key_of
+from cluster.kube.manifest import Object
 
 NAMESPACE = "tidegate"
-SAFE = {
-    "runAsNonRoot": True,
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
 
 
 def container(cpu: str = "1", memory: str = "2Gi", **more: Any) -> Object:
     resources = {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": memory}}
-    return {"name": "main", "image": "tidegate:0.1.0", "resources": resources, "securityContext": SAFE, **more}
+    return {"name": "main", "image": "tidegate:0.1.0", "resources": resources, **more}
 
 
 def obj(api_version: str, kind: str, name: str, namespace: str | None = NAMESPACE, **more: Any) -> Object:
@@ -39,18 +29,12 @@ def group(name: str, least: int, most: int, **more: Any) -> Object:
     return {"groupName": name, "minReplicas": least, "maxReplicas": most, "rayStartParams": {}, "template": template}
 
 
-def gpu_group(least: int, most: int = 4) -> Object:
-    made = group("serving-gpu", least, most)
-    made["template"]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] = "1"
-    return made
-
-
 def ray_service(*groups: Object) -> Object:
     head = container(env=secret_env("tidegate-gateway", "admin-key-hash"))
     spec = {
         "rayVersion": "2.60.0",
         "enableInTreeAutoscaling": True,
-        "autoscalerOptions": {"version": "v2", "securityContext": SAFE},
+        "autoscalerOptions": {"version": "v2"},
         "authOptions": {"mode": "token", "secretName": "tidegate-ray-auth"},
         "headGroupSpec": {"rayStartParams": {}, "template": {"spec": {"containers": [head]}}},
         "workerGroupSpecs": list(groups or (group("serving", 1, 4),)),
@@ -73,7 +57,6 @@ def rendered(*groups: Object) -> list[Object]:
         "volumes": volumes,
     }
     namespace = obj("v1", "Namespace", NAMESPACE, None)
-    namespace["metadata"]["labels"] = {"pod-security.kubernetes.io/enforce": "restricted"}
     operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kuberay-operator"}}}
     shared = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "50Gi"}}}
     own = {
@@ -90,7 +73,7 @@ def rendered(*groups: Object) -> list[Object]:
             "HorizontalPodAutoscaler",
             "tidegate-mlflow",
             spec={
-                "scaleTargetRef": {"kind": "Deployment", "name": "tidegate-mlflow"},
+                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "tidegate-mlflow"},
                 "minReplicas": 2,
                 "maxReplicas": 4,
             },
@@ -125,32 +108,7 @@ def operator(
     return made
 
 
-def node(name: str = "n1", cpu: str = "16", memory: str = "64Gi", gpus: int = 0, **more: Any) -> Object:
-    made = obj("v1", "Node", name, None, spec={}, **more)
-    allocatable = {"cpu": cpu, "memory": memory} | ({"nvidia.com/gpu": str(gpus)} if gpus else {})
-    made["status"] = {"allocatable": allocatable, "conditions": [{"type": "Ready", "status": "True"}]}
-    return made
-
-
 def storage_class(name: str, *, default: bool = False) -> Object:
     made = obj("storage.k8s.io/v1", "StorageClass", name, None)
     made["metadata"]["annotations"] = {"storageclass.kubernetes.io/is-default-class": "true" if default else "false"}
     return made
-
-
-def facts(objects: list[Object], **changes: Any) -> Facts:
-    """Of a cluster where everything is as these objects need it."""
-    ready = Facts(
-        server="https://cluster.example:6443",
-        version="v1.36.2",
-        namespace=NAMESPACE,
-        namespace_object=copy.deepcopy(objects[0]) | {"status": {"phase": "Active"}},
-        rights=dict.fromkeys(rights_of(objects, NAMESPACE), True),
-        kinds=dict.fromkeys(kinds_of(objects), True),
-        operators=(operator(),),
-        storage_classes=(storage_class("fast", default=True),),
-        nodes=(node("n1"), node("n2")),
-        secrets={**secrets_of(objects), "tidegate-mlflow-store": frozenset({"AWS_ACCESS_KEY_ID"})},
-        dry_runs={key_of(entry): DryRun("accepted") for entry in objects},
-    )
-    return replace(ready, **changes)

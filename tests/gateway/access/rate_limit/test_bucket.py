@@ -19,7 +19,7 @@ from app.web.keys import Limit
         (10_000, 3, 1),
     ],
 )
-def test_a_lot(rate: float, burst: int, lot: int) -> None:
+def test_the_lot_of_tokens_grows_with_the_rate(rate: float, burst: int, lot: int) -> None:
     assert lot_of(Limit(rate, burst)) == lot
 
 
@@ -47,7 +47,7 @@ def test_retry_after_is_when_a_token_is_there(rate: float, tokens: float, after:
 
 
 @pytest.mark.parametrize(("replicas", "share"), [(1, Limit(10, 5)), (2, Limit(5, 2)), (10, Limit(1, 1))])
-def test_a_replicas_share(replicas: int, share: Limit) -> None:
+def test_a_replicas_share_is_its_part_of_rate_and_burst(replicas: int, share: Limit) -> None:
     assert share_of(Limit(10, 5), replicas) == share
 
 
@@ -59,7 +59,7 @@ def test_a_bucket_lets_the_burst_through_and_then_the_rate() -> None:
     assert not bucket.take(150.0), "a clock that goes back gives nothing"
 
 
-def test_what_was_given_elsewhere_is_taken_out() -> None:
+def test_tokens_given_elsewhere_are_taken_out() -> None:
     bucket = Bucket.full(Limit(10, 5), 0.0)
     bucket.drain(3, 0.0)
     assert [bucket.take(0.0) for _ in range(3)] == [True, True, False]

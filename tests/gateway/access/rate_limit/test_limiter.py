@@ -28,7 +28,7 @@ REPLICAS = 2
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that stands still for a while is no server that is away."""
-    monkeypatch.setattr(module, "DEADLINE_S", 10.0)
+    monkeypatch.setattr(module, "RATE_LIMITER_DEADLINE_S", 10.0)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ async def test_requests_that_wait_share_one_call(pair: list[RateLimiter]) -> Non
 
 
 @pytest.mark.usefixtures("patient")
-async def test_the_refusal_says_who_how_much_and_when(pair: list[RateLimiter]) -> None:
+async def test_a_refusal_names_key_rate_and_retry_after(pair: list[RateLimiter]) -> None:
     caller = Caller("mobile", "k1", Limit(0.25, 2))
     assert [await passes(pair[0], caller) for _ in range(2)] == [True, True]
     with pytest.raises(
@@ -106,7 +106,7 @@ async def test_the_refusal_says_who_how_much_and_when(pair: list[RateLimiter]) -
 
 
 @pytest.mark.usefixtures("patient")
-async def test_keys_do_not_take_from_each_other_and_one_without_a_limit_asks_nobody(pair: list[RateLimiter]) -> None:
+async def test_keys_have_buckets_of_their_own_and_a_key_without_a_limit_has_none(pair: list[RateLimiter]) -> None:
     assert await passes(pair[0], Caller("a", "a", Limit(0.1, 1)))
     assert not await passes(pair[0], Caller("a", "a", Limit(0.1, 1)))
     assert await passes(pair[0], Caller("b", "b", Limit(0.1, 1)))
@@ -116,7 +116,7 @@ async def test_keys_do_not_take_from_each_other_and_one_without_a_limit_asks_nob
     assert pair[0].stats().calls == calls
 
 
-async def test_a_lot_that_was_not_used_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unused_lot_of_tokens_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     limiter = RateLimiter(Redis(), 1, clock=lambda: now)
     given = iter([10, 10, 0])
@@ -138,13 +138,13 @@ async def test_a_lot_that_was_not_used_is_forgotten(monkeypatch: pytest.MonkeyPa
     await limiter.stop()
 
 
-async def test_a_full_bucket_is_forgotten(redis: Redis) -> None:
+async def test_a_full_bucket_is_removed_from_redis(redis: Redis) -> None:
     taken = await SharedBuckets(redis).take("k1", Limit(100, 10), 4)
     assert (taken.given, taken.left) == (4, 6)
     assert 0 < await redis.pttl(key_of("k1")) <= 1040
 
 
-async def test_without_redis_each_replica_lets_its_share_through_and_then_they_share_again(
+async def test_while_redis_is_away_each_replica_admits_its_share_and_later_they_share_again(
     pair: list[RateLimiter], valkey_pid: Callable[[], int]
 ) -> None:
     caller = Caller("mobile", "k1", Limit(200, 40))
@@ -178,7 +178,7 @@ async def test_without_redis_each_replica_lets_its_share_through_and_then_they_s
 
 
 @pytest.mark.timeout(60)
-async def test_a_call_that_is_over_keeps_nobody_turning(
+async def test_a_failed_call_leaves_no_waiting_request_in_a_loop(
     monkeypatch: pytest.MonkeyPatch, valkey: RedisSettings
 ) -> None:
     """On a machine so slow that between a call's end and the next request the bucket may be asked again."""

@@ -96,7 +96,7 @@ def assert_same(ours: Any, theirs: Any) -> None:
     ("schema", "frame"),
     [(COLUMNS, FRAME), (DOUBLES, pd.DataFrame([[1.5, 2.0], [3.0, 4.0]])), (ONE_COLUMN, FRAME[["x"]])],
 )
-def test_csv(schema: Schema, frame: pd.DataFrame) -> None:
+def test_a_csv_table_is_read(schema: Schema, frame: pd.DataFrame) -> None:
     text = frame.to_csv(index=False)
     theirs = mlflows.parse_csv_input(StringIO(text), schema) if schema.has_input_names() else frame
     theirs = _enforce_schema(theirs, schema)
@@ -125,7 +125,7 @@ TABLE_OUT = pd.DataFrame({"score": [0.5, 1.5], "label": ["a", "b"]})
         (TENSORS, {"p": np.array([0.5, 1.5]), "q": np.array([1, 2])}),
     ],
 )
-def test_the_reply_is_mlflows(inputs: Schema, result: Any) -> None:
+def test_the_reply_has_the_form_that_mlflow_gives_it(inputs: Schema, result: Any) -> None:
     theirs = StringIO()
     mlflows.predictions_to_json(result, theirs)  # type: ignore[no-untyped-call]
     outputs = infer_signature(np.array([1.0]), result).outputs
@@ -162,19 +162,19 @@ def test_nan_is_read_and_null_is_written() -> None:
         (b'{"inputs":' + b"[" * 5000 + b"NaN" + b"]" * 5000 + b"}", "not a scoring request|lists 33 deep"),
     ],
 )
-def test_what_mlflow_refuses_is_refused(body: bytes, sentence: str) -> None:
+def test_bodies_that_mlflow_refuses_are_refused(body: bytes, sentence: str) -> None:
     with pytest.raises(InvalidArgumentError, match=sentence):
         mlflow_scoring.decode(spec(ONE_COLUMN), body)
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b'x\n"', b"x,x\n1,2\n1,2,3\n"])
-def test_csv_that_is_none(body: bytes) -> None:
+def test_bytes_that_are_no_csv_table_are_refused(body: bytes) -> None:
     with pytest.raises(InvalidArgumentError):
         mlflow_scoring.decode_csv(spec(ONE_COLUMN), body)
 
 
 @pytest.mark.parametrize("given", ["application/json", "application/json; charset=utf-8", 'text/csv;charset="UTF-8"'])
-def test_media_types(given: str) -> None:
+def test_json_and_csv_in_utf_8_are_accepted(given: str) -> None:
     assert mlflow_scoring.media_type(given) == given.split(";")[0]
 
 

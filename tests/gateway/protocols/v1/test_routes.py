@@ -42,7 +42,7 @@ def test_reads_rows_and_columns(body: dict[str, Any]) -> None:
         (b'{"instances":' + b"[" * 5000 + b"]" * 5000 + b"}", "not a V1 inference request"),
     ],
 )
-def test_refuses_with_a_sentence(body: bytes, sentence: str) -> None:
+def test_bodies_that_are_no_v1_request_are_refused_with_a_sentence(body: bytes, sentence: str) -> None:
     with pytest.raises(InvalidArgumentError, match=sentence):
         v1.decode(SPEC, body)
 

@@ -145,7 +145,9 @@ BODY, LENGTH = request(TWO)
         (request(TWO, parameters={"binary_data_output": 1}), "parameter binary_data_output is"),
     ],
 )
-def test_refuses_with_a_sentence(given_request: tuple[bytes, str | None], sentence: str) -> None:
+def test_binary_data_that_does_not_fit_is_refused_with_a_sentence(
+    given_request: tuple[bytes, str | None], sentence: str
+) -> None:
     with pytest.raises(InvalidArgumentError, match=sentence) as caught:
         v2_request.decode(*given_request)
     assert caught.value.status == 400
@@ -167,7 +169,9 @@ def test_refuses_with_a_sentence(given_request: tuple[bytes, str | None], senten
         ),
     ],
 )
-def test_an_outputs_own_wish_goes_before_the_requests(fields: dict[str, Any], binary_outputs: list[str]) -> None:
+def test_an_outputs_binary_data_overrides_the_requests_default(
+    fields: dict[str, Any], binary_outputs: list[str]
+) -> None:
     asked = v2_request.decode(*request(TWO, **fields))
     assert sorted(asked.binary_among(["p", "q"])) == binary_outputs
 
@@ -198,7 +202,7 @@ def test_writes_a_json_object_and_then_the_binary_outputs() -> None:
     ("value", "sentence"),
     [(None, "output 'p' holds a NoneType; BYTES takes text and bytes"), ("\ud800", "text that UTF-8 cannot write")],
 )
-def test_what_bytes_cannot_write_is_the_models_fault(value: Any, sentence: str) -> None:
+def test_an_output_that_bytes_cannot_write_is_a_model_error(value: Any, sentence: str) -> None:
     with pytest.raises(ModelError, match=sentence):
         pack("p", text(value))
 

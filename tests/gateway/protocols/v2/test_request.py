@@ -37,7 +37,7 @@ def body(**tensor: Any) -> bytes:
         ({"shape": [0], "data": []}, np.array([], dtype=np.float64)),
     ],
 )
-def test_reads(tensor: dict[str, Any], expected: NDArray[Any]) -> None:
+def test_tensors_are_read_in_nested_and_flat_form(tensor: dict[str, Any], expected: NDArray[Any]) -> None:
     array = v2_request.decode(body(**tensor)).inputs["a"]
     assert array.dtype == expected.dtype
     np.testing.assert_array_equal(array, expected)
@@ -80,7 +80,7 @@ def test_reads(tensor: dict[str, Any], expected: NDArray[Any]) -> None:
         ),
     ],
 )
-def test_refuses_with_a_sentence(request_body: bytes, sentence: str) -> None:
+def test_tensors_that_do_not_fit_are_refused_with_a_sentence(request_body: bytes, sentence: str) -> None:
     with pytest.raises(InvalidArgumentError, match=sentence):
         v2_request.decode(request_body)
 

@@ -15,7 +15,7 @@ import pytest
 
 from app.model_spec import FieldSpec, ModelSpec
 from app.routing.route_table import Route, RouteTable
-from app.serving.batch import Batch, BatchReply, VersionCard
+from app.serving.batch import Batch, BatchReply, VersionMetadata
 from app.settings import Settings
 from tests.gateway.support import api_over
 
@@ -48,8 +48,8 @@ class Echo:
     def __init__(self, app: str) -> None:
         pass
 
-    async def card(self) -> VersionCard:
-        return VersionCard(SPEC, batch_rows=64, cache_ttl_s=0)
+    async def metadata(self) -> VersionMetadata:
+        return VersionMetadata(SPEC, batch_rows=64, cache_ttl_s=0)
 
     async def send(self, batch: Batch) -> BatchReply:
         assert isinstance(batch.inputs["image"][0], bytes)

@@ -1,1 +1,0 @@
-"""What the facts mean, one file per subject: pure functions of facts and rendered objects, no question any more."""

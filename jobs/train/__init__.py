@@ -1,0 +1,1 @@
+"""The job ``tidegate train``: ``config_file`` reads its configuration, ``dry_run`` checks it, ``run`` trains."""
