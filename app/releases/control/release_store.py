@@ -122,7 +122,7 @@ class ReleaseStore:
         self._append_audit = redis.register_script(_APPEND_AUDIT)
 
     async def acquire(self, owner: str, lease_s: float, born: float) -> int | None:
-        """Takes or renews the lease; its fencing token, or None while it is held by an owner that took it later than at
+        """Takes or renews the lease; its fencing token, or None while an owner holds it that took it later than at
         ``born``, when this owner began (seconds since the epoch)."""
         token = await self._acquire(
             keys=[LEASE, TOKENS],
