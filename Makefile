@@ -1,4 +1,4 @@
-# make run    install, bring the local stack up, run the main job on real data (ARGS="--once --json FILE")
+# make run    install, bring the local stack up, run the demo on real data (ARGS="--once --json FILE")
 # make test   install, then everything that CI runs: check and the tests
 # make check  ruff, mypy --strict, import contracts
 # make lock   write requirements.lock anew from pyproject.toml's ranges

@@ -1,6 +1,6 @@
 """The time limits along a request's way, from the edge to the version's replica, in one table.
 
-``python -m app.gateway.time_limits`` prints it under the settings in force, as Markdown.
+``tidegate settings --time-limits`` prints it under the settings in force, as Markdown.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
-from app.settings import Settings, get_settings
+from app.settings import Settings
 
 EDGE_LIMIT_S: Final = 10.0
 """Of the rule "predictions" in the manifests (components ``gateway-api`` and ``mesh``), seconds."""
@@ -96,7 +96,3 @@ def table(settings: Settings) -> str:
         seconds = "none" if limit.seconds is None else f"{limit.seconds:g} s"
         rows.append(f"| {limit.where} | {seconds} | {f'`{limit.setting}`' if limit.setting else ''} | {limit.then} |")
     return "\n".join(rows)
-
-
-if __name__ == "__main__":
-    print(table(get_settings()))

@@ -1,4 +1,4 @@
-"""One request's attempts: deadline, retries, fall-over to another version with weight."""
+"""Attempts of one request: deadline, retries, failover to another version with weight."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class VersionFailedError(TidegateError):
 
 
 class VersionUnavailableError(VersionFailedError, UnavailableError):
-    """No replica took the call, or the one that did is gone: the same version may be asked again."""
+    """No replica took the call, or the one that did is gone: the same version may be tried again."""
 
 
 class VersionOverloadedError(VersionUnavailableError, OverloadedError):
@@ -33,7 +33,7 @@ class VersionTimedOutError(DeadlineExceededError, VersionUnavailableError):
 
 
 class ModelRaisedError(VersionFailedError, ModelError):
-    """The model's own code raised: asking the same version again would raise again."""
+    """The model's own code raised: the same version would raise again."""
 
 
 CORRELATED_TIMEOUT_FRACTION = 0.25
@@ -78,7 +78,7 @@ class Attempts:
         return found
 
     def forget(self, deployed: Sequence[str]) -> None:
-        """Drop what is known of versions that are no longer deployed."""
+        """Drops what is known of versions that are no longer deployed."""
         for version in self._breakers.keys() - set(deployed):
             del self._breakers[version]
             self._counted.pop(version, None)
@@ -87,7 +87,7 @@ class Attempts:
     async def call(
         self, ranked: Sequence[str], attempt_at: Callable[[str], Awaitable[AttemptResult[T]]], failed: list[str]
     ) -> VersionAnswer[T]:
-        """Ask versions in the order ``ranked`` until one answers.
+        """Calls versions in the order ``ranked`` until one answers.
 
         An attempt ends after ``attempt_timeout_s``, all of them after ``deadline_s``. The next attempt goes to
         the next version that has not failed yet; with none left, to one that was merely unavailable.

@@ -1,6 +1,6 @@
-"""Circuit breaker and retry budget: how long a version that does not answer is asked again. Pure.
+"""Circuit breaker and retry budget: bounds on the calls to a version that does not answer. Pure.
 
-Both are told the time and the outcome; neither reads a clock or does I/O.
+Both take the time and the outcome; neither reads a clock or does I/O.
 Source: Nygard, "Release It!", ch. 5 (circuit breaker); the retry budget as in Finagle's RetryBudget.
 """
 
@@ -68,7 +68,7 @@ class RetryBudget:
         self._tokens = min(self.reserve, self._tokens + self.ratio)
 
     def spend(self) -> bool:
-        """Take one retry; False when none is left."""
+        """Takes one retry; False when none is left."""
         if self._tokens < 1:
             return False
         self._tokens -= 1

@@ -44,7 +44,7 @@ def gateway_handle(app_name: str) -> DeploymentHandle[Any]:
 async def await_followed(
     gateway: DeploymentHandle[Any], model: str, revision: int, timeout_s: float, ask: str = FOLLOWED
 ) -> Followed:
-    """Wait until every running gateway replica follows ``revision`` of ``model``'s table.
+    """Waits until every running gateway replica follows ``revision`` of ``model``'s table.
 
     Args:
         ask: ``FOLLOWED``, or ``PLACED``: with every version loaded where the table places it.

@@ -52,17 +52,17 @@ class Watch:
         return None if self._read_at is None else time.monotonic() - self._read_at
 
     def start(self) -> None:
-        """Begin to watch, on the running loop."""
+        """Begins to watch, on the running loop."""
         self._reading.start()
         self._listening.start()
 
     async def stop(self) -> None:
-        """End the watch and close the connection."""
+        """Ends the watch and closes the connection."""
         await asyncio.gather(self._listening.stop(), self._reading.stop())
         await self._redis.aclose()
 
     async def refresh(self) -> None:
-        """Read everything now.
+        """Reads everything now.
 
         Raises:
             redis.RedisError: Redis is away; all stays as it is.
@@ -72,15 +72,15 @@ class Watch:
         self._read.set()
 
     async def first_read(self) -> None:
-        """Wait until everything has been read once."""
+        """Waits until everything has been read once."""
         await self._read.wait()
 
     async def _read_all(self) -> None:
-        """Read everything and keep what is newer."""
+        """Reads everything and keeps what is newer."""
         raise NotImplementedError
 
     async def _read_one(self, name: str) -> None:
-        """Read what an announcement named, and keep it if it is newer."""
+        """Reads what an announcement named, and keeps it if it is newer."""
         raise NotImplementedError
 
     async def _listen(self) -> None:

@@ -57,7 +57,7 @@ class RouteStore:
         self._swap = redis.register_script(_SWAP)
 
     async def close(self) -> None:
-        """Close the connection."""
+        """Closes the connection."""
         await self._redis.aclose()
 
     async def read(self, model: str) -> RouteTable | None:
@@ -81,7 +81,7 @@ class RouteStore:
         return tables
 
     async def write(self, held_revision: int, table: RouteTable) -> None:
-        """Store ``table`` if the revision in Redis is ``held_revision`` (0: there is none), and announce it.
+        """Stores ``table`` if the revision in Redis is ``held_revision`` (0: there is none), and announces it.
 
         Raises:
             RevisionConflictError: the revision is another one.

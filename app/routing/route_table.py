@@ -223,7 +223,7 @@ def with_weights(table: RouteTable, weights: Mapping[str, float], now_ms: int) -
 def with_release_context(
     table: RouteTable, weights: Mapping[str, float], release_context: ReleaseContext | None, fence: int, now_ms: int
 ) -> RouteTable:
-    """The table as a release wants it: weights and trial at once; no trial at its end.
+    """The table as a release sets it: weights and context at once; no context at its end.
 
     Args:
         fence: fencing token of the lease that the writer holds.

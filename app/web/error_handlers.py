@@ -21,7 +21,7 @@ def error_reply(status: int, sentence: str, headers: Mapping[str, str] | None = 
 
 
 def add_error_handlers(api: FastAPI, program: str) -> None:
-    """Have ``api`` reply to its own errors, to FastAPI's and to defects.
+    """Lets ``api`` reply to its own errors, to FastAPI's and to defects.
 
     Args:
         program: the one that a defect's sentence names, as in "gateway".

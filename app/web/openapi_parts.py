@@ -62,7 +62,7 @@ def path_parameter(name: str, description: str) -> dict[str, Any]:
 def complete_document(
     api: FastAPI, paths: Mapping[str, Any] | None = None, schemas: Mapping[str, Any] | None = None
 ) -> None:
-    """Have ``api`` serve a document with the shape of its errors, and with what FastAPI does not know of.
+    """Lets ``api`` serve a document with the shape of its errors, and with what FastAPI does not know of.
 
     Args:
         paths: operations of routes that FastAPI does not run, by path.

@@ -159,7 +159,8 @@ def _print_state(state: Body) -> None:
 
 
 def _print_rows(rows: list[Body], columns: tuple[str, ...], json_file: Path | None) -> None:
-    shown = table(*(name.removesuffix("_at").replace("_", " ") for name in columns))
+    titles = [name.removesuffix("_at") for name in columns]
+    shown = table(*titles, whole=("id", "release", "model", "created", "at"))
     for row in rows:
         shown.add_row(*(_cell(name, row[name]) for name in columns))
     print_table(shown)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from app.gateway.time_limits import table as limits_table
 from app.settings import get_settings, rows
 from app.terminal import print_json, print_table, table
 from jobs.cli.options import Json
@@ -12,8 +15,16 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def settings(as_json: Json = False) -> None:
+def settings(
+    as_json: Json = False,
+    time_limits: Annotated[
+        bool, typer.Option("--time-limits", help="The time limits on a request's way instead, as Markdown.")
+    ] = False,
+) -> None:
     """Print the settings in force and where they come from: environment, local stack, default. Secrets are masked."""
+    if time_limits:
+        typer.echo(limits_table(get_settings()))
+        return
     found = list(rows(get_settings()))
     if as_json:
         print_json({row.name: {"value": row.value, "source": row.source} for row in found})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import textwrap
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -12,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.spinner import Spinner
 from rich.text import Text
 
-from app.terminal import Progress
+from app.terminal import LOG_COLUMNS, Progress
 from jobs.release.sentences import HistoryCursor, entry_line, present
 from jobs.run.record import Record
 from jobs.run.tally import Tally
@@ -93,13 +94,15 @@ class DemoProgress:
         finally:
             self._running.remove(step)
             seconds = time.monotonic() - step.started
-            self._progress.say(Text.assemble(sign, f" {title}  {seconds:.1f} s  ", (step.detail, "dim")))
+            detail = f"  {step.detail}" if self._progress.is_live else ""  # a log has it already
+            self._progress.say(Text.assemble(sign, f" {title}  {seconds:.1f} s", (detail, "dim")))
 
     def say(self, step: Step, line: str) -> None:
         """Take the newest line of a step."""
         step.detail = line
         if not self._progress.is_live:
-            self._progress.say(f"    {line}")
+            for part in textwrap.wrap(line, LOG_COLUMNS - 4) or [""]:
+                self._progress.say(f"    {part}")
 
     def watch(self, tally: Tally, timeline: Timeline, names: Mapping[str, str]) -> None:
         """Show the traffic from now on; ``names`` is version -> what it is, and may grow."""

@@ -1,4 +1,4 @@
-"""One release of the main job as it was seen: its weights over time, its ends, and how long each part took. Pure."""
+"""One release of the demo as it was seen: its weights over time, its end, and the time of each part. Pure."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def router(context: FrontContext) -> APIRouter:
         ),
     )
     async def change(model: str, body: ChangeBody) -> TableBody:
-        """Set the weights, which a release under way forbids; answers once every gateway replica follows."""
+        """Sets the weights, which a release under way forbids; answers once every gateway replica follows."""
         await _read(store, model)
 
         def apply(held: RouteTable, now_ms: int) -> RouteTable:

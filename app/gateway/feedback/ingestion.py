@@ -149,18 +149,18 @@ class Feedback:
         self._counting = Periodic("publishing the counters of labels", self._count, PUBLISH_S)
 
     def start(self) -> None:
-        """Begin to publish, on the running loop."""
+        """Begins to publish, on the running loop."""
         self._publisher.start()
         self._counting.start()
 
     async def stop(self, timeout_s: float) -> None:
-        """Send what is held, for as long as ``timeout_s``; the rest is dropped and counted."""
+        """Sends what is held, for as long as ``timeout_s``; the rest is dropped and counted."""
         await self._counting.stop()
         await self._publisher.stop(timeout_s)
         await self._count()
 
     def take(self, body: bytes, key_id: str, plane: DataPlane) -> int:
-        """Take the labels of a body, all or none. Returns how many they are.
+        """Takes the labels of a body, all or none. Returns how many they are.
 
         Raises:
             InvalidArgumentError, TooLargeError: what is wrong with them.

@@ -20,7 +20,7 @@ ADD_INFERENCE_SERVICE = f"{__name__}:add_inference_service"
 
 
 def add_inference_service(servicer: object, server: GrpcServer) -> None:
-    """Offer the protocol's methods on one of Serve's gRPC servers.
+    """Offers the protocol's methods on one of Serve's gRPC servers.
 
     Serve replaces the methods by its own, which call the deployment's methods of the same names. They are given the
     request's bytes: what is no message then is the caller's error like any other.

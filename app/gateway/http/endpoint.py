@@ -1,4 +1,4 @@
-"""One HTTP request and its answer, as plain as ASGI gives them: what the hot routes run on instead of a framework."""
+"""One HTTP request and its reply, as plain as ASGI gives them: raw routes run on this instead of a framework."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request.
+    """One HTTP request.
 
     Attributes:
         path: the route's path parameters.
@@ -79,7 +79,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """A reply."""
+    """One HTTP reply."""
 
     body: bytes
     status: int = 200

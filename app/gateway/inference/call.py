@@ -43,7 +43,7 @@ class InferCall:
 
 @dataclass(frozen=True, slots=True)
 class InferReply:
-    """An answer.
+    """The reply to one call.
 
     Attributes:
         version: who gave it; failed: the versions that failed before.

@@ -111,7 +111,7 @@ class Coalescer:
                 waiting.queue.remove(waiting)
 
     async def drain(self) -> None:
-        """Wait until nothing waits and nothing is under way; every call ends by its timeout."""
+        """Waits until no request waits or is under way; every call ends by its timeout."""
         while self._under_way:
             await asyncio.wait(self._under_way)
 

@@ -49,7 +49,7 @@ class InlineBackend:
         return 0.0 if since is None else time.monotonic() - since
 
     async def close(self) -> None:
-        """End the thread once what it works on is through."""
+        """Ends the thread once what it works on is through."""
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._scorer = None
         await asyncio.to_thread(self._files.cleanup)

@@ -1,4 +1,4 @@
-"""Does a request fit a version? Names, types, shapes, limits. Pure."""
+"""The fit of a request to a version: names, types, shapes, limits. Pure."""
 
 from __future__ import annotations
 

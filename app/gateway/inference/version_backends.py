@@ -44,7 +44,7 @@ class VersionBackend(Protocol):
         """Returns the seconds that the present call into the model has lasted; 0 where it runs elsewhere."""
 
     async def close(self) -> None:
-        """Give back what it holds."""
+        """Frees what the backend holds."""
 
 
 class _VersionQueue:
@@ -136,12 +136,12 @@ class VersionBackends:
         return all(route.app in self._inline_queues for route in wanted)
 
     async def loaded(self, timeout_s: float) -> None:
-        """Wait for what is being loaded, at most ``timeout_s`` seconds; the loading goes on."""
+        """Waits for what is being loaded, at most ``timeout_s`` seconds; the loading goes on."""
         if self._loading:
             await asyncio.wait(self._loading.values(), timeout=timeout_s)
 
     def keep_only(self, apps: Collection[str]) -> None:
-        """Forget applications that are in no route table."""
+        """Forgets applications that are in no route table."""
         for queues in (self._queues, self._inline_queues):
             for gone in queues.keys() - set(apps):
                 self._close(queues.pop(gone))

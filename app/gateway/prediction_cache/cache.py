@@ -64,7 +64,7 @@ class PredictionCache:
         return self._local.held_bytes
 
     def start(self) -> None:
-        """Begin to use Redis, on the running loop."""
+        """Begins to use Redis, on the running loop."""
         self._shared.start()
 
     async def stop(self) -> None:

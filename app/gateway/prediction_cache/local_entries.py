@@ -48,7 +48,7 @@ class LocalEntries(Generic[T]):
         return held.value
 
     def put(self, key: bytes, value: T, size: int, ttl_s: float) -> None:
-        """Keep a value for ``ttl_s`` seconds; one that is larger than all the room is not kept."""
+        """Keeps a value for ``ttl_s`` seconds; one that is larger than all the room is not kept."""
         self._drop(key)
         if size > self._max_bytes:
             return

@@ -69,7 +69,7 @@ class SharedEntries:
         )
 
     def start(self) -> None:
-        """Begin to serve, on the running loop. Before that every read is a miss."""
+        """Begins to serve, on the running loop. Before that every read is a miss."""
         self._serving.start()
 
     async def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Takes every request to a model that has a release to where it counts: the samples, or first the mirror."""
+"""The observer of requests during a release: samples are made of them, at once or after the mirror."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Observer:
         self._losses, self._mirror = losses, mirror
 
     def observe(self, record: RequestRecord) -> None:
-        """Take a request that is through, in the loop's next turn: by then the reply is out."""
+        """Takes a request that is through, in the loop's next turn: by then the reply is out."""
         asyncio.get_running_loop().call_soon(self._note, record)
 
     def _note(self, record: RequestRecord) -> None:
-        """Note it down; one that is mirrored, when both versions are through."""
+        """Records a request; one that is mirrored, when both versions are through."""
         release_context, arm = record.release_context, arm_of(record)
         if release_context is None or arm is None:
             return

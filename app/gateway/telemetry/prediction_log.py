@@ -22,7 +22,7 @@ class PredictionLog:
         self._event_id = EventIds()
 
     def offer(self, record: RequestRecord, mirrored: bool = False) -> None:
-        """Make the event and hand it over; never waits.
+        """Makes the event of a request and hands it over; never waits.
 
         Args:
             mirrored: True for what a challenger made of a request that another version answered.

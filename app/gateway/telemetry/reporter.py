@@ -1,4 +1,4 @@
-"""Events and metrics of what the data plane has served; off the request's path but for noting it down."""
+"""Events and metrics of requests; on the request's path they are only recorded."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Reporter:
         self._publishing = Periodic("publishing the gateway's counters", self.publish, PUBLISH_S)
 
     def __call__(self, record: RequestRecord) -> None:
-        """Note one request down."""
+        """Records one request."""
         model, version = record.call.model, record.version or ""
         self._total.observe(record.total_s, model, version, record.placement or "", str(record.status))
         if record.version_s:
@@ -83,16 +83,16 @@ class Reporter:
             self._observer.observe(record)
 
     def start(self) -> None:
-        """Begin to publish counters, on the running loop."""
+        """Begins to publish counters, on the running loop."""
         self._publishing.start()
 
     async def stop(self) -> None:
-        """Publish a last time."""
+        """Publishes a last time."""
         await self._publishing.stop()
         await self.publish()
 
     async def publish(self) -> None:
-        """Hand the counters to Ray."""
+        """Hands the counters to Ray."""
         events, limits = self._publisher.stats(), self._limiter.stats()
         self._counts["rows"].publish(self._rows)
         self._counts["features"].publish(self._features)

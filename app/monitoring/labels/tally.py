@@ -14,7 +14,7 @@ class JoinStats:
         indexed: predictions kept for a label, or joined with one that was there before.
         other_version, pinned, cached, failed, several_rows, without_value: predictions that no label judges
             (``answer.UnjudgedReason``).
-        before: predictions and labels of a time before the trial.
+        before: predictions and labels of a time before the release.
         repeated: predictions that came again; reused: others under a request id that an earlier one had.
         full: predictions for which there was no room.
         expired: predictions let go because of their age.

@@ -9,7 +9,17 @@ import msgspec
 from app.monitoring.sums import Arm, Metric, Sums
 
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(dict[Metric, dict[Arm, Sums]])
+
+
+class _Sums(msgspec.Struct, array_like=True):
+    """Sums as stored; what a newer version has behind them is left out."""
+
+    n: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+
+
+_DECODER = msgspec.msgpack.Decoder(dict[Metric, dict[Arm, _Sums]])
 
 
 def key_of(release: str) -> str:
@@ -46,9 +56,13 @@ def decode(data: bytes) -> dict[Metric, dict[Arm, Sums]]:
         ValueError: the bytes are no sums, or none that losses from 0 to 1 could have.
     """
     try:
-        found = _DECODER.decode(data)
+        stored = _DECODER.decode(data)
     except msgspec.MsgspecError as error:
         raise ValueError(f"{len(data)} bytes are no samples: {error}") from error
+    found = {
+        metric: {arm: Sums(sums.n, sums.total, sums.squares) for arm, sums in arms.items()}
+        for metric, arms in stored.items()
+    }
     for metric, arms in found.items():
         for arm, sums in arms.items():
             # not total <= n to the last bit: it is a sum of floats

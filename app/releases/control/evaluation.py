@@ -27,6 +27,7 @@ from app.releases.judge import (
     new_state,
 )
 from app.releases.judge import Sums as Losses
+from app.releases.judge.state import FORMAT
 from app.releases.lifecycle.observation import Verdict
 from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import Release
@@ -47,10 +48,10 @@ class Samples(Protocol):
         """Ticks of a release, up to and with one, added over the replicas."""
 
     async def forget(self, release: str, up_to: int) -> None:
-        """Delete them."""
+        """Deletes the ticks of a release up to and with one."""
 
     async def drop(self, release: str) -> None:
-        """Delete all of a release."""
+        """Deletes all samples of a release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +132,14 @@ def evaluation_of(release: Release, ticks: Mapping[int, Tick], now: int) -> Eval
         pass_on = release
     else:
         document = {
+            **kept,  # with fields of a newer version
             "tick": last,
             "counts": counts,
             "heard": heard,
             "state": as_json(state) if state is not None else None,
         }
+        if kept["state"] is not None and kept["state"].get("format") not in (None, FORMAT):
+            document[f"state_{kept['state']['format']}"] = kept["state"]
         pass_on = release.model_copy(update={"judge": document})
     if state is None:
         return Evaluation(pass_on, counted=min(counts))

@@ -12,10 +12,14 @@ from app.releases.judge.evidence import Evidence, Logs, folded, nothing
 from app.releases.judge.guards import BinaryGuard, BoundedGuard, Guard, check_guards
 from app.releases.judge.mixture import log_mean
 from app.releases.judge.strata import Pairs, Strata, Stratum
+from app.stored_document import UNKNOWN, as_stored, with_unknown
 
 FORMAT = 2
 """Of the document. A change of a grid or its prior is another one: evidence cannot be carried over."""
 KINDS: Mapping[str, type[BinaryGuard] | type[BoundedGuard]] = {"binary": BinaryGuard, "bounded": BoundedGuard}
+
+
+_FIELDS = frozenset({"format", "tick", "peak", "guards"})
 
 
 class OldTickError(FailedPreconditionError, ValueError):
@@ -31,12 +35,14 @@ class JudgeState:
         evidence: one of each, in their order.
         tick: the last one that was folded; None before the first.
         peak: logarithm of the largest e-value for a fail of the whole so far.
+        unknown: fields of a newer version's document (``app.stored_document``).
     """
 
     guards: tuple[Guard, ...]
     evidence: tuple[Evidence, ...]
     tick: int | None = None
     peak: float = 0.0
+    unknown: str = ""
 
 
 def new_state(guards: Sequence[Guard]) -> JudgeState:
@@ -74,7 +80,7 @@ def fold(guards: Sequence[Guard], state: JudgeState, tick: int, strata: Mapping[
         for guard, known in zip(guards, state.evidence, strict=True)
     )
     now = log_mean([known.now for known in evidence])
-    return JudgeState(state.guards, evidence, tick, max(state.peak, now))
+    return JudgeState(state.guards, evidence, tick, max(state.peak, now), state.unknown)
 
 
 def _several(strata: Strata) -> Sequence[Stratum | Pairs]:
@@ -82,7 +88,7 @@ def _several(strata: Strata) -> Sequence[Stratum | Pairs]:
 
 
 def check_made_for(guards: Sequence[Guard], state: JudgeState) -> None:
-    """Refuse guards whose evidence this is not.
+    """Refuses guards whose evidence this is not.
 
     Raises:
         ValueError: other guards, tolerances or another order.
@@ -94,7 +100,8 @@ def check_made_for(guards: Sequence[Guard], state: JudgeState) -> None:
 def as_json(state: JudgeState) -> dict[str, Any]:
     """A document of JSON's types; ``from_json`` gives back the same state, to the last bit."""
     kinds = {kind: name for name, kind in KINDS.items()}
-    return {
+    document = {
+        UNKNOWN: state.unknown,
         "format": FORMAT,
         "tick": state.tick,
         "peak": state.peak,
@@ -103,6 +110,7 @@ def as_json(state: JudgeState) -> dict[str, Any]:
             for guard, known in zip(state.guards, state.evidence, strict=True)
         ],
     }
+    return as_stored(document)
 
 
 def from_json(document: Mapping[str, Any]) -> JudgeState:
@@ -117,7 +125,8 @@ def from_json(document: Mapping[str, Any]) -> JudgeState:
         read = [_guard(entry) for entry in document["guards"]]
         guards, evidence = tuple(guard for guard, _ in read), tuple(known for _, known in read)
         check_guards(guards)
-        return JudgeState(guards, evidence, document["tick"], document["peak"])
+        unknown = with_unknown(document, _FIELDS)[UNKNOWN]
+        return JudgeState(guards, evidence, document["tick"], document["peak"], unknown)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"the judge's state: {type(error).__name__} {error}") from error
 

@@ -9,16 +9,20 @@ import hashlib
 import math
 import secrets
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
 from app.errors import InvalidArgumentError
+from app.stored_document import UNKNOWN, as_stored, with_unknown
 
 PREFIX = "tg"
 ID_BYTES = 6
 SECRET_BYTES = 32
+SCHEMA = 1
+"""Of the stored document, where it is absent."""
 
 
 class Scope(StrEnum):
@@ -65,6 +69,7 @@ class ApiKey:
         limit: its rate limit; None for none.
         expires: instant from which it is no longer good, seconds since the epoch; None for never.
         revoked: instant at which it was revoked, seconds since the epoch. The only thing that ever changes.
+        unknown: fields of a newer version (``app.stored_document``).
     """
 
     id: str
@@ -75,6 +80,7 @@ class ApiKey:
     limit: Limit | None = None
     expires: int | None = None
     revoked: int | None = None
+    unknown: str = ""
 
     def allows(self, scope: Scope) -> bool:
         """True where the key opens a route that needs ``scope``."""
@@ -86,17 +92,24 @@ class ApiKey:
 
     def encode(self) -> bytes:
         """The document as stored."""
-        return msgspec.json.encode(self, order="deterministic")
+        return msgspec.json.encode(as_stored(msgspec.to_builtins(self)), order="deterministic")
+
+
+_KNOWN = frozenset(field.name for field in fields(ApiKey))
 
 
 def decode(document: bytes) -> ApiKey:
-    """The inverse of :meth:`ApiKey.encode`.
+    """The inverse of :meth:`ApiKey.encode`. Unknown fields are kept. A restriction that older versions must not
+    overlook therefore comes with another ``schema``: they refuse such a key.
 
     Raises:
-        BadKeyError: the document is not a key.
+        BadKeyError: the document is not a key, or one of another schema.
     """
     try:
-        return msgspec.json.decode(document, type=ApiKey)
+        found = with_unknown(msgspec.json.decode(document, type=dict[str, Any]), _KNOWN)
+        if found[UNKNOWN] and msgspec.json.decode(found[UNKNOWN]).get("schema", SCHEMA) != SCHEMA:
+            raise BadKeyError(f"an API key of another schema; accepted is {SCHEMA}")
+        return msgspec.convert(found, ApiKey)
     except msgspec.MsgspecError as error:  # what Limit refuses comes as one too
         raise BadKeyError(f"not an API key: {error}") from error
 

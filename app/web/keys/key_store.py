@@ -31,11 +31,11 @@ class KeyStore:
         return sorted(readable(await self.documents()), key=lambda key: (key.created, key.id))
 
     async def add(self, key: ApiKey) -> None:
-        """Store a new key; every replica knows it within about a second."""
+        """Stores a new key; every replica knows it within about a second."""
         await self._put(key)
 
     async def revoke(self, key: ApiKey, now: int) -> ApiKey:
-        """Revoke a key; idempotent.
+        """Revokes a key; idempotent.
 
         Args:
             now: seconds since the epoch.

@@ -77,9 +77,9 @@ def up(
     tidegate kube up dev --dry-run
     tidegate kube up gpu --no-wait --context staging
 
-    Exit code: 0 applied and, with --wait, ready; 2 refused: options, manifests, or the operator rejects an object;
-    3 applied, but not ready in time; 4 no API server, or it does not accept the credentials; 5 rights or a quota are
-    lacking; 6 a kind is not installed; 7 conflicts.
+    Exit code: 0 applied and, with --wait, ready; 1 an object has failed; 2 refused: options, manifests, or an object
+    that the operator rejects; 3 applied, but not ready in time; 4 no API server, or it does not accept the
+    credentials; 5 rights or a quota are lacking; 6 a kind is not installed; 7 conflicts.
     """
     applied: list[Applied] = []
     with errors_as_json(as_json):

@@ -14,11 +14,12 @@ import argparse
 from dataclasses import asdict
 
 from rich.console import Console
+from rich.table import Table
 
 from app.terminal import table
 from jobs.bench.harness import Report
 from tests.cluster.head_loss.promises import broken
-from tests.cluster.head_loss.scenario import head_loss
+from tests.cluster.head_loss.scenario import HeadLoss, head_loss
 from tests.support.ray_cluster import Ports
 
 
@@ -33,12 +34,29 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def measure(options: argparse.Namespace, console: Console) -> Report:
     """Lose the head once."""
     found = head_loss(Ports(options.port_offset, options.replicas_port), console.print)
-    document = asdict(found)
     calls = table("requests", "sent", "refused at a door", "failed at both", "worst ms")
     for phase, tally in found.calls.items():
         calls.add_row(phase, f"{tally.requests:,}", str(tally.refused), str(tally.failed), f"{tally.worst_ms:,.0f}")
-    rest = table("measured", "")
-    for name, value in document.items():
-        if name not in ("calls", "problems"):
-            rest.add_row(name, f"{value:.1f}" if isinstance(value, float) else str(value))
-    return Report([calls, rest, *found.problems], document, broken(found))
+    return Report([calls, _rest(found), *found.problems], asdict(found), broken(found))
+
+
+def _rest(found: HeadLoss) -> Table:
+    killed, back, end = found.steps
+    before, kept = found.replicas_kept
+    rows = {
+        "processes killed": found.killed,
+        "head away": f"{found.away_s:.1f} s",
+        "tries of its start": found.head_starts,
+        "from its start to the dashboard": f"{found.head_s:.1f} s",
+        "from its start to a further version, deployed": f"{found.deploy_s:.1f} s",
+        "replicas that ran through": f"{kept} of {before}",
+        "detached actor": f"{found.witness} calls counted",
+        "route table": "revision {} before, {} after".format(*found.revisions),
+        "applications": ", ".join(f"{name} {state}" for name, state in found.applications.items()),
+        "training": f"step {killed} at the kill, {back} at the new start, {end} at the end",
+        **{f"job {name}": status for name, status in found.jobs.items()},
+    }
+    shown = table("measured", "")
+    for name, value in rows.items():
+        shown.add_row(name, str(value))
+    return shown

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +30,7 @@ HEAVY = {
 }
 IMPORTED = """
 import sys
+from pathlib import Path
 sys.argv = ["tidegate", "--help"]
 from jobs.cli import main
 code = main()
@@ -76,3 +79,33 @@ def test_closed_pipe_ends_quietly() -> None:
     child.stdout.close()
     _, errors = child.communicate(timeout=60)
     assert (child.returncode, errors) == (141, b"")
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [("tidegate rel", "release"), ("tidegate release pro", "promote"), ("tidegate release show --fo", "--follow")],
+)
+def test_shell_completion_reaches_groups_and_options(
+    words: str, completed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
+    monkeypatch.setenv("_TIDEGATE_COMPLETE", "complete_bash")
+    with pytest.raises(SystemExit):
+        main([])
+    assert capsys.readouterr().out.split() == [completed]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "adopted"), [(["local", "status"], None), (["versions", "weights", "flights", "1"], "1")]
+)
+def test_environment_of_a_running_stack_is_for_drivers_only(
+    arguments: list[str], adopted: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second stack must not inherit the first one's, and a job must find its cluster."""
+    (tmp_path / "stack.env").write_text("RAY_OF_A_TEST=1\n")
+    monkeypatch.setenv("TIDEGATE_STATE_DIR", str(tmp_path))
+    monkeypatch.setenv("RAY_OF_A_TEST", "removed after the test")
+    monkeypatch.delenv("RAY_OF_A_TEST")
+    main(arguments)
+    assert os.environ.get("RAY_OF_A_TEST") == adopted

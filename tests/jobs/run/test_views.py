@@ -126,3 +126,15 @@ async def test_terminal_keeps_the_steps() -> None:
             progress.draw()
     assert "POST /releases" in screen.getvalue()
     assert "rolled back" in screen.getvalue()
+
+
+async def test_lines_of_a_step_fit_a_log() -> None:
+    log = StringIO()
+    progress = DemoProgress(Progress(Console(file=log, width=120)))
+    async with progress.drawn():
+        with progress.step("POST /releases") as step:
+            progress.say(step, "word " * 50)
+    lines = log.getvalue().splitlines()
+    assert max(map(len, lines)) <= 120
+    assert log.getvalue().count("word") == 50
+    assert lines[-1].startswith("✓ POST /releases  ")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from app.monitoring.samples.encoding import decode
 from app.monitoring.samples.loss_buffer import DueSums, LossBuffer
 from app.monitoring.sums import Sums
 from tests.monitoring.samples.support import START, Clock, loss_buffer
@@ -88,3 +90,13 @@ def test_unsent_sums_are_held_up_to_a_bound_and_counted() -> None:
     due = held.due()
     assert [one.tick for one in due] == list(range(START + 10, START + 70))
     assert (held.added, held.dropped, held.unsent()) == (140, 20, 120)
+
+
+def test_sums_of_a_newer_version_are_read_with_what_is_known() -> None:
+    newer = msgspec.msgpack.encode(
+        {"errors": {"champion": [3, 1.0, 1.0, "more"]}, "tokens": {"champion": [1, 0.5, 0.25]}}
+    )
+    assert decode(newer)["tokens"]["champion"] == Sums(1, 0.5, 0.25)
+    assert decode(newer)["errors"]["champion"] == Sums(3, 1.0, 1.0)
+    older = msgspec.msgpack.encode({"errors": {"champion": [3, 1.0]}})
+    assert decode(older)["errors"]["champion"] == Sums(3, 1.0, 0.0)

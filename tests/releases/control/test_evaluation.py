@@ -91,3 +91,18 @@ async def test_samples_that_come_behind_their_tick_are_counted_as_dropped() -> N
     await evaluator.after_save(again.release)
     assert (await evaluator.evaluate(again.release)).counted == 100
     assert evaluator.late == 80
+
+
+def test_evidence_of_a_newer_judge_is_put_aside_and_kept() -> None:
+    newer = {"format": 3, "grid": [1, 2]}
+    held = GUARDED.model_copy(
+        update={"judge": {"schema": 2, "tick": 4, "counts": [7, 9], "heard": {}, "state": newer, "later": 1}}
+    )
+    found = evaluation_of(held, {5: tick(1, 1)}, now=6).release
+    assert found.judge is not None
+    assert (found.judge["schema"], found.judge["later"], found.judge["tick"]) == (2, 1, 5)
+    assert found.judge["state_3"] == newer
+    assert found.judge["state"]["format"] == 2
+    again = evaluation_of(found, {6: tick(1, 1)}, now=7).release
+    assert again.judge is not None
+    assert again.judge["state_3"] == newer

@@ -166,3 +166,15 @@ def test_evidence_on_another_grid_is_refused() -> None:
     document["guards"][1]["evidence"]["log_near"].pop()
     with pytest.raises(ValueError, match=r"log_near of guard slow: 13; 14 is accepted"):
         from_json(document)
+
+
+def test_fields_of_a_newer_version_of_the_state_are_kept() -> None:
+    guards = (BinaryGuard("errors", 1.5),)
+    document = as_json(new_state(guards)) | {"schema": 2, "method": {"grid": 7}}
+    state = fold(guards, from_json(document), 1, {})
+    written = as_json(state)
+    assert (written["tick"], written["schema"], written["method"]) == (1, 2, {"grid": 7})
+
+
+def test_a_state_without_unknown_fields_is_written_without_them() -> None:
+    assert set(as_json(new_state((BinaryGuard("errors"),)))) == {"format", "tick", "peak", "guards"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -72,3 +73,26 @@ def test_a_document_with_an_impossible_limit_is_refused() -> None:
     with pytest.raises(BadKeyError, match="burst 0"):
         decode(document.replace(b'"burst":7', b'"burst":0'))
     assert isinstance(decode(document), ApiKey)
+
+
+STORED = (
+    b'{"created":7,"expires":null,"hash":"ab","id":"i","limit":null,"name":"shop","revoked":null,'
+    b'"scopes":["predict"]}'
+)
+
+
+def test_a_document_of_an_earlier_version_is_read_and_written_as_it_was() -> None:
+    assert decode(STORED).encode() == STORED
+    assert decode(b'{"id":"i","name":"shop","hash":"ab","scopes":["predict"],"created":7}') == decode(STORED)
+
+
+def test_fields_of_a_newer_version_outlive_a_revocation() -> None:
+    newer = json.loads(STORED) | {"owner": {"team": "web"}}
+    stored = json.loads(revoked(decode(json.dumps(newer).encode()), 9).encode())
+    assert stored == newer | {"revoked": 9}
+
+
+@pytest.mark.parametrize("change", [{"schema": 2}, {"scopes": ["later"]}], ids=["schema", "scope"])
+def test_a_key_that_a_newer_version_restricts_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(BadKeyError):
+        decode(json.dumps(json.loads(STORED) | change).encode())

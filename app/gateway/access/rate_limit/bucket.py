@@ -1,4 +1,4 @@
-"""The token bucket's arithmetic. Pure; the same as the script's in ``shared.py``."""
+"""The token bucket's arithmetic. Pure; the same as the script's in ``shared_buckets.py``."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Bucket:
         return cls(limit, limit.burst, now)
 
     def take(self, now: float) -> bool:
-        """Take one token, if there is one."""
+        """Takes one token, if there is one."""
         self._fill(now)
         if self.tokens < 1:
             return False
@@ -65,7 +65,7 @@ class Bucket:
         return True
 
     def drain(self, tokens: int, now: float) -> None:
-        """Take out what was given elsewhere, as far as it is there."""
+        """Takes out what was given elsewhere, as far as it is there."""
         self._fill(now)
         self.tokens = max(0.0, self.tokens - tokens)
 

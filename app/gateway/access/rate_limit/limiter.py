@@ -1,4 +1,4 @@
-"""Lets a key's requests through, or not: a count per request, Redis once a lot, a bucket of its own without it."""
+"""The rate limiter: counts each request, calls Redis once per lot of tokens, has its own bucket without Redis."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class _Account:
 
 
 class RateLimiter:
-    """One replica's limiter.
+    """The rate limiter of one replica.
 
     All replicas together let no more than ``rate * t + burst`` requests through in any time ``t`` from the bucket's
     first use, and in a later one at most ``replicas`` lots (a tenth of a second of the rate each, a quarter of the
@@ -83,7 +83,7 @@ class RateLimiter:
         self._refused = self._calls = self._failed_calls = self._decided_locally = 0
 
     async def stop(self) -> None:
-        """End the calls in flight and close the connection."""
+        """Ends the calls in flight and closes the connection."""
         calls = [
             call for account in self._accounts.values() if (call := account.call) is not None and not call.done()
         ]
@@ -99,7 +99,7 @@ class RateLimiter:
         return LimiterStats(self._refused, self._calls, self._failed_calls, self._decided_locally, self._local)
 
     async def admit(self, caller: Caller) -> None:
-        """Count one request of the caller; waits only when a lot is used up.
+        """Counts one request of the caller; waits only when a lot is used up.
 
         Raises:
             ResourceExhaustedError: the key's rate is used up.
@@ -123,7 +123,7 @@ class RateLimiter:
             self._refuse(caller, limit, retry_after_s(limit, account.left))
 
     async def _from_shared(self, account: _Account, now: float) -> bool:
-        """Wait until there is a lot, or the shared bucket is known to be empty. False: Redis does not say."""
+        """Waits for a lot of tokens, or until the shared bucket is known to be empty. False: Redis does not say."""
         if self._local:
             if now >= self._probe_from:
                 self._probe_from = now + PROBE_S

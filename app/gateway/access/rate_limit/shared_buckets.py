@@ -49,10 +49,10 @@ class SharedBuckets:
         self._take = redis.register_script(_TAKE)
 
     async def close(self) -> None:
-        """Close the connection."""
+        """Closes the connection."""
         await self._redis.aclose()
 
     async def take(self, key_id: str, limit: Limit, wanted: int) -> Taken:
-        """Take up to ``wanted`` tokens. A call whose reply is lost has taken them all the same."""
+        """Takes up to ``wanted`` tokens. A call whose reply is lost has taken them all the same."""
         given, left = await self._take(keys=[key_of(key_id)], args=[limit.rate, limit.burst, wanted])
         return Taken(int(given), float(left))
