@@ -52,7 +52,7 @@ Part = dict[str, Any] | bytes | Hold | Drop
 
 
 @dataclass(frozen=True)
-class Asked:
+class SentRequest:
     """A request without what changes no answer."""
 
     method: str
@@ -66,7 +66,7 @@ class Asked:
 class Exchange:
     """A request and its answer: a body, or a stream of parts, or ``Drop``."""
 
-    asked: Asked
+    request: SentRequest
     status: int = 200
     body: Any = None
     stream: tuple[Part, ...] | None = None
@@ -75,7 +75,7 @@ class Exchange:
     composed: str = ""
 
 
-def normalised(method: str, target: str, content_type: str = "", body: Any = None) -> Asked:
+def normalised(method: str, target: str, content_type: str = "", body: Any = None) -> SentRequest:
     """The request as it is compared."""
     parts = urlsplit(target)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -92,7 +92,7 @@ def normalised(method: str, target: str, content_type: str = "", body: Any = Non
         if query.get(name) == default:
             del query[name]
     content_type = "" if body is None else content_type.partition(";")[0].strip()
-    return Asked(method, unquote(parts.path), tuple(sorted(query.items())), content_type, body)
+    return SentRequest(method, unquote(parts.path), tuple(sorted(query.items())), content_type, body)
 
 
 @cache
@@ -148,8 +148,8 @@ def composed(
 
 
 def moved(exchange: Exchange, **changes: Any) -> Exchange:
-    """The same answer to another request: ``changes`` are fields of ``Asked``."""
-    return replace(exchange, asked=replace(exchange.asked, **changes))
+    """The same answer to another request: ``changes`` are fields of ``SentRequest``."""
+    return replace(exchange, request=replace(exchange.request, **changes))
 
 
 @dataclass
@@ -163,7 +163,7 @@ class FakeApiServer:
 
     exchanges: Sequence[Exchange]
     in_order: bool = False
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[SentRequest] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -185,25 +185,25 @@ class FakeApiServer:
         self._server.server_close()
         self._thread.join(WAIT_S)
 
-    def unused(self) -> list[Asked]:
+    def unused(self) -> list[SentRequest]:
         """Requests that should have come in order and did not."""
-        return [exchange.asked for exchange in self._left] if self.in_order else []
+        return [exchange.request for exchange in self._left] if self.in_order else []
 
-    def answer(self, asked: Asked) -> Exchange | str:
+    def answer(self, asked: SentRequest) -> Exchange | str:
         """The exchange, or what is wrong with the request."""
         with self._lock:
-            self.asked.append(asked)
+            self.requests.append(asked)
             if self.in_order:
-                if self._left and self._left[0].asked == asked:
+                if self._left and self._left[0].request == asked:
                     return self._left.pop(0)
-                expected = [exchange.asked for exchange in self._left[:1]]
+                expected = [exchange.request for exchange in self._left[:1]]
             else:
-                matching = [exchange for exchange in self._left if exchange.asked == asked]
+                matching = [exchange for exchange in self._left if exchange.request == asked]
                 if matching:
                     if len(matching) > 1:
                         self._left.remove(matching[0])
                     return matching[0]
-                expected = [exchange.asked for exchange in self._left if exchange.asked.path == asked.path]
+                expected = [exchange.request for exchange in self._left if exchange.request.path == asked.path]
             problem = f"not recorded: {asked}\nfor comparison: {_joined(expected)}"
             self.unexpected.append(problem)
             return problem
@@ -265,5 +265,5 @@ class _Handler(BaseHTTPRequestHandler):
         """No line a request: they are kept in ``asked``."""
 
 
-def _joined(found: Sequence[Asked]) -> str:
+def _joined(found: Sequence[SentRequest]) -> str:
     return "\n  ".join(map(str, found)) or "nothing more is expected"

@@ -22,7 +22,7 @@ def test_apply_creates_then_leaves_alone(serve: Serve) -> None:
     assert (created.status, again.status) == (201, 200)
     discovery = recorded("01_discovery", "resources of ray.io/v1")
     kube = serve(discovery, created, again, in_order=True).kube
-    manifest = created.asked.body
+    manifest = created.request.body
     assert kube.apply(manifest) == created.body  # the official client's typed call gives None here
     assert kube.apply(manifest)["metadata"]["resourceVersion"] == created.body["metadata"]["resourceVersion"]
 
@@ -30,7 +30,7 @@ def test_apply_creates_then_leaves_alone(serve: Serve) -> None:
 def test_dry_run_keeps_nothing(serve: Serve) -> None:
     dry = recorded("02_ssa", "dry run of a new object")
     kube = serve(dry, recorded("02_ssa", "nothing was kept")).kube
-    assert kube.apply(dry.asked.body, dry_run=True)["kind"] == "RayCluster"
+    assert kube.apply(dry.request.body, dry_run=True)["kind"] == "RayCluster"
     assert kube.find(Key("ray.io/v1", "RayCluster", "dry", "team-a")) is None
 
 
@@ -39,17 +39,17 @@ def test_conflict_then_force(serve: Serve) -> None:
     forced = recorded("03_ssa_conflicts", "force: 200")
     kube = serve(conflict, forced).kube
     with pytest.raises(errors.FieldConflictError):
-        kube.apply(conflict.asked.body)
-    assert kube.apply(conflict.asked.body, force=True)["metadata"]["generation"] == 3
+        kube.apply(conflict.request.body)
+    assert kube.apply(conflict.request.body, force=True)["metadata"]["generation"] == 3
 
 
 def test_json_patch_holds_and_fails(serve: Serve) -> None:
     holds = recorded("04_patch", "JSON patch with a test that holds")
     fails = recorded("04_patch", "JSON patch with a test that fails")
     kube = serve(holds, fails).kube
-    assert kube.json_patch(DEMO, holds.asked.body)["spec"]["workerGroupSpecs"][0]["replicas"] == 3
+    assert kube.json_patch(DEMO, holds.request.body)["spec"]["workerGroupSpecs"][0]["replicas"] == 3
     with pytest.raises(errors.TestFailedError):
-        kube.json_patch(DEMO, fails.asked.body)
+        kube.json_patch(DEMO, fails.request.body)
 
 
 def test_warning_header_reaches_the_callback(serve: Serve) -> None:
@@ -107,7 +107,7 @@ def test_create_returns_the_review_that_is_not_kept(serve: Serve) -> None:
     review = recorded("07_authz", "may I create rayclusters?")
     kind = ("SelfSubjectAccessReview", "selfsubjectaccessreviews", False)
     discovery = resources("authorization.k8s.io/v1", kind)
-    asked = review.asked.body
+    asked = review.request.body
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews?fieldManager=rayplat"
     post = composed(
         "recorded without a field manager", "POST", path, review.body, sent=asked, content_type="application/json"
@@ -135,14 +135,14 @@ class TestRetries:
         dropped = composed(self.why, "GET", DEMO_PATH, Drop())
         served = serve(dropped, dropped, recorded("03_ssa_conflicts", "start: owned by rayplat"))
         assert served.kube.get(DEMO)["kind"] == "RayCluster"
-        assert [asked.path for asked in served.server.asked].count(DEMO_PATH) == 3
+        assert [asked.path for asked in served.server.requests].count(DEMO_PATH) == 3
 
     def test_retries_end_after_the_last_attempt(self, serve: Serve) -> None:
         served = serve(composed(self.why, "GET", DEMO_PATH, Drop()))
         with pytest.raises(errors.UnreachableError, match="read RayCluster team-a/demo: no answer") as caught:
             served.kube.get(DEMO)
         assert caught.value.exit_code == 4
-        assert [asked.path for asked in served.server.asked].count(DEMO_PATH) == transport.ATTEMPTS
+        assert [asked.path for asked in served.server.requests].count(DEMO_PATH) == transport.ATTEMPTS
 
     def test_apply_is_repeated_after_a_dropped_connection(self, serve: Serve) -> None:
         created = recorded("02_ssa", "apply a new RayCluster")
@@ -151,10 +151,10 @@ class TestRetries:
             "PATCH",
             f"{DEMO_PATH}?fieldManager=rayplat",
             Drop(),
-            sent=created.asked.body,
+            sent=created.request.body,
             content_type="application/apply-patch+yaml",
         )
-        assert serve(dropped, created).kube.apply(created.asked.body) == created.body
+        assert serve(dropped, created).kube.apply(created.request.body) == created.body
 
     @pytest.mark.parametrize(("guarded", "requests"), [(True, transport.ATTEMPTS), (False, 1)])
     def test_json_patch_is_repeated_only_with_a_test(self, serve: Serve, guarded: bool, requests: int) -> None:
@@ -169,7 +169,7 @@ class TestRetries:
         served = serve(dropped)
         with pytest.raises(errors.UnreachableError):
             served.kube.json_patch(DEMO, operations)
-        assert len([asked for asked in served.server.asked if asked.method == "PATCH"]) == requests
+        assert len([asked for asked in served.server.requests if asked.method == "PATCH"]) == requests
 
     def test_create_is_not_repeated_after_a_dropped_connection(self, serve: Serve) -> None:
         obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}}
@@ -177,7 +177,7 @@ class TestRetries:
         served = serve(composed(self.why, "POST", path, Drop(), sent=obj, content_type="application/json"))
         with pytest.raises(errors.UnreachableError):
             served.kube.create(obj)
-        assert len([asked for asked in served.server.asked if asked.method == "POST"]) == 1
+        assert len([asked for asked in served.server.requests if asked.method == "POST"]) == 1
 
     def test_create_is_not_repeated_after_503(self, serve: Serve) -> None:
         obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}}
@@ -186,7 +186,7 @@ class TestRetries:
         served = serve(away)
         with pytest.raises(errors.UnreachableError, match="cannot answer now"):
             served.kube.create(obj)
-        assert [asked.method for asked in served.server.asked].count("POST") == 1
+        assert [asked.method for asked in served.server.requests].count("POST") == 1
 
     def test_retry_after_is_waited_for(self, serve: Serve) -> None:
         busy = {"kind": "Status", "message": "too many requests", "reason": "TooManyRequests", "code": 429}

@@ -8,7 +8,7 @@ from cluster.kube import errors
 from cluster.kube.manifest import Key
 from cluster.kube.status_errors import error_of
 from tests.cluster.kube.conftest import RAY, Serve
-from tests.support.fake_api_server import Asked, Exchange, composed, moved, recorded
+from tests.support.fake_api_server import Exchange, SentRequest, composed, moved, recorded
 
 LIST = "/apis/ray.io/v1/namespaces/team-a/rayclusters"
 DEMO = Key("ray.io/v1", "RayCluster", "demo", "team-a")
@@ -124,7 +124,7 @@ def _error(exchange: Exchange) -> errors.KubeError:
     import json
 
     text = exchange.body.encode() if isinstance(exchange.body, str) else json.dumps(exchange.body).encode()
-    patch = exchange.asked.content_type == "application/json-patch+json"
+    patch = exchange.request.content_type == "application/json-patch+json"
     return error_of(exchange.status, text, doing="do it", server="https://example", json_patch=patch)
 
 
@@ -132,5 +132,5 @@ def test_fake_server_refuses_requests_that_were_not_recorded(serve: Serve) -> No
     served = serve(composed("another path", "GET", f"{RAY}/namespaces/team-a/rayclusters/other", {}))
     with pytest.raises(errors.ApiError, match="599: not recorded"):
         served.kube.get(DEMO)
-    assert served.server.unexpected.pop().startswith("not recorded: Asked(method='GET'")
-    assert served.server.asked[-1] == Asked("GET", f"{LIST}/demo", ())
+    assert served.server.unexpected.pop().startswith("not recorded: SentRequest(method='GET'")
+    assert served.server.requests[-1] == SentRequest("GET", f"{LIST}/demo", ())

@@ -97,7 +97,7 @@ def test_connections_that_end_at_once_are_repeated_with_a_pause(
     monkeypatch.setattr(transport, "_BACKOFF_S", 0.1)
     served = serve(_list("10"), _follow("10", *received))
     assert list(served.kube.watch("ray.io/v1", "RayCluster", "team-a", deadline=time.monotonic() + 1)) == []
-    follows = [asked for asked in served.server.asked if ("watch", "true") in asked.query]
+    follows = [asked for asked in served.server.requests if ("watch", "true") in asked.query]
     assert 2 <= len(follows) <= 8
 
 

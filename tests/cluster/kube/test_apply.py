@@ -30,14 +30,14 @@ def test_created_then_unchanged_then_configured(serve: Serve) -> None:
     live = composed("the object as its apply answered", "GET", DEMO, created.body)
     kube = serve(missing, live, created, unchanged, label).kube
     applier = Applier(kube, frozenset())
-    found = [applier.apply(each.asked.body) for each in (created, unchanged, label)]
+    found = [applier.apply(each.request.body) for each in (created, unchanged, label)]
     assert [each.outcome for each in found] == [Outcome.CREATED, Outcome.UNCHANGED, Outcome.CONFIGURED]
 
 
 def test_field_of_another_manager_is_reported_and_left(serve: Serve) -> None:
     conflict = recorded("03_ssa_conflicts", "two conflicting fields")
     live = recorded("03_ssa_conflicts", "start: owned by rayplat")
-    manifest = conflict.asked.body | {"spec": conflict.asked.body["spec"] | {"enableInTreeAutoscaling": False}}
+    manifest = conflict.request.body | {"spec": conflict.request.body["spec"] | {"enableInTreeAutoscaling": False}}
     kube = serve(live, moved(conflict, body=manifest), field_manager="gitops").kube
     found = Applier(kube, frozenset()).apply(manifest)
     assert found.outcome is Outcome.CONFLICT
@@ -50,14 +50,14 @@ def test_field_of_another_manager_is_reported_and_left(serve: Serve) -> None:
 def test_force_is_sent_only_on_request_with_the_live_replicas(serve: Serve) -> None:
     live = recorded("24_autoscaler_v2", "after the scale down")
     forced = recorded("24_autoscaler_v2", "forced apply: 200, scaleStrategy is gone")
-    sent = copy.deepcopy(forced.asked.body)
+    sent = copy.deepcopy(forced.request.body)
     group = sent["spec"]["workerGroupSpecs"][0]
     group["scaleStrategy"] = live.body["spec"]["workerGroupSpecs"][0]["scaleStrategy"]
     answer = moved(forced, body=sent)
     served = serve(live, answer)
-    found = Applier(served.kube, frozenset(), force=True).apply(forced.asked.body)
+    found = Applier(served.kube, frozenset(), force=True).apply(forced.request.body)
     assert found.outcome is Outcome.CONFIGURED
-    assert served.server.asked[-1].body == sent
+    assert served.server.requests[-1].body == sent
 
 
 def test_an_image_changes_without_force_while_the_autoscaler_owns_the_groups(serve: Serve) -> None:
@@ -76,7 +76,7 @@ def test_an_image_changes_without_force_while_the_autoscaler_owns_the_groups(ser
     assert found.outcome is Outcome.CONFIGURED
     assert found.after == patched
     assert [str(each) for each in found.sent.carried] == ["group w: 2 replicas, as the autoscaler has it"]
-    assert not any(("force", "true") in asked.query for asked in served.server.asked)
+    assert not any(("force", "true") in asked.query for asked in served.server.requests)
 
 
 def test_replicas_set_meanwhile_are_not_overwritten(serve: Serve) -> None:
@@ -114,18 +114,18 @@ def test_apply_is_repeated_after_a_conflicting_write(serve: Serve) -> None:
     always = serve(_got(live), _applied(sent, stale, 409))
     with pytest.raises(StaleError, match="the object has been modified"):
         Applier(always.kube, frozenset()).apply(manifest)
-    assert [asked.method for asked in always.server.asked].count("PATCH") == 5
+    assert [asked.method for asked in always.server.requests].count("PATCH") == 5
 
 
 def test_object_that_is_being_deleted_is_not_applied(serve: Serve) -> None:
     """The server takes it (recorded: "apply while terminating is accepted"), and the object goes all the same."""
     going = recorded("09_delete", "still there")
     served = serve(going)
-    manifest = recorded("09_delete", "apply while terminating").asked.body
+    manifest = recorded("09_delete", "apply while terminating").request.body
     with pytest.raises(KubeError, match=r"is being deleted since .*, held by") as caught:
         Applier(served.kube, frozenset()).apply(manifest)
     assert going.body["metadata"]["finalizers"][0] in str(caught.value)
-    assert {asked.method for asked in served.server.asked} == {"GET"}
+    assert {asked.method for asked in served.server.requests} == {"GET"}
 
 
 def test_group_that_changes_each_time_raises(serve: Serve) -> None:
@@ -138,7 +138,7 @@ def test_group_that_changes_each_time_raises(serve: Serve) -> None:
     served = serve(_got(live), _applied(wanted, conflict.body, 409), failing)
     with pytest.raises(TestFailedError):
         Applier(served.kube, frozenset()).apply(manifest)
-    assert len([asked for asked in served.server.asked if asked.content_type == PATCH]) == 5
+    assert len([asked for asked in served.server.requests if asked.content_type == PATCH]) == 5
 
 
 def test_a_dry_run_beside_the_autoscaler_keeps_nothing(serve: Serve) -> None:
@@ -166,7 +166,7 @@ def test_a_dry_run_beside_the_autoscaler_keeps_nothing(serve: Serve) -> None:
         ),
     )
     assert Applier(served.kube, frozenset(), dry_run=True).apply(manifest).outcome is Outcome.CONFIGURED
-    assert all(("dryRun", "All") in asked.query for asked in served.server.asked if asked.method == "PATCH")
+    assert all(("dryRun", "All") in asked.query for asked in served.server.requests if asked.method == "PATCH")
 
 
 def test_a_service_gets_the_replicas_of_the_cluster_that_serves(serve: Serve) -> None:
@@ -198,8 +198,8 @@ def test_a_service_gets_the_replicas_of_the_cluster_that_serves(serve: Serve) ->
 
 def test_dry_run_accepts_a_namespace_that_the_same_apply_creates(serve: Serve) -> None:
     absent = recorded("02_ssa", "namespace absent")
-    manifest = absent.asked.body | {"metadata": absent.asked.body["metadata"] | {"namespace": "nope"}}
-    missing = moved(recorded("02_ssa", "nothing was kept"), path=absent.asked.path)
+    manifest = absent.request.body | {"metadata": absent.request.body["metadata"] | {"namespace": "nope"}}
+    missing = moved(recorded("02_ssa", "nothing was kept"), path=absent.request.path)
     dry = (("dryRun", "All"), ("fieldManager", "rayplat"))
     kube = serve(missing, moved(absent, body=manifest), moved(absent, body=manifest, query=dry)).kube
     assert Applier(kube, frozenset(), dry_run=True).apply(manifest).outcome is Outcome.CREATED
@@ -253,7 +253,7 @@ def recorded_events() -> list[dict[str, Any]]:
 def _autoscaled(image: str) -> tuple[Object, Object, Exchange]:
     """The recorded manifest with another image, the live object that the autoscaler has scaled, and the conflict."""
     conflict = recorded("24_autoscaler_v2", "the unchanged manifest applied again")
-    manifest = copy.deepcopy(conflict.asked.body)
+    manifest = copy.deepcopy(conflict.request.body)
     manifest["spec"]["workerGroupSpecs"][0]["template"]["spec"]["containers"][0]["image"] = image
     return manifest, recorded("24_autoscaler_v2", "the object after the autoscaler wrote replicas").body, conflict
 
@@ -291,4 +291,4 @@ def _patched(live: Object, groups: list[dict[str, Any]], answer: Object) -> Exch
 
 
 def _request(exchange: Exchange) -> dict[str, Any]:
-    return {"path": exchange.asked.path, "body": exchange.asked.body}
+    return {"path": exchange.request.path, "body": exchange.request.body}

@@ -117,7 +117,7 @@ def test_the_service_and_its_clusters_are_awaited_before_the_rest_goes(serve: Se
         "RayService demo/sv: waiting until it is gone, held by ray.io/rayservice-finalizer",
         "ConfigMap demo/settings: deleted",
     ]
-    order = [(asked.method, asked.path) for asked in served.server.asked]
+    order = [(asked.method, asked.path) for asked in served.server.requests]
     assert order.index(("GET", f"{RAY}/namespaces/demo/rayclusters/sv-f5l4z")) < order.index(("DELETE", settings))
 
 

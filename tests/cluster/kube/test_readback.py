@@ -34,7 +34,7 @@ class TestRecorded:
     """A real RayCluster that Ray's autoscaler raised to two workers and brought back."""
 
     def test_replicas_of_the_autoscaler_are_kept(self) -> None:
-        manifest = recorded("24_autoscaler_v2", MANIFEST).asked.body
+        manifest = recorded("24_autoscaler_v2", MANIFEST).request.body
         live = recorded("24_autoscaler_v2", AUTOSCALED).body
         found = with_live_groups(manifest, live)
         assert found.carried == (Carried("w", 0, 2, 2),)
@@ -47,10 +47,10 @@ class TestRecorded:
         live = recorded("24_autoscaler_v2", SHRUNK).body
         workers = live["spec"]["workerGroupSpecs"][0]["scaleStrategy"]["workersToDelete"]
         assert "scaleStrategy" not in forced.body["spec"]["workerGroupSpecs"][0]
-        sent = copy.deepcopy(with_live_groups(forced.asked.body, live).obj)
+        sent = copy.deepcopy(with_live_groups(forced.request.body, live).obj)
         assert sent["spec"]["workerGroupSpecs"][0].pop("scaleStrategy") == {"workersToDelete": workers}
         assert len(workers) == 2
-        assert sent == forced.asked.body, "nothing else is touched"
+        assert sent == forced.request.body, "nothing else is touched"
 
     def test_the_active_cluster_over_an_upgrade(self) -> None:
         lines = [line for line in transcript("23_rayservice_upgrade") if line.get("watch") == "rayservices"]

@@ -39,7 +39,7 @@ def test_failed_test_operation_reads_again(serve: Serve) -> None:
     served = serve(
         _got(_live()),
         _got(later),
-        _failing(recorded("20_raycluster_lifecycle", UP).asked.body),
+        _failing(recorded("20_raycluster_lifecycle", UP).request.body),
         composed(STORY, "PATCH", f"{PATH}?fieldManager=rayplat", later, sent=again, content_type=PATCHES),
     )
     assert scale(served.kube, RC, "w", 2).before == 0
@@ -48,27 +48,27 @@ def test_failed_test_operation_reads_again(serve: Serve) -> None:
 def test_scale_is_repeated_after_a_conflicting_write(serve: Serve) -> None:
     stale = recorded("02_ssa", "stale resourceVersion")
     sent = recorded("20_raycluster_lifecycle", UP)
-    crossed = moved(stale, method="PATCH", path=PATH, query=sent.asked.query, body=sent.asked.body)
+    crossed = moved(stale, method="PATCH", path=PATH, query=sent.request.query, body=sent.request.body)
     crossed = moved(crossed, content_type=PATCHES)
     served = serve(_got(_live()), crossed, sent)
     assert scale(served.kube, RC, "w", 2).after == 2
 
 
 def test_scale_ends_after_five_conflicting_writes(serve: Serve) -> None:
-    served = serve(_got(_live()), _failing(recorded("20_raycluster_lifecycle", UP).asked.body))
+    served = serve(_got(_live()), _failing(recorded("20_raycluster_lifecycle", UP).request.body))
     with pytest.raises(TestFailedError):
         scale(served.kube, RC, "w", 2)
-    assert [asked.method for asked in served.server.asked].count("PATCH") == 5
+    assert [asked.method for asked in served.server.requests].count("PATCH") == 5
 
 
 def test_a_schema_error_is_no_failed_test(serve: Serve) -> None:
     # Recorded of another patch: what tells the two apart are the causes.
     broken = recorded("04_patch", "a JSON patch that breaks the schema")
-    sent = recorded("20_raycluster_lifecycle", UP).asked
+    sent = recorded("20_raycluster_lifecycle", UP).request
     served = serve(_got(_live()), moved(broken, path=sent.path, body=sent.body))
     with pytest.raises(InvalidError, match="must be of type integer"):
         scale(served.kube, RC, "w", 2)
-    assert [asked.method for asked in served.server.asked].count("PATCH") == 1
+    assert [asked.method for asked in served.server.requests].count("PATCH") == 1
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_unknown_group_or_bad_number_sends_nothing(serve: Serve, group: str, rep
     served = serve(_got(_live()))
     with pytest.raises(UsageError, match=message):
         scale(served.kube, RC, group, replicas)
-    assert {asked.method for asked in served.server.asked} == {"GET"}
+    assert {asked.method for asked in served.server.requests} == {"GET"}
 
 
 @pytest.mark.parametrize(("line", "cluster"), [("sv-f5l4z", "sv-f5l4z"), (None, None)])

@@ -334,4 +334,4 @@ def test_discovery_is_one_request_a_group(serve: Serve) -> None:
     assert discovery()
     for kind in ("RayCluster", "RayService", "RayJob"):
         assert served.kube.is_namespaced("ray.io/v1", kind)
-    assert len(served.server.asked) == 1
+    assert len(served.server.requests) == 1

@@ -27,7 +27,7 @@ RESOURCES = [
 
 
 def cluster() -> Object:
-    found: Object = recorded("03_ssa_conflicts", "a dry run shows the same conflict").asked.body
+    found: Object = recorded("03_ssa_conflicts", "a dry run shows the same conflict").request.body
     return found
 
 
@@ -41,14 +41,14 @@ def reviews() -> list[Exchange]:
     """The recorded reviews of RayClusters, and others in their shape: this account may read RayClusters."""
     query = (("fieldManager", "rayplat"),)
     found = [moved(recorded("07_authz", f"may I {verb} rayclusters?"), query=query) for verb in ("list", "create")]
-    known = [exchange.asked.body["spec"]["resourceAttributes"] for exchange in found]
+    known = [exchange.request.body["spec"]["resourceAttributes"] for exchange in found]
     for right in rights_of([cluster()], NAMESPACE):
         resource, _, sub = right.resource.partition("/")
         attributes = {"verb": right.verb, "group": right.group, "resource": resource, "namespace": right.namespace}
         attributes |= {"subresource": sub} if sub else {}
         if attributes in known:
             continue
-        body: Object = found[0].asked.body | {"spec": {"resourceAttributes": attributes}}
+        body: Object = found[0].request.body | {"spec": {"resourceAttributes": attributes}}
         answer = body | {"status": {"allowed": resource == "rayclusters" and right.verb in READING}}
         path = f"{REVIEWS}?fieldManager=rayplat"
         found.append(
