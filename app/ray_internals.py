@@ -1,4 +1,4 @@
-"""Everything that this project uses of Ray's private modules, checked against Ray 2.60.
+"""Ray's private modules: all that this project uses of them, checked against Ray 2.60.
 
 No other module imports them. Each is imported where it is used: they are heavy, and callers of one need no other.
 ``tests/test_ray_internals.py`` fails with the name of whatever a newer Ray lacks.

@@ -28,6 +28,8 @@ PARTS = ("head", AUTOSCALER, *COMPONENTS, OPERATOR)
 TO_STDERR = "RAY_LOG_TO_STDERR"
 MAX_STREAMS = 40
 """Containers that are followed at once: each has a process of its own."""
+MAX_FAILURES = 5
+"""Connections in succession that end soon, after which a container is not read any more."""
 RELIST_S = 10.0
 """Seconds after which a container whose connection was lost is read again."""
 
@@ -113,10 +115,12 @@ def _changes(kube: Reader, where: str | None, labels: str, deadline: float) -> I
 
 @dataclass(slots=True)
 class _Stream:
-    """A ``kubectl logs --follow`` and the last time it was seen alive (``time.monotonic()``)."""
+    """A ``kubectl logs --follow``, when it began and was last seen alive (``time.monotonic()``), and its failures."""
 
     process: subprocess.Popen[bytes]
+    began_at: float
     alive_at: float
+    failures: int = 0
 
 
 def _follow(
@@ -143,18 +147,22 @@ def _follow(
             run = container and _run_of(pod, container)
             if not container or not run or run in skipped:
                 continue
-            extent = extents.get(run, ())
-            if run in streams:
-                lost = "running" in _state(pod, container) and streams[run].alive_at < now
-                if not lost:
+            extent, failures = extents.get(run, ()), 0
+            if old := streams.get(run):
+                if old.alive_at == now or "running" not in _state(pod, container):
                     continue
-                extent = [f"--since={math.ceil(now - streams[run].alive_at) + 1}s"]
+                failures = old.failures + 1 if old.alive_at - old.began_at < RELIST_S else 1
+                if failures > MAX_FAILURES:
+                    skipped.add(run)
+                    print(f"{key_of(pod)} is not read any more: {failures} tries have failed", file=sys.stderr)
+                    continue
+                extent = [f"--since={math.ceil(now - old.alive_at) + 1}s"]
             elif sum(each.alive_at == now for each in streams.values()) >= MAX_STREAMS:
                 skipped.add(run)
                 print(f"{key_of(pod)} is not read: {MAX_STREAMS} are followed already", file=sys.stderr)
                 continue
             command = _command(pod, container, access, ["--follow", "--prefix", *extent])
-            streams[run] = _Stream(subprocess.Popen(command, stdout=stream), now)
+            streams[run] = _Stream(subprocess.Popen(command, stdout=stream), now, now, failures)
     except KeyboardInterrupt:
         pass
     finally:

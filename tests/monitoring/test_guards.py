@@ -108,7 +108,6 @@ def test_an_output_that_the_challenger_lacks_is_refused(missing: ReleasePlan) ->
 def test_a_guard_that_a_replica_does_not_know_is_left_out(missing: ReleasePlan) -> None:
     context = context_of(release(plan=missing))
     del GUARDS["missing"]
-    measured_guards.cache_clear()
     assert measured_guards(context) == ()
     newer = replace(context, guards=('{"metric":"drift","output":"y","bins":7}',))
     assert measured_guards(newer) == (DriftGuard(metric="drift", output="y"),)

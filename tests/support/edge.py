@@ -44,7 +44,7 @@ def edge_paths() -> set[str]:
 
 
 def front_errors(front: Front, deadline_s: float) -> list[str]:
-    """What the manifests lack for a front, a sentence each.
+    """Sentences on what the manifests lack for a front.
 
     Args:
         deadline_s: the gateway's own deadline, seconds.

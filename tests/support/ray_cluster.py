@@ -133,7 +133,9 @@ class RayCluster:
 
     def client_environment(self) -> dict[str, str]:
         """Environment of a driver or a command beside the cluster."""
-        return {**self._environment, "RAY_ADDRESS": self.address, "RAY_API_SERVER_ADDRESS": self.dashboard_url}
+        found = {**self._environment, "RAY_ADDRESS": self.address, "RAY_API_SERVER_ADDRESS": self.dashboard_url}
+        found.pop("RAY_SERVE_THROUGHPUT_OPTIMIZED", None)  # a node's setting: it binds a handle to one loop
+        return found
 
     def start_head(self) -> None:
         """Start a head without CPUs, as a head pod is; the same again after its loss. Does not wait."""

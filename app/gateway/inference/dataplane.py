@@ -10,10 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from app.errors import (
-    DeadlineExceededError,
     InvalidArgumentError,
-    ModelError,
-    OverloadedError,
     TidegateError,
     UnavailableError,
 )
@@ -28,10 +25,7 @@ from app.model_spec import ModelSpec
 from app.routing.attempts import (
     AttemptResult,
     Attempts,
-    ModelRaisedError,
     VersionFailedError,
-    VersionOverloadedError,
-    VersionTimedOutError,
 )
 from app.routing.route_table import Route, RouteTable
 from app.routing.split import rank
@@ -148,7 +142,7 @@ class DataPlane:
             compute = partial(self._attempt, table, call, record)
             answer = await self._attempts_of(table).call(ranked, compute, record.failed)
         except VersionFailedError as error:
-            raise as_gateway_error(call.model, error) from error
+            raise type(error)(f"{call.model}: {error}") from error
         route = table.route(answer.version)
         record.version, record.placement, record.weight = answer.version, route.placement, route.weight
         record.outputs = answer.value
@@ -288,16 +282,3 @@ def _chosen(model: str, version: str, given: Outputs, wanted: tuple[str, ...]) -
             f"version {version} of {model} has no output {', '.join(map(repr, absent))}; it gives {', '.join(given)}"
         )
     return {name: given[name] for name in wanted}
-
-
-def as_gateway_error(model: str, error: VersionFailedError) -> TidegateError:
-    """Returns the error that a caller gets for a version's failure."""
-    match error:
-        case ModelRaisedError():
-            return ModelError(f"{model}: {error}")
-        case VersionOverloadedError():
-            return OverloadedError(f"{model}: {error}")
-        case VersionTimedOutError():
-            return DeadlineExceededError(f"{model}: {error}")
-        case _:
-            return UnavailableError(f"{model}: {error}")

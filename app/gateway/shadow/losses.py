@@ -7,12 +7,14 @@ once: with the challenger's answer beside the champion's as a pair, where it was
 from __future__ import annotations
 
 import json
-from functools import lru_cache
 
 from app.gateway.inference.request_record import RequestRecord
 from app.monitoring.guards import GUARDS, AgreementGuard, DriftGuard, Guard, LatencyGuard, worse
 from app.monitoring.sums import Arm, Sample
 from app.routing.release_context import ReleaseContext
+
+MAX_KNOWN = 256
+"""Releases whose guards are held parsed."""
 
 
 def arm_of(record: RequestRecord) -> Arm | None:
@@ -63,10 +65,24 @@ def of_pair(release_context: ReleaseContext, champion: RequestRecord, challenger
     return found
 
 
-@lru_cache(maxsize=256)
+_KNOWN: dict[str, tuple[ReleaseContext, tuple[Guard, ...]]] = {}
+"""Release -> its context as last seen, and the guards of it: looked up for every request, so by identity."""
+
+
 def measured_guards(context: ReleaseContext) -> tuple[Guard, ...]:
     """The guards of a release that are measured here. One that this version does not know is left to those that do,
     and so is a field of one."""
+    held = _KNOWN.get(context.release)
+    if held is not None and held[0] is context:
+        return held[1]
+    if len(_KNOWN) >= MAX_KNOWN:
+        _KNOWN.clear()
+    guards = _parsed(context)
+    _KNOWN[context.release] = context, guards
+    return guards
+
+
+def _parsed(context: ReleaseContext) -> tuple[Guard, ...]:
     if not context.guards:
         return _older(context)
     documents = [json.loads(text) for text in context.guards]

@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from app.errors import DeadlineExceededError, TidegateError
-from app.gateway.inference.dataplane import as_gateway_error
 from app.gateway.inference.feature_lookup import FeatureLookup
 from app.gateway.inference.inputs import bytes_of, fit, fit_parameters
 from app.gateway.inference.request_record import RequestRecord
@@ -24,7 +23,6 @@ from app.gateway.inference.version_backends import VersionBackends
 from app.gateway.shadow.losses import of_pair
 from app.model_spec import ModelSpec
 from app.monitoring.samples import LossBuffer
-from app.routing.attempts import VersionFailedError
 from app.routing.release_context import ReleaseContext
 from app.routing.route_table import Route, RouteTable
 from app.serving.batch import rows_of
@@ -171,8 +169,6 @@ class Mirror:
             challenger.status = 200
         except TimeoutError:
             challenger.status = DeadlineExceededError.status
-        except VersionFailedError as error:
-            challenger.status = as_gateway_error(call.model, error).status
         except TidegateError as error:
             challenger.status = error.status
         challenger.total_s = time.perf_counter() - started

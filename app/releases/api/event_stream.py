@@ -43,7 +43,7 @@ class Subscription:
 
     async def changes(self, quiet_s: float) -> AsyncIterator[Release | None]:
         """Each new state, and None whenever none came for ``quiet_s`` seconds; until the release has ended, or
-        feed ends here."""
+        the subscription is closed."""
         while not self._over:
             try:
                 async with asyncio.timeout(quiet_s):
@@ -102,7 +102,7 @@ class ReleaseFeed(Watch):
                 del self._subscriptions[present.id]
 
     async def stop(self) -> None:
-        """End the watch and all feed."""
+        """Ends the watch and all subscriptions."""
         for subscriptions in self._subscriptions.values():
             for subscription in subscriptions:
                 subscription.close()

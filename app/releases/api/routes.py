@@ -108,7 +108,7 @@ def router(
         ),
     )
     async def begin(body: BeginBody, request: Request, response: Response) -> ReleaseBody:
-        """Begin a release, once all about it has been checked: one of a model at a time."""
+        """Begins a release, once all about it has been checked: one of a model at a time."""
         release = await controller.begin(body.model, str(body.version), parse(body.plan), caller_of(request).key_id)
         response.headers["location"] = f"{PREFIX}/{release.id}"
         return release_body(release)
@@ -138,7 +138,7 @@ def router(
     async def order(
         release: str, verb: Annotated[str, Path(json_schema_extra={"enum": [*ORDERS]})], request: Request
     ) -> ReleaseBody:
-        """Give an order. Given twice it does what it does given once, promote if it names its step."""
+        """Gives an order. Given twice it does what it does given once, promote if it names its step."""
         given = parse_order(verb, request.query_params)
         return release_body(await controller.order(release, given, caller_of(request).key_id))
 
@@ -159,7 +159,7 @@ def router(
         release: str,
         last_event_id: Annotated[str | None, Header(description="The last event that the caller has")] = None,
     ) -> Response:
-        """Follow a release by server-sent events."""
+        """Follows a release by server-sent events."""
         present = await _read(store, release)
         if present.is_final and _event(present)[0] == last_event_id:
             return Response(status_code=204)

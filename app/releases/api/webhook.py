@@ -90,7 +90,7 @@ def router(
     async def hear(
         request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
     ) -> HeardBody:
-        """Look at the registry at once for what it asks to be released, rather than at the next interval. With the
+        """Looks at the registry at once for what it asks to be released, rather than at the next interval. With the
         webhook's secret in the settings, its signature stands for a key."""
         if secret is not None and SIGNATURE in request.headers:
             body = await _limited(request)
@@ -112,7 +112,7 @@ def router(
 
 
 def check(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> None:
-    """Check a delivery's signature.
+    """Checks a delivery's signature.
 
     Raises:
         UnauthenticatedError: it is not by this secret, or too old.

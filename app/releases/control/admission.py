@@ -46,7 +46,7 @@ class Candidate:
 def candidate(
     client: MlflowClient, model: str, version: str, defaults: ServingSettings, beside: str | None = None
 ) -> Candidate:
-    """Look a challenger up by number or alias; blocks.
+    """Looks a challenger up by number or alias; blocks.
 
     Args:
         beside: the version that answers now.
@@ -119,9 +119,9 @@ def admit(
     now = time.time()
     identity = f"{model}-{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     against = f"against version {champion}" if champion is not None else "the first of its model"
-    asked = [] if mark is None else [Note(kind="tag", name=mark, version=found.version, value=identity)]
+    marks = [] if mark is None else [Note(kind="tag", name=mark, version=found.version, value=identity)]
     notes = (
-        *asked,
+        *marks,
         Note(kind="tag", name=RELEASE_TAG, version=found.version, value=identity),
         Note(kind="alias", name=CHALLENGER_ALIAS, version=found.version),
     )

@@ -128,7 +128,7 @@ class ClusterState:
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "serve-status"))
 
     async def observe(self, age_s: float = 0.0) -> Snapshot:
-        """Look.
+        """Takes a snapshot.
 
         Args:
             age_s: how old what is seen of Serve's applications may be, seconds.

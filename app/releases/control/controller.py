@@ -127,7 +127,7 @@ class Controller:
     async def begin(
         self, model: str, version: str, plan: ReleasePlan, who: str, mark: str | None = None, since: int | None = None
     ) -> Release:
-        """Begin a release, once everything about it has been checked.
+        """Begins a release, once everything about it has been checked.
 
         Args:
             version: number or alias in the registry.
@@ -224,7 +224,7 @@ class Controller:
             self._replaced()
 
     async def _lead(self) -> None:
-        """Take or renew the lease; a new one begins with what is stored."""
+        """Takes or renews the lease; a new one begins with what is stored."""
         token = await self._store.acquire(self._owner, LEASE_S, self._born)
         if token is not None and token != self._token:
             live = await self._store.live()

@@ -40,7 +40,7 @@ async def bring_up(
     defaults: ServingSettings,
     entity: str | None = None,
 ) -> Deployed:
-    """Deploy ``version`` and enter it into the route table at weight 0, seen by every gateway replica.
+    """Deploys ``version`` and enters it into the route table at weight 0, seen by every gateway replica.
 
     Idempotent: a version that is in the table and runs is left as it is; one whose application is gone (the Ray
     cluster was lost, the table was not) is deployed anew and keeps its weight.
@@ -78,7 +78,7 @@ async def bring_up(
 async def move_inline(
     store: RouteStore, gateway: DeploymentHandle[Any], model: str, version: str, timeout_s: float
 ) -> Followed:
-    """Let the gateway replicas themselves answer with ``version``; its own replicas go once all have loaded it.
+    """Lets the gateway replicas themselves answer with ``version``; its own replicas go once all have loaded it.
 
     Idempotent. A gateway replica that has not loaded the version yet goes on asking the version's own replicas.
 
@@ -120,7 +120,7 @@ async def move_out(
     version: str,
     defaults: ServingSettings,
 ) -> Deployed:
-    """Give an inline version replicas of its own again; the gateway replicas let go of it once those are healthy.
+    """Gives an inline version replicas of its own again; the gateway replicas let go of it once those are healthy.
 
     Idempotent.
 
@@ -145,7 +145,7 @@ async def move_out(
 
 
 async def take_down(store: RouteStore, gateway: DeploymentHandle[Any], model: str, version: str) -> Followed:
-    """Remove ``version`` from the route table, wait until every gateway replica follows, then delete it.
+    """Removes ``version`` from the route table, waits until every gateway replica follows, then deletes it.
 
     Idempotent: when an earlier call ended half-way, this one deletes what the table no longer names.
 
@@ -178,7 +178,7 @@ async def _runs(route: Route) -> bool:
 
 
 async def _delete_unnamed(store: RouteStore, model: str, version: str) -> None:
-    """Delete the version's applications that the route table does not name (any more)."""
+    """Deletes the version's applications that the route table does not name (any more)."""
     table = await store.read(model)
     named = table.apps.values() if table else ()
     for app in await asyncio.to_thread(applications_of, model, version):

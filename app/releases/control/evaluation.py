@@ -48,10 +48,10 @@ class Samples(Protocol):
         """Ticks of a release, up to and with one, added over the replicas."""
 
     async def forget(self, release: str, up_to: int) -> None:
-        """Delete them."""
+        """Deletes the ticks of a release up to and with one."""
 
     async def drop(self, release: str) -> None:
-        """Delete all of a release."""
+        """Deletes all samples of a release."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from app.releases.model.release import Note
 
 
 def deliver(client: MlflowClient, model: str, note: Note) -> None:
-    """Make one note; made again it changes nothing. Blocks.
+    """Writes one note to the registry; written again it changes nothing. Blocks.
 
     Raises:
         RegistryError: the registry did not take it.

@@ -34,7 +34,7 @@ class Reconciler:
     tasks: BackgroundTasks
 
     def reconcile(self, snapshot: Snapshot, busy: Collection[str]) -> None:
-        """Have deployed again what is missing.
+        """Begins to deploy again what is missing.
 
         Args:
             busy: models that are left alone.

@@ -31,7 +31,7 @@ class ReleaseMetrics:
         self._dropped = Counts("tidegate_release_samples_dropped", "Samples that no judge counted, by why", "why")
 
     def publish(self, live: Collection[Release], weights: Mapping[str, Mapping[str, float]], late: int = 0) -> None:
-        """Show the releases under way.
+        """Shows the releases under way.
 
         Args:
             weights: model -> version -> its weight in the route table.
@@ -48,7 +48,7 @@ class ReleaseMetrics:
         self._dropped.publish({"late": late})
 
     def ended(self, release: Release) -> None:
-        """Count one that is over."""
+        """Counts a release that has ended."""
         self._endings[release.phase] += 1
 
 

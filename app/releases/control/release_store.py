@@ -122,7 +122,7 @@ class ReleaseStore:
         self._append_audit = redis.register_script(_APPEND_AUDIT)
 
     async def acquire(self, owner: str, lease_s: float, born: float) -> int | None:
-        """Take or renew the lease; its fencing token, or None while it is held by somebody who took it later than at
+        """Takes or renews the lease; its fencing token, or None while an owner holds it that took it later than at
         ``born``, when this owner began (seconds since the epoch)."""
         token = await self._acquire(
             keys=[LEASE, TOKENS],
@@ -131,11 +131,11 @@ class ReleaseStore:
         return int(token) or None
 
     async def give_up(self, owner: str) -> None:
-        """Give the lease back, if it is still this owner's."""
+        """Gives the lease back, if it is still this owner's."""
         await self._release(keys=[LEASE], args=[owner])
 
     async def create(self, release: Release, token: int) -> None:
-        """Store a new release.
+        """Stores a new release.
 
         Raises:
             LiveReleaseError: the model has one under way.
@@ -144,7 +144,7 @@ class ReleaseStore:
         await self._put(release, token, release.history, new=True, before="")
 
     async def save(self, before: Release, after: Release, token: int) -> None:
-        """Store what has become of a release, and note in the audit log what its history has more.
+        """Stores a changed release, and appends to the audit log the entries that its history gained.
 
         Raises:
             FencedError: the lease is somebody else's.
@@ -155,7 +155,7 @@ class ReleaseStore:
         await self._put(after, token, fresh, new=False, before=phase_text(before))
 
     async def append_audit(self, entry: AuditEntry, token: int) -> None:
-        """Note in the audit log what is of no release.
+        """Appends to the audit log an entry that belongs to no release.
 
         Raises:
             FencedError: the lease is somebody else's.

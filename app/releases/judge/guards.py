@@ -59,7 +59,7 @@ Guard = BinaryGuard | BoundedGuard
 
 
 def check_guards(guards: Sequence[Guard]) -> None:
-    """Refuse what could not be judged.
+    """Refuses guards that could not be judged.
 
     Raises:
         ValueError: no guards (everything would pass), or two of one name.

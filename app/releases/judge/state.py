@@ -88,7 +88,7 @@ def _several(strata: Strata) -> Sequence[Stratum | Pairs]:
 
 
 def check_made_for(guards: Sequence[Guard], state: JudgeState) -> None:
-    """Refuse guards whose evidence this is not.
+    """Refuses guards whose evidence this is not.
 
     Raises:
         ValueError: other guards, tolerances or another order.

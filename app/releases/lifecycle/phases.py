@@ -231,16 +231,18 @@ def _retire(release: Release, seen: Observation) -> Release:
         return _waiting_for_gateway(release, seen, "every gateway replica to forget the release")
     if release.champion is not None and _is_there(release.champion, seen):
         return _waiting_for_deletion(release, seen, release.champion)
-    said = f"version {release.challenger} is champion"
+    outcome = f"version {release.challenger} is champion"
     if not moved_inline(release, seen):
         if seen.now - release.since < INLINE_WAIT_S:
             what = f"every gateway replica to load version {release.challenger}"
             return waiting_for(release, what, _why(seen, ("move_inline", release.challenger)))
-        said += f"; it keeps replicas of its own: not every gateway replica has loaded it within {INLINE_WAIT_S:g} s"
+        outcome += (
+            f"; it keeps replicas of its own: not every gateway replica has loaded it within {INLINE_WAIT_S:g} s"
+        )
     elif release.inline:
-        said += ", in the gateway replicas themselves"
+        outcome += ", in the gateway replicas themselves"
     ended = begin_phase(release, "promoted", seen.now).model_copy(update={"ended": seen.now})
-    return with_history(ended, seen.now, CONTROLLER, said)
+    return with_history(ended, seen.now, CONTROLLER, outcome)
 
 
 def _restore(release: Release, seen: Observation) -> Release:

@@ -41,11 +41,11 @@ class RegistryReader:
         """
         return self._query(lambda client: _requests(client, served))
 
-    def mark(self, request: ReleaseRequest, said: str) -> None:
-        """Write on the version what became of a request."""
+    def mark(self, request: ReleaseRequest, outcome: str) -> None:
+        """Writes the outcome of a request on its version."""
         self._query(
             lambda client: client.set_model_version_tag(
-                request.model, request.version, request.mark, said[:TAG_LENGTH]
+                request.model, request.version, request.mark, outcome[:TAG_LENGTH]
             )
         )
 

@@ -106,9 +106,9 @@ def register(
 
 
 def _log_origin(config: TrainConfig, recipe: Recipe, data: Data, code: str) -> None:
-    told = config.model_dump()
-    groups = {f"{group}.{key}": value for group in _GROUPS for key, value in told.pop(group).items()}
-    mlflow.log_params(told | groups)
+    values = config.model_dump()
+    groups = {f"{group}.{key}": value for group in _GROUPS for key, value in values.pop(group).items()}
+    mlflow.log_params(values | groups)
     mlflow.log_params({f"data.{name}": value for name, value in data.facts.items()})
     tags = {"tidegate.data": data.fingerprint, "tidegate.code": code, **machine()}
     commit = git_commit()

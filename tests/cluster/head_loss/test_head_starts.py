@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from tests.support.processes import ProcessError, Processes, outer_environment
 from tests.support.ray_cluster import HEAD_STARTS, Ports, RayCluster
 
 FAKE_HEAD = """\
-#!{python}
 import json, os, sys, time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -48,8 +48,9 @@ def await_fake_head(
     folder: Path, failures: int, monkeypatch: pytest.MonkeyPatch, *, answers_first: bool = False
 ) -> RayCluster:
     """A cluster whose fake head ends ``failures`` times, at once or after its dashboard answered, and then stays."""
-    head = folder / "python"
-    head.write_text(FAKE_HEAD.format(python=sys.executable, failures=failures, answers_first=answers_first))
+    script, head = folder / "head.py", folder / "python"
+    script.write_text(FAKE_HEAD.format(failures=failures, answers_first=answers_first))
+    head.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(script))} "$@"\n')
     head.chmod(0o755)
     with Processes(folder) as processes:
         cluster = RayCluster(processes, folder, Ports(4500 + PORT_SHIFT), outer_environment(), "token")

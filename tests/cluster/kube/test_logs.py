@@ -241,6 +241,17 @@ def test_container_that_has_ended_is_read_once(kubectl: Kubectl, monkeypatch: py
     assert len(kubectl.calls()) == 1
 
 
+def test_container_that_cannot_be_read_is_given_up(kubectl: Kubectl, capfd: pytest.CaptureFixture[str]) -> None:
+    tries = [f"try {number}" for number in range(1 + logs.MAX_FAILURES)]
+    kubectl.script(WORKER, *[f"echo {text}; exit 1" for text in tries], "echo one too many")
+    kubectl.script(HEAD, f"sleep 0.5; echo head; {STAY}")  # meanwhile the last try ends
+    found = kubectl.follow(
+        [], *[(WORKER, f"{text}\n") for text in tries], (HEAD, "head\n"), (WORKER, ""), (WORKER, "")
+    )
+    assert found.split("\n")[:-1] == [*tries, "head"]
+    assert "serving-worker-y is not read any more: 6 tries have failed" in capfd.readouterr().err
+
+
 def test_containers_beyond_the_most_that_are_followed_are_named(
     kubectl: Kubectl, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,8 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as LostError
 
-from app.events import LABELS, PREDICTIONS, Label, Prediction, RedisEventLog, connect_sink
+from app.events import LABELS, PREDICTIONS, EventLogError, Label, Prediction, RedisEventLog, connect_sink
+from app.events.redis_consumer import RedisConsumer
 from app.monitoring.labels import JoinStats, LabelJoin, release_join
 from app.monitoring.labels.index import LabelIndex
 from app.monitoring.labels.judged_prediction import JudgedPrediction
@@ -346,6 +347,39 @@ async def test_a_lost_reply_is_asked_for_again_and_the_loss_handed_on_once(
     await eventually(lambda: join.stats().duplicates == 1)
     assert world.losses == [CHAMPION, CHALLENGER, CHAMPION]
     assert join.stats().failures >= 2
+
+
+async def test_failed_acknowledgement_is_repeated_and_delivers_no_loss_twice(
+    world: LabelWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acknowledge = RedisConsumer.acknowledge
+    failed: list[Any] = []
+
+    async def unlucky(self: RedisConsumer, predictions: Sequence[str], labels: Sequence[str]) -> None:
+        if len(failed) < 4:
+            failed.append((predictions, labels))
+            raise EventLogError("no answer")
+        await acknowledge(self, predictions, labels)
+
+    monkeypatch.setattr(RedisConsumer, "acknowledge", unlucky)
+    monkeypatch.setattr(release_join, "FIRST_PAUSE_S", 0.03)  # so that entries can be claimed meanwhile
+    join = await world.following(claim_after_s=0.01)
+    await world.predict(prediction(0))
+    await world.say(label(0))
+    await eventually_true(lambda: all_acknowledged(world))
+    assert len(failed) == 4
+    await eventually(lambda: join.stats().joined == 1)
+    assert replace(join.stats(), failures=0) == JoinStats(indexed=1, joined=1)
+    assert world.losses == [CHAMPION]
+
+
+async def all_acknowledged(world: LabelWorld) -> bool:
+    """True once both records were read and acknowledged."""
+    for stream in (PREDICTIONS.stream("flights"), LABELS.stream("flights")):
+        [group] = await world.redis.xinfo_groups(stream)
+        if not group["entries-read"] or group["pending"]:
+            return False
+    return True
 
 
 async def test_two_processes_share_the_streams_without_a_loss_too_many(world: LabelWorld) -> None:

@@ -48,8 +48,8 @@ class Stage:
         assert list(served) == ["flights"]
         return [request for request in self.requested if request.mark not in self.marks]
 
-    def mark(self, request: ReleaseRequest, said: str) -> None:
-        self.marks[request.mark] = said
+    def mark(self, request: ReleaseRequest, outcome: str) -> None:
+        self.marks[request.mark] = outcome
 
     def busy(self) -> frozenset[str]:
         return frozenset(self.live)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -76,10 +78,14 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
+def command(workers: int, *options: str) -> tuple[str, ...]:
+    start = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(workers))
+    return (*start, "-m", "app.training.worker", *options)
+
+
 def torchrun(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     return subprocess.run(
-        (*command, "-m", "app.training.worker", *options),
+        command(2, *options),
         cwd=folder,
         env=environment(folder),
         capture_output=True,
@@ -146,6 +152,26 @@ def test_process_without_torchrun_is_refused(
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert main(["--config", "bytelm-1m"]) == NOT_UNDERSTOOD
     assert capsys.readouterr().err.startswith("started without torchrun; accepted is torchrun --nproc-per-node N -m ")
+
+
+def test_sigterm_leaves_a_checkpoint_that_the_same_command_goes_on_from(tmp_path: Path) -> None:
+    options = ("--config", "bytelm-1m", *SET, "--set", "workers=1", "--set", "batch_size=4", "--storage", "runs")
+    env = environment(tmp_path)
+    with subprocess.Popen(command(1, *options), cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if line.startswith("step 3/"):
+                running.send_signal(signal.SIGTERM)
+                break
+        rest = running.stdout.read()
+    stopped = re.search(r"^stopped; the same command goes on from step (\d+)$", rest, re.M)
+    assert stopped is not None, rest
+    with subprocess.Popen(command(1, *options), cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        first = next(line for line in running.stdout if line.startswith("step "))
+        running.send_signal(signal.SIGTERM)
+        running.stdout.read()
+    assert first.startswith(f"step {stopped[1]}: 1 workers on cpu (one process")
 
 
 def test_losses_are_those_under_ray_train(

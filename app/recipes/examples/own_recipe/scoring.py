@@ -30,7 +30,7 @@ class WineModel(PythonModel):
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
         """The likeliest grower of each row, and its probability."""
-        rows = torch.from_numpy(model_input[self._columns].to_numpy(dtype="float32"))
+        rows = torch.tensor(model_input[self._columns].to_numpy(dtype="float32"))
         with torch.inference_mode():
             probability, grower = self._network(rows).softmax(dim=1).max(dim=1)
         return pd.DataFrame({"grower": grower.numpy(), "probability": probability.double().numpy()})
