@@ -32,16 +32,17 @@ def end(state: Body) -> str:
 
 
 def present(state: Body) -> list[str]:
-    """Returns a line with phase, weights and what is waited for, and one for each guard of the judge."""
+    """Returns a line with phase and weights, one with what is waited for, and one for each guard of the judge."""
     parts = [phase_text(state)]
     if state["weights"]:
         parts.append(" ".join(f"v{version} {weight:.0%}" for version, weight in sorted(state["weights"].items())))
     if state["paused"]:
         parts.append("paused")
+    lines = [" | ".join(parts)]
     if state["waiting_for"]:
         why = state.get("waiting_because")  # older controllers do not say
-        parts.append(f"waits for {state['waiting_for']}" + (f" ({why})" if why else ""))
-    return [" | ".join(parts), *map(guard_text, guards(state))]
+        lines.append(f"waits for {state['waiting_for']}" + (f" ({why})" if why else ""))
+    return [*lines, *map(guard_text, guards(state))]
 
 
 def phase_text(state: Body) -> str:

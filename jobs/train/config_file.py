@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 from app.training.config.shipped import CONFIGS, find_config
 from app.training.config.train_config import TrainConfig, read_config
-from app.training.config.world_sizes import check_early
 
 
 def names() -> list[str]:
@@ -26,6 +25,8 @@ def read_checked(name: str, overrides: Sequence[str], options: Mapping[str, obje
     Raises:
         ConfigError: there is no such file, or it is refused.
     """
+    from app.training.config.world_sizes import check_early  # imports torch, which a help page does not need
+
     given = [f"{field}={json.dumps(value)}" for field, value in options.items() if value is not None]
     config = read_config(find_config(name), [*overrides, *given])
     check_early(config)

@@ -152,7 +152,7 @@ def test_show_prints_weights_judge_and_what_is_waited_for(run: Run, capsys: pyte
     assert code == 0
     out = capsys.readouterr().out
     assert "release r1: version 2 of flights against version 1, canary" in out
-    assert "\nstep 1 of 2 | v1 90% v2 10% | waits for 2 replicas (0 of 2 run)\n" in out
+    assert "\nstep 1 of 2 | v1 90% v2 10%\nwaits for 2 replicas (0 of 2 run)\n" in out
     assert "\nerrors undecided, e 1.2 of 20 (challenger 2.50% of 120, champion - of 1080)\n" in out
 
 
