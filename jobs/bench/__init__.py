@@ -1,4 +1,4 @@
-"""Benchmarks: ``python -m jobs.bench NAME``. ``harness`` is what they share; a folder each holds what is measured."""
+"""Benchmarks: ``tidegate bench NAME``. ``harness`` is what they share; a folder each holds what is measured."""
 
 from jobs.ray_environment import prepare_for_ray
 

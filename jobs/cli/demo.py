@@ -13,6 +13,7 @@ import typer
 from app.errors import TidegateError
 from app.exit_codes import DONE, FAILED, INTERRUPTED
 from app.terminal import Progress, console, print_error
+from jobs.cli.options import positive_number
 from jobs.ray_environment import prepare_for_ray
 from jobs.run.command import StepError, local
 from jobs.run.progress import DemoProgress
@@ -37,27 +38,17 @@ running, unless --once is given."""
 app = typer.Typer(add_completion=False)
 
 
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e6:
-        raise typer.BadParameter(f"{text!r}: accepted is a number above 0")
-    return value
-
-
 @app.command(help=HELP)
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Take the stack down at the end.")] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the summary as one JSON object.")
     ] = None,
-    rate: Annotated[float, typer.Option(parser=_positive, metavar="N", help="Requests per second.")] = 60.0,
+    rate: Annotated[float, typer.Option(parser=positive_number, metavar="N", help="Requests per second.")] = 60.0,
     share_seconds: Annotated[
         float,
         typer.Option(
-            parser=_positive,
+            parser=positive_number,
             metavar="S",
             help="Least seconds at each share whose gate is time; the judge takes what it needs.",
         ),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Annotated
 
 import typer
 
 from app.exit_codes import DONE, FAILED
 from app.terminal import close_stdout, exit_code_of
+from jobs.cli.options import whole_number
 
 HELP = """Show the events of a model.
 
@@ -35,12 +35,6 @@ def events() -> None:
     """Take no option of its own."""
 
 
-def _count(text: str) -> int:
-    if not re.fullmatch(r"[1-9]\d{0,11}", text):
-        raise typer.BadParameter(f"{text!r}: accepted is a whole number from 1")
-    return int(text)
-
-
 @app.command()
 def tail(
     model: Annotated[str, typer.Argument(metavar="MODEL", show_default=False)],
@@ -54,7 +48,7 @@ def tail(
             "milliseconds since the epoch (default: now; with --no-follow: start).",
         ),
     ] = None,
-    count: Annotated[int | None, typer.Option(parser=_count, metavar="N", help="End after N records.")] = None,
+    count: Annotated[int | None, typer.Option(parser=whole_number, metavar="N", help="End after N records.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     follow: Annotated[bool, typer.Option(help="Wait for further records.")] = True,
 ) -> int:

@@ -19,7 +19,7 @@ from app.terminal import exit_code_of, print_json, print_table, table
 from app.web.keys.api_key import Limit, Scope, mint
 from app.web.keys.key_listing import describe, find_key
 from app.web.keys.key_store import KeyStore
-from jobs.cli.options import Json
+from jobs.cli.options import Json, positive_number, whole_number
 
 HELP = """Create, show and revoke the gateway's API keys.
 
@@ -43,32 +43,11 @@ app = typer.Typer(help=HELP, add_completion=False)
 Key = Annotated[str, typer.Argument(metavar="ID|NAME", show_default=False)]
 
 
-@app.callback()
-def keys() -> None:
-    """Take no option of its own."""
-
-
 def _lifetime(text: str) -> int:
     found = re.fullmatch(r"([1-9]\d{0,5})([smhdw])", text)
     if found is None:
         raise typer.BadParameter(f"{text!r}: accepted is a number with s, m, h, d or w, such as 30d")
     return int(found[1]) * _UNITS_S[found[2]]
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = math.nan
-    if not (math.isfinite(rate) and rate > 0):
-        raise typer.BadParameter(f"{text!r}: accepted is a number of requests per second above 0")
-    return rate
-
-
-def _burst(text: str) -> int:
-    if not re.fullmatch(r"[1-9]\d{0,8}", text):
-        raise typer.BadParameter(f"{text!r}: accepted is a whole number of requests from 1")
-    return int(text)
 
 
 @app.command()
@@ -77,10 +56,10 @@ def create(
     scope: Annotated[list[Scope], typer.Option(help="May be repeated.")],
     rate: Annotated[
         float | None,
-        typer.Option(parser=_rate, metavar="N", help="Requests per second, all gateway replicas together."),
+        typer.Option(parser=positive_number, metavar="N", help="Requests per second, all gateway replicas together."),
     ] = None,
     burst: Annotated[
-        int | None, typer.Option(parser=_burst, metavar="N", help="Requests at once after a rest; else --rate.")
+        int | None, typer.Option(parser=whole_number, metavar="N", help="Requests at once after a rest; else --rate.")
     ] = None,
     expires: Annotated[
         int | None, typer.Option(parser=_lifetime, metavar="TIME", help="Its lifetime: 12h, 30d, 8w; else none.")

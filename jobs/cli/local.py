@@ -16,7 +16,7 @@ from app.settings import get_settings
 from app.terminal import Progress, console, print_error, print_json, print_table, table
 from cluster.local.config import ALL_PARTS, LocalConfig, Ports
 from cluster.local.report import ConsoleReporter, describe
-from jobs.cli.options import Json, with_options
+from jobs.cli.options import Json, option, with_options
 
 app = typer.Typer(add_completion=False)
 StateDir = Annotated[
@@ -55,17 +55,20 @@ def with_ports(command: Callable[..., int]) -> Callable[..., int]:
     """Add an option for each port; they arrive as keywords ``NAME_port``."""
     with_options(
         command,
-        {
-            f"{port.name}_port": Annotated[
-                int | None,
-                typer.Option(
-                    metavar="PORT",
-                    help=f"{port.metadata['meaning']} (default: {port.default})",
-                    rich_help_panel="Ports, all on 127.0.0.1, but HAProxy's two and fallback-grpc",
-                ),
-            ]
+        [
+            option(
+                f"{port.name}_port",
+                Annotated[
+                    int | None,
+                    typer.Option(
+                        metavar="PORT",
+                        help=f"{port.metadata['meaning']} (default: {port.default})",
+                        rich_help_panel="Ports, all on 127.0.0.1, but HAProxy's two and fallback-grpc",
+                    ),
+                ],
+            )
             for port in fields(Ports)
-        },
+        ],
     )
     return command
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import math
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,17 +32,33 @@ JsonFile = Annotated[
 ]
 
 
-def with_options(command: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    """Replace the keywords ``**NAME`` of a command by options, which are None where they are not given.
+def whole_number(given: str | int) -> int:
+    """Parses a whole number from 1; a default comes as it is."""
+    if not re.fullmatch(r"[1-9]\d{0,11}", str(given)):
+        raise typer.BadParameter(f"{given!r}: accepted is a whole number from 1")
+    return int(given)
 
-    Args:
-        options: name -> annotation.
-    """
+
+def positive_number(given: str | float) -> float:
+    """Parses a number above 0; a default comes as it is."""
+    try:
+        value = float(given)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise typer.BadParameter(f"{given!r}: accepted is a number above 0")
+    return value
+
+
+def option(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:
+    """Returns an option for :func:`with_options`; ``annotation`` is ``Annotated[type, typer.Option(...)]``."""
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def with_options(command: Callable[..., Any], options: Iterable[inspect.Parameter]) -> None:
+    """Replace the keywords ``**NAME`` of a command by options."""
     signature = inspect.signature(command, eval_str=True)
     own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
-    more = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in options.items()
-    ]
-    command.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
-    command.__annotations__ = {each.name: each.annotation for each in [*own, *more]}
+    every = [*own, *options]
+    command.__signature__ = signature.replace(parameters=every)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in every}

@@ -14,7 +14,7 @@ import typer.main
 from app.exit_codes import DONE, INTERRUPTED
 from app.releases.lifecycle.orders import ORDERS, Order, option_schemas, parse_order
 from app.terminal import console, print_error, print_table, table
-from jobs.cli.options import JsonFile, Plan, with_options
+from jobs.cli.options import JsonFile, Plan, option, with_options
 from jobs.release.client import Body, Releases
 from jobs.release.follow import follow
 from jobs.release.plans import read
@@ -66,11 +66,6 @@ Model = Annotated[str | None, typer.Option(help="Of this model only.")]
 Count = Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")]
 
 
-@app.callback()
-def release() -> None:
-    """Take no option of its own."""
-
-
 @app.command()
 def begin(
     model: Annotated[str, typer.Option(help="A registered model.")],
@@ -111,10 +106,10 @@ def _order_command(order: type[Order]) -> Any:
 
     with_options(
         give,
-        {
-            name: Annotated[_kind(schema), typer.Option(f"--{name}", help=schema["description"])]
+        [
+            option(name, Annotated[_kind(schema), typer.Option(f"--{name}", help=schema["description"])])
             for name, schema in option_schemas(order)
-        },
+        ],
     )
     alone = typer.Typer(add_completion=False)
     alone.command(order.verb, help=order.meaning.capitalize() + ".")(give)

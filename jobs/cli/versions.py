@@ -34,11 +34,6 @@ Model = Annotated[str, typer.Argument(show_default=False)]
 Version = Annotated[str, typer.Argument(show_default=False)]
 
 
-@app.callback()
-def versions() -> None:
-    """Take no option of its own."""
-
-
 @app.command()
 def up(
     model: Model,

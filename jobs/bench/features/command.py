@@ -1,4 +1,4 @@
-"""``python -m jobs.bench features``: what a read of online features costs its client.
+"""Cost of a read of online features for its client.
 
 20 float64 features of 1000 entities in one Redis, read by our store, by a pipeline written by hand and, where a
 Python that has Feast is given, by Feast's async client and by our reader of the rows that Feast wrote. One read after
@@ -11,13 +11,15 @@ when it takes more, or it could not be measured; 2 for wrong arguments.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 from collections import defaultdict
 from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
 
+import typer
 from rich.console import Console, RenderableType
 from rich.progress import Progress
 
@@ -35,32 +37,35 @@ from jobs.bench.features.feast_process import (
 from jobs.bench.features.report import Turns, as_json, findings, shortfall, table
 from jobs.bench.features.server import valkey
 from jobs.bench.features.workload import POPULATION, Turn, timed
-from jobs.bench.harness import Report
+from jobs.bench.harness import Report, benchmark
 
 ROWS_A_TURN = 960
 LEAST_READS, MOST_READS = 8, 200
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+@dataclass(frozen=True, slots=True)
+class Options:
     """The reads, the server and Feast."""
-    parser.add_argument(
-        "--entities", type=int, nargs="+", default=[1, 32, 256], metavar="N", help="entities of a read [1 32 256]"
+
+    entities: Annotated[list[int], typer.Option(metavar="N", help="Entities of a read.")] = field(
+        default_factory=lambda: [1, 32, 256]
     )
-    parser.add_argument("--rounds", type=int, default=15, metavar="N", help="turns of each reader [15]")
-    parser.add_argument(
-        "--url",
-        metavar="REDIS",
-        help="read from this server, redis://:PASSWORD@HOST:PORT/DB; what is written there expires after an hour "
-        "[a Valkey of its own]",
-    )
-    feasts = parser.add_mutually_exclusive_group()
-    feasts.add_argument("--feast-python", type=Path, metavar="PATH", help="a Python that has feast[redis]")
-    feasts.add_argument(
-        "--peers", action="store_true", help="install Feast into an environment of its own, in the user's cache"
-    )
+    rounds: Annotated[int, typer.Option(metavar="N", help="Turns of each reader.")] = 15
+    url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REDIS",
+            help="Read from this server, redis://:PASSWORD@HOST:PORT/DB; what is written there expires after an hour "
+            "(default: a Valkey of its own).",
+        ),
+    ] = None
+    feast_python: Annotated[Path | None, typer.Option(metavar="PATH", help="A Python that has feast[redis].")] = None
+    peers: Annotated[
+        bool, typer.Option("--peers", help="Install Feast into an environment of its own, in the user's cache.")
+    ] = False
 
 
-def measure(options: argparse.Namespace, console: Console) -> Report:
+def measure(options: Options, console: Console) -> Report:
     """Let every reader read in turns."""
     _check(options)
     python = installed() if options.peers else options.feast_python
@@ -77,7 +82,7 @@ def measure(options: argparse.Namespace, console: Console) -> Report:
     return Report(shown, as_json(found, feast, server), [short] if short else [])
 
 
-def _check(options: argparse.Namespace) -> None:
+def _check(options: Options) -> None:
     if not all(1 <= each <= POPULATION for each in options.entities):
         entities = " ".join(map(str, options.entities))
         raise InvalidArgumentError(f"--entities {entities}: 1 to {POPULATION} are accepted")
@@ -89,12 +94,14 @@ def _check(options: argparse.Namespace) -> None:
             accepted = "redis://:PASSWORD@HOST:PORT/DB or rediss://… is accepted"
             raise InvalidArgumentError(f"--url {options.url}: {accepted}")
         connection_string(options.url)
+    if options.peers and options.feast_python is not None:
+        raise InvalidArgumentError("--peers and --feast-python: one of them is accepted")
     if options.feast_python is not None and not options.feast_python.exists():
         raise InvalidArgumentError(f"--feast-python {options.feast_python}: there is no such program")
 
 
 async def _take_turns(
-    options: argparse.Namespace, url: str, python: Path | None, console: Console
+    options: Options, url: str, python: Path | None, console: Console
 ) -> tuple[Turns, str | None, str]:
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(connect(RedisSettings(url=url, timeout_s=TIMEOUT_S)))
@@ -126,3 +133,6 @@ async def _rounds(
                         turns[number, name].append(await feast.turn(name, number, reads, seed))
                 progress.update(task, advance=1, refresh=True)
     return {key: found[1:] for key, found in turns.items()}  # the first one warms up
+
+
+app = benchmark(Options, measure)

@@ -1,4 +1,4 @@
-"""``python -m jobs.bench serving``: what an answer costs, beside other servers on the same model, in one run.
+"""Cost of an answer, beside other servers on the same model, in one run.
 
 A V2 JSON request with one row of four numbers, an API key and a sticky key; CPU milliseconds per request summed over
 all processes of a server (its idle, measured just before, taken off), latency and requests per second. The gateway
@@ -12,19 +12,21 @@ Exit code: 0 when every target that was measured is reached and no request faile
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.console import Console
 
+from app.errors import InvalidArgumentError
 from app.terminal import Progress
-from jobs.bench.harness import Report
+from jobs.bench.harness import Report, benchmark
 from jobs.bench.serving import tables
 from jobs.bench.serving.children import ServerError
 from jobs.bench.serving.environments import Environment
@@ -33,17 +35,31 @@ from jobs.bench.serving.measure import Arm, Cell, measure_arm
 from jobs.bench.serving.memory import Sample, watch
 from jobs.bench.serving.systems import PlainServe, System, Tidegate, kserve, mlserver, uvicorn
 from jobs.bench.serving.verdicts import rows, verdicts
+from jobs.cli.options import positive_number, whole_number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PARTS = ("dedicated", "inline", "cache", "features", "serve", "uvicorn", "serve-plain", "memory")
+SECONDS = 10.0
 MLSERVER = Environment("mlserver==1.7.1")
 KSERVE = Environment("kserve==0.21.0")
 PACKAGES = ("ray", "mlflow", "fastapi", "uvicorn", "uvloop", "numpy")
 MEMORY_CONNECTIONS = 64
 
 Say = Callable[[str], None]
+
+
+class Part(StrEnum):
+    """An arm, or several that share a server; or the memory of the gateway's replicas."""
+
+    DEDICATED = "dedicated"
+    INLINE = "inline"
+    CACHE = "cache"
+    FEATURES = "features"
+    SERVE = "serve"
+    UVICORN = "uvicorn"
+    SERVE_PLAIN = "serve-plain"
+    MEMORY = "memory"
 
 
 @dataclass
@@ -61,8 +77,40 @@ class Figures:
     failed: int = 0
 
 
-def measure(options: argparse.Namespace, console: Console) -> Report:
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The servers, the load and the ports."""
+
+    only: Annotated[list[Part], typer.Option(help="What to measure.")] = field(default_factory=lambda: list(Part))
+    peers: Annotated[
+        bool, typer.Option("--peers", help="MLServer and KServe, too; the first time pip makes them.")
+    ] = False
+    connections: Annotated[list[int], typer.Option(parser=whole_number, metavar="N", help="At once.")] = field(
+        default_factory=lambda: [1, 16, 64]
+    )
+    rounds: Annotated[
+        int, typer.Option(parser=whole_number, metavar="N", help="Turns of each arm; medians count.")
+    ] = 3
+    seconds: Annotated[
+        float | None, typer.Option(parser=positive_number, metavar="S", help="Of load in a turn (default: 10).")
+    ] = None
+    requests: Annotated[
+        int | None, typer.Option(parser=whole_number, metavar="N", help="In a turn, instead of seconds.")
+    ] = None
+    idle: Annotated[
+        float, typer.Option(parser=positive_number, metavar="S", help="Seconds of idling before a turn.")
+    ] = 3.0
+    memory_requests: Annotated[
+        int, typer.Option(parser=whole_number, metavar="N", help="Requests over which memory is watched.")
+    ] = 200_000
+    port_offset: Annotated[int, typer.Option(metavar="N", help="Of the stack's ports.")] = 1300
+    replicas_port: Annotated[int, typer.Option(metavar="PORT", help="First of its replicas' 2000 ports.")] = 28_000
+
+
+def measure(options: Options, console: Console) -> Report:
     """Measure every server that is asked for."""
+    if options.seconds and options.requests:
+        raise InvalidArgumentError("--seconds and --requests: one of them is accepted")
     found = Figures()
     with Progress(console, every_s=0.0) as progress, tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         _run(options, Path(scratch), found, progress.show)
@@ -95,7 +143,7 @@ def measure(options: argparse.Namespace, console: Console) -> Report:
     )
 
 
-def _run(options: argparse.Namespace, scratch: Path, found: Figures, say: Say) -> None:
+def _run(options: Options, scratch: Path, found: Figures, say: Say) -> None:
     """Each list of systems is alive together and takes turns; of Ray clusters only one lives at a time."""
     wanted = frozenset(options.only)
     ports = ("--port-offset", str(options.port_offset), "--replicas-port", str(options.replicas_port))
@@ -141,8 +189,8 @@ def _peers(found: Figures, say: Say) -> Iterator[System]:
             yield server(environment)
 
 
-def _take_turns(arms: list[Arm], options: argparse.Namespace, found: Figures, say: Say) -> None:
-    order = Order(requests=options.requests, seconds=None if options.requests else options.seconds)
+def _take_turns(arms: list[Arm], options: Options, found: Figures, say: Say) -> None:
+    order = Order(requests=options.requests, seconds=None if options.requests else options.seconds or SECONDS)
     for turn in range(options.rounds):
         for connections in options.connections:
             for arm in list(arms):
@@ -157,7 +205,7 @@ def _take_turns(arms: list[Arm], options: argparse.Namespace, found: Figures, sa
                     say(f"  {cell.cpu_ms:.2f} CPU-ms, {cell.requests_per_s:,.0f} requests/s, {cell.failed} failed")
 
 
-def _watch(arm: Arm, options: argparse.Namespace, found: Figures, say: Say) -> None:
+def _watch(arm: Arm, options: Options, found: Figures, say: Say) -> None:
     every = max(options.memory_requests // 20, 1)
     try:
         found.memory, found.failed = watch(arm, MEMORY_CONNECTIONS, options.memory_requests, every, say)
@@ -171,41 +219,4 @@ def _versions(peers: bool, found: Figures) -> dict[str, dict[str, str]]:
     return {"here": ours} | {each.requirement: each.versions() for each in made}
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError(text)
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise ValueError(text)
-    return value
-
-
-_count.__name__, _seconds.__name__ = "number from 1", "number of seconds above 0"  # as argparse's messages name them
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The servers, the load and the ports."""
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="what to measure [all]")
-    parser.add_argument(
-        "--peers", action="store_true", help="MLServer and KServe, too; the first time pip makes them"
-    )
-    parser.add_argument(
-        "--connections", nargs="+", type=_count, default=[1, 16, 64], metavar="N", help="at once [1 16 64]"
-    )
-    parser.add_argument("--rounds", type=_count, default=3, metavar="N", help="turns of each arm; medians count [3]")
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--seconds", type=_seconds, default=10.0, metavar="S", help="of load in a turn [10]")
-    length.add_argument("--requests", type=_count, metavar="N", help="in a turn, instead of seconds")
-    parser.add_argument("--idle", type=_seconds, default=3.0, metavar="S", help="of idling before a turn [3]")
-    parser.add_argument(
-        "--memory-requests", type=_count, default=200_000, metavar="N", help="over which memory is watched [200000]"
-    )
-    parser.add_argument("--port-offset", type=int, default=1300, metavar="N", help="of the stack's ports [1300]")
-    parser.add_argument(
-        "--replicas-port", type=int, default=28000, metavar="PORT", help="first of its replicas' 2000 ports [28000]"
-    )
+app = benchmark(Options, measure)

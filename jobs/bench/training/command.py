@@ -1,4 +1,4 @@
-"""``python -m jobs.bench training``: ratios of one run, each loop beside what it is compared with.
+"""Ratios of one run, each loop beside what it is compared with.
 
 Step time of the engine under Ray Train to the engine under torchrun, and of the engine to a DDP loop written by hand
 (two processes, bytelm 1m, in turns); the stall of an asynchronous checkpoint to a synchronous one; peak memory of a
@@ -9,15 +9,17 @@ Exit code: 0 when every ratio is within its bound, 1 when one is not.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Annotated
 
 import torch
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -25,7 +27,7 @@ from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
 from app.settings import get_settings
 from app.terminal import Progress, table
 from app.training.config.parallel_dims import ParallelDims
-from jobs.bench.harness import Report
+from jobs.bench.harness import Report, benchmark
 from jobs.bench.training.gpu import Throughput, throughput
 from jobs.bench.training.memory import peak_bytes
 from jobs.bench.training.ranks import in_ranks
@@ -34,6 +36,14 @@ from jobs.bench.training.steps import ratio, step_times
 from jobs.connect import cluster
 
 STEPS_PER_TURN = 12
+
+
+class Part(StrEnum):
+    """One comparison."""
+
+    STEPS = "steps"
+    SAVING = "saving"
+    MEMORY = "memory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +61,18 @@ class Finding:
         return self.at_most is None or self.ratio <= self.at_most
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+@dataclass(frozen=True, slots=True)
+class Options:
     """The parts and their sizes."""
-    parts = ("steps", "saving", "memory")
-    parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="what to measure [all]")
-    parser.add_argument("--rounds", type=int, default=10, metavar="N", help="turns of each loop [10]")
-    parser.add_argument("--saves", type=int, default=5, metavar="N", help="checkpoints of each kind [5]")
-    parser.add_argument("--size", default="10m", help="decoder for checkpoints and memory [10m]")
-    parser.add_argument("--gpu-size", default="1b", help="decoder for the GPU, where there is one [1b]")
+
+    only: Annotated[list[Part], typer.Option(help="What to measure.")] = field(default_factory=lambda: list(Part))
+    rounds: Annotated[int, typer.Option(metavar="N", help="Turns of each loop.")] = 10
+    saves: Annotated[int, typer.Option(metavar="N", help="Checkpoints of each kind.")] = 5
+    size: Annotated[str, typer.Option(help="Decoder for checkpoints and memory.")] = "10m"
+    gpu_size: Annotated[str, typer.Option(help="Decoder for the GPU, where there is one.")] = "1b"
 
 
-def measure(options: argparse.Namespace, console: Console) -> Report:
+def measure(options: Options, console: Console) -> Report:
     """Measure every ratio that is asked for."""
     findings = []
     with Progress(console) as progress:
@@ -79,11 +90,10 @@ def measure(options: argparse.Namespace, console: Console) -> Report:
     )
 
 
-def _findings(options: argparse.Namespace) -> Iterator[Finding]:
-    wanted = set(options.only)
+def _findings(options: Options) -> Iterator[Finding]:
     data = ByteLMRecipe(ByteLMConfig(sequence=128, corpus="installed")).prepare()
     with tempfile.TemporaryDirectory() as scratch:
-        if "steps" in wanted:
+        if Part.STEPS in options.only:
             with cluster(get_settings().ray):
                 times = step_times(options.rounds, STEPS_PER_TURN, Path(scratch))
             milliseconds = {arm: f"{median(each) * 1000:.1f} ms" for arm, each in times.items()}
@@ -100,7 +110,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
                 1.05,
                 detail.format(milliseconds["torchrun"], milliseconds["bare"]),
             )
-        if "saving" in wanted:
+        if Part.SAVING in options.only:
             work = partial(measure_saving, data, options.size, options.saves, Path(scratch) / "saving")
             saving = in_ranks(2, work)[0]
             yield Finding(
@@ -110,7 +120,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
                 f"{options.size} on 2 ranks, {saving.size / 2**20:.0f} MiB in all; median "
                 f"{median(saving.asynchronous) * 1000:.0f} ms to {median(saving.synchronous) * 1000:.0f} ms",
             )
-        if "memory" in wanted:
+        if Part.MEMORY in options.only:
             fsdp, ddp = (
                 max(in_ranks(4, partial(peak_bytes, data, options.size, layout)))
                 for layout in (ParallelDims(dp_shard=4), ParallelDims(dp_replicate=4))
@@ -134,3 +144,6 @@ def _table(findings: list[Finding]) -> Table:
 def _described(found: Throughput) -> str:
     share = "" if found.utilisation is None else f", {found.utilisation:.1%} of the device's peak"
     return f"{found.size} on one {found.device}, bfloat16: {found.tokens_per_s:,.0f} tokens/s{share}"
+
+
+app = benchmark(Options, measure)

@@ -1,4 +1,4 @@
-"""``python -m jobs.bench head-loss``: what the loss of Ray's head costs.
+"""Costs of the loss of Ray's head.
 
 A cluster of processes on this machine, set up as KubeRay sets up pods: a head without CPUs that keeps its tables in
 Redis, two worker nodes with a proxy each, the gateway, a version, a detached actor and a training run on them. The
@@ -10,28 +10,29 @@ Exit code: 0 when every promise holds, 1 when not, 2 for wrong arguments.
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
 from app.terminal import table
-from jobs.bench.harness import Report
+from jobs.bench.harness import Report, benchmark
 from tests.cluster.head_loss.promises import broken
 from tests.cluster.head_loss.scenario import HeadLoss, head_loss
 from tests.support.ray_cluster import Ports
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+@dataclass(frozen=True, slots=True)
+class Options:
     """The cluster's ports."""
-    parser.add_argument("--port-offset", type=int, default=1500, metavar="N", help="of the cluster's ports [1500]")
-    parser.add_argument(
-        "--replicas-port", type=int, default=26_000, metavar="PORT", help="first of its replicas' 2000 ports [26000]"
-    )
+
+    port_offset: Annotated[int, typer.Option(metavar="N", help="Of the cluster's ports.")] = 1500
+    replicas_port: Annotated[int, typer.Option(metavar="PORT", help="First of its replicas' 2000 ports.")] = 26_000
 
 
-def measure(options: argparse.Namespace, console: Console) -> Report:
+def measure(options: Options, console: Console) -> Report:
     """Lose the head once."""
     found = head_loss(Ports(options.port_offset, options.replicas_port), console.print)
     calls = table("requests", "sent", "refused at a door", "failed at both", "worst ms")
@@ -60,3 +61,6 @@ def _rest(found: HeadLoss) -> Table:
     for name, value in rows.items():
         shown.add_row(name, str(value))
     return shown
+
+
+app = benchmark(Options, measure)

@@ -1,4 +1,4 @@
-"""Ray's head killed under load, and back: the whole scenario of ``python -m jobs.bench head-loss``, once."""
+"""Ray's head killed under load, and back: the whole scenario of ``tidegate bench head-loss``, once."""
 
 from __future__ import annotations
 

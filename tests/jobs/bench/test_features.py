@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.bench.__main__ import main
 from jobs.bench.features.feast_process import connection_string
 from jobs.bench.features.report import JUDGED, findings, shortfall
 from jobs.bench.features.workload import Turn
+from jobs.cli import main
 
 FEAST_PYTHON = os.environ.get("TEST_FEAST_PYTHON")
 OURS, FEAST = JUDGED
@@ -66,12 +66,12 @@ def test_feast_connection_string_has_every_part_of_the_url(url: str, connection:
     ],
 )
 def test_refused_argument_is_named(capsys: pytest.CaptureFixture[str], arguments: Sequence[str], said: str) -> None:
-    assert main(["features", *arguments]) == 2
+    assert main(["bench", "features", *arguments]) == 2
     assert said in capsys.readouterr().err
 
 
 def test_missing_server_ends_the_benchmark_with_1(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["features", "--url", "redis://127.0.0.1:1"]) == 1
+    assert main(["bench", "features", "--url", "redis://127.0.0.1:1"]) == 1
     assert "the feature store in Redis gave no answer" in capsys.readouterr().err
 
 
@@ -81,7 +81,7 @@ def test_reads_are_measured(tmp_path: Path, feast: bool) -> None:
         pytest.skip("TEST_FEAST_PYTHON names no Python with feast[redis]")
     path = tmp_path / "found.json"
     beside = ["--feast-python", str(FEAST_PYTHON)] if feast else []
-    assert main(["features", "--entities", "1", "3", "--rounds", "1", "--json", str(path), *beside]) == 0
+    assert main(["bench", "features", "--entities", "1", "3", "--rounds", "1", "--json", str(path), *beside]) == 0
     found = json.loads(path.read_text())
     assert (found["feast"] is not None) is feast
     assert found["shortfall"] is None

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.bench.__main__ import main
 from jobs.bench.training.command import Finding
 from jobs.bench.training.gpu import throughput
 from jobs.bench.training.steps import ratio
+from jobs.cli import main
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,9 @@ def test_ratio_is_of_medians() -> None:
 
 def test_checkpoints_and_memory_are_measured(tmp_path: Path) -> None:
     path = tmp_path / "found.json"
-    assert main(["training", "--only", "saving", "memory", "--size", "1m", "--saves", "2", "--json", str(path)]) in (
+    assert main(
+        ["bench", "training", "--only", "saving", "memory", "--size", "1m", "--saves", "2", "--json", str(path)]
+    ) in (
         0,
         1,
     )

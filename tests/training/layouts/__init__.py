@@ -1,5 +1,5 @@
 """The proof of the training engine: whatever the layout, the loss curve is that of one process.
 
 ``cases`` are the layouts, ``run`` what each repeats and the plain loop it is compared with, ``command`` what
-``python -m jobs.bench layouts`` prints of all of them.
+``tidegate bench layouts`` prints of all of them.
 """

@@ -1,21 +1,22 @@
-"""``python -m jobs.bench layouts``: compare the first losses and gradient norms of every layout with one process.
+"""The first losses and gradient norms of every layout, compared with one process.
 
 Exit code: 0 when all hold, 1 when one misses or fails, 2 for an unknown name.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Annotated
 
 import torch
+import typer
 from rich.console import Console
 
 from app.errors import InvalidArgumentError
 from app.recipes.bytelm import ByteLMConfig, ByteLMRecipe
 from app.terminal import Progress, table
-from jobs.bench.harness import Report
+from jobs.bench.harness import Report, benchmark
 from tests.support.process_group import GroupError
 from tests.training.layouts.cases import CASES, GROUPS
 from tests.training.layouts.curve import LOSS_TOLERANCE, NORM_TOLERANCE, Comparison, compare
@@ -46,15 +47,19 @@ class Result:
         return "holds" if self.comparison.agrees else "misses"
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+@dataclass(frozen=True, slots=True)
+class Options:
     """The layouts and the steps."""
-    parser.add_argument("--only", nargs="+", metavar="NAME", help=f"of {', '.join(CASES)}")
-    parser.add_argument("--steps", type=int, default=20, metavar="N", help="steps to compare [20]")
+
+    only: Annotated[list[str], typer.Option(metavar="NAME", help=f"Of {', '.join(CASES)}.")] = field(
+        default_factory=list
+    )
+    steps: Annotated[int, typer.Option(metavar="N", help="Steps to compare.")] = 20
 
 
-def measure(options: argparse.Namespace, console: Console) -> Report:
+def measure(options: Options, console: Console) -> Report:
     """Runs every layout that is asked for, over ``--steps`` steps in float32."""
-    if unknown := sorted(set(options.only or ()) - set(CASES)):
+    if unknown := sorted(set(options.only) - set(CASES)):
         raise InvalidArgumentError(f"--only {', '.join(unknown)}: accepted are {', '.join(CASES)}")
     torch.set_num_threads(1)
     results = []
@@ -93,3 +98,6 @@ def measure(options: argparse.Namespace, console: Console) -> Report:
     document = {"layouts": [{**asdict(found), "verdict": found.verdict} for found in results]}
     broken = [f"{found.layout} {found.verdict} {found.error}" for found in results if found.verdict != "holds"]
     return Report([shown, caption], document, broken)
+
+
+app = benchmark(Options, measure)

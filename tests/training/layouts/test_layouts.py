@@ -1,6 +1,6 @@
 """Layouts for real, in gloo processes: a few steps must follow one process in losses and in gradient norms.
 
-``python -m jobs.bench layouts`` does so for all of them, over more steps.
+``tidegate bench layouts`` does so for all of them, over more steps.
 """
 
 from __future__ import annotations

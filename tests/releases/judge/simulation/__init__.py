@@ -1,5 +1,5 @@
 """Rate of the judge's false alarms and its time to a verdict, beside a z-test, a threshold check and Mann-Whitney.
 
 ``samples`` draws releases, ``methods`` judges them, ``promises`` says what must hold; ``command`` is what
-``python -m jobs.bench judge`` runs.
+``tidegate bench judge`` runs.
 """

@@ -1,4 +1,4 @@
-"""``python -m jobs.bench judge``: how often the judge is wrong, and how long it takes to be right.
+"""Errors of the judge, and its time to a right verdict.
 
 Releases are simulated, 100 requests a second for 30 minutes, and looked at each second. First challengers that are no
 worse than the champion, at several weights and with base rates that stay or drift: the share that is rolled back
@@ -11,16 +11,17 @@ Exit code: 0 when every promise holds within the error of the simulation, 1 when
 
 from __future__ import annotations
 
-import argparse
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+import typer
 from rich.console import Console
 
 from app.errors import InvalidArgumentError
 from app.terminal import Progress
-from jobs.bench.harness import Report
+from jobs.bench.harness import Report, benchmark
 from tests.releases.judge.simulation.methods import METHODS
 from tests.releases.judge.simulation.promises import HARMFUL, SAFE, Cell
 from tests.releases.judge.simulation.samples import draw
@@ -32,13 +33,15 @@ if TYPE_CHECKING:
 MIN_RELEASES, MAX_RELEASES = 20, 20_000
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+@dataclass(frozen=True, slots=True)
+class Options:
     """The size of the simulation."""
-    parser.add_argument("--releases", type=int, default=2000, metavar="N", help="releases of each kind [2000]")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the random numbers [1]")
+
+    releases: Annotated[int, typer.Option(metavar="N", help="Releases of each kind.")] = 2000
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the random numbers.")] = 1
 
 
-def measure(options: argparse.Namespace, console: Console) -> Report:
+def measure(options: Options, console: Console) -> Report:
     """Simulate every kind of release and judge it by every method."""
     if not MIN_RELEASES <= options.releases <= MAX_RELEASES:
         accepted = f"{MIN_RELEASES} to {MAX_RELEASES} are accepted"
@@ -64,3 +67,6 @@ def measure(options: argparse.Namespace, console: Console) -> Report:
         [cell.broken for cell in cells if cell.broken],
         drawn,
     )
+
+
+app = benchmark(Options, measure)
