@@ -27,7 +27,7 @@ def _command(panel: str, name: str, help: str, *, ray: bool = False) -> LazyComm
 
 COMMANDS = {
     "local": _command(_PLATFORM, "local", "The stack on this machine: up, status, down."),
-    "serve": _command(_PLATFORM, "serve", "The stack on this machine, in the foreground."),
+    "serve": _command(_PLATFORM, "local:serve", "The stack on this machine, in the foreground."),
     "kube": _command(_PLATFORM, "kube", "The platform on Kubernetes: doctor, up, status, ..."),
     "demo": _command(_PLATFORM, "demo", "Train, release and roll back on real data, as make run does."),
     "train": _command(_MODELS, "train", "Train a recipe and register the result as a version.", ray=True),
@@ -37,9 +37,9 @@ COMMANDS = {
     "materialize": _command(_MODELS, "materialize", "Fill the online feature store; keep it fresh.", ray=True),
     "keys": _command(_OPERATION, "keys", "Create, show and revoke API keys."),
     "events": _command(_OPERATION, "events", "A model's predictions and labels as they happen."),
-    "settings": _command(_OPERATION, "settings", "The settings in force and where they come from."),
+    "settings": _command(_OPERATION, "information:settings", "The settings in force and where they come from."),
     "bench": _command(_OPERATION, "bench", "Benchmarks.", ray=True),
-    "exit-codes": _command(_OPERATION, "exit_codes", "The exit codes of all commands."),
+    "exit-codes": _command(_OPERATION, "information:exit_codes", "The exit codes of all commands."),
 }
 
 app = typer.Typer(

@@ -36,15 +36,15 @@ BENCHMARKS = {
 """Those in ``tests`` are tests of a clone that print tables, too."""
 
 
-def _load(name: str, module: str) -> typer.Typer:
-    if module.startswith("tests."):
+def _load(row: LazyCommand) -> typer.Typer:
+    if row.module.startswith("tests."):
         if not (ROOT / "tests").is_dir():
             raise InvalidArgumentError(
-                f"{name} is one of the repository's tests: run it from a clone, not from {ROOT}"
+                f"{row.module} is one of the repository's tests: run it from a clone, not from {ROOT}"
             )
         if str(ROOT) not in sys.path:
             sys.path.append(str(ROOT))
-    return load(name, module)
+    return load(row)
 
 
 app = typer.Typer(cls=lazy_group(BENCHMARKS, highest=NOT_UNDERSTOOD, load=_load), add_completion=False)

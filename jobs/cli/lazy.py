@@ -19,7 +19,7 @@ class LazyCommand(NamedTuple):
 
     Attributes:
         help: its line in the help of its group.
-        module: its ``app`` is a :class:`typer.Typer`.
+        module: its ``app``, or what ``MODULE:NAME`` names, is a :class:`typer.Typer`.
         panel: the heading of its line.
         ray: it imports Ray.
     """
@@ -30,14 +30,15 @@ class LazyCommand(NamedTuple):
     ray: bool = False
 
 
-def load(name: str, module: str) -> typer.Typer:
-    """Returns ``app`` of a module."""
-    found: typer.Typer = importlib.import_module(module).app
+def load(row: LazyCommand) -> typer.Typer:
+    """Returns the application of a command; its modules are imported now."""
+    module, _, name = row.module.partition(":")
+    found: typer.Typer = getattr(importlib.import_module(module), name or "app")
     return found
 
 
 def lazy_group(
-    commands: Mapping[str, LazyCommand], *, highest: int, load: Callable[[str, str], typer.Typer] = load
+    commands: Mapping[str, LazyCommand], *, highest: int, load: Callable[[LazyCommand], typer.Typer] = load
 ) -> type[typer.core.TyperGroup]:
     """Returns a class for ``typer.Typer(cls=...)``: a group of these commands.
 
@@ -45,7 +46,7 @@ def lazy_group(
 
     Args:
         highest: exit code of an error, as :func:`app.terminal.exit_code_of` has it.
-        load: makes the application of a command from its name and module.
+        load: returns the application of a command.
     """
 
     class LazyGroup(typer.core.TyperGroup):
@@ -63,7 +64,7 @@ def lazy_group(
             if name is not None:
                 if commands[name].ray:
                     prepare_for_ray()
-                found = typer.main.get_command(load(name, commands[name].module))
+                found = typer.main.get_command(load(commands[name]))
                 found.name = name
             return name, found, rest
 

@@ -1,4 +1,4 @@
-"""``tidegate local``."""
+"""``tidegate local``, and ``tidegate serve``: up in the foreground by the name that a user tries first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -16,9 +16,10 @@ from app.settings import get_settings
 from app.terminal import Progress, console, print_error, print_json, print_table, table
 from cluster.local.config import ALL_PARTS, LocalConfig, Ports
 from cluster.local.report import ConsoleReporter, describe
-from jobs.cli.options import Json, option, with_options
+from jobs.cli.options import Json, option, parameters, with_options
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(help="The stack on this machine: what a cluster would have, on 127.0.0.1.", add_completion=False)
+serve = typer.Typer(add_completion=False)
 StateDir = Annotated[
     Path | None,
     typer.Option("--state-dir", metavar="DIR", help="The state folder (default: TIDEGATE_STATE_DIR or .tidegate)."),
@@ -46,64 +47,84 @@ Examples:
   tidegate local up --parts redis,mlflow      only these"""
 
 
-@app.callback()
-def local() -> None:
-    """The stack on this machine: what a cluster would have, on 127.0.0.1."""
-
-
-def with_ports(command: Callable[..., int]) -> Callable[..., int]:
-    """Add an option for each port; they arrive as keywords ``NAME_port``."""
-    with_options(
-        command,
-        [
-            option(
-                f"{port.name}_port",
-                Annotated[
-                    int | None,
-                    typer.Option(
-                        metavar="PORT",
-                        help=f"{port.metadata['meaning']} (default: {port.default})",
-                        rich_help_panel="Ports, all on 127.0.0.1, but HAProxy's two and fallback-grpc",
-                    ),
-                ],
-            )
-            for port in fields(Ports)
+PORTS = [
+    option(
+        f"{port.name}_port",
+        Annotated[
+            int | None,
+            typer.Option(
+                metavar="PORT",
+                help=f"{port.metadata['meaning']} (default: {port.default})",
+                rich_help_panel="Ports, all on 127.0.0.1, but HAProxy's two and fallback-grpc",
+            ),
         ],
     )
-    return command
-
-
-PartsOption = Annotated[str, typer.Option(metavar="A,B", help="Only these parts.")]
-Nodes = Annotated[int | None, typer.Option(metavar="N", help="Ray nodes beside the head, at least (default: 0).")]
-NodeCpus = Annotated[int, typer.Option(metavar="N", help="Logical CPUs of each added node.")]
-HeadCpus = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        help="Logical CPUs of the head, which Ray only counts (default: the machine's, at least 8).",
-    ),
+    for port in fields(Ports)
 ]
-Timeout = Annotated[float, typer.Option(metavar="S", help="Deadline of each part, seconds.")]
-PortOffset = Annotated[int, typer.Option(metavar="N", help="Add N to every default port.")]
-ALL = ",".join(sorted(ALL_PARTS))
+
+
+def config_of(
+    state_dir: StateDir = None,
+    parts: Annotated[str, typer.Option(metavar="A,B", help="Only these parts.")] = ",".join(sorted(ALL_PARTS)),
+    nodes: Annotated[
+        int | None, typer.Option(metavar="N", help="Ray nodes beside the head, at least (default: 0).")
+    ] = None,
+    node_cpus: Annotated[int, typer.Option(metavar="N", help="Logical CPUs of each added node.")] = 2,
+    head_cpus: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Logical CPUs of the head, which Ray only counts (default: the machine's, at least 8).",
+        ),
+    ] = None,
+    timeout: Annotated[float, typer.Option(metavar="S", help="Deadline of each part, seconds.")] = 180.0,
+    port_offset: Annotated[int, typer.Option(metavar="N", help="Add N to every default port.")] = 0,
+    **ports: int | None,
+) -> LocalConfig:
+    """Returns what the options of up and serve ask for."""
+    chosen = {name.removesuffix("_port"): port for name, port in ports.items() if port is not None}
+    try:
+        config = LocalConfig(
+            state_dir=_folder(state_dir),
+            parts=frozenset(each.strip() for each in parts.split(",") if each.strip()),  # type: ignore[misc]
+            nodes=nodes,
+            cpus_per_node=node_cpus,
+            head_cpus=head_cpus,
+            timeout_s=timeout,
+        )
+        if port_offset or chosen:
+            config = replace(config, ports=replace(Ports().shifted(port_offset), **chosen))
+    except ValueError as error:
+        print_error(error)
+        raise typer.Exit(NOT_UNDERSTOOD) from None
+    return config
+
+
+def _with_stack_options(command: Callable[..., int]) -> Callable[..., int]:
+    return with_options(command, [*parameters(config_of), *PORTS])
 
 
 @app.command(help=UP)
-@with_ports
+@_with_stack_options
 def up(
-    state_dir: StateDir = None,
-    parts: PartsOption = ALL,
-    nodes: Nodes = None,
-    node_cpus: NodeCpus = 2,
-    head_cpus: HeadCpus = None,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay; the stack ends with this command.")] = False,
-    timeout: Timeout = 180.0,
-    port_offset: PortOffset = 0,
-    **ports: int | None,
+    **stack: Any,
 ) -> int:
     """Start or adopt the stack."""
-    config = _config(state_dir, parts, nodes, node_cpus, head_cpus, timeout, port_offset, ports)
-    return start(config, foreground=foreground)
+    return start(config_of(**stack), foreground=foreground)
+
+
+@serve.command("serve")
+@_with_stack_options
+def serve_stack(**stack: Any) -> int:
+    """Run the stack on this machine in the foreground, as tidegate local up --foreground does; Ctrl-C ends it.
+
+    Example: tidegate serve --nodes 1
+
+    What answers with which share of the traffic is said by tidegate release and
+    tidegate versions.
+    """
+    return start(config_of(**stack), foreground=True)
 
 
 def start(config: LocalConfig, *, foreground: bool) -> int:
@@ -127,34 +148,6 @@ def start(config: LocalConfig, *, foreground: bool) -> int:
         return DONE
     print("the stack has ended", file=sys.stderr)
     return FAILED
-
-
-def _config(
-    state_dir: Path | None,
-    parts: str,
-    nodes: int | None,
-    node_cpus: int,
-    head_cpus: int | None,
-    timeout: float,
-    port_offset: int,
-    ports: dict[str, int | None],
-) -> LocalConfig:
-    chosen = {name.removesuffix("_port"): port for name, port in ports.items() if port is not None}
-    try:
-        config = LocalConfig(
-            state_dir=_folder(state_dir),
-            parts=frozenset(each.strip() for each in parts.split(",") if each.strip()),  # type: ignore[misc]
-            nodes=nodes,
-            cpus_per_node=node_cpus,
-            head_cpus=head_cpus,
-            timeout_s=timeout,
-        )
-        if port_offset or chosen:
-            config = replace(config, ports=replace(Ports().shifted(port_offset), **chosen))
-    except ValueError as error:
-        print_error(error)
-        raise typer.Exit(NOT_UNDERSTOOD) from None
-    return config
 
 
 @app.command()

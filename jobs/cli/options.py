@@ -7,12 +7,13 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from jobs.release.plans import names
 
+T = TypeVar("T")
 ConfigName = Annotated[
     str,
     typer.Option("--config", metavar="NAME", help="Of training: a YAML file, or the name of one in jobs/configs."),
@@ -55,10 +56,15 @@ def option(name: str, annotation: Any, default: Any = None) -> inspect.Parameter
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def with_options(command: Callable[..., Any], options: Iterable[inspect.Parameter]) -> None:
-    """Replace the keywords ``**NAME`` of a command by options."""
-    signature = inspect.signature(command, eval_str=True)
-    own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
-    every = [*own, *options]
-    command.__signature__ = signature.replace(parameters=every)  # type: ignore[attr-defined]
+def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Returns the parameters of a function, without ``**NAME``."""
+    found = inspect.signature(function, eval_str=True).parameters.values()
+    return [each for each in found if each.kind is not inspect.Parameter.VAR_KEYWORD]
+
+
+def with_options(command: Callable[..., T], options: Iterable[inspect.Parameter]) -> Callable[..., T]:
+    """Replace the keywords ``**NAME`` of a command by options, and return it."""
+    every = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*parameters(command), *options)]
+    command.__signature__ = inspect.signature(command).replace(parameters=every)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in every}
+    return command

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import typer.main
 from app.exit_codes import EXIT_CODES
 from jobs.cli import COMMANDS
 from jobs.cli.kube import VERBS
+from jobs.cli.lazy import load
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- begin: python -m jobs.cli.reference -->\n", "<!-- end -->\n"
@@ -34,7 +34,7 @@ def with_tables(text: str) -> str:
 def _lines() -> Iterator[str]:
     for name, row in COMMANDS.items():
         if name not in ELSEWHERE:
-            command = typer.main.get_command(importlib.import_module(row.module).app)
+            command = typer.main.get_command(load(row))
             yield from _command(f"tidegate {name}", command, row.help)
     yield from ("", "## Exit codes", "", "| code | commands | meaning |", "| --- | --- | --- |")
     for each in EXIT_CODES:

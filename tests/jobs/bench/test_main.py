@@ -48,7 +48,7 @@ def test_benchmark_from_the_tests_needs_a_clone(
 ) -> None:
     monkeypatch.setattr(bench, "ROOT", tmp_path)
     assert main(["bench", "judge"]) == 2
-    assert "judge is one of the repository's tests: run it from a clone" in capsys.readouterr().err
+    assert "simulation.command is one of the repository's tests: run it from a clone" in capsys.readouterr().err
 
 
 def test_findings_are_printed_written_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

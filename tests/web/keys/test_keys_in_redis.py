@@ -167,8 +167,11 @@ async def test_unknown_key_and_empty_name_are_refused(beside: None, capsys: pyte
         (["create", "--name", "x"], "Missing option '--scope'"),
         (["create", "--name", "x", "--scope", "root"], "root"),
         (["create", "--name", "x", "--scope", "predict", "--burst", "2"], "--burst needs --rate"),
-        (["create", "--name", "x", "--scope", "predict", "--rate", "0"], "'0': accepted is a number of requests"),
-        (["create", "--name", "x", "--scope", "predict", "--rate", "1", "--burst", "0"], "whole number of requests"),
+        (["create", "--name", "x", "--scope", "predict", "--rate", "0"], "'0': accepted is a number above 0"),
+        (
+            ["create", "--name", "x", "--scope", "predict", "--rate", "1", "--burst", "0"],
+            "'0': accepted is a whole number from 1",
+        ),
         (["create", "--name", "x", "--scope", "predict", "--expires", "soon"], "such as 30d"),
         ([], "Missing command"),
     ],
