@@ -26,7 +26,6 @@ class Record:
             epoch by the controller's clock; None: not seen.
         answered, failed_attempts, failed: requests that the challenger answered during its release, that another
             version answered in its place, and that had no answer.
-        steps: (seconds since the epoch, the challenger's weight), each from its beginning.
     """
 
     name: str
@@ -40,7 +39,6 @@ class Record:
     answered: int = 0
     failed_attempts: int = 0
     failed: int = 0
-    steps: list[tuple[float, float]] = field(default_factory=list)
 
     def see(self, state: dict[str, Any]) -> None:
         """Take a newer state of the release, as ``GET /releases/{id}`` gives it."""
@@ -52,9 +50,6 @@ class Record:
             self.decided_at = since
         if phase in _FOLLOWED and self.followed_at is None:
             self.followed_at = since
-        weight = state["weight"]
-        if weight is not None and (not self.steps or self.steps[-1][1] != weight):
-            self.steps.append((since, weight))
 
     @property
     def end(self) -> str:

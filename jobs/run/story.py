@@ -10,11 +10,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from httpx import HTTPError
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from ray.exceptions import RayError
-from ray.serve.handle import DeploymentHandle
 from redis.exceptions import RedisError
 
 from app.errors import TidegateError
@@ -23,11 +21,7 @@ from app.model_spec import CHAMPION
 from app.recipes.flights.replay import START, october
 from app.recipes.flights.views import VIEWS
 from app.registry import alias, connect
-from app.releases.control.deployment import take_down
-from app.routing.route_store import RouteStore
-from app.routing.route_store import connect as connect_redis
 from app.settings import Settings
-from jobs.connect import cluster, gateway
 from jobs.release.client import Body, Releases
 from jobs.run.command import StepError
 from jobs.run.features import FeatureReplay, replayed, storage_url
@@ -35,18 +29,19 @@ from jobs.run.labels import LabelFeed
 from jobs.run.progress import DemoProgress
 from jobs.run.record import End, Record, instant
 from jobs.run.releasing import end_earlier, follow, plan
-from jobs.run.stack import RoutesClient, submit
+from jobs.run.stack import submit
 from jobs.run.strict import register_strict
 from jobs.run.summary import ReleasesUnderTraffic, TrainedVersion, summarize
 from jobs.run.tally import Rise, Tally
 from jobs.run.traffic import Replay, ReplayRequest
 from jobs.run.view import Timeline
+from jobs.versions.run import Versions, connected
 
 MODEL = "flights"
 OUTPUT = "late_probability"
 ENTITY = "tailnum"
 """The sticky key: all flights of one aircraft meet one version."""
-EXPECTED_FAILURES = (TidegateError, MlflowException, RedisError, HTTPError, RayError, ConnectionError)
+EXPECTED_FAILURES = (TidegateError, MlflowException, RedisError, RayError, ConnectionError)
 """Errors of a step that are printed as a sentence."""
 FIRST_PLAN, CANARY_PLAN = "first", "canary"
 RELEASE_TIMEOUT_S = 900.0
@@ -71,14 +66,12 @@ class Story:
         settings: Settings,
         pace: Pace,
         client: MlflowClient,
-        store: RouteStore,
-        gateway: DeploymentHandle[Any],
-        routes: RoutesClient,
+        versions: Versions,
         releases: Releases,
         progress: DemoProgress,
     ) -> None:
         self._settings, self._pace, self._client = settings, pace, client
-        self._store, self._gateway, self._routes, self._releases = store, gateway, routes, releases
+        self._versions, self._releases = versions, releases
         self._progress = progress
         self._names: dict[str, str] = {}
         self._tally = Tally()
@@ -93,11 +86,11 @@ class Story:
         """End what an earlier run left under way, so that releases can begin."""
         with self._progress.step("what earlier runs left") as step:
             ended = await end_earlier(self._releases, MODEL, lambda line: self._progress.say(step, line))
-            table = await self._store.read(MODEL)
+            table = await self._versions.read(MODEL)
             carrying = {version: weight for version, weight in (table.weights if table else {}).items() if weight}
             if len(carrying) > 1:
                 most = max(carrying, key=lambda version: carrying[version])
-                await self._routes.set(MODEL, {most: 1.0})
+                await self._versions.set_weights(MODEL, {most: 1.0})
                 self._progress.say(step, f"the traffic was split by hand; version {most} has all of it now")
             elif ended is None:
                 self._progress.say(step, f"version {next(iter(carrying))} has the traffic" if carrying else "nothing")
@@ -118,13 +111,13 @@ class Story:
         record = Record(training.name, version, "promoted")
         await self._release(record, plan(FIRST_PLAN))
         if record.end == "promoted":
-            await self._routes.set(MODEL, {version: 1.0}, ENTITY)
-            table = await self._store.read(MODEL)
+            await self._versions.set_weights(MODEL, {version: 1.0}, ENTITY)
+            table = await self._versions.read(MODEL)
             others = [other for other in (table.apps if table else ()) if other != version]
             if others:
                 with self._progress.step(f"versions {', '.join(others)}, left by earlier runs, are removed"):
                     for other in others:
-                        await take_down(self._store, self._gateway, MODEL, other)
+                        await self._versions.down(MODEL, other)
         return record
 
     async def materialize(self) -> EventStore:
@@ -230,7 +223,7 @@ class Story:
             self._tally.close(monotonic(since))
         elif self._weigh(since, weights) or (self._tally.phases and self._tally.phase is None):
             self._tally.close(monotonic(since))
-            if await self._routes.await_weights(MODEL, weights, FOLLOW_TIMEOUT_S) and self._tally.phases:
+            if await self._versions.await_weights(MODEL, weights, FOLLOW_TIMEOUT_S) and self._tally.phases:
                 self._tally.begin(weights, time.time() - since)
 
     def _weigh(self, at: float, weights: Mapping[str, float]) -> bool:
@@ -306,15 +299,9 @@ async def tell(settings: Settings, pace: Pace, progress: DemoProgress, started: 
         EXPECTED_FAILURES: a step failed.
     """
     client = await asyncio.to_thread(connect, settings.mlflow)
-    redis = connect_redis(settings.redis)
-    routes = RoutesClient(settings.gateway)
-    try:
-        with (
-            Releases(settings.gateway) as releases,
-            cluster(settings.ray),
-            gateway(settings.gateway.app_name) as handle,
-        ):
-            story = Story(settings, pace, client, RouteStore(redis), handle, routes, releases, progress)
+    with Releases(settings.gateway) as releases:
+        async with connected(settings) as versions:
+            story = Story(settings, pace, client, versions, releases, progress)
             await story.tidy()
             static = await story.train("static")
             first = await story.first(static)
@@ -331,6 +318,3 @@ async def tell(settings: Settings, pace: Pace, progress: DemoProgress, started: 
                 await story.champion(),
                 time.monotonic() - started,
             )
-    finally:
-        await routes.close()
-        await redis.aclose()

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal, NamedTuple
 
 from ray.serve.handle import DeploymentHandle
 
 from app.registry import connect, find
 from app.releases.control.deployment import bring_up, move_inline, move_out, take_down
-from app.routing.readback import await_followed
+from app.releases.lifecycle.phases import same_weights
+from app.routing.readback import NotFollowedError, await_followed
 from app.routing.route_store import RouteStore
 from app.routing.route_store import connect as connect_redis
-from app.routing.route_table import with_weights
+from app.routing.route_table import RouteTable, with_entity, with_weights
 from app.serving.deploy import running
 from app.settings import Settings
 from jobs.connect import cluster, gateway
 
 FOLLOW_TIMEOUT_S = 10.0
+POLL_S = 0.05
+"""Pause between two reads of the route table, seconds."""
 
 
 class DeployedVersion(NamedTuple):
@@ -59,11 +64,32 @@ class Versions:
         followed = await take_down(self._store, self._handle, model, version)
         return f"version {version} of {model} is gone; {followed.replicas} replicas follow"
 
-    async def set_weights(self, model: str, weights: Mapping[str, float]) -> str:
-        """Set the weights; a version that is not named gets 0."""
-        table = await self._store.change(model, lambda held, now_ms: with_weights(held, weights, now_ms))
+    async def set_weights(self, model: str, weights: Mapping[str, float], entity: str | None = None) -> str:
+        """Set the weights, a version that is not named gets 0; and the input column of the sticky key, if given."""
+
+        def changed(held: RouteTable, now_ms: int) -> RouteTable:
+            table = with_weights(held, weights, now_ms)
+            return table if entity is None else with_entity(table, entity, now_ms)
+
+        table = await self._store.change(model, changed)
         followed = await await_followed(self._handle, model, table.revision, FOLLOW_TIMEOUT_S)
         return f"{followed.replicas} gateway replicas follow after {followed.seconds * 1e3:.1f} ms"
+
+    async def read(self, model: str) -> RouteTable | None:
+        """Return the route table of a model; None without one."""
+        return await self._store.read(model)
+
+    async def await_weights(self, model: str, weights: Mapping[str, float], timeout_s: float) -> bool:
+        """Wait until every gateway replica follows these weights; returns False after ``timeout_s`` seconds."""
+        deadline = time.monotonic() + timeout_s
+        while (left := deadline - time.monotonic()) > 0:
+            table = await self.read(model)
+            if table is not None and same_weights(table.weights, weights):
+                with suppress(NotFollowedError):
+                    await await_followed(self._handle, model, table.revision, left)
+                    return True
+            await asyncio.sleep(POLL_S)
+        return False
 
     async def place(self, model: str, version: str, placement: Literal["inline", "dedicated"]) -> str:
         """Move the version with all the traffic into the gateway, or out again."""

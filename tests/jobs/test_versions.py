@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -10,10 +11,12 @@ import ray
 from mlflow import MlflowClient
 from ray.util.state import list_actors
 
+from app.routing.readback import NotFollowedError
 from app.serving.deploy import applications_of
 from app.settings import Settings
 from cluster.local.programs import NODE_LABEL
 from jobs.cli import main
+from jobs.versions import run
 from tests.support.load import infer_body
 from tests.support.models import log_scorer
 
@@ -89,3 +92,27 @@ def test_unknown_version_ends_with_1(
     assert "the registry holds no model named nothing" in capsys.readouterr().err
     assert main(["versions", "weights", "nothing", "1=1"]) == 1
     assert "version 1 of nothing is not deployed; deployed: none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("shares", "unfollowed", "followed"),
+    [((0.9, 0.5), 0, True), ((0.5,), 1, True), ((0.5,), 1000, False), ((0.9,), 0, False)],
+)
+async def test_awaited_weights_must_be_in_force_and_followed(
+    shares: tuple[float, ...], unfollowed: int, followed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = [SimpleNamespace(weights={"1": share, "2": 1 - share}, revision=7) for share in shares]
+    asked: list[int] = []
+
+    async def read(model: str) -> SimpleNamespace:
+        return tables.pop(0) if len(tables) > 1 else tables[0]
+
+    async def await_followed(handle: object, model: str, revision: int, timeout_s: float) -> None:
+        asked.append(revision)
+        if len(asked) <= unfollowed:
+            raise NotFollowedError("not yet")
+
+    monkeypatch.setattr(run, "await_followed", await_followed)
+    versions = run.Versions(Settings(), SimpleNamespace(read=read), None)  # type: ignore[arg-type]
+    assert await versions.await_weights(MODEL, {"1": 0.5, "2": 0.5, "3": 0.0}, timeout_s=0.3) is followed
+    assert set(asked) <= {7}
