@@ -28,11 +28,11 @@ from app.routing.route_store import connect
 from app.settings import RedisSettings
 from jobs.bench.features.arms import TIMEOUT_S, Arm, arms, write
 from jobs.bench.features.feast_process import (
+    FEAST,
     READERS,
     FeastClient,
     connection_string,
     feast_client,
-    installed,
 )
 from jobs.bench.features.report import Turns, as_json, findings, shortfall, table
 from jobs.bench.features.server import valkey
@@ -68,7 +68,10 @@ class Options:
 def measure(options: Options, console: Console) -> Report:
     """Let every reader read in turns."""
     _check(options)
-    python = installed() if options.peers else options.feast_python
+    python = options.feast_python
+    if options.peers:
+        FEAST.make(console.print)
+        python = FEAST.binary("python")
     with ExitStack() as stack:
         url = options.url or stack.enter_context(valkey())
         turns, feast, server = asyncio.run(_take_turns(options, url, python, console))

@@ -1,4 +1,4 @@
-"""This side of Feast's process: its start, its turns, its end, and a Python that has Feast."""
+"""This side of Feast's process: its start, its turns, its end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,13 +15,13 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from app.errors import InvalidArgumentError
+from jobs.bench.environments import Environment
 from jobs.bench.features.workload import Turn
 from jobs.bench.harness import BenchError
 
-FEAST = "feast[redis]==0.67.0"
+FEAST = Environment("feast[redis]==0.67.0")
 READY_TIMEOUT_S = 180.0
 TURN_TIMEOUT_S = 60.0
-INSTALL_TIMEOUT_S = 1800.0
 READERS = {"Feast's response, undecoded": "response", "Feast, values": "values"}
 """Our names for what Feast's process times: ``get_online_features_async`` alone, which answers with a message of
 protobuf, and with the Python values out of it (``to_dict``)."""
@@ -94,28 +93,6 @@ def connection_string(url: str) -> str:
         raise InvalidArgumentError("--url: Feast's connection string takes no comma in a user name or password")
     options = [f"{name}={value}" for name, value in found.items() if value]
     return ",".join([f"{parts.hostname}:{parts.port or 6379}", *options])
-
-
-def installed() -> Path:
-    """A Python that has Feast, in the user's cache; installed by pip, whose progress is shown, at the first call.
-
-    Raises:
-        BenchError: pip failed.
-    """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "tidegate" / FEAST.translate(str.maketrans("[=", "--", "]"))
-    python, ready = folder / "bin" / "python", folder / "ready"
-    if not ready.exists():
-        try:
-            for program, *arguments in (
-                (sys.executable, "-m", "venv", "--clear", str(folder)),
-                (str(python), "-m", "pip", "install", "--disable-pip-version-check", FEAST),
-            ):
-                subprocess.run([program, *arguments], check=True, timeout=INSTALL_TIMEOUT_S)
-        except subprocess.SubprocessError as error:
-            raise BenchError(f"{FEAST} cannot be installed into {folder}: {error}") from None
-        ready.touch()
-    return python
 
 
 async def _tell(process: asyncio.subprocess.Process, what: object) -> None:

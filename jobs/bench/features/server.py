@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from dotenv import dotenv_values
 
+from jobs.bench.children import clean_environment, free_port
 from jobs.bench.harness import BenchError
 
 TIMEOUT_S = 60.0
@@ -29,7 +28,7 @@ def valkey() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "state"
         try:
-            _local("up", state, "--parts", "redis", "--redis-port", str(_free_port()))
+            _local("up", state, "--parts", "redis", "--redis-port", str(free_port()))
             found = dotenv_values(state / "stack.env")
             address = urlsplit(found["TIDEGATE_REDIS_URL"] or "")
             password = quote(found["TIDEGATE_REDIS_PASSWORD"] or "", safe="")
@@ -40,17 +39,11 @@ def valkey() -> Iterator[str]:
 
 def _local(verb: str, state: Path, *arguments: str) -> None:
     command = [sys.executable, "-m", "jobs.cli", "local", verb, "--state-dir", str(state), *arguments]
-    # A stack of its own: not the Redis, and not the folder, that the caller's shell names.
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
     try:
-        subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+        subprocess.run(
+            command, env=clean_environment(), capture_output=True, text=True, timeout=TIMEOUT_S, check=True
+        )
     except subprocess.CalledProcessError as error:
         raise BenchError(f"{' '.join(command[1:])} ended with {error.returncode}: {error.stderr.strip()}") from None
     except subprocess.TimeoutExpired as error:
         raise BenchError(str(error)) from None
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -13,7 +13,7 @@ from types import TracebackType
 
 import msgspec
 
-from jobs.bench.serving.children import ServerError, clean_environment, die_with_parent
+from jobs.bench.children import ServerError, clean_environment, die_with_parent
 from jobs.bench.serving.load import REPLY_TIMEOUT_S, Burst, Order, Plan
 from jobs.bench.serving.v2_request import Target
 

@@ -26,10 +26,10 @@ from rich.console import Console
 
 from app.errors import InvalidArgumentError
 from app.terminal import Progress
+from jobs.bench.children import ServerError
+from jobs.bench.environments import Environment
 from jobs.bench.harness import Report, benchmark
 from jobs.bench.serving import tables
-from jobs.bench.serving.children import ServerError
-from jobs.bench.serving.environments import Environment
 from jobs.bench.serving.load import Order
 from jobs.bench.serving.measure import Arm, Cell, measure_arm
 from jobs.bench.serving.memory import Sample, watch

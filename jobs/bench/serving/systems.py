@@ -13,9 +13,9 @@ from typing import Protocol
 import httpx
 from dotenv import dotenv_values
 
+from jobs.bench.children import Child, ServerError, clean_environment, free_port
+from jobs.bench.environments import Environment
 from jobs.bench.serving.accounting import MARK
-from jobs.bench.serving.children import Child, ServerError, clean_environment, free_port
-from jobs.bench.serving.environments import Environment
 from jobs.bench.serving.measure import Arm
 from jobs.bench.serving.v2_request import Target, encode
 from jobs.bench.serving.verdicts import CACHED, DEDICATED, HOP, INLINE, LOOKED_UP
@@ -27,6 +27,18 @@ ANSWER_S = 60.0
 DEPLOY_S = 300.0
 OTHER_KEY = "0" * 43
 """Sent to servers that have no keys: as long as ours."""
+VERSIONS = {
+    "dedicated": (DEDICATED, "2 versions, half the requests each"),
+    "inline": (INLINE, "in the gateway's replicas"),
+    "cache": (CACHED, "answered from the gateway's memory"),
+    "features": (LOOKED_UP, "the caller names a user; one read of Redis"),
+}
+"""Arm and its detail, by what is deployed."""
+BARE = {
+    "serve ingress": f"/bare-ingress/v2/models/{MODEL}/infer",
+    HOP: f"/bare-deployment/v2/models/{MODEL}/infer",
+}
+"""Arms of bare Serve and their paths."""
 _HERE = Path(__file__).parent
 
 Say = Callable[[str], None]
@@ -215,27 +227,15 @@ class Tidegate:
                 return Arm(name, Target(HOST, port, path, key, looked_up), self.name, detail)
 
             arms: list[Arm] = []
-            if "dedicated" in self.parts:
-                say("deploying versions with replicas of their own")
-                cluster.deploy("dedicated")
-                arms.append(arm(DEDICATED, "/v2/models/bench-dedicated/infer", "2 versions, half the requests each"))
-            if "inline" in self.parts:
-                say("deploying an inline version")
-                cluster.deploy("inline")
-                arms.append(arm(INLINE, "/v2/models/bench-inline/infer", "in the gateway's replicas"))
-            if "cache" in self.parts:
-                say("deploying a version whose answers are kept")
-                cluster.deploy("cache")
-                arms.append(arm(CACHED, "/v2/models/bench-cache/infer", "answered from the gateway's memory"))
-            if "features" in self.parts:
-                say("deploying a version whose inputs are looked up")
-                cluster.deploy("features")
-                detail = "the caller names a user; one read of Redis"
-                arms.append(arm(LOOKED_UP, "/v2/models/bench-features/infer", detail, looked_up=True))
+            for part, (name, detail) in VERSIONS.items():
+                if part in self.parts:
+                    say(f"deploying {name}")
+                    cluster.deploy(part)
+                    arms.append(arm(name, f"/v2/models/bench-{part}/infer", detail, looked_up=part == "features"))
             if "serve" in self.parts:
                 say("deploying bare Serve")
                 cluster.deploy("bare")
-                arms += [arm(each.name, each.path, "HAProxy") for each in BARE]
+                arms += [arm(name, path, "HAProxy") for name, path in BARE.items()]
             return cluster.await_answers(arms)
         except ServerError:
             self.stop()
@@ -245,18 +245,6 @@ class Tidegate:
         """See :class:`System`."""
         if self._cluster is not None:
             self._cluster.stop()
-
-
-@dataclass(frozen=True, slots=True)
-class _Bare:
-    name: str
-    path: str
-
-
-BARE = (
-    _Bare("serve ingress", f"/bare-ingress/v2/models/{MODEL}/infer"),
-    _Bare(HOP, f"/bare-deployment/v2/models/{MODEL}/infer"),
-)
 
 
 @dataclass
@@ -278,13 +266,8 @@ class PlainServe:
             cluster.deploy("bare", "--port", str(self.port))
             return cluster.await_answers(
                 [
-                    Arm(
-                        f"{each.name}, no HAProxy",
-                        Target(HOST, self.port, each.path, OTHER_KEY),
-                        self.name,
-                        "as it comes",
-                    )
-                    for each in BARE
+                    Arm(f"{name}, no HAProxy", Target(HOST, self.port, path, OTHER_KEY), self.name, "as it comes")
+                    for name, path in BARE.items()
                 ]
             )
         except ServerError:

@@ -18,6 +18,7 @@ from app.training.driver.monitor import MonitorLink, start_monitor
 from app.training.driver.worker_group import WorkerGroup
 from app.training.shared_data import Shared
 from app.training.storage.run_folder import RunFolder
+from jobs.bench.children import free_port
 from jobs.bench.training.arms import CONFIG, LAYOUT, WORKERS, config_of, cut
 from jobs.bench.training.turns import TURN_TIMEOUT_S, TimedRecipe, Turns
 
@@ -30,7 +31,7 @@ def step_times(rounds: int, steps: int, scratch: Path) -> dict[str, list[float]]
     Raises:
         RuntimeError: a loop ended, or did not make its steps in time.
     """
-    port = _free_port()
+    port = free_port()
     turns = Turns(port, rounds, steps)
     store = turns.store(master=True)
     times: dict[str, list[float]] = {arm: [] for arm in ARMS}
@@ -93,11 +94,3 @@ def _under_torchrun(arm: str, turns: Turns, scratch: Path) -> Iterator[None]:
         if code:
             log.seek(0)
             raise RuntimeError(f"the loop {arm} failed:\n{log.read().decode(errors='replace')[-4000:]}")
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

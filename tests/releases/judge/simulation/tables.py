@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from tests.releases.judge.simulation.methods import ALPHA, FAILED_CHECKS, JUDGE, MAX_ERROR_RATE, METHODS
 from tests.releases.judge.simulation.promises import CHANCE, PROMISED_S, Cell
@@ -82,8 +83,8 @@ def _columns(shown: Table, names: Sequence[str]) -> None:
         )
 
 
-def _verdict(cell: Cell) -> str:
-    return "[red]broken[/]" if cell.broken else "[green]holds[/]"
+def _verdict(cell: Cell) -> Text:
+    return Text("broken", style="red") if cell.broken else Text("holds", style="green")
 
 
 def _seconds(value: float) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.bench.serving.children import ServerError
+from jobs.bench.children import ServerError
 
 _DONE = "packages.json"
 """Written last: what is installed, name -> version."""
@@ -26,9 +26,9 @@ class Environment:
 
     @property
     def folder(self) -> Path:
-        """The environment's folder, in the user's cache."""
+        """The environment's folder, in the user's cache; ``mlserver--1.7.1``."""
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-        return cache / "tidegate" / "peers" / self.requirement.replace("==", "-")
+        return cache / "tidegate" / "peers" / self.requirement.translate(str.maketrans("[=", "--", "]"))
 
     def binary(self, name: str) -> Path:
         """A program in it."""
