@@ -1,6 +1,8 @@
 """The judge: is a challenger worse than the champion? Sequential tests that stay valid however often one looks. Pure.
 
-Sums per tick go in by ``fold``, a verdict comes out by ``judge``; the state between them is a JSON document.
+Sums per tick (``strata``) go in by ``fold``, a ``verdict`` comes out by ``judge``; the ``state`` between them is a
+JSON document. ``guards`` is the test of each metric, ``evidence`` its e-processes: ``binary`` for 0/1 metrics,
+``bounded`` for losses in [0, 1], each a ``mixture`` over a grid.
 """
 
 from app.releases.judge.guards import BinaryGuard, BoundedGuard, Guard
