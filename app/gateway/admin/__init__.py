@@ -1,1 +1,1 @@
-"""Administration, for keys with the scope admin: ``route_tables`` reads and changes them, ``front`` lists the route."""
+"""Administration, for keys with the scope admin: ``route_tables`` reads and changes them; ``front`` lists it."""
