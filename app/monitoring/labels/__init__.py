@@ -6,7 +6,7 @@ of a release), ``judged_prediction``, ``loss``; ``tally`` counts.
 """
 
 from app.monitoring.labels.join import LabelJoin
-from app.monitoring.labels.joined_release import JoinedRelease, OutputLoss
+from app.monitoring.labels.joined_release import JoinedRelease, QualityLoss
 from app.monitoring.labels.tally import JoinStats
 
-__all__ = ["JoinStats", "JoinedRelease", "LabelJoin", "OutputLoss"]
+__all__ = ["JoinStats", "JoinedRelease", "LabelJoin", "QualityLoss"]
