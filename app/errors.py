@@ -1,7 +1,8 @@
 """The base of every error of the project, and the classes that HTTP, gRPC and the command line share.
 
 A class says once what becomes of it everywhere: its HTTP status, its gRPC code, the exit code of a command that ends
-by it, when to try again. Handlers raise; no reply is built by hand::
+by it, when to try again. An exit code above 2 holds under ``tidegate kube``; any other command ends with 1 instead.
+Handlers raise; no reply is built by hand::
 
     TidegateError                   500  INTERNAL             exit 1
     ├── InvalidArgumentError        400  INVALID_ARGUMENT     exit 2  body, option, setting, type or shape

@@ -1,6 +1,7 @@
 """Exit codes of every command, in one table.
 
-A code above 2 has one meaning for jobs and another one for the Kubernetes verbs; ``tidegate exit-codes`` prints both.
+A code above 2 has one meaning for jobs, which return it, and another one for the Kubernetes verbs, which end with it
+by an error (``app.errors``); ``tidegate exit-codes`` prints both.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class ExitCode(NamedTuple):
     """One row of the table.
 
     Attributes:
-        commands: which commands end with it: all of them, jobs, or the Kubernetes verbs.
+        commands: those that end with it; ``kube`` stands for every verb of ``tidegate kube``.
     """
 
     code: int

@@ -1,7 +1,8 @@
 """The protocols of an event sink: logs to publish to and to read, and consumers that share the reading.
 
-Everything that the publishers, ``tidegate events`` and the join of labels (``app.monitoring.labels``) need of a sink
-is here. A sink of another kind implements these and is entered in ``app.events.sinks.SINKS``.
+The publishers, ``tidegate events`` and the join of labels (``app.monitoring.labels``) use a sink by these alone; the
+join's own index is in Redis whatever the sink (``redis_streams.event_redis``). A sink of another kind implements
+these and is entered in ``app.events.sinks.SINKS``.
 
 Positions and the names of groups are opaque outside of a sink: they are only compared for equality, stored and handed
 back.

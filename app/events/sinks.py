@@ -1,6 +1,7 @@
 """The kinds of event sinks, and the one in the settings.
 
-The scheme of TIDEGATE_EVENTS_URL (else of TIDEGATE_REDIS_URL) chooses the kind. A further kind is one line here.
+The scheme of TIDEGATE_EVENTS_URL (else of TIDEGATE_REDIS_URL) chooses the kind. A further kind is a module
+that implements the protocols of ``event_log``, and one line here.
 """
 
 from __future__ import annotations

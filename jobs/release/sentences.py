@@ -39,10 +39,17 @@ def present(state: Body) -> list[str]:
     if state["paused"]:
         parts.append("paused")
     lines = [" | ".join(parts)]
-    if state["waiting_for"]:
-        why = state.get("waiting_because")  # older controllers do not say
-        lines.append(f"waits for {state['waiting_for']}" + (f" ({why})" if why else ""))
+    if waits := waiting_text(state):
+        lines.append(waits)
     return [*lines, *map(guard_text, guards(state))]
+
+
+def waiting_text(state: Body) -> str:
+    """Returns what a release waits for, and why that is not there yet; empty where it waits for nothing."""
+    if not state.get("waiting_for"):
+        return ""
+    why = state.get("waiting_because")  # older controllers do not say
+    return f"waits for {state['waiting_for']}" + (f" ({why})" if why else "")
 
 
 def phase_text(state: Body) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from app.releases.lifecycle.orders import Cancel
 from jobs.release.client import Body, ReleaseError, Releases
 from jobs.release.plans import read
+from jobs.release.sentences import waiting_text
 from jobs.release.states import release_states
 from jobs.run.command import StepError
 
@@ -108,7 +109,8 @@ async def follow(
                 if (work := see(state)) is not None:
                     await work
     except TimeoutError as error:
+        waits = waiting_text(state) or "waits for nothing"
         raise StepError(
-            f"release {release} has not ended after {timeout_s:g} s, it waits for {state.get('waiting_for')}: "
+            f"release {release} has not ended after {timeout_s:g} s, it {waits}: "
             f"tidegate release show {release} --follow"
         ) from error

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from app.terminal import table
 from jobs.release.client import Body
-from jobs.release.sentences import entry_line, guards, number, phase_text
+from jobs.release.sentences import entry_line, guards, number, phase_text, waiting_text
 from jobs.run.record import Record
 from jobs.run.tally import Tally
 
@@ -66,7 +66,7 @@ def bar(e: float, bound: float, width: int = BAR) -> str:
 def release_view(record: Record) -> RenderableType:
     """Returns a release in words, each guard's evidence against its bounds, and the newest of its history."""
     state = record.state
-    waits = f", waits for {state['waiting_for']}" if state["waiting_for"] else ""
+    waits = f", {text}" if (text := waiting_text(state)) else ""
     head = Text.assemble((f"release of version {record.version} ({record.name}): ", "bold"), phase_text(state), waits)
     lines: list[RenderableType] = [head]
     if guards(state):

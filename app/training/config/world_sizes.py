@@ -1,4 +1,4 @@
-"""Layouts that a run may have: one for each number of workers that its configuration and its model allow. Pure."""
+"""Layouts that a run may have: one for each number of workers that its configuration and its model allow."""
 
 from __future__ import annotations
 

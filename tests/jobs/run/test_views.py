@@ -80,6 +80,12 @@ def test_release_is_drawn_in_words_and_bars() -> None:
         assert part in text
 
 
+def test_reason_of_a_wait_is_drawn() -> None:
+    record = Record("shuffled", "3", "rolled_back")
+    record.see(state("step", 5, 0.1, waiting_for="weights 0.1 in the table", waiting_because="Redis does not answer"))
+    assert "waits for weights 0.1 in the table (Redis does not answer)" in shown(release_view(record))
+
+
 def test_null_is_drawn_as_no_evidence() -> None:
     record = Record("shuffled", "3", "rolled_back")
     record.see(state("step", 5, 0.1, judge=judge(fail_e=None, rate_champion=None, n_champion=0)))
