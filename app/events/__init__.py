@@ -3,6 +3,9 @@
 A gateway replica offers records to a ``Publisher``, which sends them to an ``EventLog`` of the ``EventSink`` in the
 settings (``sinks.SINKS``). ``tidegate events tail MODEL`` shows them; the release controller joins labels with
 predictions (``app.monitoring.labels``) as an ``EventConsumer``.
+
+Records: ``prediction`` (with its ``output``) and ``label``, by ``event_id`` and ``kind``. Protocols: ``event_log``;
+``publisher`` writes to one. The sink in Redis: ``redis_streams``, and ``redis_consumer`` for its consumer groups.
 """
 
 from app.events.event_id import EventIds

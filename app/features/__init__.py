@@ -1,12 +1,14 @@
 """Feature views: rows by event, the point-in-time join that looks them up as they were known, and the online store.
 
-Pure: ``view``, ``rolling`` and ``aggregations`` (declarations and rows), ``feature_row``, ``resolution``. In Redis:
-``online``, ``registration``, ``checkpoint``, ``tracking``. From Parquet by Ray: ``event_store``, ``materialization``,
-``replay``. Callers: recipes, the gateway's look-up, ``tidegate materialize``.
+Declarations: ``view``, ``rolling``, ``aggregations``, ``dtypes``, ``entity``, ``catalog``, ``view_document``. Rows:
+``feature_row``, ``view_rows``, ``resolution``, ``entity_codes``, ``replay_clock``. All of these are pure. In Redis:
+``online``, ``registration``, ``checkpoint``, ``tracking``; ``feast`` reads Feast's rows. From Parquet by Ray:
+``event_store``, ``materialization``, ``replay``, of a recipe's ``feature_source``. Callers: recipes, the gateway's
+look-up, ``tidegate materialize``.
 
-Offline: ``training_set`` joins. Into the store: ``materialize`` writes what is known at an instant, a ``Replayer``
-goes on from there event by event. A request's way online: ``entities`` names them, ``OnlineStore.read`` fetches,
-``resolve`` makes columns.
+Offline: ``point_in_time.training_set`` joins. Into the store: ``materialize`` writes what is known at an instant, a
+``Replayer`` goes on from there event by event. A request's way online: ``entities`` names them, ``OnlineStore.read``
+fetches, ``resolve`` makes columns.
 """
 
 from app.features.aggregations import Aggregation, CountWithin, DecayedMean, Last, MeanOfLast, ShareAbove

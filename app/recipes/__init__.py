@@ -1,4 +1,8 @@
-"""Recipes: each brings a model, its data, its loss and its feature views."""
+"""Recipes: each brings a model, its data, its loss and its feature views; ``fingerprint`` recognises its data.
+
+``flights`` is tabular, on real data; ``bytelm`` a byte-level decoder that shows every layout; ``examples``
+are to copy.
+"""
 
 from __future__ import annotations
 

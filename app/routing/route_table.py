@@ -61,7 +61,7 @@ class RouteTable(msgspec.Struct, frozen=True, rename={"release_context": "trial"
         salt: key of the split's hash; kept for the model's life, so that keys stay with their versions.
         entity: name of the input column whose value is the sticky key when the caller sends none.
         routes: the deployed versions, oldest first. Weights sum to 1, or all are 0 (no version answers yet).
-        trial: the release under way; as long as there is one, it alone decides the weights.
+        release_context: the release under way; as long as there is one, it alone decides the weights.
         fence: the highest fencing token that a release's change came with; one with a lower token is refused.
         unknown: fields of a newer version, kept as they are (``app.stored_document``).
     """

@@ -19,7 +19,7 @@ from app.settings import ServingSettings, get_settings
 log = logging.getLogger(__name__)
 
 
-class StuckError(TidegateError):
+class ModelStuckError(TidegateError):
     """The model's code has not come back for too long; Serve replaces the replica."""
 
 
@@ -69,11 +69,11 @@ class VersionReplica:
         """Called by Serve now and then.
 
         Raises:
-            StuckError: one call into the model has lasted longer than ``stuck_after_s``.
+            ModelStuckError: one call into the model has lasted longer than ``stuck_after_s``.
         """
         since = self._busy_since
         if since is not None and time.monotonic() - since > self._stuck_after_s:
-            raise StuckError(f"the model has been busy with one call for {time.monotonic() - since:.0f} s")
+            raise ModelStuckError(f"the model has been busy with one call for {time.monotonic() - since:.0f} s")
 
     def _score(self, batch: Batch) -> BatchReply:
         self._busy_since = started = time.monotonic()

@@ -3,6 +3,12 @@
 ``up`` starts or adopts it, ``status`` looks at it, ``down`` ends it; ``tidegate local`` is the same on the
 command line. A detached supervisor owns every process (``supervisor``), a reaper outlives it (``reaper``),
 and an environment marker finds whatever is left (``processes``).
+
+- For callers: ``config``, ``stack`` (a handle), ``reporter`` and ``report``, ``errors``.
+- Start: ``launch`` starts the supervisor, ``startup`` the parts in order: ``programs``, ``environment``,
+  ``redis_choice``, ``token``, ``gateway``, ``ray_node``.
+- While it runs: ``health``, ``dashboard``, ``listeners``, ``backoff``. End: ``teardown``, ``interrupts``.
+- Files: ``state`` is the folder, with ``records``, ``envfile`` and ``run_folder``.
 """
 
 from cluster.local.config import ALL_PARTS, LocalConfig, Ports

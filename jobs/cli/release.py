@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 import typer.core
-import typer.main
 
 from app.exit_codes import DONE, INTERRUPTED
 from app.releases.lifecycle.orders import ORDERS, Order, option_schemas, parse_order
@@ -44,19 +43,12 @@ _AUDITED = ("at", "who", "model", "release", "before", "after", "what")
 
 
 class _ReleaseGroup(typer.core.TyperGroup):
-    """A group whose verb ``begin`` may be left out, and whose orders are those of ``ORDERS``."""
+    """A group whose verb ``begin`` may be left out."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0].startswith("-") and args[0] not in ctx.help_option_names:
             args = ["begin", *args]
         return super().parse_args(ctx, args)
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return [*super().list_commands(ctx), *ORDERS]
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        order = ORDERS.get(cmd_name)
-        return super().get_command(ctx, cmd_name) if order is None else _order_command(order)
 
 
 app = typer.Typer(cls=_ReleaseGroup, help=HELP, add_completion=False)
@@ -92,35 +84,36 @@ def show(release: Id, follow: Follow = False, json_file: JsonFile = None) -> int
     return _one(lambda releases: releases.read(release), follow, json_file)
 
 
+@app.command()
+def audit(model: Model = None, count: Count = 20, json_file: JsonFile = None) -> None:
+    """List who changed what, the newest first."""
+    with _connected() as releases:
+        _print_rows(releases.audit(model, count), _AUDITED, json_file)
+
+
 def _kind(schema: dict[str, Any]) -> Any:
     # A flag has no form that switches it off: it is off where it is not given.
     return bool | None if schema.get("type") == "boolean" else str | None
 
 
-def _order_command(order: type[Order]) -> Any:
-    """Returns the command of an order; its options are the order's fields."""
+def _verb(order: type[Order]) -> Callable[..., int]:
+    """Returns the function of an order's verb; its options are the order's fields."""
 
     def give(release: Id, follow: Follow = False, json_file: JsonFile = None, **options: Any) -> int:
         given = {name: value for name, value in options.items() if value is not None}
         return _one(lambda releases: releases.order(release, parse_order(order.verb, given)), follow, json_file)
 
-    with_options(
+    return with_options(
         give,
         [
             option(name, Annotated[_kind(schema), typer.Option(f"--{name}", help=schema["description"])])
             for name, schema in option_schemas(order)
         ],
     )
-    alone = typer.Typer(add_completion=False)
-    alone.command(order.verb, help=order.meaning.capitalize() + ".")(give)
-    return typer.main.get_command(alone)
 
 
-@app.command()
-def audit(model: Model = None, count: Count = 20, json_file: JsonFile = None) -> None:
-    """List who changed what, the newest first."""
-    with _connected() as releases:
-        _print_rows(releases.audit(model, count), _AUDITED, json_file)
+for _order in ORDERS.values():
+    app.command(_order.verb, help=f"{_order.meaning.capitalize()}.")(_verb(_order))
 
 
 def _connected() -> Releases:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from jobs.release.sentences import plain
+
 End = Literal["promoted", "rolled_back"]
-ENDED_RIGHT: dict[End, str] = {"promoted": "promoted", "rolled_back": "rolled back"}
 
 _DECIDED = ("restoring", "switching")
 _FOLLOWED = ("removing", "settling")
@@ -75,9 +76,9 @@ class Record:
         """Returns the promises that were not kept."""
         found = []
         if self.end != self.expected:
-            how = self.end.replace("_", " ") or f"still {self.state.get('state', 'not begun')}"
+            how = plain(self.end) or f"still {self.state.get('state', 'not begun')}"
             found.append(
-                f"version {self.version} ({self.name}) should be {ENDED_RIGHT[self.expected]}, it is {how}: "
+                f"version {self.version} ({self.name}) should be {plain(self.expected)}, it is {how}: "
                 f"{self.state.get('reason') or 'no reason given'}"
             )
         elif self.expected == "rolled_back" and not self.by_the_judge:

@@ -23,6 +23,7 @@ from app.recipes.flights.views import VIEWS
 from app.registry import alias, connect
 from app.settings import Settings
 from jobs.release.client import Body, Releases
+from jobs.release.sentences import plain
 from jobs.run.command import StepError
 from jobs.run.features import FeatureReplay, replayed, storage_url
 from jobs.run.labels import LabelFeed
@@ -269,7 +270,7 @@ def ended_line(record: Record) -> str:
     took = "" if record.seconds_to_decision is None else f" after {record.seconds_to_decision:.1f} s of traffic"
     back = "" if record.seconds_to_followed is None else f", no traffic {record.seconds_to_followed:.1f} s later"
     return (
-        f"{record.end.replace('_', ' ')}{took}{back}: {record.answered} answered by it, "
+        f"{plain(record.end)}{took}{back}: {record.answered} answered by it, "
         f"{record.failed_attempts} fell over, {record.failed} failed; {record.state['reason']}"
     )
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from app.terminal import table
+from jobs.release.sentences import plain
 from jobs.run.freshness import COUNTS, STATUSES
 from jobs.run.labels import LabelCounts
 from jobs.run.record import Record
@@ -209,7 +210,7 @@ def show(screen: Console, summary: Mapping[str, Any]) -> None:
         screen.print(Text(f"\n{title}", style="italic"), shown, sep="\n")
     for release in summary["releases"]:
         if release["reason"]:
-            _line(screen, f"version {release['version']} was {_plain(release['end'])}: {release['reason']}")
+            _line(screen, f"version {release['version']} was {plain(release['end'])}: {release['reason']}")
     for version, found in summary["versions"].items():
         if (features := found["features"])["replies"]:
             _line(screen, f"\n{_features_line(version, features, summary)}")
@@ -272,7 +273,7 @@ def _releases_table(summary: Mapping[str, Any]) -> Any:
         shown.add_row(
             f"{release['version']} {release['name']}",
             release["strategy"].replace("_", "-"),
-            _plain(release["end"]),
+            plain(release["end"]),
             _seconds(release["seconds_to_decision"]),
             _seconds(release["seconds_to_followed"]),
             *(str(release[name]) for name in ("answered", "fell_over", "failed_requests")),
@@ -288,10 +289,6 @@ def _features_line(version: str, features: Mapping[str, int], summary: Mapping[s
         f"{features['degraded']} requests without an answer of the store; "
         f"{summary['replayed_events']:,} events replayed into {summary['rows_written_by_replay']:,} rows"
     )
-
-
-def _plain(state: str) -> str:
-    return state.replace("_", " ")
 
 
 def _seconds(value: float | None, form: str = ".1f") -> str:

@@ -18,11 +18,11 @@ from app.model_spec import FieldSpec, ModelSpec
 from app.monitoring.guards import GUARDS, Answer, DriftGuard, Guard, LatencyGuard, MeanDifference, Test
 from app.monitoring.sums import Sums, Tick
 from app.releases.api.release_body import ReleaseBody, release_body
-from app.releases.control.admission import AdmissionError, Candidate, admit
 from app.releases.control.evaluation import evaluation_of
+from app.releases.control.release_admission import Candidate, ReleaseAdmissionError, admit
 from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import Release
-from app.releases.model.release_context import context_of
+from app.releases.model.routing_context import context_of
 from app.routing.release_context import OutputRange, ReleaseContext
 from app.routing.route_table import RouteTable, decode
 from app.web.keys import Caller
@@ -101,7 +101,7 @@ def test_a_guard_of_ones_own_is_planned_measured_judged_and_shown(missing: Relea
 
 def test_an_output_that_the_challenger_lacks_is_refused(missing: ReleasePlan) -> None:
     spec = ModelSpec(model="flights", version="2", inputs=(), outputs=(FieldSpec("z", "float64"),), columns=True)
-    with pytest.raises(AdmissionError, match=r"guards\.missing\.output 'y': version 2 of flights gives z"):
+    with pytest.raises(ReleaseAdmissionError, match=r"guards\.missing\.output 'y': version 2 of flights gives z"):
         admit(Candidate("2", spec, side_effects=False), None, "flights", missing, 1, "key")
 
 

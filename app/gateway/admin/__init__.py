@@ -1,1 +1,1 @@
-"""Administration: ``GET`` and ``PUT /routes/{model}`` for keys with the scope admin."""
+"""Administration, for keys with the scope admin: ``route_tables`` reads and changes them; ``front`` lists it."""

@@ -83,8 +83,8 @@ class DataPlane:
         if not self._tables_read():
             raise UnavailableError("route tables have not been read yet; Redis does not answer")
         if found is None or not found.routes:
-            record = ", ".join(name for name, table in self._tables.items() if table.routes) or "none"
-            raise ModelNotFoundError(f"model {model!r} is not served here; served: {record}")
+            served = ", ".join(name for name, table in self._tables.items() if table.routes) or "none"
+            raise ModelNotFoundError(f"model {model!r} is not served here; served: {served}")
         return found
 
     def revision(self, model: str) -> int:

@@ -26,7 +26,7 @@ class RequestRecord:
         total_s: time in the data plane; version_s: of that inside the model (of the call that carried this request).
         outputs: all that the version gave; None where there was no answer.
         failed: versions that gave no answer, one an attempt.
-        trial: the release under way when the version was picked.
+        release_context: the release under way when the version was picked.
         picked: the version that the split picked, whoever answered in the end; None for a pinned request.
         spec, given: what the version that was asked last takes, and what it was given, features included.
     """

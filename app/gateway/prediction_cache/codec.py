@@ -32,7 +32,7 @@ class NotCacheableError(TidegateError):
     """Outputs that have no bytes; the message names output, value and what is accepted."""
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class CacheEntry(msgspec.Struct, frozen=True, array_like=True):
     """The bytes as they lie in Redis.
 
     Attributes:
@@ -45,7 +45,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 
 
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(Entry)
+_DECODER = msgspec.msgpack.Decoder(CacheEntry)
 
 
 def values_bytes(outputs: Mapping[str, NDArray[Any]]) -> int:
@@ -60,7 +60,7 @@ def encode(outputs: Mapping[str, NDArray[Any]], computed_at: int) -> bytes:
         NotCacheableError: an output is neither numbers nor text.
     """
     return _ENCODER.encode(
-        Entry(
+        CacheEntry(
             computed_at,
             [(name, array.dtype.str, array.shape, _values(name, array)) for name, array in outputs.items()],
         )

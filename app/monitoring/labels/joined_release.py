@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 
-class OutputLoss(Protocol):
+class QualityLoss(Protocol):
     """An output that is the probability of label 1, and the loss by which it is judged once the label is known."""
 
     @property
@@ -32,4 +32,4 @@ class JoinedRelease(Protocol):
     def challenger(self) -> str: ...
 
     @property
-    def quality(self) -> OutputLoss | None: ...
+    def quality(self) -> QualityLoss | None: ...

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from app.monitoring.labels.joined_release import OutputLoss
+from app.monitoring.labels.joined_release import QualityLoss
 
 
-def loss_of(quality: OutputLoss, value: float, label: float) -> float:
+def loss_of(quality: QualityLoss, value: float, label: float) -> float:
     """The loss, 0 to 1.
 
     ``error``: 1 where the value and the label (from 0.5) lie on different sides of the threshold; ``brier``: the

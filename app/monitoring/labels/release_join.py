@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from app.events import EventLogError, EventSink, Label, LogEntry, Prediction
 from app.monitoring.labels.index import JoinOutcome, LabelIndex, PendingRecord
-from app.monitoring.labels.joined_release import JoinedRelease, OutputLoss
+from app.monitoring.labels.joined_release import JoinedRelease, QualityLoss
 from app.monitoring.labels.judged_prediction import JudgedPrediction, judged_prediction
 from app.monitoring.labels.loss import loss_of
 from app.monitoring.labels.tally import Tally
@@ -67,7 +67,7 @@ class ReleaseJoin:
         timeout_s: float,
         model: str,
         release: JoinedRelease,
-        quality: OutputLoss,
+        quality: QualityLoss,
         deliver: Deliver,
         tally: Tally,
         now_us: Callable[[], int],

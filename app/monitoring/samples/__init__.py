@@ -1,6 +1,7 @@
 """Losses of a release's requests: summed up by the second in each process, and over processes in Redis.
 
-``LossBuffer`` adds them up, ``SampleWriter`` sends the sums, ``SampleStore`` reads them for the judge.
+``loss_buffer`` adds them up, ``sample_writer`` sends the sums, ``sample_store`` reads them for the judge;
+``encoding`` is their form in Redis.
 """
 
 from app.monitoring.samples.loss_buffer import LossBuffer

@@ -25,7 +25,7 @@ from app.releases.api.errors import RedisUnavailableError
 from app.releases.api.event_stream import ReleaseFeed, Subscription, TooManySubscribersError
 from app.releases.api.release_body import AuditBody, ReleaseBody, SummaryBody, audit_body, release_body, summary_body
 from app.releases.control.cluster_state import ServeUnavailableError
-from app.releases.control.controller import AdmissionError, NotLeadingError, UnknownReleaseError
+from app.releases.control.controller import NotLeadingError, ReleaseAdmissionError, UnknownReleaseError
 from app.releases.control.release_store import RETENTION_COUNT, LiveReleaseError, ReleaseStore
 from app.releases.lifecycle.orders import ORDERS, Order, OrderRefusedError, option_schemas, parse_order
 from app.releases.model.names import HEALTH_PATH, PREFIX
@@ -99,7 +99,7 @@ def router(
         responses=_responses(
             InvalidArgumentError,
             TooLargeError,
-            AdmissionError,
+            ReleaseAdmissionError,
             LiveReleaseError,
             NotLeadingError,
             RegistryError,

@@ -29,7 +29,7 @@ from app.releases.lifecycle.observation import (
     Work,
 )
 from app.releases.model.release import COMMITTED, Release
-from app.releases.model.release_context import context_of
+from app.releases.model.routing_context import context_of
 from app.routing.route_store import RouteStore
 from app.routing.route_table import RouteError, RouteTable, with_release_context
 from app.serving.batch import DEPLOYMENT

@@ -21,11 +21,11 @@ from app.errors import NotFoundError, UnavailableError
 from app.periodic import Periodic
 from app.registry import connect as connect_registry
 from app.releases.control.action_executor import ActionExecutor
-from app.releases.control.admission import AdmissionError, admit, candidate
 from app.releases.control.background_tasks import BackgroundTasks
 from app.releases.control.cluster_state import BUSY_S, IDLE_S, ClusterState, ServeUnavailableError, Snapshot
-from app.releases.control.evaluation import Evaluation, GuardEvaluator
+from app.releases.control.evaluation import GuardEvaluation, GuardEvaluator
 from app.releases.control.reconciler import Reconciler
+from app.releases.control.release_admission import ReleaseAdmissionError, admit, candidate
 from app.releases.control.release_metrics import ReleaseMetrics
 from app.releases.control.release_store import FencedError, LiveReleaseError, ReleaseStore
 from app.releases.lifecycle.machine import decide
@@ -33,7 +33,7 @@ from app.releases.lifecycle.observation import Observation, SetWeights, Work
 from app.releases.lifecycle.orders import Order
 from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import Release
-from app.releases.model.release_context import context_of
+from app.releases.model.routing_context import context_of
 from app.routing.release_context import ReleaseContext
 from app.routing.route_store import RouteStore
 from app.routing.route_table import RouteError
@@ -45,7 +45,7 @@ TICK_S = 0.5
 """Interval of looks while nothing calls for one, seconds."""
 LEASE_S = 10.0
 
-__all__ = ["AdmissionError", "Controller", "NotLeadingError", "UnknownReleaseError"]
+__all__ = ["Controller", "NotLeadingError", "ReleaseAdmissionError", "UnknownReleaseError"]
 
 
 class UnknownReleaseError(NotFoundError):
@@ -136,7 +136,7 @@ class Controller:
             since: fencing token of the lease under which it was seen to be wanted; None for any.
 
         Raises:
-            AdmissionError: the plan cannot be honoured for this model and version.
+            ReleaseAdmissionError: the plan cannot be honoured for this model and version.
             LiveReleaseError: the model has a release under way.
             NotLeadingError: another controller decides.
             RegistryError: the registry is away; ServeUnavailableError: Serve is.
@@ -279,7 +279,7 @@ class Controller:
             self._executor.forget(release)
             self._metrics.ended(release)
 
-    def _observe(self, evaluation: Evaluation, snapshot: Snapshot) -> Observation:
+    def _observe(self, evaluation: GuardEvaluation, snapshot: Snapshot) -> Observation:
         release = evaluation.release
         model = release.model
         table = snapshot.tables.get(model)

@@ -8,27 +8,26 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, assert_never
 
-from app.monitoring.guards import Guard as PlanGuard
-from app.monitoring.guards import MeanDifference, OddsRatio
+from app.monitoring.guards import Guard, MeanDifference, OddsRatio
 from app.monitoring.sums import Sums, Tick
 from app.releases.judge import (
-    BinaryGuard,
-    BoundedGuard,
-    Guard,
+    ArmSums,
+    BinaryHypothesis,
+    BoundedHypothesis,
     GuardVerdict,
+    Hypothesis,
     JudgeReport,
     JudgeState,
     Pairs,
     Stratum,
+    Verdict,
     as_json,
     fold,
     from_json,
     judge,
     new_state,
 )
-from app.releases.judge import Sums as Losses
 from app.releases.judge.state import FORMAT
-from app.releases.lifecycle.observation import Verdict
 from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import Release
 
@@ -55,7 +54,7 @@ class Samples(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class GuardEvaluation:
     """A release with the judge's state; the verdict and its grounds; requests judged, the smaller arm's."""
 
     release: Release
@@ -74,14 +73,14 @@ class GuardEvaluator:
         self.late = 0
         """Samples that came when their tick had been judged, and so did not count."""
 
-    async def evaluate(self, release: Release) -> Evaluation:
+    async def evaluate(self, release: Release) -> GuardEvaluation:
         """The release with every tick folded in that is complete by now.
 
         Raises:
             redis.RedisError: Redis is away.
         """
         if release.champion is None or release.is_final:
-            return Evaluation(release)
+            return GuardEvaluation(release)
         now = int(time.time())
         ticks = await self._samples.ticks(release.id, now - LATE_S)
         forgotten = self._forgotten.get(release.id)
@@ -100,13 +99,13 @@ class GuardEvaluator:
             self._forgotten[release.id] = release.judge["tick"]
 
 
-def evaluation_of(release: Release, ticks: Mapping[int, Tick], now: int) -> Evaluation:
+def evaluation_of(release: Release, ticks: Mapping[int, Tick], now: int) -> GuardEvaluation:
     """The judge's verdict after these ticks. Pure.
 
     Args:
         now: seconds since the epoch.
     """
-    guards = guards_of(release.plan)
+    guards = hypotheses_of(release.plan)
     kept: dict[str, Any] = release.judge or {"tick": None, "counts": [0, 0], "heard": {}, "state": None}
     last = kept["tick"]
     counts, heard = list(kept["counts"]), dict(kept["heard"])
@@ -127,7 +126,7 @@ def evaluation_of(release: Release, ticks: Mapping[int, Tick], now: int) -> Eval
             state = fold(guards, state, number, strata)
         last = number
     if last is None:
-        return Evaluation(release, why="no request has been judged yet" if guards else "no guards")
+        return GuardEvaluation(release, why="no request has been judged yet" if guards else "no guards")
     if last == kept["tick"] and release.report is not None:
         pass_on = release
     else:
@@ -142,28 +141,28 @@ def evaluation_of(release: Release, ticks: Mapping[int, Tick], now: int) -> Eval
             document[f"state_{kept['state']['format']}"] = kept["state"]
         pass_on = release.model_copy(update={"judge": document})
     if state is None:
-        return Evaluation(pass_on, counted=min(counts))
+        return GuardEvaluation(pass_on, counted=min(counts))
     report = judge(guards, state, release.plan.alpha, release.plan.beta)
     pass_on = pass_on.model_copy(update={"report": asdict(report)})
-    return Evaluation(pass_on, report.verdict, _why(report, heard, now), min(counts))
+    return GuardEvaluation(pass_on, report.verdict, _why(report, heard, now), min(counts))
 
 
-def guards_of(plan: ReleasePlan) -> tuple[Guard, ...]:
+def hypotheses_of(plan: ReleasePlan) -> tuple[Hypothesis, ...]:
     """The plan's guards as the judge takes them."""
-    return tuple(_judged(guard) for guard in plan.guards)
+    return tuple(_hypothesis(guard) for guard in plan.guards)
 
 
-def _judged(guard: PlanGuard) -> Guard:
+def _hypothesis(guard: Guard) -> Hypothesis:
     match guard.test():
         case OddsRatio(tolerance, margin):
-            return BinaryGuard(guard.metric, tolerance, margin)
+            return BinaryHypothesis(guard.metric, tolerance, margin)
         case MeanDifference(tolerance, two_sided):
-            return BoundedGuard(guard.metric, tolerance, two_sided)
+            return BoundedHypothesis(guard.metric, tolerance, two_sided)
         case unknown:
             assert_never(unknown)
 
 
-def _state(document: dict[str, Any] | None, guards: tuple[Guard, ...]) -> JudgeState:
+def _state(document: dict[str, Any] | None, guards: tuple[Hypothesis, ...]) -> JudgeState:
     if document is not None:
         try:
             return from_json(document)
@@ -172,7 +171,7 @@ def _state(document: dict[str, Any] | None, guards: tuple[Guard, ...]) -> JudgeS
     return new_state(guards)
 
 
-def _strata(guard: Guard, tick: Tick) -> list[Stratum | Pairs]:
+def _strata(guard: Hypothesis, tick: Tick) -> list[Stratum | Pairs]:
     found: list[Stratum | Pairs] = []
     for metric, arms in sorted(tick.items()):
         name, _, form = metric.partition("/")
@@ -182,7 +181,7 @@ def _strata(guard: Guard, tick: Tick) -> list[Stratum | Pairs]:
         if form == PAIRS:  # totals are of what was bad in one arm only
             found.append(Pairs(challenger.n, challenger.total, champion.total, challenger.squares + champion.squares))
         else:
-            found.append(Stratum(Losses(*challenger), Losses(*champion)))
+            found.append(Stratum(ArmSums(*challenger), ArmSums(*champion)))
     return found
 
 

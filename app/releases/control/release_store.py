@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 
 from app.errors import FailedPreconditionError, UnavailableError
 from app.releases.model.document import decode, encode
-from app.releases.model.release import Entry, Release
+from app.releases.model.release import HistoryEntry, Release
 
 log = logging.getLogger(__name__)
 
@@ -198,7 +198,7 @@ class ReleaseStore:
                 break
         return found[:count]
 
-    async def _put(self, release: Release, token: int, fresh: Sequence[Entry], new: bool, before: str) -> None:
+    async def _put(self, release: Release, token: int, fresh: Sequence[HistoryEntry], new: bool, before: str) -> None:
         entries = [
             json.dumps(
                 {

@@ -34,7 +34,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.releases.judge.mixture import Floats, log_prior
-from app.releases.judge.strata import ROUNDING, Pairs, Stratum, Sums
+from app.releases.judge.strata import ROUNDING, ArmSums, Pairs, Stratum
 
 BETS: Floats = np.geomspace(0.005, 0.9, 14)
 """Grid of κ. The best one is about the difference over the variance of a loss."""
@@ -98,7 +98,7 @@ def _spread(n: int, total: float, squares: float, centre: float) -> float:
     return max(0.0, squares - 2 * centre * total + n * centre**2)
 
 
-def _check(arm: str, sums: Sums) -> None:
+def _check(arm: str, sums: ArmSums) -> None:
     # More than rounding below would make the variance, and with it the price of a bet, too small.
     least = sums.total**2 / sums.n
     if not least - ROUNDING * sums.n <= sums.squares <= sums.total + ROUNDING * sums.n:

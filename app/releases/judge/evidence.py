@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.releases.judge import binary, bounded
-from app.releases.judge.guards import BinaryGuard, BoundedGuard, Guard
+from app.releases.judge.hypotheses import BinaryHypothesis, BoundedHypothesis, Hypothesis
 from app.releases.judge.mixture import Floats, log_average, log_mean
-from app.releases.judge.strata import Pairs, Stratum, Sums
+from app.releases.judge.strata import ArmSums, Pairs, Stratum
 
 Logs = tuple[tuple[float, ...], ...]
 """[sides][grid] logarithms of e-processes."""
@@ -43,9 +43,9 @@ class Evidence:
     total_champion: float = 0.0
 
 
-def nothing(guard: Guard) -> Evidence:
+def nothing(guard: Hypothesis) -> Evidence:
     """Before the first tick: every e-value is 1."""
-    if isinstance(guard, BinaryGuard):
+    if isinstance(guard, BinaryHypothesis):
         grid = binary.grid(guard.odds_ratio)
         near = _zeros(bounded.BETS) if guard.margin else ()
         return Evidence((_zeros(grid.log_prior_fail),), (_zeros(grid.log_prior_pass),), near)
@@ -53,7 +53,7 @@ def nothing(guard: Guard) -> Evidence:
     return Evidence(side, side)
 
 
-def folded(guard: Guard, evidence: Evidence, stratum: Stratum | Pairs) -> Evidence:
+def folded(guard: Hypothesis, evidence: Evidence, stratum: Stratum | Pairs) -> Evidence:
     """With one more tick; the same when an arm has no requests in it.
 
     Raises:
@@ -62,7 +62,7 @@ def folded(guard: Guard, evidence: Evidence, stratum: Stratum | Pairs) -> Eviden
     if stratum.empty:
         return evidence
     near = evidence.log_near
-    if isinstance(guard, BinaryGuard):
+    if isinstance(guard, BinaryHypothesis):
         fails, passes = _binary(guard, stratum)
         if guard.margin:
             (near,) = _added((near,), [_near(guard, evidence, stratum)])
@@ -88,32 +88,32 @@ def folded(guard: Guard, evidence: Evidence, stratum: Stratum | Pairs) -> Eviden
     )
 
 
-def _fail(guard: Guard, log_fail: Logs) -> float:
+def _fail(guard: Hypothesis, log_fail: Logs) -> float:
     """Logarithm of the e-value for a fail: the average over grid and sides."""
-    prior = binary.grid(guard.odds_ratio).log_prior_fail if isinstance(guard, BinaryGuard) else bounded.LOG_PRIOR
+    prior = binary.grid(guard.odds_ratio).log_prior_fail if isinstance(guard, BinaryHypothesis) else bounded.LOG_PRIOR
     return log_mean(log_average(np.array(log_fail), prior).tolist())
 
 
-def passes(guard: Guard, evidence: Evidence) -> float:
+def passes(guard: Hypothesis, evidence: Evidence) -> float:
     """Logarithm of the e-value for a pass: the average over the grid, of the less convinced side.
 
     With a margin, what must not pass is worse by the odds *and* by the margin. Both e-processes are valid there, and
     so is their mean.
     """
-    prior = binary.grid(guard.odds_ratio).log_prior_pass if isinstance(guard, BinaryGuard) else bounded.LOG_PRIOR
+    prior = binary.grid(guard.odds_ratio).log_prior_pass if isinstance(guard, BinaryHypothesis) else bounded.LOG_PRIOR
     log_pass = float(log_average(np.array(evidence.log_pass), prior).min())
     if not evidence.log_near:
         return log_pass
     return log_mean([log_pass, float(log_average(np.array(evidence.log_near), bounded.LOG_PRIOR))])
 
 
-def _binary(guard: BinaryGuard, stratum: Stratum | Pairs) -> tuple[list[Floats], list[Floats]]:
+def _binary(guard: BinaryHypothesis, stratum: Stratum | Pairs) -> tuple[list[Floats], list[Floats]]:
     grid = binary.grid(guard.odds_ratio)
     ratios = binary.log_ratios(stratum, grid)
     return [ratios[: grid.above]], [ratios[grid.above :]]
 
 
-def _near(guard: BinaryGuard, evidence: Evidence, stratum: Stratum | Pairs) -> Floats:
+def _near(guard: BinaryHypothesis, evidence: Evidence, stratum: Stratum | Pairs) -> Floats:
     if isinstance(stratum, Stratum):  # of 0 and 1 the squares are the losses themselves
         stratum = Stratum(_of_zeros_and_ones(stratum.challenger), _of_zeros_and_ones(stratum.champion))
     return bounded.payoff(
@@ -123,11 +123,13 @@ def _near(guard: BinaryGuard, evidence: Evidence, stratum: Stratum | Pairs) -> F
     ).log_factors(-1, guard.margin)
 
 
-def _of_zeros_and_ones(sums: Sums) -> Sums:
-    return Sums(sums.n, sums.total, sums.total)
+def _of_zeros_and_ones(sums: ArmSums) -> ArmSums:
+    return ArmSums(sums.n, sums.total, sums.total)
 
 
-def _bounded(guard: BoundedGuard, evidence: Evidence, stratum: Stratum | Pairs) -> tuple[list[Floats], list[Floats]]:
+def _bounded(
+    guard: BoundedHypothesis, evidence: Evidence, stratum: Stratum | Pairs
+) -> tuple[list[Floats], list[Floats]]:
     paid = bounded.payoff(
         stratum,
         bounded.mean_so_far(evidence.n_challenger, evidence.total_challenger),

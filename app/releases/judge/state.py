@@ -9,14 +9,17 @@ from typing import Any
 
 from app.errors import FailedPreconditionError
 from app.releases.judge.evidence import Evidence, Logs, folded, nothing
-from app.releases.judge.guards import BinaryGuard, BoundedGuard, Guard, check_guards
+from app.releases.judge.hypotheses import BinaryHypothesis, BoundedHypothesis, Hypothesis, check_hypotheses
 from app.releases.judge.mixture import log_mean
 from app.releases.judge.strata import Pairs, Strata, Stratum
 from app.stored_document import UNKNOWN, as_stored, with_unknown
 
 FORMAT = 2
 """Of the document. A change of a grid or its prior is another one: evidence cannot be carried over."""
-KINDS: Mapping[str, type[BinaryGuard] | type[BoundedGuard]] = {"binary": BinaryGuard, "bounded": BoundedGuard}
+KINDS: Mapping[str, type[BinaryHypothesis] | type[BoundedHypothesis]] = {
+    "binary": BinaryHypothesis,
+    "bounded": BoundedHypothesis,
+}
 
 
 _FIELDS = frozenset({"format", "tick", "peak", "guards"})
@@ -38,24 +41,24 @@ class JudgeState:
         unknown: fields of a newer version's document (``app.stored_document``).
     """
 
-    guards: tuple[Guard, ...]
+    guards: tuple[Hypothesis, ...]
     evidence: tuple[Evidence, ...]
     tick: int | None = None
     peak: float = 0.0
     unknown: str = ""
 
 
-def new_state(guards: Sequence[Guard]) -> JudgeState:
+def new_state(guards: Sequence[Hypothesis]) -> JudgeState:
     """Before the first tick.
 
     Raises:
         ValueError: no guards, or two of one name.
     """
-    check_guards(guards)
+    check_hypotheses(guards)
     return JudgeState(tuple(guards), tuple(nothing(guard) for guard in guards))
 
 
-def fold(guards: Sequence[Guard], state: JudgeState, tick: int, strata: Mapping[str, Strata]) -> JudgeState:
+def fold(guards: Sequence[Hypothesis], state: JudgeState, tick: int, strata: Mapping[str, Strata]) -> JudgeState:
     """The state after one more tick.
 
     Args:
@@ -87,7 +90,7 @@ def _several(strata: Strata) -> Sequence[Stratum | Pairs]:
     return (strata,) if isinstance(strata, Stratum | Pairs) else strata
 
 
-def check_made_for(guards: Sequence[Guard], state: JudgeState) -> None:
+def check_made_for(guards: Sequence[Hypothesis], state: JudgeState) -> None:
     """Refuses guards whose evidence this is not.
 
     Raises:
@@ -124,14 +127,14 @@ def from_json(document: Mapping[str, Any]) -> JudgeState:
     try:
         read = [_guard(entry) for entry in document["guards"]]
         guards, evidence = tuple(guard for guard, _ in read), tuple(known for _, known in read)
-        check_guards(guards)
+        check_hypotheses(guards)
         unknown = with_unknown(document, _FIELDS)[UNKNOWN]
         return JudgeState(guards, evidence, document["tick"], document["peak"], unknown)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"the judge's state: {type(error).__name__} {error}") from error
 
 
-def _guard(entry: Mapping[str, Any]) -> tuple[Guard, Evidence]:
+def _guard(entry: Mapping[str, Any]) -> tuple[Hypothesis, Evidence]:
     kind = KINDS[entry["kind"]]
     guard = kind(**{field.name: entry[field.name] for field in fields(kind)})
     kept = {field.name: entry["evidence"][field.name] for field in fields(Evidence)}

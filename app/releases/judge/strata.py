@@ -1,4 +1,4 @@
-"""Sums per arm of one metric in one tick, which may be added over gateway replicas before they are judged.
+"""ArmSums per arm of one metric in one tick, which may be added over gateway replicas before they are judged.
 
 A tick (a second, say) is a stratum: base rate and weight may differ from tick to tick, within one both arms meet the
 same traffic. Losses that become known late (labels) are of the tick in which they do; since requests of several
@@ -16,7 +16,7 @@ ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
+class ArmSums:
     """One arm's losses in one tick.
 
     Attributes:
@@ -41,16 +41,16 @@ class Sums:
                     f"{name} {value} of {self.n} requests: 0 to {self.n} is accepted, losses are in [0, 1]"
                 )
 
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(self.n + other.n, self.total + other.total, self.squares + other.squares)
+    def __add__(self, other: ArmSums) -> ArmSums:
+        return ArmSums(self.n + other.n, self.total + other.total, self.squares + other.squares)
 
 
 @dataclass(frozen=True, slots=True)
 class Stratum:
     """A tick in which each request was answered by one arm. Says nothing when an arm has no requests."""
 
-    challenger: Sums
-    champion: Sums
+    challenger: ArmSums
+    champion: ArmSums
 
     def __add__(self, other: Stratum) -> Stratum:
         return Stratum(self.challenger + other.challenger, self.champion + other.champion)

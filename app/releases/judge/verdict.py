@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.releases.judge.evidence import Evidence, passes
-from app.releases.judge.guards import Guard
+from app.releases.judge.hypotheses import Hypothesis
 from app.releases.judge.mixture import value
 from app.releases.judge.state import JudgeState, check_made_for
 
@@ -74,7 +74,7 @@ class JudgeReport:
     guards: tuple[GuardVerdict, ...]
 
 
-def judge(guards: Sequence[Guard], state: JudgeState, alpha: float, beta: float) -> JudgeReport:
+def judge(guards: Sequence[Hypothesis], state: JudgeState, alpha: float, beta: float) -> JudgeReport:
     """The verdict now.
 
     Args:
@@ -99,7 +99,7 @@ def judge(guards: Sequence[Guard], state: JudgeState, alpha: float, beta: float)
     return JudgeReport(verdict, value(state.peak), 1 / alpha, 1 / beta, state.tick, found)
 
 
-def _one(guard: Guard, known: Evidence, fail_bound: float, pass_bound: float) -> GuardVerdict:
+def _one(guard: Hypothesis, known: Evidence, fail_bound: float, pass_bound: float) -> GuardVerdict:
     log_pass = passes(guard, known)
     verdict: Verdict = "undecided"
     if known.peak >= math.log(fail_bound):

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from app.releases.judge import Verdict
 from app.releases.model.release import Note
 
-Verdict = Literal["pass", "fail", "undecided"]
 Work = Literal["weights", "follow", "deploy", "replicas", "take_down", "move_inline", "registry"]
 """Work that a release waits for: writing its weights, every gateway replica following them, a version's deployment,
 its replicas, its deletion, its move into the gateway replicas, the registry taking a note."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from app.releases.lifecycle.capacity import challenger_stands, champion_stands, of_challenger
 from app.releases.lifecycle.observation import Observation, Work
-from app.releases.model.release import HISTORY, Ending, Entry, Note, Phase, Release
+from app.releases.model.release import HISTORY, Ending, HistoryEntry, Note, Phase, Release
 from app.releases.model.tags import CHALLENGER_ALIAS, CHAMPION_ALIAS, RESULT_TAG
 
 CONTROLLER = "controller"
@@ -117,7 +117,9 @@ def begin_restoring(release: Release, now: float, who: str, why: str, ending: En
 
 def with_history(release: Release, now: float, who: str, what: str) -> Release:
     """The release with one entry more in its history."""
-    return release.model_copy(update={"history": (*release.history, Entry(at=now, who=who, what=what))[-HISTORY:]})
+    return release.model_copy(
+        update={"history": (*release.history, HistoryEntry(at=now, who=who, what=what))[-HISTORY:]}
+    )
 
 
 def _prepare(release: Release, seen: Observation) -> Release:

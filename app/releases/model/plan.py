@@ -1,7 +1,7 @@
 """A release's plan: how a challenger gets its traffic, what guards it, and what ends it.
 
 Written as YAML or sent as JSON; it is checked as a whole before anything happens. What only the registry or the
-route table can tell (does the version exist, does its call have side effects) is checked by ``admission``.
+route table can tell (does the version exist, does its call have side effects) is checked by ``release_admission``.
 """
 
 from __future__ import annotations

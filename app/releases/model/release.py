@@ -35,7 +35,7 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Entry(_Frozen):
+class HistoryEntry(_Frozen):
     """An entry of the history: time (seconds since the epoch), author, and event in words."""
 
     at: float
@@ -108,7 +108,7 @@ class Release(_Frozen):
     given_alias: bool = False
     judge: dict[str, Any] | None = None
     report: dict[str, Any] | None = None
-    history: tuple[Entry, ...] = Field(default=())
+    history: tuple[HistoryEntry, ...] = Field(default=())
     ended: float | None = None
 
     @property

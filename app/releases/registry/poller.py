@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from app.periodic import Periodic
 from app.registry import RegistryError
-from app.releases.control.controller import AdmissionError, NotLeadingError
+from app.releases.control.controller import NotLeadingError, ReleaseAdmissionError
 from app.releases.control.release_store import AuditEntry, FencedError, LiveReleaseError
 from app.releases.model.plan import PlanError, ReleasePlan
 from app.releases.model.release import Release
@@ -158,7 +158,7 @@ class RegistryPoller:
             )
         except NoPlanError as error:
             await self._report_once(request, token, f"{request.by}: {error}; nothing is released")
-        except (PlanError, AdmissionError) as error:
+        except (PlanError, ReleaseAdmissionError) as error:
             await self._refuse(request, token, str(error))
         except LiveReleaseError as error:
             log.info("%s of %s waits: %s", request.by, request.model, error)

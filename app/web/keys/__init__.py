@@ -1,6 +1,7 @@
 """API keys: hashed at rest in Redis, scoped, rate limited, revocable. ``tidegate keys`` makes them.
 
-An :class:`Authenticator` decides in memory; a :class:`KeyWatch` keeps the keys of a replica current.
+``authenticator`` decides in memory; ``key_store`` holds the keys in Redis, and its :class:`KeyWatch` keeps a
+replica's copy current. ``api_key`` is one key, ``key_listing`` what an operator sees of it.
 """
 
 from app.web.keys.api_key import ApiKey, Limit, Scope, hash_key, mint

@@ -1,7 +1,8 @@
 """Readiness of an object, read from its conditions, its observed generation, its status and the events about it.
 
 ``conditions`` holds the result and the helpers that quote conditions, ``pods`` and ``ray`` the rules with causes
-of their own, ``kinds`` the table of all rules. All of it is pure; ``cluster.kube.snapshot`` calls it.
+of their own, ``warning_events`` the events, ``kinds`` the table of all rules. All of it is pure;
+``cluster.kube.snapshot`` calls it.
 """
 
 from cluster.kube.readiness.conditions import Readiness, Related, State

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.terminal import table
-from jobs.bench.serving.verdicts import Row, Verdict
+from jobs.bench.serving.verdicts import Row, TargetResult
 
 
 def results(rows: Iterable[Row]) -> Table:
@@ -30,7 +30,7 @@ def results(rows: Iterable[Row]) -> Table:
     return shown
 
 
-def targets(verdicts: Iterable[Verdict]) -> Table:
+def targets(verdicts: Iterable[TargetResult]) -> Table:
     """Returns every target with what was found."""
     shown = table("target", "found", "at most", "unit", right=("found", "at most"))
     shown.title = "Targets, meant for a quiet machine"

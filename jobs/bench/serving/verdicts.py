@@ -42,7 +42,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class TargetResult:
     """A target and what was found."""
 
     name: str
@@ -67,25 +67,27 @@ def rows(cells: Iterable[Cell]) -> list[Row]:
     ]
 
 
-def verdicts(found: Sequence[Row], memory: Sequence[Sample]) -> Iterator[Verdict]:
+def verdicts(found: Sequence[Row], memory: Sequence[Sample]) -> Iterator[TargetResult]:
     """Every target whose figures were measured."""
     cpu = {row.arm: row.cpu_ms for row in found if row.connections == CONNECTIONS}
     at = f"at {CONNECTIONS} connections"
     if INLINE in cpu:
-        yield Verdict(f"inline {at}", cpu[INLINE], INLINE_MS, "CPU-ms")
+        yield TargetResult(f"inline {at}", cpu[INLINE], INLINE_MS, "CPU-ms")
         for peer in PEERS:
             if peer in cpu:
-                yield Verdict(f"inline {at}, beside {peer}", cpu[INLINE], cpu[peer], "CPU-ms")
+                yield TargetResult(f"inline {at}, beside {peer}", cpu[INLINE], cpu[peer], "CPU-ms")
     if DEDICATED in cpu:
-        yield Verdict(f"dedicated {at}", cpu[DEDICATED], DEDICATED_MS, "CPU-ms")
+        yield TargetResult(f"dedicated {at}", cpu[DEDICATED], DEDICATED_MS, "CPU-ms")
         if HOP in cpu:
-            yield Verdict(f"dedicated {at}, to {HOP}", cpu[DEDICATED] / cpu[HOP], DEDICATED_TO_HOP, "of its CPU-ms")
+            yield TargetResult(
+                f"dedicated {at}, to {HOP}", cpu[DEDICATED] / cpu[HOP], DEDICATED_TO_HOP, "of its CPU-ms"
+            )
     if memory:
         requests = memory[-1].requests
         largest = max(sample.largest for sample in memory)
-        yield Verdict("a gateway replica without inline models", largest / MIB, RESIDENT_MIB, "MiB resident")
+        yield TargetResult("a gateway replica without inline models", largest / MIB, RESIDENT_MIB, "MiB resident")
         quarter = f"growth in the last quarter of {requests:,} requests"
-        yield Verdict(quarter, growth(memory) / MIB, GROWTH_MIB, "MiB")
+        yield TargetResult(quarter, growth(memory) / MIB, GROWTH_MIB, "MiB")
 
 
 def _row(arm: str, connections: int, cells: list[Cell]) -> Row:

@@ -21,7 +21,7 @@ from app.registry import RegistryError
 from app.releases.api.event_stream import ReleaseFeed, Subscription
 from app.releases.api.ingress import ControllerReplica, build_api
 from app.releases.api.routes import EventStream, stream
-from app.releases.control.controller import AdmissionError, NotLeadingError, UnknownReleaseError
+from app.releases.control.controller import NotLeadingError, ReleaseAdmissionError, UnknownReleaseError
 from app.releases.control.release_store import FencedError, LiveReleaseError, ReleaseStore
 from app.releases.lifecycle.orders import Order, OrderRefusedError
 from app.releases.lifecycle.phases import with_history
@@ -179,7 +179,7 @@ async def _ignore(*_: object) -> None:
 @pytest.mark.parametrize(
     ("error", "status", "sentence"),
     [
-        (AdmissionError("version 9 of flights is not there"), 400, "version 9 of flights is not there"),
+        (ReleaseAdmissionError("version 9 of flights is not there"), 400, "version 9 of flights is not there"),
         (UnknownReleaseError("there is no release 'x'"), 404, "there is no release 'x'"),
         (LiveReleaseError("model flights has a release under way"), 409, "model flights has a release under way"),
         (OrderRefusedError("it has ended"), 409, "it has ended"),

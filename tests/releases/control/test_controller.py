@@ -20,10 +20,10 @@ from app.releases.api.release_body import release_body
 from app.releases.control import action_executor as effects
 from app.releases.control import cluster_state as world
 from app.releases.control import controller as module
-from app.releases.control.admission import Candidate
 from app.releases.control.cluster_state import Applications
 from app.releases.control.controller import Controller, NotLeadingError
 from app.releases.control.evaluation import GuardEvaluator
+from app.releases.control.release_admission import Candidate
 from app.releases.control.release_store import ROOT, LiveReleaseError, ReleaseStore
 from app.releases.lifecycle.orders import Pause, Rollback
 from app.releases.model.release import Note, Release

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import nchypergeom_fisher  # type: ignore[import-untyped]
 
-from app.releases.judge import Pairs, Stratum, Sums
+from app.releases.judge import ArmSums, Pairs, Stratum
 from app.releases.judge.binary import LOG_RATIOS, PRIOR, grid, log_ratios, pair_log_ratios, table_log_ratios
 from app.releases.judge.mixture import Floats
 
@@ -48,7 +48,7 @@ def test_the_expectation_is_one_at_the_tolerance_and_less_on_the_safe_side(
     against = grid(tolerance)
     ratios = np.exp(
         [
-            log_ratios(Stratum(Sums(n_challenger, x), Sums(n_champion, bad - x)), against)
+            log_ratios(Stratum(ArmSums(n_challenger, x), ArmSums(n_champion, bad - x)), against)
             for x in outcomes(n_challenger, n_champion, bad)
         ]
     )
@@ -88,7 +88,7 @@ def test_long_sums_leave_out_nothing_that_counts(n_challenger: int, n_champion: 
 @pytest.mark.parametrize("stratum", [(5, 0, 95, 0), (5, 5, 95, 95), (0, 0, 95, 3), (7, 2, 0, 0)])
 def test_without_a_choice_nothing_is_said(stratum: tuple[int, int, int, int]) -> None:
     n_challenger, bad_challenger, n_champion, bad_champion = stratum
-    found = log_ratios(Stratum(Sums(n_challenger, bad_challenger), Sums(n_champion, bad_champion)), grid(1.2))
+    found = log_ratios(Stratum(ArmSums(n_challenger, bad_challenger), ArmSums(n_champion, bad_champion)), grid(1.2))
     assert not found.any()
 
 
@@ -109,7 +109,7 @@ def test_pairs_that_cannot_be_discordant_so_often_are_refused(pairs: Pairs) -> N
 
 def test_counts_must_be_whole() -> None:
     with pytest.raises(ValueError, match=r"total of the challenger 0\.5"):
-        log_ratios(Stratum(Sums(5, 0.5), Sums(5, 1)), grid(1.0))
+        log_ratios(Stratum(ArmSums(5, 0.5), ArmSums(5, 1)), grid(1.0))
 
 
 def test_the_grid_has_a_whole_prior_and_stands_off_the_tolerance() -> None:

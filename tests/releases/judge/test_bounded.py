@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from app.releases.judge import Pairs, Stratum, Sums
+from app.releases.judge import ArmSums, Pairs, Stratum
 from app.releases.judge.bounded import BETS, mean_so_far, payoff
 from app.releases.judge.mixture import Floats
 
@@ -24,8 +24,8 @@ def mean(losses: Losses) -> float:
     return sum(value * chance for value, chance in losses.items())
 
 
-def sums(values: tuple[float, ...]) -> Sums:
-    return Sums(len(values), sum(values), sum(value**2 for value in values))
+def sums(values: tuple[float, ...]) -> ArmSums:
+    return ArmSums(len(values), sum(values), sum(value**2 for value in values))
 
 
 def expected(
@@ -79,22 +79,22 @@ def test_a_difference_of_means_fails_the_challenger() -> None:
 
 
 def test_a_tick_with_one_request_counts_as_one() -> None:
-    lone = payoff(Stratum(Sums(1, 1, 1), Sums(1000, 200, 60)), 0.2, 0.2).log_factors(1, 0.0)
-    many = payoff(Stratum(Sums(50, 50, 50), Sums(1000, 200, 60)), 0.2, 0.2).log_factors(1, 0.0)
+    lone = payoff(Stratum(ArmSums(1, 1, 1), ArmSums(1000, 200, 60)), 0.2, 0.2).log_factors(1, 0.0)
+    many = payoff(Stratum(ArmSums(50, 50, 50), ArmSums(1000, 200, 60)), 0.2, 0.2).log_factors(1, 0.0)
     assert lone.max() < 0.8  # a request that could not be worse, at the boldest bet
     assert many.max() > 10
 
 
 def test_pairs_weigh_as_much_as_two_arms_of_their_size() -> None:
     pairs = payoff(Pairs(100, 60, 40, 48), 0.5, 0.5)
-    arms = payoff(Stratum(Sums(100, 60, 60), Sums(100, 40, 40)), 0.5, 0.5)
+    arms = payoff(Stratum(ArmSums(100, 60, 60), ArmSums(100, 40, 40)), 0.5, 0.5)
     assert (pairs.gain, pairs.scale) == pytest.approx((arms.gain, arms.scale))
 
 
 @pytest.mark.parametrize(("squares", "said"), [(0.0, "squares 0.0 of the challenger"), (4.5, "have 1.6 to 4")])
 def test_squares_that_no_losses_have_are_refused(squares: float, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        payoff(Stratum(Sums(10, 4, squares), Sums(10, 4, 2)), 0.5, 0.5)
+        payoff(Stratum(ArmSums(10, 4, squares), ArmSums(10, 4, 2)), 0.5, 0.5)
 
 
 def test_a_mean_starts_in_the_middle() -> None:

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from app.releases.judge import (
-    BinaryGuard,
-    BoundedGuard,
-    Guard,
+    ArmSums,
+    BinaryHypothesis,
+    BoundedHypothesis,
+    Hypothesis,
     JudgeState,
     OldTickError,
     Pairs,
     Stratum,
-    Sums,
     as_json,
     fold,
     from_json,
@@ -23,14 +23,14 @@ from app.releases.judge import (
     new_state,
 )
 
-GUARDS: tuple[Guard, ...] = (
-    BinaryGuard("errors"),
-    BinaryGuard("slow", odds_ratio=1.5, margin=0.01),
-    BoundedGuard("brier", difference=0.01),
-    BoundedGuard("drift", difference=0.02, two_sided=True),
+GUARDS: tuple[Hypothesis, ...] = (
+    BinaryHypothesis("errors"),
+    BinaryHypothesis("slow", odds_ratio=1.5, margin=0.01),
+    BoundedHypothesis("brier", difference=0.01),
+    BoundedHypothesis("drift", difference=0.02, two_sided=True),
 )
-ERRORS = Stratum(Sums(6, 1), Sums(90, 2))
-BRIER = Stratum(Sums(6, 1.1, 0.7), Sums(90, 17.3, 9.1))
+ERRORS = Stratum(ArmSums(6, 1), ArmSums(90, 2))
+BRIER = Stratum(ArmSums(6, 1.1, 0.7), ArmSums(90, 17.3, 9.1))
 STRATA: dict[str, Stratum | Pairs] = {
     "errors": ERRORS,
     "slow": Pairs(20, 3, 2, 1),
@@ -58,9 +58,9 @@ def test_a_document_gives_the_same_state_to_the_last_bit() -> None:
 
 def test_a_tick_may_have_several_strata() -> None:
     late: list[Stratum | Pairs] = [
-        Stratum(Sums(4, 2), Sums(40, 3)),
+        Stratum(ArmSums(4, 2), ArmSums(40, 3)),
         Pairs(9, 1, 0, 1),
-        Stratum(Sums(30, 1), Sums(30, 2)),
+        Stratum(ArmSums(30, 1), ArmSums(30, 2)),
         Pairs(0, 0, 0, 0),
     ]
     state = after(1)
@@ -81,7 +81,11 @@ def test_ticks_may_leave_gaps() -> None:
 
 
 def test_ticks_of_replicas_are_added_first() -> None:
-    parts = (Stratum(Sums(1, 1), Sums(30, 0)), Stratum(Sums(5, 0), Sums(0, 0)), Stratum(Sums(0, 0), Sums(60, 2)))
+    parts = (
+        Stratum(ArmSums(1, 1), ArmSums(30, 0)),
+        Stratum(ArmSums(5, 0), ArmSums(0, 0)),
+        Stratum(ArmSums(0, 0), ArmSums(60, 2)),
+    )
     split = parts[0] + parts[1] + parts[2]
     assert fold(GUARDS, after(1), 1, {"errors": split}) == fold(GUARDS, after(1), 1, {"errors": ERRORS})
 
@@ -90,8 +94,8 @@ def test_ticks_of_replicas_are_added_first() -> None:
     "strata",
     [
         {},
-        {guard.name: Stratum(Sums(0, 0), Sums(90, 30, 30)) for guard in GUARDS},
-        {guard.name: Stratum(Sums(90, 30, 30), Sums(0, 0)) for guard in GUARDS},
+        {guard.name: Stratum(ArmSums(0, 0), ArmSums(90, 30, 30)) for guard in GUARDS},
+        {guard.name: Stratum(ArmSums(90, 30, 30), ArmSums(0, 0)) for guard in GUARDS},
         {guard.name: Pairs(0, 0, 0, 0) for guard in GUARDS},
     ],
     ids=["none", "no challenger", "no champion", "no pairs"],
@@ -110,10 +114,10 @@ def test_requests_are_counted() -> None:
 
 @pytest.mark.parametrize(
     "guards",
-    [GUARDS[:3], (BinaryGuard("errors", 1.1), *GUARDS[1:]), (GUARDS[1], GUARDS[0], *GUARDS[2:])],
+    [GUARDS[:3], (BinaryHypothesis("errors", 1.1), *GUARDS[1:]), (GUARDS[1], GUARDS[0], *GUARDS[2:])],
     ids=["fewer", "another tolerance", "another order"],
 )
-def test_other_guards_are_refused(guards: tuple[Guard, ...]) -> None:
+def test_other_guards_are_refused(guards: tuple[Hypothesis, ...]) -> None:
     for ask in (lambda: fold(guards, after(1), 1, {}), lambda: judge(guards, after(1), 0.05, 0.05)):
         with pytest.raises(ValueError, match="the state was made for"):
             ask()
@@ -128,10 +132,10 @@ def test_strata_of_an_unknown_guard_are_refused() -> None:
     ("guards", "said"),
     [
         ((), "at least one is needed"),
-        ((BinaryGuard("errors"), BoundedGuard("errors")), "errors is there twice"),
+        ((BinaryHypothesis("errors"), BoundedHypothesis("errors")), "errors is there twice"),
     ],
 )
-def test_guards_that_cannot_be_judged_are_refused(guards: tuple[Guard, ...], said: str) -> None:
+def test_guards_that_cannot_be_judged_are_refused(guards: tuple[Hypothesis, ...], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         new_state(guards)
 
@@ -169,7 +173,7 @@ def test_evidence_on_another_grid_is_refused() -> None:
 
 
 def test_fields_of_a_newer_version_of_the_state_are_kept() -> None:
-    guards = (BinaryGuard("errors", 1.5),)
+    guards = (BinaryHypothesis("errors", 1.5),)
     document = as_json(new_state(guards)) | {"schema": 2, "method": {"grid": 7}}
     state = fold(guards, from_json(document), 1, {})
     written = as_json(state)
@@ -177,4 +181,4 @@ def test_fields_of_a_newer_version_of_the_state_are_kept() -> None:
 
 
 def test_a_state_without_unknown_fields_is_written_without_them() -> None:
-    assert set(as_json(new_state((BinaryGuard("errors"),)))) == {"format", "tick", "peak", "guards"}
+    assert set(as_json(new_state((BinaryHypothesis("errors"),)))) == {"format", "tick", "peak", "guards"}

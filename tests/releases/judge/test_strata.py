@@ -1,4 +1,4 @@
-"""Sums of a tick: they add up, and what no losses have is refused."""
+"""ArmSums of a tick: they add up, and what no losses have is refused."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import math
 
 import pytest
 
-from app.releases.judge import Pairs, Stratum, Sums
+from app.releases.judge import ArmSums, Pairs, Stratum
 from app.releases.judge.strata import whole
 
 
 def test_sums_of_replicas_add_up() -> None:
-    one = Stratum(Sums(5, 1, 1), Sums(95, 2, 2))
-    other = Stratum(Sums(2, 0, 0), Sums(40, 1.5, 1.25))
-    assert one + other == Stratum(Sums(7, 1, 1), Sums(135, 3.5, 3.25))
+    one = Stratum(ArmSums(5, 1, 1), ArmSums(95, 2, 2))
+    other = Stratum(ArmSums(2, 0, 0), ArmSums(40, 1.5, 1.25))
+    assert one + other == Stratum(ArmSums(7, 1, 1), ArmSums(135, 3.5, 3.25))
     assert Pairs(3, 1, 2, 1) + Pairs(4, 0, 1, 1) == Pairs(7, 1, 3, 2)
 
 
@@ -30,7 +30,7 @@ def test_sums_of_replicas_add_up() -> None:
 )
 def test_sums_that_no_losses_have_are_refused(n: int, total: float, squares: float, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        Sums(n, total, squares)
+        ArmSums(n, total, squares)
 
 
 @pytest.mark.parametrize(
@@ -49,10 +49,10 @@ def test_pairs_that_no_losses_have_are_refused(pairs: tuple[int, float, float, f
 
 
 def test_an_arm_without_requests_makes_it_empty() -> None:
-    assert Stratum(Sums(0, 0), Sums(9, 1)).empty
-    assert Stratum(Sums(9, 1), Sums(0, 0)).empty
+    assert Stratum(ArmSums(0, 0), ArmSums(9, 1)).empty
+    assert Stratum(ArmSums(9, 1), ArmSums(0, 0)).empty
     assert Pairs(0, 0, 0, 0).empty
-    assert not Stratum(Sums(1, 0), Sums(1, 0)).empty
+    assert not Stratum(ArmSums(1, 0), ArmSums(1, 0)).empty
 
 
 def test_counts_are_whole() -> None:

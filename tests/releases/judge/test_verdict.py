@@ -10,33 +10,35 @@ import numpy as np
 import pytest
 
 from app.releases.judge import (
-    BinaryGuard,
-    BoundedGuard,
-    Guard,
+    ArmSums,
+    BinaryHypothesis,
+    BoundedHypothesis,
+    Hypothesis,
     JudgeReport,
     JudgeState,
     Pairs,
     Stratum,
-    Sums,
     fold,
     judge,
     new_state,
 )
 
-ERRORS = BinaryGuard("errors")
-LENIENT = BinaryGuard("errors", odds_ratio=1.5)
-NEAR = BinaryGuard("errors", odds_ratio=1.5, margin=0.03)
-BRIER = BoundedGuard("brier", difference=0.05)
-DRIFT = BoundedGuard("drift", difference=0.05, two_sided=True)
+ERRORS = BinaryHypothesis("errors")
+LENIENT = BinaryHypothesis("errors", odds_ratio=1.5)
+NEAR = BinaryHypothesis("errors", odds_ratio=1.5, margin=0.03)
+BRIER = BoundedHypothesis("brier", difference=0.05)
+DRIFT = BoundedHypothesis("drift", difference=0.05, two_sided=True)
 
 
 def ones(n_challenger: int, bad_challenger: int, n_champion: int, bad_champion: int) -> Stratum:
     """Ticks of a metric that is 0 or 1, so that it serves both kinds of guards."""
-    return Stratum(Sums(n_challenger, bad_challenger, bad_challenger), Sums(n_champion, bad_champion, bad_champion))
+    return Stratum(
+        ArmSums(n_challenger, bad_challenger, bad_challenger), ArmSums(n_champion, bad_champion, bad_champion)
+    )
 
 
 def after(
-    guards: Sequence[Guard], ticks: int, strata: Mapping[str, Stratum | Pairs], state: JudgeState | None = None
+    guards: Sequence[Hypothesis], ticks: int, strata: Mapping[str, Stratum | Pairs], state: JudgeState | None = None
 ) -> JudgeState:
     state = state or new_state(guards)
     first = 0 if state.tick is None else state.tick + 1
@@ -45,7 +47,7 @@ def after(
     return state
 
 
-def verdict(guards: Sequence[Guard], ticks: int, strata: Mapping[str, Stratum | Pairs]) -> JudgeReport:
+def verdict(guards: Sequence[Hypothesis], ticks: int, strata: Mapping[str, Stratum | Pairs]) -> JudgeReport:
     return judge(guards, after(guards, ticks, strata), 0.05, 0.05)
 
 
@@ -56,8 +58,10 @@ def test_no_traffic_is_undecided() -> None:
     assert {one.rate_challenger for one in report.guards} == {None}
 
 
-@pytest.mark.parametrize("guard", [ERRORS, LENIENT, BoundedGuard("errors"), BoundedGuard("errors", 0.05, True)])
-def test_little_traffic_is_undecided(guard: Guard) -> None:
+@pytest.mark.parametrize(
+    "guard", [ERRORS, LENIENT, BoundedHypothesis("errors"), BoundedHypothesis("errors", 0.05, True)]
+)
+def test_little_traffic_is_undecided(guard: Hypothesis) -> None:
     report = verdict([guard], 4, {"errors": ones(1, 0, 3, 0)})
     assert report.verdict == "undecided"
     assert (report.guards[0].n_challenger, report.guards[0].n_champion) == (4, 12)
@@ -78,24 +82,26 @@ def test_little_traffic_is_undecided(guard: Guard) -> None:
         (NEAR, ones(20, 0, 180, 0), "pass"),
         (NEAR, Pairs(100, 0, 0, 0), "pass"),
         (NEAR, ones(500, 15, 500, 5), "fail"),
-        (BoundedGuard("errors", 0.05), ones(100, 35, 100, 20), "fail"),
-        (BoundedGuard("errors", 0.05), ones(100, 15, 100, 20), "pass"),
-        (BoundedGuard("errors", 0.05), ones(100, 24, 100, 20), "undecided"),
-        (BoundedGuard("errors", 0.05), Pairs(100, 35, 20, 20), "fail"),
-        (BoundedGuard("errors", 0.05), Pairs(100, 15, 20, 10), "pass"),
-        (BoundedGuard("errors", 0.1, True), ones(100, 5, 100, 25), "fail"),
-        (BoundedGuard("errors", 0.1, True), ones(100, 45, 100, 25), "fail"),
-        (BoundedGuard("errors", 0.1, True), ones(100, 26, 100, 25), "pass"),
+        (BoundedHypothesis("errors", 0.05), ones(100, 35, 100, 20), "fail"),
+        (BoundedHypothesis("errors", 0.05), ones(100, 15, 100, 20), "pass"),
+        (BoundedHypothesis("errors", 0.05), ones(100, 24, 100, 20), "undecided"),
+        (BoundedHypothesis("errors", 0.05), Pairs(100, 35, 20, 20), "fail"),
+        (BoundedHypothesis("errors", 0.05), Pairs(100, 15, 20, 10), "pass"),
+        (BoundedHypothesis("errors", 0.1, True), ones(100, 5, 100, 25), "fail"),
+        (BoundedHypothesis("errors", 0.1, True), ones(100, 45, 100, 25), "fail"),
+        (BoundedHypothesis("errors", 0.1, True), ones(100, 26, 100, 25), "pass"),
     ],
 )
-def test_a_minute_of_traffic_is_enough_where_it_is_clear(guard: Guard, stratum: Stratum | Pairs, says: str) -> None:
+def test_a_minute_of_traffic_is_enough_where_it_is_clear(
+    guard: Hypothesis, stratum: Stratum | Pairs, says: str
+) -> None:
     report = verdict([guard], 60, {"errors": stratum})
     assert (report.verdict, report.guards[0].verdict) == (says, says)
 
 
 @pytest.mark.parametrize("bad", [5, 45])
 def test_drift_to_one_side_is_no_pass_for_being_far_from_the_other(bad: int) -> None:
-    report = verdict([BoundedGuard("errors", 0.1, True)], 10, {"errors": ones(100, bad, 100, 25)})
+    report = verdict([BoundedHypothesis("errors", 0.1, True)], 10, {"errors": ones(100, bad, 100, 25)})
     assert report.guards[0].pass_e < 1
 
 
@@ -131,7 +137,7 @@ def test_a_margin_passes_what_odds_could_not_tell_and_fails_no_more_challengers(
 
 
 def test_guards_share_alpha() -> None:
-    guards: list[Guard] = [ERRORS, BRIER, DRIFT]
+    guards: list[Hypothesis] = [ERRORS, BRIER, DRIFT]
     state = new_state(guards)
     while judge(guards, state, 0.05, 0.05).guards[0].fail_e < 60:
         state = after(guards, 1, {"errors": ones(5, 1, 95, 1)}, state)
@@ -143,11 +149,11 @@ def test_guards_share_alpha() -> None:
 
 
 def test_a_pass_needs_every_guard() -> None:
-    guards: list[Guard] = [LENIENT, BRIER]
+    guards: list[Hypothesis] = [LENIENT, BRIER]
     state = after(guards, 60, {"errors": ones(500, 5, 500, 5)})
     report = judge(guards, state, 0.05, 0.05)
     assert (report.verdict, report.guards[0].verdict) == ("undecided", "pass")
-    state = after(guards, 60, {"brier": Stratum(Sums(100, 20, 12), Sums(100, 20, 12))}, state)
+    state = after(guards, 60, {"brier": Stratum(ArmSums(100, 20, 12), ArmSums(100, 20, 12))}, state)
     assert judge(guards, state, 0.05, 0.05).verdict == "pass"
 
 
@@ -187,13 +193,13 @@ def tick_of_both(random: np.random.Generator, tick: int, odds_ratio: float, diff
     return {
         "errors": ones(n_c, int(random.binomial(n_c, worse)), n_s, int(random.binomial(n_s, base))),
         "brier": Stratum(
-            Sums(n_c, float(ours.sum()), float((ours**2).sum())),
-            Sums(n_s, float(theirs.sum()), float((theirs**2).sum())),
+            ArmSums(n_c, float(ours.sum()), float((ours**2).sum())),
+            ArmSums(n_s, float(theirs.sum()), float((theirs**2).sum())),
         ),
     }
 
 
-def verdict_counts(guards: Sequence[Guard], odds_ratio: float, difference: float) -> dict[str, int]:
+def verdict_counts(guards: Sequence[Hypothesis], odds_ratio: float, difference: float) -> dict[str, int]:
     """Number of releases called ``fail`` or ``pass`` at any look, and number that each guard alone would call so."""
     random = np.random.default_rng(1)
     counts = Counter[str]()
@@ -211,7 +217,7 @@ def verdict_counts(guards: Sequence[Guard], odds_ratio: float, difference: float
 
 
 def test_one_that_is_no_worse_fails_with_probability_alpha_at_most() -> None:
-    found = verdict_counts([ERRORS, BoundedGuard("brier")], odds_ratio=1, difference=0)
+    found = verdict_counts([ERRORS, BoundedHypothesis("brier")], odds_ratio=1, difference=0)
     assert found["errors fail"] > 0  # the bound is not kept by never failing anybody
     for name in ("fail", "errors fail", "brier fail", "pass", "errors pass", "brier pass"):
         assert found[name] < MAX_WRONG, name

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from app.releases.control.cluster_state import UNLIMITED_REPLICAS
+from app.releases.judge import Verdict
 from app.releases.lifecycle.machine import decide
 from app.releases.lifecycle.observation import (
     Action,
@@ -18,7 +19,6 @@ from app.releases.lifecycle.observation import (
     ReserveCapacity,
     SetWeights,
     TakeDown,
-    Verdict,
 )
 from app.releases.lifecycle.orders import OrderRefusedError
 from app.releases.model.plan import ReleasePlan

@@ -12,7 +12,7 @@ from app.releases.lifecycle.machine import decide
 from app.releases.lifecycle.observation import Observation
 from app.releases.model.document import decode, encode
 from app.releases.model.plan import PlanError, parse
-from app.releases.model.release import Entry, Note
+from app.releases.model.release import HistoryEntry, Note
 from tests.releases.documents import ordered, release
 
 OLDEST = {
@@ -31,7 +31,8 @@ OLDEST = {
 def newer() -> dict[str, Any]:
     """A document that a later version wrote: more fields, at every depth."""
     held = release(
-        history=(Entry(at=1.0, who="ci", what="begun"),), outbox=(Note(kind="tag", name="t", version="2", number=1),)
+        history=(HistoryEntry(at=1.0, who="ci", what="begun"),),
+        outbox=(Note(kind="tag", name="t", version="2", number=1),),
     )
     document: dict[str, Any] = json.loads(encode(held))
     document |= {"schema": 2, "budget": {"errors": 3}}
@@ -44,7 +45,7 @@ def newer() -> dict[str, Any]:
 
 
 def test_a_document_is_read_as_it_was_written() -> None:
-    held = release(history=(Entry(at=1.0, who="ci", what="begun"),))
+    held = release(history=(HistoryEntry(at=1.0, who="ci", what="begun"),))
     assert decode(encode(held)) == held
     assert "schema" not in json.loads(encode(held))
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.registry import RegistryError
-from app.releases.control.controller import AdmissionError
+from app.releases.control.controller import ReleaseAdmissionError
 from app.releases.control.release_store import AuditEntry, LiveReleaseError
 from app.releases.model.plan import ReleasePlan
 from app.releases.model.release import Release
@@ -112,7 +112,7 @@ async def test_requests_are_begun_once_and_in_turn(stage: Stage, watch: Registry
 @pytest.mark.parametrize(
     ("request_", "error", "why"),
     [
-        (ASKED, AdmissionError("version 2: it has no signature"), "version 2: it has no signature"),
+        (ASKED, ReleaseAdmissionError("version 2: it has no signature"), "version 2: it has no signature"),
         (
             ReleaseRequest("flights", "2", "it", "strategy: fast", {}, "mark-2"),
             None,

@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from app.registry import RegistryError, connect
-from app.releases.control.admission import AdmissionError, candidate
+from app.releases.control.release_admission import ReleaseAdmissionError, candidate
 from app.releases.model.release_request import mark_of
 from app.releases.model.tags import PLAN_TAG
 from app.releases.registry import reader as registry_view
@@ -80,7 +80,7 @@ def test_a_version_that_cannot_be_served_is_refused_and_not_waited_for(
     model = "view-unservable"
     version = log_scorer(model)
     registry.set_registered_model_tag(model, "tidegate.serving", '{"replicas": 2}')
-    with pytest.raises(AdmissionError, match=f"version {version}: serving entry of {model}: unknown replicas"):
+    with pytest.raises(ReleaseAdmissionError, match=f"version {version}: serving entry of {model}: unknown replicas"):
         candidate(registry, model, version, settings.serving)
     key = settings.gateway.admin_key.get_secret_value()
     plan = {"strategy": "canary", "steps": [{"weight": 0.1, "gate": "person"}]}

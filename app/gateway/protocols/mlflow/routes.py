@@ -30,7 +30,7 @@ from app.gateway.errors import OF_A_MODEL
 from app.gateway.front import FrontContext
 from app.gateway.http.endpoint import JSON, Endpoint, Exchange, HttpReply, compressed
 from app.gateway.inference.call import InferCall
-from app.gateway.protocols import json_tensors as json_arrays
+from app.gateway.protocols import json_tensors
 from app.gateway.protocols.body_fields import COLUMNS, MODEL_PARAMETERS, ROWS, schema
 from app.gateway.protocols.headers import reply_headers
 from app.gateway.protocols.json_tensors import Arrays
@@ -117,15 +117,15 @@ def decode(spec: ModelSpec, body: bytes) -> tuple[Arrays, dict[str, Any]]:
         case "dataframe_split":
             assert isinstance(request.dataframe_split, DataframeSplit)
             split = request.dataframe_split
-            return json_arrays.from_table(spec, split.columns, split.data), parameters
+            return json_tensors.from_table(spec, split.columns, split.data), parameters
         case "dataframe_records":
             assert isinstance(request.dataframe_records, list)
-            return json_arrays.from_records(spec, request.dataframe_records, base64_text=True), parameters
+            return json_tensors.from_records(spec, request.dataframe_records, base64_text=True), parameters
         case "instances":
             assert isinstance(request.instances, list)
-            return json_arrays.from_instances(spec, request.instances), parameters
+            return json_tensors.from_instances(spec, request.instances), parameters
         case _:
-            return json_arrays.from_inputs(spec, request.inputs), parameters
+            return json_tensors.from_inputs(spec, request.inputs), parameters
 
 
 def decode_csv(spec: ModelSpec, body: bytes) -> Arrays:
@@ -141,17 +141,17 @@ def decode_csv(spec: ModelSpec, body: bytes) -> Arrays:
         raise InvalidArgumentError(f"the body is not a CSV table in UTF-8: {error}") from error
     # Missing cells are NaN, which JSON has as null: the rest is the business of one place.
     cells = frame.astype(object).where(frame.notna(), None)
-    return json_arrays.from_table(spec, [str(name) for name in cells.columns], cells.to_numpy().tolist())
+    return json_tensors.from_table(spec, [str(name) for name in cells.columns], cells.to_numpy().tolist())
 
 
 def encode(spec: ModelSpec, outputs: Outputs) -> bytes:
     """The reply's body."""
-    written = {name: json_arrays.nested(array, _base64) for name, array in outputs.items()}
+    written = {name: json_tensors.nested(array, _base64) for name, array in outputs.items()}
     predictions: Any = written
     if list(outputs) == [UNNAMED]:
         predictions = written[UNNAMED]
     elif spec.columns and _is_table(outputs):
-        predictions = json_arrays.records(written)
+        predictions = json_tensors.records(written)
     return msgspec.json.encode({"predictions": predictions})
 
 

@@ -20,7 +20,7 @@ from app.gateway.errors import OF_A_MODEL
 from app.gateway.front import FrontContext
 from app.gateway.http.endpoint import Endpoint, Exchange, HttpReply, compressed, failed
 from app.gateway.inference.call import InferCall
-from app.gateway.protocols import json_tensors as json_arrays
+from app.gateway.protocols import json_tensors
 from app.gateway.protocols.body_fields import COLUMNS, MODEL_PARAMETERS, ROWS
 from app.gateway.protocols.headers import reply_headers
 from app.gateway.protocols.json_tensors import Arrays
@@ -76,8 +76,8 @@ def decode(spec: ModelSpec, body: bytes) -> tuple[Arrays, dict[str, Any]]:
             f"the body has {' and '.join(given) or 'no data'}; accepted is one of instances and inputs"
         )
     if isinstance(request.instances, list):
-        return json_arrays.from_instances(spec, request.instances), request.parameters
-    return json_arrays.from_inputs(spec, request.inputs), request.parameters
+        return json_tensors.from_instances(spec, request.instances), request.parameters
+    return json_tensors.from_inputs(spec, request.inputs), request.parameters
 
 
 def encode(outputs: Outputs) -> bytes:
@@ -90,8 +90,8 @@ def encode(outputs: Outputs) -> bytes:
     if len(lengths) != 1 or None in lengths:
         shapes = ", ".join(f"{name}: {list(array.shape)}" for name, array in outputs.items())
         raise InvalidArgumentError(f"V1 has one prediction per row; the outputs have the shapes {shapes}: ask by V2")
-    written = {name: json_arrays.nested(array, _base64) for name, array in outputs.items()}
-    predictions = json_arrays.records(written) if len(written) > 1 else next(iter(written.values()))
+    written = {name: json_tensors.nested(array, _base64) for name, array in outputs.items()}
+    predictions = json_tensors.records(written) if len(written) > 1 else next(iter(written.values()))
     return msgspec.json.encode({"predictions": predictions})
 
 
@@ -141,4 +141,4 @@ def router(context: FrontContext) -> APIRouter:
 
 
 def _base64(value: bytes) -> dict[str, str]:
-    return {json_arrays.BASE64_KEY: base64.b64encode(value).decode("ascii")}
+    return {json_tensors.BASE64_KEY: base64.b64encode(value).decode("ascii")}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from app.releases.judge import BinaryGuard, Stratum, Sums, fold, judge, new_state
+from app.releases.judge import ArmSums, BinaryHypothesis, Stratum, fold, judge, new_state
 from tests.releases.judge.simulation import methods
 from tests.releases.judge.simulation.methods import ALPHA, FAILED_CHECKS, JUDGE, METHODS
 from tests.releases.judge.simulation.promises import HARMFUL, SAFE, Cell
@@ -27,13 +27,13 @@ def column(n_challenger: int, bad_challenger: int, bad_champion: int, seconds: i
 
 def test_the_simulated_judge_is_the_judge() -> None:
     samples = draw(STEPS, 8, np.random.default_rng(3), seconds=120)
-    guards = [BinaryGuard("errors")]
+    guards = [BinaryHypothesis("errors")]
     for release, seconds in enumerate(methods.judge(samples).tolist()):
         state, found = new_state(guards), np.inf
         for tick in range(120):
             stratum = Stratum(
-                Sums(int(samples.n_challenger[tick, release]), int(samples.bad_challenger[tick, release])),
-                Sums(int(samples.n_champion[tick, release]), int(samples.bad_champion[tick, release])),
+                ArmSums(int(samples.n_challenger[tick, release]), int(samples.bad_challenger[tick, release])),
+                ArmSums(int(samples.n_champion[tick, release]), int(samples.bad_champion[tick, release])),
             )
             state = fold(guards, state, tick, {"errors": stratum})
             if judge(guards, state, ALPHA, ALPHA).verdict == "fail":

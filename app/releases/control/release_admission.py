@@ -15,14 +15,14 @@ from app.model_spec import ModelSpec
 from app.registry import RegistryError, UnknownVersionError, UnservableError, find, read_spec
 from app.releases.control.release_store import LiveReleaseError
 from app.releases.model.plan import ReleasePlan
-from app.releases.model.release import Entry, Note, Release
+from app.releases.model.release import HistoryEntry, Note, Release
 from app.releases.model.tags import CHALLENGER_ALIAS, RELEASE_TAG
 from app.routing.route_table import RouteTable
 from app.serving.serving_entry import serving_settings
 from app.settings import ServingSettings
 
 
-class AdmissionError(InvalidArgumentError, ValueError):
+class ReleaseAdmissionError(InvalidArgumentError, ValueError):
     """A release that cannot be begun; the message says why."""
 
 
@@ -52,7 +52,7 @@ def candidate(
         beside: the version that answers now.
 
     Raises:
-        AdmissionError: the registry holds no such version, or one that cannot be served.
+        ReleaseAdmissionError: the registry holds no such version, or one that cannot be served.
         RegistryError: the registry is away.
     """
     try:
@@ -61,7 +61,7 @@ def candidate(
         new = _new_inputs(spec, beside)
         return Candidate(number, spec, serving.side_effects, serving.placement == "inline", new)
     except (UnknownVersionError, UnservableError) as error:
-        raise AdmissionError(f"version {version}: {error}") from error
+        raise ReleaseAdmissionError(f"version {version}: {error}") from error
     except MlflowException as error:
         raise RegistryError(f"version {version} of {model}: {error}") from error
 
@@ -94,7 +94,7 @@ def admit(
         mark: tag of the version that gets the release's id, before anything else is told to the registry.
 
     Raises:
-        AdmissionError: the plan cannot be honoured for this model and version.
+        ReleaseAdmissionError: the plan cannot be honoured for this model and version.
         LiveReleaseError: the model has a release under way.
     """
     weights = table.weights if table is not None else {}
@@ -103,14 +103,14 @@ def admit(
     carrying = {version: weight for version, weight in weights.items() if weight}
     if len(carrying) > 1:
         shown = ", ".join(f"{version}: {weight:g}" for version, weight in carrying.items())
-        raise AdmissionError(
+        raise ReleaseAdmissionError(
             f"the traffic of {model} is split ({shown}); a release begins with one version that has all"
         )
     champion = next(iter(carrying), None)
     if champion == found.version:
-        raise AdmissionError(f"version {champion} of {model} has all the traffic already")
+        raise ReleaseAdmissionError(f"version {champion} of {model} has all the traffic already")
     if found.new_inputs and champion is not None:
-        raise AdmissionError(
+        raise ReleaseAdmissionError(
             f"version {found.version} of {model} needs {', '.join(found.new_inputs)} in the request, which version "
             f"{champion} does not take: its share of the callers would be refused. Accepted is an input that is "
             "optional or looked up in the feature store, or a model of another name"
@@ -138,13 +138,13 @@ def admit(
         since=now,
         outbox=tuple(note.model_copy(update={"number": number}) for number, note in enumerate(notes, start=1)),
         notes=len(notes),
-        history=(Entry(at=now, who=who, what=f"{plan.strategy} of version {found.version} begun, {against}"),),
+        history=(HistoryEntry(at=now, who=who, what=f"{plan.strategy} of version {found.version} begun, {against}"),),
     )
 
 
 def _check(plan: ReleasePlan, found: Candidate, model: str) -> None:
     if plan.mirror and found.side_effects:
-        raise AdmissionError(
+        raise ReleaseAdmissionError(
             f"mirror {plan.mirror:g}: a call of {model} has side effects (its serving entry says side_effects), "
             "and a mirrored request would have them twice"
         )
@@ -152,6 +152,6 @@ def _check(plan: ReleasePlan, found: Candidate, model: str) -> None:
     for guard in plan.guards:
         if (output := guard.output_name()) is not None and output not in outputs:
             given = ", ".join(outputs) or "none that its signature names"
-            raise AdmissionError(
+            raise ReleaseAdmissionError(
                 f"guards.{guard.metric}.output {output!r}: version {found.version} of {model} gives {given}"
             )

@@ -7,10 +7,10 @@ import pytest
 
 from app.model_spec import FieldSpec, ModelSpec
 from app.registry import UnservableError
-from app.releases.control import admission
-from app.releases.control.admission import AdmissionError, Candidate, admit
+from app.releases.control import release_admission
+from app.releases.control.release_admission import Candidate, ReleaseAdmissionError, admit
 from app.releases.control.release_store import LiveReleaseError
-from app.releases.model.release_context import context_of
+from app.releases.model.routing_context import context_of
 from app.routing.release_context import OutputLoss, OutputRange, ReleaseContext
 from app.routing.route_table import Route, RouteTable
 from tests.releases.documents import plan
@@ -64,7 +64,7 @@ def test_a_model_without_weights_has_no_champion(held: RouteTable | None) -> Non
 def test_a_release_that_cannot_be_honoured_is_refused(
     changes: dict[str, Any], held: RouteTable, side_effects: bool, sentence: str
 ) -> None:
-    with pytest.raises(AdmissionError, match=sentence):
+    with pytest.raises(ReleaseAdmissionError, match=sentence):
         admit(candidate(side_effects=side_effects), held, "flights", plan(**changes), 1, "ab12")
 
 
@@ -97,7 +97,9 @@ def test_the_route_table_carries_what_the_guards_measure() -> None:
 
 def test_inputs_that_callers_do_not_send_are_refused() -> None:
     needy = replace(candidate(), new_inputs=("age", "seat"))
-    with pytest.raises(AdmissionError, match="version 2 of flights needs age, seat in the request, which version 1"):
+    with pytest.raises(
+        ReleaseAdmissionError, match="version 2 of flights needs age, seat in the request, which version 1"
+    ):
         admit(needy, table(("1", 1.0)), "flights", plan(), 1, "ab12")
     assert admit(needy, None, "flights", plan(), 1, "ab12").champion is None, "a first version may need what it likes"
 
@@ -121,14 +123,14 @@ def test_what_a_challenger_needs_beside_what_callers_send(
     monkeypatch: pytest.MonkeyPatch, challenger: ModelSpec, new: tuple[str, ...]
 ) -> None:
     champion = spec("1", "x", "delay", "note", features=("delay",), optional=("note",))
-    monkeypatch.setattr(admission, "read_spec", lambda model, version: champion)
-    assert admission._new_inputs(challenger, "1") == new
-    assert admission._new_inputs(challenger, None) == ()
+    monkeypatch.setattr(release_admission, "read_spec", lambda model, version: champion)
+    assert release_admission._new_inputs(challenger, "1") == new
+    assert release_admission._new_inputs(challenger, None) == ()
 
 
 def test_a_champion_that_cannot_be_read_does_not_refuse_the_challenger(monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(model: str, version: str) -> ModelSpec:
         raise UnservableError("its files are gone")
 
-    monkeypatch.setattr(admission, "read_spec", gone)
-    assert admission._new_inputs(spec("2", "x", "age"), "1") == ()
+    monkeypatch.setattr(release_admission, "read_spec", gone)
+    assert release_admission._new_inputs(spec("2", "x", "age"), "1") == ()

@@ -1,4 +1,4 @@
-"""The judge's guards: each tests one metric against a tolerance."""
+"""Hypotheses of guards: one metric against a tolerance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class BinaryGuard:
+class BinaryHypothesis:
     """A 0/1 metric: error, too slow, wrong.
 
     Attributes:
@@ -32,7 +32,7 @@ class BinaryGuard:
 
 
 @dataclass(frozen=True, slots=True)
-class BoundedGuard:
+class BoundedHypothesis:
     """A loss in [0, 1]: a Brier score; the output itself, for drift.
 
     Attributes:
@@ -55,10 +55,10 @@ class BoundedGuard:
             )
 
 
-Guard = BinaryGuard | BoundedGuard
+Hypothesis = BinaryHypothesis | BoundedHypothesis
 
 
-def check_guards(guards: Sequence[Guard]) -> None:
+def check_hypotheses(guards: Sequence[Hypothesis]) -> None:
     """Refuses guards that could not be judged.
 
     Raises:
