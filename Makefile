@@ -42,7 +42,7 @@ check: $(READY)
 
 # Three processes, though two cores are enough: the one with the stack mostly waits (tests/README.md).
 test: check
-	$(PYTEST) -n 3 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(PYTEST) -n 3 --no-loadscope-reorder $(ARGS)
 
 lock:
 	rm -rf $(VENV) $(PLACE)

@@ -1,7 +1,7 @@
 """One real local stack for the whole session: Valkey, MLflow, a Ray cluster of two nodes, the gateway.
 
 It starts when the first test asks for it and ends with the session, also when the session is killed. Tests that need
-it have the mark ``stack``; with workers (``-n N --dist loadgroup``) one worker runs them all.
+it have the mark ``stack``; with workers (``-n N``) one worker runs them all (``tests/support/sharing.py``).
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -21,6 +24,7 @@ from ray.serve.handle import DeploymentHandle
 from app.registry import connect
 from app.settings import Settings, get_settings
 from cluster.local import LocalConfig, Stack, up
+from tests.support.sharing import GROUPS_FILE, GroupScheduling, write_groups
 from tests.support.turns import turn
 
 _SESSION = int(os.environ.get("TEST_PORT_SHIFT", "0"))
@@ -41,6 +45,7 @@ FIRST = (
 )
 """What no worker should begin when the others have ended, the longest first. The files with clusters of their own
 come when the stack has had its turn to start."""
+_FOLDER = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 TRAINING = "tests/training/"
 FLIGHTS = "tests/recipes/flights/"
 """Its files share one worker: they look at the same prepared data, a fixture of the session."""
@@ -58,8 +63,25 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tells a worker where it writes the groups of the tests."""
+    node.workerinput[GROUPS_FILE] = str(_groups_file(node.config))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:
+    """Returns the scheduler that keeps groups together."""
+    return GroupScheduling(config, log, _groups_file(config))
+
+
+def _groups_file(config: pytest.Config) -> Path:
+    folder = config.stash.setdefault(_FOLDER, tempfile.TemporaryDirectory(prefix="tidegate-tests-"))
+    return Path(folder.name) / "groups.json"
+
+
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what needs the stack, and share the tests out to workers: those with the stack to one, those with clusters
     of their own and those that train on a stack to another, the other files as workers come free."""
     groups = {}
@@ -73,9 +95,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             group = "clusters"
         elif group.startswith(FLIGHTS):
             group = FLIGHTS
-        item.add_marker(pytest.mark.xdist_group("clusters" if group == "training" else group))
         groups[item] = group
     items.sort(key=lambda item: FIRST.index(groups[item]) if groups[item] in FIRST else len(FIRST))
+    shared = {item.nodeid: "clusters" if group == "training" else group for item, group in groups.items()}
+    write_groups(config, shared)
 
 
 @pytest.fixture(scope="module")

@@ -65,6 +65,8 @@ def front_errors(front: Front, deadline_s: float) -> list[str]:
             cut = f"{where}: rule {rule['name']} cuts {public.path} off after {limit_s:g} s; accepted is"
             if limit_s and not front.has_deadline:
                 found.append(f"{cut} no limit")
+            elif not limit_s and front.has_deadline:
+                found.append(f"{where}: rule {rule['name']} has no time limit for {public.path}")
             elif limit_s and limit_s <= deadline_s:
                 found.append(f"{cut} more than the deadline of {deadline_s:g} s")
     return found

@@ -238,13 +238,16 @@ async def _read(store: ReleaseStore, release: str) -> Release:
 
 
 def _order_options() -> list[dict[str, Any]]:
-    """The query parameters of all orders, as OpenAPI has them."""
-    return [
-        {"name": name, "in": "query", "required": False, "schema": schema, "description": f"Of {verb}: {help_}"}
-        for verb, order in ORDERS.items()
-        for name, schema in option_schemas(order)
-        if (help_ := schema.get("description", ""))
-    ]
+    """The query parameters of all orders, as OpenAPI has them: each name once."""
+    found: dict[str, dict[str, Any]] = {}
+    for verb, order in ORDERS.items():
+        for name, schema in option_schemas(order):
+            text = f"Of {verb}: {schema.get('description', name)}"
+            if name in found:
+                found[name]["description"] += f". {text}"
+            else:
+                found[name] = {"name": name, "in": "query", "required": False, "schema": schema, "description": text}
+    return list(found.values())
 
 
 def _responses(*errors: type[TidegateError]) -> dict[int | str, dict[str, Any]]:

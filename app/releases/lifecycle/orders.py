@@ -31,7 +31,7 @@ class OrderRefusedError(FailedPreconditionError):
 
 @dataclass(frozen=True, slots=True)
 class Order(ABC):
-    """Base of all orders. A field is an option; its default means that the option is not given.
+    """Base of all orders. A field is an option: it has a description, and a default that means "not given".
 
     Attributes:
         verb: its name in paths and on the command line.
@@ -155,7 +155,7 @@ def parse_order(verb: str, options: Mapping[str, Any]) -> Order:
     own = _names(order)
     for name, value in options.items():
         others = [other for other in ORDERS.values() if name in _names(other)]
-        if name not in own and any(_parsed(other, {name: value}).options() for other in others):
+        if name not in own and any(_is_given(other, name, value) for other in others):
             accepted = ", ".join(other.verb for other in others)
             raise InvalidArgumentError(f"{name}={value} with {verb}: accepted with {accepted}")
     return _parsed(order, {name: value for name, value in options.items() if name in own})
@@ -180,6 +180,13 @@ def _parsed(order: type[Order], options: Mapping[str, Any]) -> Order:
         return _adapter(order).validate_python(dict(options))
     except ValidationError as error:
         raise InvalidArgumentError("; ".join(_problem(each) for each in error.errors())) from None
+
+
+def _is_given(order: type[Order], name: str, value: Any) -> bool:
+    try:
+        return bool(_parsed(order, {name: value}).options())
+    except InvalidArgumentError:
+        return True
 
 
 def _problem(problem: Any) -> str:

@@ -14,6 +14,8 @@ import pytest
 from fastapi import FastAPI
 from pydantic import Field, SecretStr
 
+from app.errors import InvalidArgumentError
+from app.releases.api import routes
 from app.releases.api.ingress import ControllerReplica, build_api
 from app.releases.lifecycle.orders import ORDERS, Order, OrderRefusedError, parse_order
 from app.releases.lifecycle.phases import with_history
@@ -89,6 +91,36 @@ class InProcess(httpx.BaseTransport):
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         response = await self._asgi.handle_async_request(request)
         return httpx.Response(response.status_code, headers=response.headers, content=await response.aread())
+
+
+@dataclass(frozen=True, slots=True)
+class SkipTo(Order):
+    """Goes on with a step; shares the name of an option with ``promote``, and has one that must be given."""
+
+    verb = "skip"
+    meaning = "go on with a step"
+
+    reason: Annotated[str, Field(description="Why")]
+    step: Annotated[int | None, Field(description="The step, from 0")] = None
+
+    def apply(self, release: Release, who: str, now: float) -> Release:
+        return release
+
+
+def test_option_that_must_be_given_does_not_break_another_orders_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ORDERS, SkipTo.verb, SkipTo)
+    with pytest.raises(InvalidArgumentError, match="step=1 with pause: accepted with promote, skip"):
+        parse_order("pause", {"step": 1})
+
+
+def test_option_that_two_orders_share_is_one_parameter_of_the_openapi_document(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(ORDERS, SkipTo.verb, SkipTo)
+    described = {each["name"]: each["description"] for each in routes._order_options()}
+    assert [each["name"] for each in routes._order_options()].count("step") == 1
+    assert "Of promote: " in described["step"]
+    assert "Of skip: The step, from 0" in described["step"]
 
 
 @pytest.mark.usefixtures("settle")
