@@ -8,9 +8,10 @@ from typing import Literal, NamedTuple
 Arm = Literal["challenger", "champion"]
 Metric = str
 """A guard's metric (``app.monitoring.guards.GUARDS``), or a form of it. ``METRIC/pairs`` is of mirrored requests,
-which both versions were asked: ``n`` counts pairs, and the loss of a pair is by how much this arm's was the larger one (of
-0/1 losses: whether it was bad in this arm only). A request is in one of the two forms, never in both. Labels arrive
-late, of several weights together: ``METRIC/0.05`` holds what was predicted while the challenger's weight was that."""
+which both versions were asked: ``n`` counts pairs, and the loss of a pair is by how much this arm's was the larger
+one (of 0/1 losses: whether it was bad in this arm only). A request is in one of the two forms, never in both. Labels
+arrive late, of several weights together: ``METRIC/0.05`` holds what was predicted while the challenger's weight was
+that."""
 
 
 class Sums(NamedTuple):
