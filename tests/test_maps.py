@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = [init.parent for top in ("app", "cluster") for init in sorted((ROOT / top).rglob("__init__.py"))]
+FOLDERS = [init.parent for top in ("app", "cluster", "jobs") for init in sorted((ROOT / top).rglob("__init__.py"))]
 
 
 def _contents(folder: Path) -> set[str]:

@@ -1,4 +1,8 @@
-"""Benchmarks: ``tidegate bench NAME``. ``harness`` is what they share; a folder each holds what is measured."""
+"""Benchmarks: ``tidegate bench NAME``. A folder each holds what is measured: ``serving``, ``features``, ``training``.
+
+They share ``harness`` (a command's options, output and verdict), ``children`` (processes) and ``environments`` (of
+servers whose dependencies do not go with ours).
+"""
 
 from jobs.ray_environment import prepare_for_ray
 

@@ -1,9 +1,13 @@
-"""The command ``tidegate``: one module per group, imported when the group is called.
+"""The command ``tidegate``: one module per group, imported (``lazy``) when the group is called.
+
+Groups: ``local``, ``kube``, ``demo``, ``train``, ``release``, ``deliver``, ``versions``, ``materialize``, ``keys``,
+``events``, ``bench``; ``information`` has ``settings`` and ``exit-codes``. ``options`` are those that several share;
+``reference`` writes the tables of ``jobs/README.md``.
 
 A group's module has ``app``, a :class:`typer.Typer`, and thin commands: options with their help, one call of what
 does the work, its result printed by :mod:`app.terminal`. A command returns its exit code (None for 0) and raises
-errors of :mod:`app.errors`, which become their sentence on stderr and their exit code. So that ``--help`` is fast, a
-module here imports ray, torch, mlflow and the like inside a command.
+errors of :mod:`app.errors`, which become their sentence on stderr and their exit code: under ``kube`` any, elsewhere
+1 or 2. So that ``--help`` is fast, a module here imports ray, torch, mlflow and the like inside a command.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The job ``tidegate deliver``: trains, compares by ``offline_gate``, and has the version released."""
+"""The job ``tidegate deliver``: ``run`` trains, compares by ``offline_gate``, and has the version released."""
