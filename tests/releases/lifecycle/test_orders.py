@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -66,6 +68,10 @@ class SettleUntil(Order):
 @pytest.fixture
 def settle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ORDERS, SettleUntil.verb, SettleUntil)
+    # The commands of the orders are made when their module is imported: it is imported anew, and put back afterwards.
+    importlib.import_module("jobs.cli.release")
+    monkeypatch.delitem(sys.modules, "jobs.cli.release")
+    monkeypatch.delattr("jobs.cli.release")
 
 
 class Held:
