@@ -57,8 +57,9 @@ app = typer.Typer(
 def tidegate() -> None:
     """Train, release and serve models on one Ray cluster.
 
-    Begin with [bold]tidegate local up[/], then [bold]tidegate deliver --help[/]. The commands find the local
-    stack, or what the variables TIDEGATE_* name ([bold]tidegate settings[/]).
+    Begin with [bold]tidegate local up[/], then [bold]tidegate deliver --help[/].
+    The commands find the local stack, or what the variables TIDEGATE_* name
+    ([bold]tidegate settings[/]).
     """
 
 
