@@ -35,7 +35,7 @@ from tests.support.ray_cluster import (
 PYTHON = shlex.quote(sys.executable)
 WORKERS = (1, 2)
 WORKER_CPUS = 4
-START_S = 600.0
+START_S = 400.0
 ANSWERS = 100
 """Answered requests that a phase lasts for at least."""
 STEPS, STEP_S, CHECKPOINT_EVERY = 800, 0.1, 10
