@@ -13,7 +13,6 @@ from tests.conftest import PORT_SHIFT, REPLICA_PORT_SHIFT
 from tests.support.processes import ProcessError
 from tests.support.ray_cluster import Ports
 
-
 pytestmark = pytest.mark.timeout(1700)
 
 
