@@ -36,7 +36,7 @@ class FeatureStoreUnavailableError(UnavailableError):
 
 OF_A_MODEL: tuple[type[TidegateError], ...] = (ModelNotFoundError, UnavailableError)
 """The errors of a question about a model."""
-OF_INFERENCE: tuple[type[TidegateError], ...] = (
+OF_A_BODY: tuple[type[TidegateError], ...] = (
     *OF_A_MODEL,
     UnauthenticatedError,
     PermissionDeniedError,
@@ -44,6 +44,10 @@ OF_INFERENCE: tuple[type[TidegateError], ...] = (
     InvalidArgumentError,
     TooLargeError,
     UnsupportedMediaError,
+)
+"""The errors of a caller's body about a model, before anything is done with it."""
+OF_INFERENCE: tuple[type[TidegateError], ...] = (
+    *OF_A_BODY,
     MissingFeatureError,
     DeadlineExceededError,
     ModelError,

@@ -15,7 +15,7 @@ EDGE_LIMIT_S: Final = 10.0
 """Of the rule "predictions" in the manifests (components ``gateway-api`` and ``mesh``), seconds."""
 RATE_LIMITER_DEADLINE_S: Final = 0.25
 """Longest that a request waits for Redis before its replica's own bucket decides, seconds."""
-_DEADLINE: Final = "TIDEGATE_ROUTING_DEADLINE_S"
+DEADLINE_SETTING: Final = "TIDEGATE_ROUTING_DEADLINE_S"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,9 @@ def time_limits(settings: Settings) -> tuple[TimeLimit, ...]:
             "504 of HAProxy, without a reason",
         ),
         TimeLimit("rate limiter", RATE_LIMITER_DEADLINE_S, "", "the replica's own share of the limit applies"),
-        TimeLimit("routing, all attempts", routing.deadline_s, _DEADLINE, "504, or the last attempt's own error"),
+        TimeLimit(
+            "routing, all attempts", routing.deadline_s, DEADLINE_SETTING, "504, or the last attempt's own error"
+        ),
         TimeLimit(
             "routing, one attempt",
             routing.attempt_timeout_s,
@@ -85,7 +87,7 @@ def edge_limit_error(where: str, seconds: float, deadline_s: float) -> str | Non
         return None
     return (
         f"{where}: its time limit of {seconds:g} s is over before the gateway's own 504; accepted is more than "
-        f"{_DEADLINE}, which is {deadline_s:g} s"
+        f"{DEADLINE_SETTING}, which is {deadline_s:g} s"
     )
 
 

@@ -7,12 +7,11 @@ from typing import Any
 
 import durationpy
 
-from app.gateway.time_limits import edge_limit_error
+from app.gateway.time_limits import DEADLINE_SETTING, edge_limit_error
 from app.settings import RoutingSettings
 from cluster.kube.errors import UsageError
 from cluster.kube.manifest import Object
 
-_DEADLINE = "TIDEGATE_ROUTING_DEADLINE_S"
 _HEALTH = "/-/healthz"
 
 
@@ -24,9 +23,9 @@ def check_edge_limits(objects: Sequence[Object]) -> None:
     """
     deadline_s = next(
         (
-            float(obj["data"][_DEADLINE])
+            float(obj["data"][DEADLINE_SETTING])
             for obj in objects
-            if obj.get("kind") == "ConfigMap" and _DEADLINE in (obj.get("data") or {})
+            if obj.get("kind") == "ConfigMap" and DEADLINE_SETTING in (obj.get("data") or {})
         ),
         RoutingSettings().deadline_s,
     )

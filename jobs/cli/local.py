@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -93,7 +93,7 @@ def config_of(
             timeout_s=timeout,
         )
         if port_offset or chosen:
-            config = replace(config, ports=replace(Ports().shifted(port_offset), **chosen))
+            config = config.with_ports(port_offset, **chosen)
     except ValueError as error:
         print_error(error)
         raise typer.Exit(NOT_UNDERSTOOD) from None

@@ -5,15 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from app.errors import (
-    InvalidArgumentError,
     OverloadedError,
-    PermissionDeniedError,
-    ResourceExhaustedError,
-    TooLargeError,
-    UnauthenticatedError,
-    UnsupportedMediaError,
 )
-from app.gateway.errors import OF_A_MODEL
+from app.gateway.errors import OF_A_BODY
 from app.gateway.feedback.ingestion import LabelBody
 from app.gateway.protocols.openapi_parts import CONTENT_ENCODING, ref, schemas_of
 from app.gateway.request_attributes import AttributeTable, RequestAttributes
@@ -24,16 +18,7 @@ SCHEMAS["LabelBody"]["oneOf"] = [
     {"required": ["request_id"], "not": {"anyOf": [{"required": ["entity"]}, {"required": ["at"]}]}},
     {"required": ["entity", "at"], "not": {"required": ["request_id"]}},
 ]
-_ERRORS = (
-    *OF_A_MODEL,
-    UnauthenticatedError,
-    PermissionDeniedError,
-    ResourceExhaustedError,
-    InvalidArgumentError,
-    TooLargeError,
-    UnsupportedMediaError,
-    OverloadedError,
-)
+_ERRORS = (*OF_A_BODY, OverloadedError)
 _REPLY: dict[str, Any] = {
     "type": "object",
     "required": ["accepted"],

@@ -32,6 +32,7 @@ from app.serving.batch import Batch, BatchReply, ModelFailure, VersionMetadata
 from app.settings import Settings
 from app.web.keys import Authenticator, Scope
 from app.web.keys.api_key import hash_key
+from tests.gateway.echo import Echo
 
 SPEC = ModelSpec(
     model="echo",
@@ -42,7 +43,7 @@ SPEC = ModelSpec(
 )
 
 
-class Echo:
+class ReplicaEcho(Echo):
     """A version that gives back what it took; below 0 it raises, above 1000 it waits for the test."""
 
     def __init__(self, replica: Replica) -> None:
@@ -60,15 +61,6 @@ class Echo:
             self._replica.held.set()
             await self._replica.release.wait()
         return BatchReply(dict(batch.inputs), (), "echo", 0.0)
-
-    def calls(self) -> int:
-        return 1
-
-    def busy_s(self) -> float:
-        return 0.0
-
-    async def close(self) -> None:
-        pass
 
 
 KEY = "a key"
@@ -88,7 +80,7 @@ class Replica:
         self.held, self.release = asyncio.Event(), asyncio.Event()
         settings = Settings()
         table = RouteTable("echo", 1, "salt", routes=(Route("1", "echo-v1", 1.0), Route("2", "echo-v2", 0.0)))
-        versions = VersionBackends(settings, "g1", dedicated=lambda app: Echo(self))
+        versions = VersionBackends(settings, "g1", dedicated=lambda app: ReplicaEcho(self))
         self.plane = DataPlane(
             settings,
             {"echo": table},

@@ -17,6 +17,7 @@ from app.model_spec import FieldSpec, ModelSpec
 from app.routing.route_table import Route, RouteTable
 from app.serving.batch import Batch, BatchReply, VersionMetadata
 from app.settings import Settings
+from tests.gateway.echo import Echo
 from tests.gateway.support import api_over
 
 SPEC = ModelSpec(
@@ -42,7 +43,7 @@ JSON_INPUTS = [
 ]
 
 
-class Echo:
+class StrictEcho(Echo):
     """A version that gives back what it took, and refuses elements of another type than its field's."""
 
     def __init__(self, app: str) -> None:
@@ -57,22 +58,13 @@ class Echo:
         assert batch.inputs["x"].dtype == np.float32
         return BatchReply(dict(batch.inputs), (), "echo", 0.0)
 
-    def calls(self) -> int:
-        return 1
-
-    def busy_s(self) -> float:
-        return 0.0
-
-    async def close(self) -> None:
-        pass
-
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     settings = Settings()
     settings = settings.model_copy(update={"gateway": settings.gateway.model_copy(update={"max_body_bytes": 2000})})
     table = RouteTable("echo", 1, "salt", routes=(Route("1", "echo-v1", 1.0),))
-    api = api_over(settings, table, Echo)
+    api = api_over(settings, table, StrictEcho)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://gateway") as found:
         yield found
 
